@@ -1,0 +1,54 @@
+# make demo    the Hubble eXtreme Deep Field at http://127.0.0.1:8050
+# make test    every check
+# make bench   measurements behind the README's figures
+# make serve ATLAS=DIR    any other atlas
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8050
+ATLAS ?= data/xdf
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint bench screenshots clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+# A stamp for each set of requirements: pip runs again only when its file has changed.
+$(VENV)/.run: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with PYTHON=…"; exit 1; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.run
+	$(RUN) -m precompute demo --out data/xdf
+	$(RUN) -m dashboard --atlas data/xdf --host $(HOST) --port $(PORT)
+
+serve: $(VENV)/.run
+	$(RUN) -m dashboard --atlas $(ATLAS) --host $(HOST) --port $(PORT)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint
+	$(VENV)/bin/pytest
+
+bench: $(VENV)/.dev
+	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
+	$(RUN) -m benchmarks.views
+
+screenshots: $(VENV)/.dev
+	$(RUN) -m benchmarks.screenshots docs
+
+clean:
+	rm -rf $(VENV) .cache data
