@@ -1,0 +1,145 @@
+"""Columns: one value a row, memory-mapped, read by name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.errors import FormatError, InputError, UnknownColumnError, shorten
+from atlas.manifest import Column
+
+QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+class Columns:
+    """The columns of a build and of one of its spaces, under one roof.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of the build.
+    columns : iterable of Column
+        Their descriptions.
+    n_rows : int
+        Length that each array must have.
+    """
+
+    def __init__(self, build: Path, columns: tuple[Column, ...], n_rows: int) -> None:
+        self._build = build
+        self._n_rows = n_rows
+        self._described = {c.name: c for c in columns}
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self._described.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._described
+
+    def describe(self, name: str) -> Column:
+        """What the manifest says of a column.
+
+        Raises
+        ------
+        UnknownColumnError
+            If there is no such column.
+        """
+        try:
+            return self._described[name]
+        except KeyError:
+            raise UnknownColumnError(name, self._described) from None
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The stored array of shape (n,), memory-mapped: codes of a category, bytes of a text."""
+        column = self.describe(name)
+        with self._lock:
+            array = self._arrays.get(name)
+            if array is None:
+                array = open_array(self._build / column.file, shape=(self._n_rows,), dtype=column.dtype)
+                self._arrays[name] = array
+        return array
+
+    def number(self, name: str) -> NDArray[Any]:
+        """The array of a number or flags column.
+
+        Raises
+        ------
+        InputError
+            If the column holds categories or text.
+        """
+        column = self.describe(name)
+        if column.kind not in ("number", "flags"):
+            raise InputError(f"column {name!r} holds {column.kind}, not numbers")
+        return self.array(name)
+
+    def values(self, name: str, rows: NDArray[Any] | list[int]) -> list[Any]:
+        """Values of some rows as Python objects: numbers, words of a category, text; None where missing."""
+        column = self.describe(name)
+        stored = self.array(name)[np.asarray(rows, dtype=np.int64)]
+        if column.kind == "category":
+            words = (*column.vocabulary, None)
+            return [words[min(int(code), len(column.vocabulary))] for code in stored]
+        if column.kind == "text":
+            return [bytes(value).decode("utf-8", errors="replace") for value in stored]
+        return [None if value != value else value for value in stored.tolist()]
+
+    def code(self, name: str, word: str) -> int:
+        """Position of a word in a category's vocabulary.
+
+        Raises
+        ------
+        InputError
+            If the column is no category or does not know the word.
+        """
+        column = self.describe(name)
+        if column.kind != "category":
+            raise InputError(f"column {name!r} holds {column.kind}, not categories")
+        if word not in column.vocabulary:
+            raise InputError(
+                f"{name!r} has no value {shorten(word)!r}; it has {', '.join(column.vocabulary[:20]) or 'none'}"
+            )
+        return column.vocabulary.index(word)
+
+
+def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:
+    """Open a `.npy` file memory-mapped, after checking that header, size and expectation agree.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, truncated, foreign, or not of the expected shape or dtype.
+    """
+    try:
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError as e:
+        raise FormatError(f"{path} is missing") from e
+    except (ValueError, OSError, EOFError) as e:
+        raise FormatError(f"{path} is truncated or not an array: {shorten(e, 160)}") from e
+    if shape is not None and array.shape != shape:
+        raise FormatError(f"{path} has shape {array.shape}, expected {shape}")
+    if dtype is not None and array.dtype != np.dtype(dtype):
+        raise FormatError(f"{path} has dtype {array.dtype}, expected {dtype}")
+    return array
+
+
+def describe_numbers(array: NDArray[Any], sample: int = 1_000_000) -> tuple[int, tuple[float, ...]]:
+    """Count of missing values, exact, and quantiles (of a strided sample beyond `sample` rows)."""
+    missing = 0
+    if array.dtype.kind == "f":
+        for start in range(0, array.size, 1 << 22):
+            missing += int(np.isnan(array[start : start + (1 << 22)]).sum())
+    if missing == array.size:
+        return missing, ()
+    stride = max(1, array.size // sample)
+    part = np.asarray(array[::stride], dtype=np.float64)
+    part = part[~np.isnan(part)]
+    if part.size == 0:
+        return missing, ()
+    quantiles = np.quantile(part, QUANTILES)
+    return missing, tuple(float(q) for q in quantiles)

@@ -1,0 +1,77 @@
+"""Every error that Galaxy Finder raises on purpose.
+
+    AtlasError                     base; its message is written for the person who reads it
+    ├── InputError                 a value from outside is wrong: says what came and what is allowed
+    │   ├── CoordinateError        a position that cannot be read
+    │   ├── UnknownColumnError     no such column; suggests the nearest name
+    │   ├── UnknownGalaxyError     no galaxy of that id in this build
+    │   └── NothingNearError       no galaxy near a position; carries the nearest one
+    ├── FormatError                files of an atlas are missing, truncated, foreign or of another version
+    └── ResourceError              disk, memory, a port: the machine cannot do what was asked
+
+An `InputError`'s text may be shown to anyone. A `FormatError` or `ResourceError` may name paths, so the dashboard
+logs it and shows a general sentence instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AtlasError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(AtlasError):
+    """A value that came from outside is not allowed."""
+
+
+class CoordinateError(InputError):
+    """A position could not be read."""
+
+
+class UnknownColumnError(InputError):
+    """A column that the atlas does not have."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known columns: {', '.join(known[:20])}"
+        super().__init__(f"no column {shorten(name)!r}; {hint}")
+
+
+class UnknownGalaxyError(InputError):
+    """A galaxy id that the atlas does not have."""
+
+
+class NothingNearError(InputError):
+    """No galaxy lies within the radius of a position.
+
+    Attributes
+    ----------
+    row : int or None
+        The nearest galaxy within the search limit, if any.
+    separation_arcsec : float or None
+        Its distance.
+    """
+
+    def __init__(self, message: str, row: int | None, separation_arcsec: float | None) -> None:
+        super().__init__(message)
+        self.row = row
+        self.separation_arcsec = separation_arcsec
+
+
+class FormatError(AtlasError):
+    """Files of an atlas are missing, truncated, foreign or of another version."""
+
+
+class ResourceError(AtlasError):
+    """The machine cannot do what was asked (disk, memory, port)."""
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """A received value, short enough to quote in a message."""
+    text = str(value)
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    return text if len(text) <= limit else text[: limit - 1] + "…"

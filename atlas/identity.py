@@ -1,0 +1,148 @@
+"""Which row is which galaxy: id columns to row and back, in logarithmic time and without a table in memory.
+
+Rows change with each build; a galaxy is named by the survey's id columns together, joined by "-" on the page
+(`9010-123456-789`). A sorted array of 64-bit hashes finds the row; the id columns themselves confirm it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from atlas import format as layout
+from atlas.columns import Columns, open_array
+from atlas.errors import InputError, UnknownGalaxyError, shorten
+
+SEPARATOR = "-"
+KEYS = "keys.npy"
+ROWS = "rows.npy"
+
+
+class Identity:
+    """Looks up galaxies by id.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of the build.
+    id_columns : tuple of str
+        Names of the columns that together name a galaxy.
+    columns : Columns
+        Where they are read.
+    """
+
+    def __init__(self, build: Path, id_columns: tuple[str, ...], columns: Columns, n_rows: int) -> None:
+        self.id_columns = id_columns
+        self._columns = columns
+        folder = build / layout.IDENTITY
+        self._keys = open_array(folder / KEYS, shape=(n_rows,), dtype="uint64")
+        self._rows = open_array(folder / ROWS, shape=(n_rows,), dtype="uint32")
+
+    def name(self, row: int) -> str:
+        """Id of one row as it stands on the page and in links."""
+        return self.names([row])[0]
+
+    def names(self, rows: NDArray[Any] | list[int]) -> list[str]:
+        """Ids of several rows."""
+        parts = [self._columns.values(name, rows) for name in self.id_columns]
+        return [SEPARATOR.join(str(p) for p in one) for one in zip(*parts, strict=True)]
+
+    def row(self, name: str) -> int:
+        """Row of an id.
+
+        Raises
+        ------
+        UnknownGalaxyError
+            If no galaxy of this build has it, or it is not of the id columns' form.
+        """
+        rows = self._find(self._parse(name))
+        for row in rows:
+            if self.name(int(row)) == self._canonical(name):
+                return int(row)
+        raise UnknownGalaxyError(f"no galaxy {shorten(name)!r} in this atlas; an id here is {self._form()}")
+
+    def _form(self) -> str:
+        example = self.name(0)
+        return f"{SEPARATOR.join(self.id_columns)}, such as {example}"
+
+    def _canonical(self, name: str) -> str:
+        return name.strip()
+
+    def _parse(self, name: str) -> list[NDArray[Any]]:
+        """The id's parts, each as an array of one value of its column's dtype."""
+        text = self._canonical(name)
+        # Only the last column may hold the separator itself; integers may be negative.
+        pieces = text.split(SEPARATOR, len(self.id_columns) - 1) if len(self.id_columns) > 1 else [text]
+        if len(pieces) != len(self.id_columns) or not text:
+            raise UnknownGalaxyError(f"{shorten(name)!r} is not an id of this atlas; an id here is {self._form()}")
+        parts: list[NDArray[Any]] = []
+        for column, piece in zip(self.id_columns, pieces, strict=True):
+            described = self._columns.describe(column)
+            dtype = np.dtype(described.dtype)
+            try:
+                if described.kind == "category":
+                    value: NDArray[Any] = np.array([self._columns.code(column, piece)], dtype=dtype)
+                elif dtype.kind in "iu":
+                    value = np.array([int(piece)], dtype=dtype)
+                elif dtype.kind == "S":
+                    value = np.array([piece.encode()], dtype=dtype)
+                else:
+                    value = np.array([float(piece)], dtype=dtype)
+            except (ValueError, OverflowError, InputError):
+                raise UnknownGalaxyError(
+                    f"{shorten(name)!r} is not an id of this atlas; an id here is {self._form()}"
+                ) from None
+            parts.append(value)
+        return parts
+
+    def _find(self, parts: list[NDArray[Any]]) -> NDArray[Any]:
+        key = hash_columns(parts)[0]
+        lo = np.searchsorted(self._keys, key, side="left")
+        hi = np.searchsorted(self._keys, key, side="right")
+        found: NDArray[Any] = self._rows[lo:hi]
+        return found
+
+
+def hash_columns(columns: list[NDArray[Any]]) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row of some columns, stable between runs and platforms.
+
+    Parameters
+    ----------
+    columns : list of ndarray of shape (n,)
+        Integers, floats, or bytes.
+
+    Returns
+    -------
+    ndarray of shape (n,), uint64
+    """
+    total = np.zeros(columns[0].shape[0], dtype=np.uint64)
+    for column in columns:
+        plain = column.astype(object) if column.dtype.kind == "S" else np.asarray(column, dtype=_wide(column.dtype))
+        hashed = pd.util.hash_array(plain, categorize=False)
+        with np.errstate(over="ignore"):
+            total = total * np.uint64(0x9E3779B97F4A7C15) + hashed
+    return total
+
+
+def write_identity(folder: Path, columns: list[NDArray[Any]], chunk: int = 1 << 20) -> NDArray[np.uint32]:
+    """Write the sorted hashes and their rows; return rows whose hash another row shares (to be compared by value)."""
+    n = columns[0].shape[0]
+    keys = np.empty(n, dtype=np.uint64)
+    for start in range(0, n, chunk):
+        keys[start : start + chunk] = hash_columns([np.asarray(c[start : start + chunk]) for c in columns])
+    order = np.argsort(keys, kind="stable").astype(np.uint32)
+    keys = keys[order]
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / KEYS, keys, allow_pickle=False)
+    np.save(folder / ROWS, order, allow_pickle=False)
+    same = np.flatnonzero(keys[1:] == keys[:-1])
+    return order[np.union1d(same, same + 1)] if same.size else np.empty(0, dtype=np.uint32)
+
+
+def _wide(dtype: np.dtype[Any]) -> str:
+    """One width for all integers, so that a value hashes alike whatever type its column has."""
+    return {"i": "int64", "u": "uint64", "b": "uint64"}.get(dtype.kind, "float64")
