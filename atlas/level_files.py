@@ -1,0 +1,147 @@
+"""The files of a level store, and how they are written. What they mean: `atlas.levels`.
+
+cell.npy        uint32 (m,)   cell of each point in the finest division of the plane, ascending
+row.npy         uint32 (m,)   row of each point; rows of one cell ascend
+position.npy    uint32 (n,)   where each row stands in the two files above; ABSENT for a row without a position
+starts.npy      uint32        where each cell of a coarser division starts: counts without a search
+levels.npy      uint32        positions of all points of level k and above, ascending, for falling k
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.errors import FormatError
+from atlas.sampling import level_of, row_hash
+
+CELL = "cell.npy"
+ROW = "row.npy"
+POSITION = "position.npy"
+STARTS = "starts.npy"
+LEVELS = "levels.npy"
+
+ABSENT = 2**32 - 1
+FIRST_STORED_LEVEL = 2
+SHORTEST_LIST = 4096  # about; shorter ones would save nothing
+POINTS_PER_START = 3  # `starts.npy` has at most one entry per this many points
+CHUNK = 1 << 20
+
+
+class StoreHeader(msgspec.Struct, frozen=True):
+    """What a store is.
+
+    Attributes
+    ----------
+    n_rows, n_points : int
+        Rows of the atlas, and how many of them have a position.
+    seed : int
+        Seed of the levels.
+    roots, depth : int
+        Cells at the top, and how often they are divided in four.
+    start_depth : int
+        The division that `starts.npy` counts.
+    list_sizes : list of int
+        Number of points of each stored list, each about half as large as the next.
+    """
+
+    n_rows: int
+    n_points: int
+    seed: int
+    roots: int
+    depth: int
+    start_depth: int
+    list_sizes: list[int]
+
+
+def write_store(
+    directory: Path, cells: NDArray[np.uint32], present: NDArray[np.bool_], *, roots: int, depth: int, seed: int
+) -> StoreHeader:
+    """Write the files of a store.
+
+    Needs about 16 bytes a row of memory while it runs, those of `cells` included.
+
+    Parameters
+    ----------
+    directory : Path
+        Exists.
+    cells : ndarray of shape (n,), uint32
+        Cell of each row in the finest division.
+    present : ndarray of shape (n,), bool
+        Rows with a position; at least one.
+    roots, depth : int
+        The division.
+    seed : int
+        Seed of the levels.
+
+    Returns
+    -------
+    StoreHeader
+        To be kept by the caller and given to `LevelStore`.
+    """
+    # Cell and row in one number: sorting it needs no index array, and equal cells come out in the same order anywhere.
+    keys = cells.astype(np.uint64)
+    keys <<= np.uint64(32)
+    keys |= np.arange(cells.size, dtype=np.uint32)
+    if not present.all():
+        keys = keys[present]
+    keys.sort()
+    start_depth = _start_depth(keys.size, roots, depth)
+    highest = int(np.ceil(np.log2(max(keys.size / SHORTEST_LIST, 1))))
+    listed: dict[int, list[NDArray[np.uint32]]] = {k: [] for k in range(highest, FIRST_STORED_LEVEL - 1, -1)}
+
+    cell = create_array(directory / CELL, np.uint32, keys.size)
+    row = create_array(directory / ROW, np.uint32, keys.size)
+    position = create_array(directory / POSITION, np.uint32, cells.size)
+    position[:] = ABSENT
+    for part in chunks(keys.size):
+        cell[part] = keys[part] >> np.uint64(32)
+        row[part] = keys[part] & np.uint64(0xFFFFFFFF)
+        position[row[part]] = np.arange(part.start, part.stop, dtype=np.uint32)
+        level = level_of(row_hash(row[part], seed))
+        for k, members in listed.items():
+            members.append((part.start + np.flatnonzero(level >= k)).astype(np.uint32))
+
+    bounds = np.arange(roots * 4**start_depth, dtype=np.int64) << 2 * (depth - start_depth)
+    starts = create_array(directory / STARTS, np.uint32, bounds.size + 1)
+    for part in chunks(bounds.size):
+        starts[part] = np.searchsorted(cell, bounds[part].astype(np.uint32))
+    starts[-1] = keys.size
+    lists = [np.concatenate(members) for members in listed.values()]
+    np.save(directory / LEVELS, np.concatenate([np.empty(0, dtype=np.uint32), *lists]), allow_pickle=False)
+    return StoreHeader(cells.size, keys.size, seed, roots, depth, start_depth, [members.size for members in lists])
+
+
+def open_array(path: Path, dtype: Any, size: int) -> NDArray[Any]:
+    """Map a one-dimensional array of known type and size; FormatError if it is not that."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read: {error}") from error
+    if array.dtype != dtype or array.shape != (size,):
+        raise FormatError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} ({size},)")
+    return np.asarray(array)  # without the subclass, whose indexing is slower
+
+
+def create_array(path: Path, dtype: Any, size: int) -> NDArray[Any]:
+    """A new one-dimensional array on disk, to be filled in chunks."""
+    return np.asarray(np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(size,)))
+
+
+def chunks(size: int) -> Iterator[slice]:
+    """Slices that cover an array of `size` entries."""
+    for first in range(0, size, CHUNK):
+        yield slice(first, min(first + CHUNK, size))
+
+
+def _start_depth(n_points: int, roots: int, depth: int) -> int:
+    """The finest division with at most one cell per POINTS_PER_START points."""
+    finest = 0
+    while finest < depth and roots * 4 ** (finest + 1) * POINTS_PER_START <= n_points:
+        finest += 1
+    return finest

@@ -1,0 +1,303 @@
+"""The level store: the points of a plane, so arranged that a view of any part of it costs the same whatever n.
+
+The plane is divided into `roots` cells, each divided in four again and again, `depth` times. Cells are numbered so
+that the children of cell c are 4 c … 4 c + 3: Morton order on the map, nested HEALPix on the sky. So every cell of
+every division is one run of positions.
+
+Everything else is an ascending list of positions: the rows of a mask, or a random part of all points, each list half
+as large as the next (those with at least so many leading zero bits in their hash, see `atlas.sampling`). What a list
+has in a cell is found by two binary searches. One walk through the division (`LevelStore.cover`) therefore serves
+counts, samples, polygons and filters alike.
+
+A sample holds the points in view with the smallest hashes. How many points are in view is known exactly, so the
+shortest list that should have enough of them is read, and what is too much is cut off by hash. The longest stored
+list has a quarter of all points: where it is not enough, few points are in view, and all of them are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.level_files import (
+    ABSENT,
+    CELL,
+    FIRST_STORED_LEVEL,
+    LEVELS,
+    POSITION,
+    ROW,
+    STARTS,
+    StoreHeader,
+    chunks,
+    open_array,
+)
+from atlas.mask import Mask
+from atlas.recent import PerMask
+from atlas.region import CROSSING, INSIDE, OUTSIDE
+from atlas.sampling import level_of, row_hash, smallest
+
+LEAF_ROWS = 32  # a cell across an edge is divided while it holds more points
+
+Positions = NDArray[np.int64]
+
+
+class Query(Protocol):
+    """A region as the store sees it."""
+
+    def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
+        """OUTSIDE, CROSSING or INSIDE for each cell of a division; CROSSING when in doubt."""
+
+    def contains(self, positions: Positions) -> NDArray[np.bool_]:
+        """Which points lie in the region, exactly."""
+
+
+class Ranges(NamedTuple):
+    """Runs of positions as (first, end): those wholly in a region, and those that its edge may cross."""
+
+    inside: tuple[Positions, Positions]
+    crossing: tuple[Positions, Positions]
+
+
+class Draw(NamedTuple):
+    """A uniform sample of what is in view.
+
+    Attributes
+    ----------
+    positions, rows : ndarray of shape (k,)
+        The points with the smallest hashes, smallest first.
+    in_view : int
+        How many points there are, exactly.
+    touched : int
+        How many were looked at one by one.
+    """
+
+    positions: Positions
+    rows: NDArray[np.uint32]
+    in_view: int
+    touched: int
+
+
+@dataclass(frozen=True)
+class Cover:
+    """A region in cells of all sizes, as a walk through the division met them; each of shape (k,).
+
+    Attributes
+    ----------
+    start, end : ndarray of int64
+        Run of the cell.
+    inside, final : ndarray of bool
+        Whether the cell is wholly inside; whether it cannot be divided further.
+    parent_size : ndarray of int64
+        Points of the cell that it is a quarter of.
+    """
+
+    start: Positions
+    end: Positions
+    inside: NDArray[np.bool_]
+    final: NDArray[np.bool_]
+    parent_size: NDArray[np.int64]
+
+    def ranges(self, leaf_rows: float) -> Ranges:
+        """The region in disjoint runs, where a cell across the edge is divided if it holds more than `leaf_rows`."""
+        reached = self.parent_size > leaf_rows
+        inside = reached & self.inside
+        crossing = reached & ~self.inside & (self.final | (self.end - self.start <= leaf_rows))
+        return Ranges((self.start[inside], self.end[inside]), (self.start[crossing], self.end[crossing]))
+
+
+class Subset:
+    """The rows of a mask in the order of a store.
+
+    Parameters
+    ----------
+    store : LevelStore
+        The store.
+    mask : Mask
+        The rows.
+    """
+
+    def __init__(self, store: LevelStore, mask: Mask) -> None:
+        if mask.n_rows != store.header.n_rows:
+            raise ValueError(f"a mask of {mask.n_rows} rows cannot select from an atlas of {store.header.n_rows}")
+        self._store = store
+        self._mask = mask
+        # Few rows are looked up; for many, one pass over all points is faster than looking up and sorting.
+        if mask.count * 4 < mask.n_rows:
+            positions = store.position[mask.rows]
+            self.positions = np.sort(positions[positions != ABSENT])
+        else:
+            self.positions = np.flatnonzero(mask.dense[store.row]).astype(np.uint32)
+
+    @cached_property
+    def lists(self) -> list[NDArray[np.uint32]]:
+        """What each list of the store has of the mask."""
+        if not self._store.lists:
+            return []
+        longest = self._store.lists[-1]
+        rows = self._store.row[longest]
+        selected = self._mask.dense[rows]
+        longest, level = longest[selected], level_of(row_hash(rows[selected], self._store.header.seed))
+        highest = FIRST_STORED_LEVEL + len(self._store.lists) - 1
+        return [longest[level >= k] for k in range(highest, FIRST_STORED_LEVEL - 1, -1)]
+
+
+class LevelStore:
+    """Points of a plane, opened. Costs the same for any n: nothing is read but the headers.
+
+    Parameters
+    ----------
+    directory : Path
+        Where `write_store` wrote.
+    header : StoreHeader
+        What it returned.
+
+    Raises
+    ------
+    FormatError
+        If a file is missing, truncated or of another shape.
+    """
+
+    def __init__(self, directory: Path, header: StoreHeader) -> None:
+        self.header = header
+        self.cell = open_array(directory / CELL, np.uint32, header.n_points)
+        self.row = open_array(directory / ROW, np.uint32, header.n_points)
+        self.position = open_array(directory / POSITION, np.uint32, header.n_rows)
+        self.starts = open_array(directory / STARTS, np.uint32, header.roots * 4**header.start_depth + 1)
+        lists = open_array(directory / LEVELS, np.uint32, sum(header.list_sizes))
+        self.lists = np.split(lists, np.cumsum(header.list_sizes)[:-1]) if header.list_sizes else []
+        self.subset = PerMask(lambda mask: Subset(self, mask))
+
+    def cover(self, query: Query, leaf_rows: int = LEAF_ROWS) -> Cover:
+        """Walk through the division, from the roots to cells of at most `leaf_rows` points along the region's edge."""
+        header = self.header
+        cells = np.arange(header.roots)
+        parent_size = np.full(header.roots, np.iinfo(np.int64).max)
+        met: list[tuple[NDArray[Any], ...]] = []
+        for depth in range(header.depth + 1):
+            start, end = self.runs(depth, cells)
+            filled = np.flatnonzero(end > start)
+            relation = query.relate(depth, cells[filled])
+            kept = filled[relation != OUTSIDE]
+            relation = relation[relation != OUTSIDE]
+            cells, start, end = cells[kept], start[kept], end[kept]
+            final = np.full(cells.size, depth == header.depth)
+            met.append((start, end, relation == INSIDE, final, parent_size[kept]))
+            divided = (relation == CROSSING) & (end - start > leaf_rows) & ~final
+            if not divided.any():
+                break
+            cells = (cells[divided, None] * 4 + np.arange(4)).ravel()
+            parent_size = np.repeat((end - start)[divided], 4)
+        fields = [np.concatenate(field) for field in zip(*met, strict=True)]
+        order = np.argsort(fields[0], kind="stable")  # in the order of the files, which reads them forwards
+        return Cover(*(field[order] for field in fields))
+
+    def runs(self, depth: int, cells: NDArray[np.int64]) -> tuple[Positions, Positions]:
+        """First position and end of each cell of a division."""
+        finer = 2 * (self.header.start_depth - depth)
+        if finer >= 0:
+            return self.starts[cells << finer].astype(np.int64), self.starts[(cells + 1) << finer].astype(np.int64)
+        finer = 2 * (self.header.depth - depth)
+        first = (cells << finer).astype(np.uint32)
+        last = ((cells + 1 << finer) - 1).astype(np.uint32)
+        return np.searchsorted(self.cell, first, "left"), np.searchsorted(self.cell, last, "right")
+
+    def count(self, query: Query, mask: Mask | None = None) -> int:
+        """How many points lie in a region, exactly; at a cost of about √n."""
+        within = None if mask is None else self.subset(mask).positions
+        return self._count(query, self.cover(query).ranges(LEAF_ROWS), within)[0]
+
+    def members(self, query: Query, mask: Mask | None = None) -> Positions:
+        """Positions of all points in a region."""
+        within = None if mask is None else self.subset(mask).positions
+        return self._members(query, self.cover(query).ranges(LEAF_ROWS), within)[0]
+
+    def mask(self, query: Query, leaf_rows: int = LEAF_ROWS) -> Mask:
+        """All rows in a region, exactly."""
+        ranges = self.cover(query, leaf_rows).ranges(leaf_rows)
+        dense = np.zeros(self.header.n_rows, dtype=np.bool_)
+        for positions in _pieces(*ranges.inside):
+            dense[self.row[positions]] = True
+        for positions in _pieces(*ranges.crossing):
+            dense[self.row[positions[query.contains(positions)]]] = True
+        return Mask.from_dense(dense)
+
+    def draw(self, query: Query, budget: int, mask: Mask | None = None) -> Draw:
+        """A uniform sample of the points in a region, and how many they are.
+
+        Parameters
+        ----------
+        query : Query
+            The region.
+        budget : int
+            Size of the sample; all points where there are fewer.
+        mask : Mask, optional
+            Only these rows.
+        """
+        cover = self.cover(query)
+        subset = None if mask is None else self.subset(mask)
+        within = None if subset is None else subset.positions
+        in_view, touched = self._count(query, cover.ranges(LEAF_ROWS), within)
+        positions = np.empty(0, dtype=np.int64)
+        lists = zip(self.lists, self.lists if subset is None else subset.lists, strict=True)
+        # Five standard deviations more than wanted, so that a second list is hardly ever read.
+        wanted = budget + 5 * np.sqrt(budget)
+        for whole, members in lists if in_view > budget << FIRST_STORED_LEVEL else ():
+            share = whole.size / self.header.n_points
+            if in_view * share >= wanted and positions.size < budget:
+                # A thinner list needs larger cells for as many points each.
+                positions, seen = self._members(query, cover.ranges(LEAF_ROWS / share), members)
+                touched += seen
+        if positions.size < min(budget, in_view):
+            positions, seen = self._members(query, cover.ranges(LEAF_ROWS), within)
+            touched += seen
+        rows = self.row[positions]
+        chosen = smallest(row_hash(rows, self.header.seed), budget)
+        return Draw(positions[chosen], rows[chosen], in_view, touched)
+
+    def _count(self, query: Query, ranges: Ranges, within: NDArray[np.uint32] | None) -> tuple[int, int]:
+        """Points in a region, and how many of them were looked at one by one."""
+        first, end = _ranges_within(*ranges.inside, within)
+        count, touched = int((end - first).sum()), 0
+        for positions in _members_of(*ranges.crossing, within):
+            count += int(np.count_nonzero(query.contains(positions)))
+            touched += positions.size
+        return count, touched
+
+    def _members(self, query: Query, ranges: Ranges, within: NDArray[np.uint32] | None) -> tuple[Positions, int]:
+        """Positions in a region, and how many were looked at one by one."""
+        members = list(_members_of(*ranges.inside, within))
+        touched = sum(map(len, members))
+        for positions in _members_of(*ranges.crossing, within):
+            members.append(positions[query.contains(positions)])
+            touched += positions.size
+        return np.concatenate([np.empty(0, dtype=np.int64), *members]), touched
+
+
+def _ranges_within(start: Positions, end: Positions, within: NDArray[np.uint32] | None) -> tuple[Positions, Positions]:
+    """Runs of positions as runs of an ascending list of positions; None stands for the list of all."""
+    if within is None:
+        return start, end
+    return np.searchsorted(within, start.astype(np.uint32)), np.searchsorted(within, end.astype(np.uint32))
+
+
+def _members_of(start: Positions, end: Positions, within: NDArray[np.uint32] | None) -> Iterator[Positions]:
+    """Members of a list that lie in runs of positions, a chunk at a time."""
+    for index in _pieces(*_ranges_within(start, end, within)):
+        yield index if within is None else within[index].astype(np.int64)
+
+
+def _pieces(start: Positions, end: Positions) -> Iterator[Positions]:
+    """All numbers of the runs start … end − 1, one after the other, at most CHUNK at a time."""
+    ends = np.cumsum(end - start)
+    shift = start - (ends - (end - start))  # from the count of numbers before a run to its first number
+    for part in chunks(int(ends[-1]) if ends.size else 0):
+        first, last = np.searchsorted(ends, [part.start, part.stop - 1], "right")
+        edges = np.clip(ends[first : last + 1], None, part.stop)
+        lengths = np.diff(edges, prepend=part.start)
+        yield np.arange(part.start, part.stop) + np.repeat(shift[first : last + 1], lengths)

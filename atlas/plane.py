@@ -1,0 +1,280 @@
+"""The map: every row at its place in a plane, seen through viewports, counts, densities and lassos.
+
+    plane.json      the header: what the store is, where its points lie
+    x.npy y.npy     float32 (m,)   coordinates in the order of the store
+    edges.npy       float32        cells along x, then along y
+    counts.npy      uint32         the count pyramid (`atlas.pyramid`)
+    …               the level store (`atlas.levels`)
+
+Rows without a position (NaN) are in no view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.errors import FormatError, InputError
+from atlas.format import write_atomically
+from atlas.level_files import StoreHeader, chunks, create_array, open_array, write_store
+from atlas.levels import LevelStore, Positions
+from atlas.mask import Mask
+from atlas.morton import Axis, column_and_row, morton, quantile_edges
+from atlas.polygon import geometry, validate_polygon
+from atlas.pyramid import DENSITY_FROM_POINTS, Density, Pyramid, count_pixels, finest_grid
+from atlas.recent import PerMask
+from atlas.region import Box, Outside, Polygon, Region
+from atlas.sampling import SAMPLE_BUDGET, Sample
+
+__all__ = ["Box", "Density", "Plane", "Sample", "write_plane"]
+
+HEADER = "plane.json"
+X = "x.npy"
+Y = "y.npy"
+EDGES = "edges.npy"
+COUNTS = "counts.npy"
+
+MAX_BITS = 16
+QUANTILE_POINTS = 1 << 20
+FRAME_TAIL = 0.001  # share of the points that may lie beyond each side of the frame
+FRAME_GROWTH = 3.0  # the frame is this much wider than what lies between the tails, or holds everything
+MASK_GRID = 2048
+POLYGON_LEAF_ROWS = 64  # asking a polygon about a cell costs as much as asking it about ten points
+
+
+class PlaneHeader(msgspec.Struct, frozen=True):
+    """What `plane.json` holds."""
+
+    store: StoreHeader
+    bits: int
+    extent: Box
+    frame: Box
+    finest_grid: int
+
+
+class Plane:
+    """An open map.
+
+    Attributes
+    ----------
+    extent : Box
+        The smallest box that holds all points.
+    frame : Box
+        The box worth opening with: far outliers left out, everything else with room.
+    n_rows : int
+        Rows of the atlas.
+    """
+
+    def __init__(self, directory: Path, header: PlaneHeader) -> None:
+        size = header.store.n_points
+        cells = 2**header.bits
+        self.extent, self.frame, self.n_rows = header.extent, header.frame, header.store.n_rows
+        self._store = LevelStore(directory, header.store)
+        self._x = open_array(directory / X, np.float32, size)
+        self._y = open_array(directory / Y, np.float32, size)
+        edges = open_array(directory / EDGES, np.float32, 2 * (cells - 1))
+        self._cells_x = Axis(edges[: cells - 1], header.extent.x0, header.extent.x1)
+        self._cells_y = Axis(edges[cells - 1 :], header.extent.y0, header.extent.y1)
+        n_counts = (4 * header.finest_grid**2 - 64**2) // 3
+        self._pyramid = Pyramid(header.frame, open_array(directory / COUNTS, np.uint32, n_counts))
+        self._pyramid_of = PerMask(self._count_mask)
+
+    @classmethod
+    def open(cls, directory: Path) -> Plane:
+        """Open what `write_plane` wrote, at the same cost for any n.
+
+        Raises
+        ------
+        FormatError
+            If a file is missing, truncated or foreign.
+        """
+        try:
+            header = msgspec.json.decode((directory / HEADER).read_bytes(), type=PlaneHeader)
+        except (OSError, msgspec.DecodeError) as error:
+            raise FormatError(f"{directory / HEADER} cannot be read: {error}") from error
+        return cls(directory, header)
+
+    def viewport(self, box: Box, budget: int = SAMPLE_BUDGET, mask: Mask | None = None) -> Sample:
+        """A uniform sample of the rows in view.
+
+        Parameters
+        ----------
+        box : Box
+            The view.
+        budget : int
+            Size of the sample; all rows where there are fewer.
+        mask : Mask, optional
+            Only these rows.
+        """
+        draw = self._store.draw(self._query(box), budget, mask)
+        return Sample(draw.rows, self._x[draw.positions], self._y[draw.positions], draw.in_view, draw.touched)
+
+    def count(self, box: Box, mask: Mask | None = None) -> int:
+        """How many rows are in view, exactly."""
+        return self._store.count(self._query(box), mask)
+
+    def polygon(self, vertices: NDArray[Any]) -> Mask:
+        """All rows inside a polygon, exactly; rows on its outline are outside, as in `shapely.contains_xy`.
+
+        Parameters
+        ----------
+        vertices : array-like of shape (v, 2)
+            In the coordinates of the map. Where the outline crosses itself, see `atlas.polygon`.
+
+        Raises
+        ------
+        InputError
+            If the polygon has no area.
+        """
+        region = Polygon(geometry(validate_polygon(vertices)))
+        return self._store.mask(self._query(region), POLYGON_LEAF_ROWS)
+
+    def density(self, box: Box, width: int, height: int, mask: Mask | None = None) -> Density:
+        """Rows a pixel.
+
+        Parameters
+        ----------
+        box : Box
+            The view; has an area.
+        width, height : int
+            Pixels.
+        mask : Mask, optional
+            Only these rows.
+
+        Raises
+        ------
+        InputError
+            If the view has no area.
+        """
+        if not (box.width > 0 and box.height > 0):
+            raise InputError(f"a density needs a view with an area, not {box}")
+        few = (self.n_rows if mask is None else mask.count) <= DENSITY_FROM_POINTS
+        pyramid = self._pyramid if mask is None or few else self._pyramid_of(mask)
+        resolved = not few and pyramid.resolves(box, width, height)
+        if not resolved and (few or self.count(box, mask) <= DENSITY_FROM_POINTS):
+            return Density(self._count_pixels(box, box, width, height, mask).astype(np.float32), True)
+        counts = pyramid.raster(box, width, height)
+        if self.frame.contains(np.array([box.x0, box.x1]), np.array([box.y0, box.y1])).all():
+            return Density(counts.astype(np.float32), resolved)
+        counts += self._count_pixels(Outside(box, self.frame), box, width, height, mask)
+        return Density(counts.astype(np.float32), resolved)
+
+    def _count_pixels(self, region: Region, box: Box, width: int, height: int, mask: Mask | None) -> NDArray[np.int64]:
+        positions = self._store.members(self._query(region), mask)
+        return count_pixels(self._x[positions], self._y[positions], box, width, height)
+
+    def _count_mask(self, mask: Mask) -> Pyramid:
+        positions = self._store.subset(mask).positions
+        points = ((self._x[positions[part]], self._y[positions[part]]) for part in chunks(positions.size))
+        return Pyramid(self.frame, Pyramid.build(self.frame, points, min(finest_grid(mask.count), MASK_GRID)))
+
+    def _query(self, region: Region) -> _Query:
+        return _Query(region, self._cells_x, self._cells_y, self._x, self._y)
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A region of the map, as the store asks about it."""
+
+    region: Region
+    cells_x: Axis
+    cells_y: Axis
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+
+    def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
+        column, row = column_and_row(cells)
+        step = 1 << (self.cells_x.bits - depth)
+        x0, x1 = self.cells_x.span(column * step, column * step + step - 1)
+        y0, y1 = self.cells_y.span(row * step, row * step + step - 1)
+        return self.region.relate(x0, x1, y0, y1)
+
+    def contains(self, positions: Positions) -> NDArray[np.bool_]:
+        return self.region.contains(self.x[positions], self.y[positions])
+
+
+def write_plane(directory: Path, x: NDArray[np.float32], y: NDArray[np.float32], *, seed: int) -> None:
+    """Write the store of a map.
+
+    Needs about 20 bytes a row of memory while it runs; the coordinates may be memory-mapped.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it is missing.
+    x, y : ndarray of shape (n,), float32
+        Coordinates; NaN for a row without a position.
+    seed : int
+        Seed of the random levels.
+
+    Raises
+    ------
+    InputError
+        If no row has a position.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    present = np.empty(x.size, dtype=np.bool_)
+    for part in chunks(x.size):
+        present[part] = np.isfinite(x[part]) & np.isfinite(y[part])
+    n_points = int(np.count_nonzero(present))
+    if n_points == 0:
+        raise InputError(f"none of the {x.size} rows has a position on the map")
+
+    step = -(-n_points // QUANTILE_POINTS)
+    sorted_x, sorted_y = (np.sort(values[::step][present[::step]]) for values in (x, y))
+    extent = Box(*_extremes(x, present), *_extremes(y, present))
+    frame = Box(*_frame(sorted_x, extent.x0, extent.x1), *_frame(sorted_y, extent.y0, extent.y1))
+    bits = min(MAX_BITS, max(4, int(n_points - 1).bit_length()))
+    edges_x, edges_y = quantile_edges(sorted_x, 2**bits), quantile_edges(sorted_y, 2**bits)
+    cells = np.zeros(x.size, dtype=np.uint32)
+    for part in chunks(x.size):
+        column, row = np.searchsorted(edges_x, x[part], "right"), np.searchsorted(edges_y, y[part], "right")
+        cells[part] = morton(column, row)
+    np.save(directory / EDGES, np.concatenate([edges_x, edges_y]), allow_pickle=False)
+    store = write_store(directory, cells, present, roots=1, depth=bits, seed=seed)
+    del cells, present
+
+    rows = LevelStore(directory, store).row
+    for name, values in ((X, x), (Y, y)):
+        ordered = create_array(directory / name, np.float32, n_points)
+        for part in chunks(n_points):
+            ordered[part] = values[rows[part]]
+    finest = finest_grid(n_points)
+    counts = Pyramid.build(frame, _points(directory, n_points), finest)
+    np.save(directory / COUNTS, counts, allow_pickle=False)
+    header = PlaneHeader(store, bits, extent, frame, finest)
+    write_atomically(directory / HEADER, msgspec.json.format(msgspec.json.encode(header)))
+
+
+def _points(directory: Path, n_points: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    x, y = (open_array(directory / name, np.float32, n_points) for name in (X, Y))
+    step = 8 << 20  # the finest grid is passed over once a chunk
+    for first in range(0, n_points, step):
+        yield x[first : first + step], y[first : first + step]
+
+
+def _extremes(values: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple[float, float]:
+    low, high = np.inf, -np.inf
+    for part in chunks(values.size):
+        seen = values[part][present[part]]
+        if seen.size:
+            low, high = min(low, float(seen.min())), max(high, float(seen.max()))
+    return low, high
+
+
+def _frame(ordered: NDArray[np.float32], low: float, high: float) -> tuple[float, float]:
+    """Bounds that hold all values, or all but far outliers; never equal."""
+    first, last = (float(ordered[int(share * (ordered.size - 1))]) for share in (FRAME_TAIL, 1 - FRAME_TAIL))
+    middle, half = (first + last) / 2, (last - first) / 2 * FRAME_GROWTH
+    if half > 0:
+        low, high = max(low, middle - half), min(high, middle + half)
+    if low < high:
+        return low, high
+    slack = max(abs(low) * 1e-3, 1e-3)
+    return low - slack, high + slack

@@ -1,0 +1,122 @@
+"""Lassos: polygons that arrive from outside, checked, made simple and written one way only.
+
+A lasso drawn by hand may cross itself. What it goes round counts as inside, however often and in whichever sense
+(the non-zero winding rule): both loops of an eight, the overlap where its end runs past its beginning, the middle of
+a pentagram. The outline itself is outside (`shapely.contains_xy`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import ArrayLike, NDArray
+
+from atlas.errors import InputError, shorten
+
+MAX_VERTICES = 100
+CANONICAL_DIGITS = 7
+
+
+def validate_polygon(vertices: ArrayLike) -> NDArray[np.float64]:
+    """A polygon as an array, without repeats.
+
+    Parameters
+    ----------
+    vertices : array-like of shape (v, 2)
+        Corners in order; the last may repeat the first.
+
+    Returns
+    -------
+    ndarray of shape (w, 2), float64
+        At least three distinct corners; neighbours differ, the last and the first too.
+
+    Raises
+    ------
+    InputError
+        If it is not a list of pairs of finite numbers, or what it goes round has no area.
+    """
+    try:
+        points: NDArray[np.float64] = np.asarray(vertices, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a polygon is a list of (x, y) pairs of numbers, not {shorten(vertices)}") from error
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise InputError(f"a polygon is a list of (x, y) pairs; this one has shape {points.shape}")
+    if not (np.abs(points) <= np.finfo(np.float32).max).all():
+        bad = points[~(np.abs(points) <= np.finfo(np.float32).max).all(axis=1)][0]
+        raise InputError(f"the corners of a polygon must be finite float32 numbers; one is ({bad[0]:g}, {bad[1]:g})")
+    repeats = (points == np.roll(points, 1, axis=0)).all(axis=1)
+    points = points[~repeats]
+    if len(np.unique(points, axis=0)) < 3:
+        raise InputError("a polygon needs at least three different corners")
+    if geometry(points).area <= 0:
+        raise InputError("a polygon whose corners lie on one line holds nothing")
+    return points
+
+
+def geometry(vertices: NDArray[np.float64]) -> Any:
+    """What a polygon goes round, as a valid shapely geometry; may be empty or without area.
+
+    Parameters
+    ----------
+    vertices : ndarray of shape (v, 2)
+        Three corners or more.
+    """
+    polygon: Any = shapely.Polygon(vertices)
+    return polygon if polygon.is_valid else shapely.make_valid(polygon, method="structure", keep_collapsed=False)
+
+
+def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES) -> NDArray[np.float64]:
+    """The polygon with at most `limit` corners that stays nearest to the one given (Douglas & Peucker 1973).
+
+    Parameters
+    ----------
+    vertices : ndarray of shape (v, 2)
+        From `validate_polygon`.
+    limit : int
+        Most corners allowed, at least 3.
+
+    Returns
+    -------
+    ndarray of shape (w, 2), float64
+        Corners of the given polygon; unchanged if they are few enough.
+    """
+    if len(vertices) <= limit:
+        return vertices
+    # Both ends of a line are always kept, so the ring is cut open at one corner of its convex hull.
+    start = int(np.argmin(vertices[:, 0]))
+    line = shapely.LineString(np.roll(vertices, -start, axis=0)[np.append(np.arange(len(vertices)), 0)])
+    low, high = 0.0, float(np.ptp(vertices, axis=0).max())
+    best = vertices[:: -(-len(vertices) // limit)]
+    for _ in range(40):
+        tolerance = (low + high) / 2
+        corners = shapely.get_coordinates(line.simplify(tolerance, preserve_topology=False))[:-1]
+        if len(corners) > limit:
+            low = tolerance
+        else:
+            high = tolerance
+            if len(corners) >= 3:
+                best = corners
+    return best
+
+
+def canonical(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One way of writing a polygon: equal lassos become equal arrays, and so share one cache key.
+
+    Coordinates are rounded to seven digits of the polygon's own size, wherever it lies; the polygon starts at its
+    smallest corner (by x, then y) and turns counter-clockwise.
+
+    Parameters
+    ----------
+    vertices : ndarray of shape (v, 2)
+        From `validate_polygon` or `simplify`.
+    """
+    size = float(np.ptp(vertices, axis=0).max())
+    decimals = CANONICAL_DIGITS - 1 - int(np.floor(np.log10(size)))
+    points = np.round(vertices, decimals) + 0.0  # + 0.0 makes −0 a 0
+    x, y = points.T
+    if x @ np.roll(y, -1) < y @ np.roll(x, -1):
+        points = points[::-1]
+    start = np.lexsort((points[:, 1], points[:, 0]))[0]
+    return np.roll(points, -int(start), axis=0)

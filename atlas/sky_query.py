@@ -1,0 +1,145 @@
+"""Regions of the sky, as the level store asks about them: what a view of a projection holds, and cones.
+
+Stored positions are rounded to 0.0003″. A row so near to an edge that the rounding could matter is looked up in the
+catalogue's own columns, so every answer is that of the exact positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from astropy.coordinates import angular_separation
+from numpy.typing import NDArray
+
+from atlas.healpix import cell_radius_deg, centers
+from atlas.levels import Positions
+from atlas.projection import Projection
+from atlas.region import CROSSING, INSIDE, OUTSIDE, Region
+
+ROUNDING_DEG = 5e-8  # stored positions are nearer than this to the exact ones (`atlas.sky`)
+_SLACK_DEG = 1e-9  # floating-point error of separations
+
+Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+class Stars(Protocol):
+    """Where positions of names and numbers come from."""
+
+    def stored(self, positions: Positions) -> Coordinates:
+        """RA and Dec in degrees, rounded."""
+
+    def exact(self, positions: Positions) -> Coordinates:
+        """RA and Dec in degrees, as in the catalogue."""
+
+
+class InView:
+    """What a region of a projection's plane holds.
+
+    Parameters
+    ----------
+    stars : Stars
+        Positions of the rows.
+    projection : Projection
+        The projection; what it hides is in no region.
+    region : Region
+        In degrees on the plane.
+    """
+
+    def __init__(self, stars: Stars, projection: Projection, region: Region) -> None:
+        self._stars, self._projection, self._region = stars, projection, region
+        bounds = region.bounds
+        self._farthest = float(np.hypot(max(-bounds.x0, bounds.x1), max(-bounds.y0, bounds.y1)))
+        # By how much the plane is stretched at most where the region lies: sec² of the angle on a tangent plane.
+        stretch = 1 + np.radians(self._farthest) ** 2 if projection.kind == "tan" else 3.0
+        self._margin = ROUNDING_DEG * stretch
+
+    def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
+        """See `atlas.levels.Query`."""
+        ra, dec = centers(depth, cells)
+        radius = cell_radius_deg(depth)
+        disc = self._projection.disc(ra, dec, radius)
+        bounded = np.isfinite(disc.reach)
+        x, y, reach = disc.x[bounded], disc.y[bounded], disc.reach[bounded]
+        relation = np.full(cells.size, CROSSING)
+        relation[bounded] = self._region.relate(x - reach, x + reach, y - reach, y + reach)
+        if disc.torn.any():
+            torn = np.flatnonzero(disc.torn)
+            x, y, reach = disc.x[torn], disc.y[torn], disc.reach[torn]
+            other = self._region.relate(-x - reach, -x + reach, y - reach, y + reach)
+            relation[torn] = np.where(relation[torn] == other, other, CROSSING)
+        if not bounded.all():
+            # Only a tangent plane has cells without bounds: those that reach behind its horizon, or lie there.
+            hidden = np.flatnonzero(~bounded)
+            away = separation_deg(ra[hidden], dec[hidden], self._projection.ra_deg, self._projection.dec_deg)
+            beyond = away - radius > np.degrees(np.arctan(np.radians(self._farthest))) + _SLACK_DEG
+            relation[hidden[beyond]] = OUTSIDE
+        return relation
+
+    def contains(self, positions: Positions) -> NDArray[np.bool_]:
+        """See `atlas.levels.Query`."""
+        return _decide(self._stars, positions, self._place, self._margin)
+
+    def _place(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> _Inside:
+        x, y = self._projection.forward(ra_deg, dec_deg)
+        return lambda margin: self._region.contains(x, y, margin)
+
+
+class InCone:
+    """What lies within a distance of a position, the distance itself included.
+
+    Parameters
+    ----------
+    stars : Stars
+        Positions of the rows.
+    ra_deg, dec_deg : float
+        The middle.
+    radius_deg : float
+        The distance.
+    """
+
+    def __init__(self, stars: Stars, ra_deg: float, dec_deg: float, radius_deg: float) -> None:
+        self._stars, self._ra_deg, self._dec_deg, self._radius_deg = stars, ra_deg, dec_deg, radius_deg
+
+    def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
+        """See `atlas.levels.Query`."""
+        away = self.separation_deg(*centers(depth, cells))
+        radius = cell_radius_deg(depth) + _SLACK_DEG
+        relation = np.full(cells.size, CROSSING)
+        relation[away + radius <= self._radius_deg] = INSIDE
+        relation[away - radius > self._radius_deg] = OUTSIDE
+        return relation
+
+    def contains(self, positions: Positions) -> NDArray[np.bool_]:
+        """See `atlas.levels.Query`."""
+        return _decide(self._stars, positions, self._place, ROUNDING_DEG)
+
+    def separation_deg(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance of positions from the middle."""
+        return separation_deg(ra_deg, dec_deg, self._ra_deg, self._dec_deg)
+
+    def _place(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> _Inside:
+        away = self.separation_deg(ra_deg, dec_deg)
+        return lambda margin: away <= self._radius_deg + margin
+
+
+_Inside = Callable[[float], NDArray[np.bool_]]
+
+
+def _decide(
+    stars: Stars, positions: Positions, place: Callable[[Any, Any], _Inside], margin: float
+) -> NDArray[np.bool_]:
+    """Which rows are inside: by their stored positions, except for those within `margin` of the edge."""
+    inside_with = place(*stars.stored(positions))
+    inside = inside_with(-margin)
+    unsure = np.flatnonzero(inside_with(margin) & ~inside)
+    if unsure.size:
+        inside[unsure] = place(*stars.exact(positions[unsure]))(0.0)
+    return inside
+
+
+def separation_deg(ra_deg: Any, dec_deg: Any, ra0_deg: float, dec0_deg: float) -> NDArray[np.float64]:
+    radians = np.radians([ra0_deg, dec0_deg])
+    separation: NDArray[np.float64] = angular_separation(np.radians(ra_deg), np.radians(dec_deg), *radians)
+    return np.degrees(separation)
