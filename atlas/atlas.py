@@ -1,0 +1,292 @@
+"""An open atlas: the one object that answers questions about a build, in the dashboard and in a notebook alike.
+
+>>> from atlas import Atlas
+>>> atlas = Atlas.open("data/xdf")
+>>> atlas.similar(ra_deg=53.16, dec_deg=-27.78)          # a pandas DataFrame, most similar first
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from atlas import format as layout
+from atlas import planner, validate
+from atlas.columns import Columns, open_array
+from atlas.coordinates import parse_position
+from atlas.errors import InputError, NothingNearError
+from atlas.evaluate import evaluate
+from atlas.identity import Identity
+from atlas.images import Thumbnails
+from atlas.manifest import Manifest, Space
+from atlas.mask import Mask
+from atlas.neighbors import NeighborIndex, open_index
+from atlas.plane import Plane
+from atlas.quality import Quality, read_quality
+from atlas.query import Query, Result
+from atlas.ranking import Similar
+from atlas.selection import All, Selection, canonical
+from atlas.sky import SkyPlane
+
+NEAREST_LIMIT_ARCSEC = 2 * 3600.0
+
+
+class ClusterInfo(msgspec.Struct, frozen=True):
+    """One cluster of the map.
+
+    Attributes
+    ----------
+    label : int
+        0 is the largest.
+    size : int
+        Members among all rows.
+    medoid : int
+        Row of the member nearest to the cluster's mean embedding.
+    map_x, map_y : float
+        Where it lies on the map.
+    centroid : ndarray of shape (d,), float32
+        Mean embedding, unit length.
+    """
+
+    label: int
+    size: int
+    medoid: int
+    map_x: float
+    map_y: float
+    centroid: NDArray[np.float32]
+
+
+class OpenSpace:
+    """One embedding space of an open atlas. Large parts are opened when first asked for, once."""
+
+    def __init__(self, build: Path, manifest: Manifest, space: Space, columns: Columns) -> None:
+        self.name = space.name
+        self.dimension = space.dimension
+        self.n_rows = manifest.n_rows
+        self.columns = columns
+        self.described = space
+        self._folder = layout.space_path(build, space.name)
+        self._lock = threading.Lock()
+        self._index: NeighborIndex | None = None
+
+    @cached_property
+    def embeddings(self) -> NDArray[Any]:
+        """Unit embeddings of shape (n, d), memory-mapped."""
+        return open_array(
+            self._folder / layout.EMBEDDINGS, shape=(self.n_rows, self.dimension), dtype=self.described.dtype
+        )
+
+    @property
+    def index(self) -> NeighborIndex:
+        """The neighbour index; loading it takes seconds at tens of millions of rows, hence the lock."""
+        if self._index is None:
+            with self._lock:
+                if self._index is None:
+                    self._index = open_index(self._folder / layout.INDEX, self.embeddings)
+        return self._index
+
+    @property
+    def index_loaded(self) -> bool:
+        """Whether the index is in memory already."""
+        return self._index is not None
+
+    @cached_property
+    def quality(self) -> Quality:
+        """What the build measured: recall by kind of query, trustworthiness of the map."""
+        return read_quality(self._folder)
+
+    @cached_property
+    def plane(self) -> Plane:
+        """The map's level store and count pyramid."""
+        return Plane.open(self._folder / layout.MAP_PLANE)
+
+    @cached_property
+    def outliers(self) -> NDArray[np.uint32]:
+        """Rows of the outlier layer, most anomalous first."""
+        return np.array(open_array(self._folder / layout.OUTLIERS, dtype="uint32"))
+
+    @cached_property
+    def clusters(self) -> tuple[ClusterInfo, ...]:
+        """The clusters, largest first."""
+        folder = self._folder / layout.CLUSTERS
+        size, medoid, centroids, map_xy = (
+            np.array(open_array(folder / f"{name}.npy")) for name in ("size", "medoid", "centroids", "map_xy")
+        )
+        return tuple(
+            ClusterInfo(label, int(size[label]), int(medoid[label]), *map(float, map_xy[label]), centroids[label])
+            for label in range(size.shape[0])
+        )
+
+    def cluster(self, label: int) -> ClusterInfo:
+        """A cluster by its label.
+
+        Raises
+        ------
+        InputError
+            If there is none of that label.
+        """
+        if not 0 <= label < len(self.clusters):
+            raise InputError(f"no cluster {label}; this atlas has {len(self.clusters)}, counted from 0")
+        return self.clusters[label]
+
+
+class Atlas:
+    """An open build. Safe to share between threads; opening costs the same for a thousand rows or 42 million."""
+
+    def __init__(self, build: Path, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.build = build
+        self.build_id = manifest.build_id
+        self.n_rows = manifest.n_rows
+        self._base = Columns(build, manifest.columns, manifest.n_rows)
+        self._spaces = {
+            s.name: OpenSpace(build, manifest, s, Columns(build, (*manifest.columns, *s.columns), manifest.n_rows))
+            for s in manifest.spaces
+        }
+        self.default_space = manifest.spaces[0].name
+
+    @classmethod
+    def open(cls, root: str | Path) -> Atlas:
+        """Open the current build of an atlas; sizes of files are checked, contents are not (`validate` does).
+
+        Raises
+        ------
+        FormatError
+            If there is no atlas, or files are missing or of the wrong size.
+        """
+        build, manifest = validate.open_current(Path(root))
+        validate.check_sizes(build, manifest)
+        return cls(build, manifest)
+
+    def columns(self, space: str | None = None) -> Columns:
+        """The catalogue's columns, with those of a space where one is named."""
+        return self._base if space is None else self.space(space).columns
+
+    def space(self, name: str | None = None) -> OpenSpace:
+        """An embedding space, the first of the manifest by default.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name.
+        """
+        name = name or self.default_space
+        if name not in self._spaces:
+            raise InputError(f"no space {name!r}; this atlas has {', '.join(self._spaces)}")
+        return self._spaces[name]
+
+    @cached_property
+    def sky(self) -> SkyPlane:
+        """The sky's level store."""
+        return SkyPlane.open(self.build / layout.SKY, self._base.array(layout.RA), self._base.array(layout.DEC))
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Ids to rows and back."""
+        return Identity(self.build, self.manifest.id_columns, self._base, self.n_rows)
+
+    @cached_property
+    def thumbnails(self) -> Thumbnails | None:
+        """The packed images, where the atlas has some."""
+        if self.manifest.thumbnails is None:
+            return None
+        return Thumbnails(self.build / layout.THUMBNAILS, self.n_rows)
+
+    def mask(self, selection: Selection) -> Mask:
+        """Which rows a selection holds, exactly.
+
+        Raises
+        ------
+        InputError
+            If the selection names what the atlas does not have.
+        """
+        return evaluate(self, canonical(selection))
+
+    def run(self, query: Query, mask: Mask | None = None) -> Result:
+        """Answer a query; `mask` may bring the rows of its selection if they are known already."""
+        if mask is None and not isinstance(canonical(query.selection), All):
+            mask = self.mask(query.selection)
+        return planner.run(self, query, mask)
+
+    def position(self, row: int) -> tuple[float, float]:
+        """RA and Dec of a row in degrees (ICRS)."""
+        return float(self._base.array(layout.RA)[row]), float(self._base.array(layout.DEC)[row])
+
+    def nearest(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> tuple[int, float]:
+        """Row nearest to a position, and its distance in arcseconds.
+
+        Raises
+        ------
+        NothingNearError
+            If no galaxy lies within the radius; says how far the nearest is, if it is within two degrees.
+        """
+        found = self.sky.nearest(ra_deg, dec_deg, max(radius_arcsec, NEAREST_LIMIT_ARCSEC) / 3600)
+        if found is None:
+            raise NothingNearError(
+                f"no galaxy of this atlas within {NEAREST_LIMIT_ARCSEC / 3600:g}° of {ra_deg:.5f} {dec_deg:+.5f}",
+                None,
+                None,
+            )
+        row, separation = found
+        if separation > radius_arcsec:
+            away = f"{separation:.1f}″" if separation < 120 else f"{separation / 60:.1f}′"
+            raise NothingNearError(
+                f"no galaxy within {radius_arcsec:g}″ of {ra_deg:.5f} {dec_deg:+.5f}; the nearest is {away} away",
+                row,
+                separation,
+            )
+        return row, separation
+
+    # The notebook's way in: positions or ids in, a table out.
+
+    def similar(
+        self,
+        position: str | None = None,
+        *,
+        ra_deg: float | None = None,
+        dec_deg: float | None = None,
+        id: str | None = None,
+        rows: list[int] | None = None,
+        within: Selection | None = None,
+        k: int = 100,
+        exact: bool = False,
+        space: str | None = None,
+        radius_arcsec: float = 5.0,
+    ) -> pd.DataFrame:
+        """Galaxies most similar to one (or to several `rows`), most similar first.
+
+        Give a position as text or in degrees, an id, or row numbers.
+        """
+        if rows is None:
+            if id is not None:
+                rows = [self.identity.row(id)]
+            else:
+                if position is not None:
+                    ra_deg, dec_deg = parse_position(position)
+                if ra_deg is None or dec_deg is None:
+                    raise InputError("give a position, ra_deg and dec_deg, an id, or rows")
+                rows = [self.nearest(ra_deg, dec_deg, radius_arcsec)[0]]
+        query = Query(
+            space=space or self.default_space,
+            ranking=Similar(tuple(rows)),
+            selection=within or All(),
+            limit=k,
+            exact=exact,
+        )
+        result = self.run(query)
+        table = self.table(result.rows, space)
+        table.insert(0, "similarity", result.scores)
+        return table
+
+    def table(self, rows: NDArray[Any] | list[int], space: str | None = None) -> pd.DataFrame:
+        """All columns of some rows, indexed by row."""
+        columns = self.columns(space or self.default_space)
+        data = {c.name: columns.values(c.name, rows) for c in columns}
+        return pd.DataFrame(data, index=pd.Index(np.asarray(rows), name="row"))

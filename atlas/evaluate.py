@@ -1,0 +1,95 @@
+"""From a selection to a mask: exact over all rows, one pass, packed."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.errors import InputError
+from atlas.mask import Mask
+from atlas.selection import (
+    All,
+    And,
+    Category,
+    Cluster,
+    Cone,
+    MapPolygon,
+    Not,
+    Or,
+    Range,
+    Rows,
+    Selection,
+    SkyPolygon,
+)
+
+if TYPE_CHECKING:
+    from atlas.atlas import Atlas
+
+_CHUNK = 1 << 22
+
+
+def evaluate(atlas: Atlas, selection: Selection) -> Mask:
+    """Rows of the atlas that a canonical selection holds.
+
+    Raises
+    ------
+    InputError
+        If the selection names rows, columns, words, spaces or clusters that the atlas does not have.
+    """
+    n = atlas.n_rows
+    match selection:
+        case All():
+            return _full(n)
+        case Rows(rows):
+            beyond = [row for row in rows if row >= n]
+            if beyond:
+                raise InputError(f"row {beyond[0]} does not exist: this atlas has {n:,} rows")
+            return Mask.from_rows(np.asarray(rows, dtype=np.int64), n)
+        case MapPolygon(space, vertices):
+            return atlas.space(space).plane.polygon(np.asarray(vertices))
+        case SkyPolygon(projection, vertices):
+            return atlas.sky.polygon(projection, np.asarray(vertices))
+        case Cone(ra_deg, dec_deg, radius_arcsec):
+            return atlas.sky.cone_mask(ra_deg, dec_deg, radius_arcsec)
+        case Range(column, low, high):
+            return _range(atlas.columns().number(column), low, high)
+        case Category(column, values):
+            codes = [atlas.columns().code(column, value) for value in values]
+            return _pack(atlas.columns().array(column), lambda part: np.isin(part, codes))
+        case Cluster(space, label):
+            labels = atlas.columns(space).array("cluster")
+            return _pack(labels, lambda part: part == label)
+        case And(of):
+            return Mask(reduce(np.bitwise_and, (evaluate(atlas, one).packed for one in of)), n)
+        case Or(of):
+            return Mask(reduce(np.bitwise_or, (evaluate(atlas, one).packed for one in of)), n)
+        case Not(of):
+            return Mask(evaluate(atlas, of).packed ^ _full(n).packed, n)
+
+
+def _range(values: NDArray[Any], low: float | None, high: float | None) -> Mask:
+    def inside(part: NDArray[Any]) -> NDArray[np.bool_]:
+        # NaN compares false with everything: missing values lie outside every range, the open one too.
+        keep = part == part if low is None else part >= low
+        return keep if high is None else keep & (part <= high)
+
+    return _pack(values, inside)
+
+
+def _pack(values: NDArray[Any], inside: Any) -> Mask:
+    """Test a column in chunks that fit a cache; chunks are multiples of eight rows, so their bits can be joined."""
+    parts = [
+        np.packbits(inside(np.asarray(values[start : start + _CHUNK])), bitorder="little")
+        for start in range(0, values.size, _CHUNK)
+    ]
+    return Mask(np.concatenate(parts), values.size)
+
+
+def _full(n: int) -> Mask:
+    packed = np.full((n + 7) // 8, 255, dtype=np.uint8)
+    if n % 8:
+        packed[-1] = (1 << (n % 8)) - 1
+    return Mask(packed, n)

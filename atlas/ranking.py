@@ -1,0 +1,99 @@
+"""In what order: values that say how to rank galaxies, and how each ranking can run.
+
+    Similar(wanted, unwanted, least)    like these examples and unlike those      inner_product
+    Typical(cluster)                    most like the middle of a cluster         inner_product
+    Given(embedding)                    most like an embedding from outside       inner_product
+    ByColumn(column, descending)        by a value, missing last                  column
+    Shuffled(seed)                      random, the same for the same seed        column
+
+`inner_product`: one embedding q; the order is that of the inner product with q, so the neighbour index can find the
+top. `column`: one value a row. (`scan`, a score that needs every row, comes with probes and mixtures.)
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from atlas.selection import Name, Row
+
+How = Literal["inner_product", "column"]
+QueryKind = Literal["row", "least similar", "examples", "cluster", "given"]
+
+
+class _Ranking(msgspec.Struct, frozen=True, tag_field="by", tag=str.lower, forbid_unknown_fields=True):
+    """Base of all rankings."""
+
+
+class Similar(_Ranking, frozen=True):
+    """Similarity to examples: mean embedding of the wanted minus mean embedding of the unwanted, unit length.
+
+    With one wanted example the score is the cosine similarity to it. `least` turns the order round.
+    """
+
+    wanted: Annotated[tuple[Row, ...], msgspec.Meta(max_length=1000)]
+    unwanted: Annotated[tuple[Row, ...], msgspec.Meta(max_length=1000)] = ()
+    least: bool = False
+
+    @property
+    def examples(self) -> tuple[int, ...]:
+        """All rows that the ranking is made from."""
+        return (*self.wanted, *self.unwanted)
+
+
+class Typical(_Ranking, frozen=True):
+    """Similarity to the mean embedding of a cluster."""
+
+    cluster: Annotated[int, msgspec.Meta(ge=0, lt=2**15)]
+
+
+class Given(_Ranking, frozen=True):
+    """Similarity to an embedding that is given in numbers."""
+
+    embedding: Annotated[tuple[float, ...], msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class ByColumn(_Ranking, frozen=True):
+    """By a column's value."""
+
+    column: Name
+    descending: bool = True
+
+
+class Shuffled(_Ranking, frozen=True):
+    """A random order that the seed fixes."""
+
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+
+
+Ranking = Similar | Typical | Given | ByColumn | Shuffled
+
+
+def how(ranking: Ranking) -> How:
+    """How a ranking can run."""
+    return "column" if isinstance(ranking, ByColumn | Shuffled) else "inner_product"
+
+
+def query_kind(ranking: Ranking) -> QueryKind | None:
+    """The kind of query that recall is measured for; None where a ranking is exact by construction."""
+    match ranking:
+        case Similar(_, _, True):
+            return "least similar"
+        case Similar((_,), (), _):
+            return "row"
+        case Similar():
+            return "examples"
+        case Typical():
+            return "cluster"
+        case Given():
+            return "given"
+        case _:
+            return None
+
+
+def canonical(ranking: Ranking) -> Ranking:
+    """The one form of equal rankings: examples sorted, each once."""
+    if isinstance(ranking, Similar):
+        return Similar(tuple(sorted(set(ranking.wanted))), tuple(sorted(set(ranking.unwanted))), ranking.least)
+    return ranking

@@ -1,0 +1,192 @@
+"""Which galaxies: an algebra of immutable values.
+
+    All                            every row
+    Rows(rows)                     these rows
+    MapPolygon(space, vertices)    inside a lasso on the map of a space
+    SkyPolygon(projection, …)      inside a lasso on the sky, in the projection it was drawn in
+    Cone(ra_deg, dec_deg, radius_arcsec)
+    Range(column, low, high)       low ≤ value ≤ high; missing values are outside
+    Category(column, values)       one of these words
+    Cluster(space, label)          members of a cluster of the map
+    And(of) Or(of) Not(of)
+
+A selection says nothing about an atlas: `Atlas.mask` evaluates it, exactly, over all rows. `canonical` brings equal
+selections to one form, so that a cache holds each mask once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from atlas.errors import InputError
+from atlas.polygon import canonical as canonical_polygon
+from atlas.polygon import simplify, validate_polygon
+from atlas.projection import Projection
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+Row = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+RaDeg = Annotated[float, msgspec.Meta(ge=0, lt=360)]
+DecDeg = Annotated[float, msgspec.Meta(ge=-90, le=90)]
+Vertices = Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=2000)]
+MAX_DEPTH = 8
+
+
+class _Selection(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unknown_fields=True):
+    """Base of all selections: `a & b`, `a | b`, `~a` build new ones."""
+
+    def __and__(self, other: Selection) -> Selection:
+        return canonical(And((self, other)))  # type: ignore[arg-type]
+
+    def __or__(self, other: Selection) -> Selection:
+        return canonical(Or((self, other)))  # type: ignore[arg-type]
+
+    def __invert__(self) -> Selection:
+        return canonical(Not(self))  # type: ignore[arg-type]
+
+
+class All(_Selection, frozen=True):
+    """Every row."""
+
+
+class Rows(_Selection, frozen=True):
+    """These rows of this build."""
+
+    rows: tuple[Row, ...]
+
+
+class MapPolygon(_Selection, frozen=True):
+    """Inside a polygon on the map of a space, in the map's own coordinates."""
+
+    space: Name
+    vertices: Vertices
+
+
+class SkyPolygon(_Selection, frozen=True):
+    """Inside a polygon on the sky, in degrees on the plane of the projection that it was drawn in."""
+
+    projection: Projection
+    vertices: Vertices
+
+
+class Cone(_Selection, frozen=True):
+    """Within a radius of a position (ICRS)."""
+
+    ra_deg: RaDeg
+    dec_deg: DecDeg
+    radius_arcsec: Annotated[float, msgspec.Meta(gt=0, le=180 * 3600)]
+
+
+class Range(_Selection, frozen=True):
+    """Values of a number column between two bounds, both included; None leaves a side open."""
+
+    column: Name
+    low: float | None = None
+    high: float | None = None
+
+
+class Category(_Selection, frozen=True):
+    """Rows whose category is one of these words."""
+
+    column: Name
+    values: tuple[str, ...]
+
+
+class Cluster(_Selection, frozen=True):
+    """Members of a cluster of the map; label −1 is everything outside the clusters."""
+
+    space: Name
+    label: Annotated[int, msgspec.Meta(ge=-1, lt=2**15)]
+
+
+class And(_Selection, frozen=True):
+    """Rows in every one of these."""
+
+    of: Annotated[tuple[Selection, ...], msgspec.Meta(max_length=64)]
+
+
+class Or(_Selection, frozen=True):
+    """Rows in at least one of these."""
+
+    of: Annotated[tuple[Selection, ...], msgspec.Meta(max_length=64)]
+
+
+class Not(_Selection, frozen=True):
+    """Rows that are not in this."""
+
+    of: Selection
+
+
+Selection = All | Rows | MapPolygon | SkyPolygon | Cone | Range | Category | Cluster | And | Or | Not
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def encode(selection: Selection) -> bytes:
+    """The selection as JSON; equal canonical selections give equal bytes."""
+    return _ENCODER.encode(selection)
+
+
+def canonical(selection: Selection, depth: int = 0) -> Selection:
+    """The one form of all equal selections, as far as algebra and rounding see them.
+
+    Nested And / Or are flattened, sorted and freed of repeats; double negations vanish; polygons are simplified to at
+    most 100 vertices, rounded, and start at their smallest vertex.
+
+    Raises
+    ------
+    InputError
+        If the selection is nested too deeply, a polygon has no area, or bounds are reversed or not finite.
+    """
+    if depth > MAX_DEPTH:
+        raise InputError(f"a selection may be nested {MAX_DEPTH} deep, this one is deeper")
+    match selection:
+        case And(of):
+            return _joined(And, of, All(), Not(All()), depth)
+        case Or(of):
+            return _joined(Or, of, Not(All()), All(), depth)
+        case Not(of):
+            inner = canonical(of, depth + 1)
+            return inner.of if isinstance(inner, Not) else Not(inner)
+        case MapPolygon(space, vertices):
+            return MapPolygon(space, canonical_vertices(vertices))
+        case SkyPolygon(projection, vertices):
+            return SkyPolygon(projection, canonical_vertices(vertices))
+        case Rows(rows):
+            return Rows(tuple(sorted(set(rows))))
+        case Category(column, values):
+            return Category(column, tuple(sorted(set(values))))
+        case Range(column, low, high):
+            for bound in (low, high):
+                if bound is not None and bound != bound:
+                    raise InputError(f"the bounds of {column!r} must be numbers")
+            if low is not None and high is not None and low > high:
+                raise InputError(f"the range of {column!r} is reversed: {low:g} is above {high:g}")
+            return selection
+        case _:
+            return selection
+
+
+def canonical_vertices(vertices: Vertices) -> Vertices:
+    """A polygon that is valid, simple enough to evaluate, and written one way only."""
+    points = canonical_polygon(simplify(validate_polygon(vertices)))
+    return tuple((float(x), float(y)) for x, y in points)
+
+
+def _joined(
+    kind: type[And] | type[Or], of: tuple[Selection, ...], neutral: Selection, absorbing: Selection, depth: int
+) -> Selection:
+    parts: dict[bytes, Selection] = {}
+    for one in of:
+        one = canonical(one, depth + 1)
+        for part in one.of if isinstance(one, kind) else (one,):
+            parts[encode(part)] = part
+    parts.pop(encode(neutral), None)
+    if encode(absorbing) in parts:
+        return absorbing
+    if not parts:
+        return neutral
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    return kind(tuple(parts[key] for key in sorted(parts)))
