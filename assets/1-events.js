@@ -1,0 +1,102 @@
+// Events: what happens in the browser goes to the server in order, one message at a time.
+// An element with data-event='{"is": …}' sends it when clicked; {"is": "local", "do": …} is acted on here.
+(function () {
+  "use strict";
+  const gf = (window.galaxyFinder = { state: {}, build: "", local: {}, ready: false });
+  let waiting = [];
+  let inFlight = 0;
+  let sequence = 0;
+  let timer = 0;
+
+  gf.send = function (event) {
+    // Of several views of one plane only the last counts.
+    if (event.is === "view") waiting = waiting.filter((e) => !(e.is === "view" && e.plane === event.plane));
+    waiting.push(event);
+    flush();
+  };
+
+  function flush() {
+    if (inFlight || !waiting.length || !window.dash_clientside || !window.dash_clientside.set_props) return;
+    inFlight = ++sequence;
+    const events = waiting;
+    waiting = [];
+    // A server that died must not leave the page deaf.
+    timer = window.setTimeout(release, 20000);
+    window.dash_clientside.set_props("event", { data: { seq: inFlight, events: events } });
+  }
+
+  gf.idle = () => !inFlight && !waiting.length;
+
+  function release() {
+    window.clearTimeout(timer);
+    inFlight = 0;
+    flush();
+  }
+
+  function token() {
+    return new URLSearchParams(window.location.search).get("s") || "";
+  }
+
+  function change(name) {
+    return function (value) {
+      if (value === undefined || value === null) return;
+      const converted = name === "shown" ? Number(value) : value;
+      if (gf.ready && converted !== gf.get(name)) gf.send({ is: "change", [name]: converted });
+    };
+  }
+
+  // What the state leaves out is at its default.
+  const DEFAULTS = { order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "" };
+  gf.get = (name) => (name in gf.state ? gf.state[name] : DEFAULTS[name]);
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    gf: {
+      open: function (boot) {
+        gf.build = boot.build;
+        gf.send({ is: "open", token: token() });
+      },
+      settle: function (ack, state) {
+        if (!ack) return;
+        gf.state = state ? JSON.parse(state) : {};
+        gf.build = ack.build;
+        gf.ready = true;
+        document.documentElement.dataset.bsTheme = gf.get("light") ? "light" : "dark";
+        release();
+      },
+      push: function (url) {
+        if (!url) return;
+        const address = window.location.pathname + (url.token ? "?s=" + url.token : "");
+        if (url.token === token()) return;
+        window.history[url.push ? "pushState" : "replaceState"](null, "", address);
+      },
+      move: (moves) => moves && gf.move(moves),
+      order: change("order"),
+      shown: change("shown"),
+      color: change("color"),
+    },
+  });
+
+  window.addEventListener("popstate", () => gf.send({ is: "open", token: token() }));
+
+  document.addEventListener("click", function (click) {
+    const element = click.target.closest("[data-event]");
+    if (!element || element.disabled) return;
+    const event = JSON.parse(element.dataset.event);
+    if (event.is === "local") gf.local[event.do](event, element);
+    else gf.send(event);
+    if (element.closest(".gf-toast")) window.dash_clientside.set_props("toast", { is_open: false });
+  });
+
+  gf.local.theme = () => gf.send({ is: "change", light: !gf.get("light") });
+  gf.local.units = () => gf.send({ is: "change", sexagesimal: !gf.get("sexagesimal") });
+  gf.local.help = () => window.dash_clientside.set_props("help", { is_open: true });
+  gf.local.enlarge = (e) => gf.send({ is: "change", enlarged: gf.get("enlarged") === e.name ? "" : e.name });
+  gf.local.drawer = (e) => gf.send({ is: "change", drawer: gf.get("drawer") === e.name ? "" : e.name });
+  gf.local.share = function (_, element) {
+    const done = () => {
+      element.textContent = "Copied";
+      window.setTimeout(() => (element.textContent = "Share"), 1500);
+    };
+    if (navigator.clipboard) navigator.clipboard.writeText(window.location.href).then(done, () => {});
+  };
+})();

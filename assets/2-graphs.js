@@ -1,0 +1,158 @@
+// The two graphs: viewports, lassos, clicks and the hover card. Points stay here; polygons and rows go to the server.
+(function () {
+  "use strict";
+  const gf = window.galaxyFinder;
+  const PLANES = ["map", "sky"];
+  const VIEW_DELAY_MS = 100;
+  const MOST_VERTICES = 400;
+  const graph = (plane) => document.querySelector("#" + plane + " .js-plotly-plot");
+  const moving = { map: 0, sky: 0 };
+  const timers = {};
+
+  const round = (v) => Number(v.toPrecision(7));
+
+  function box(gd) {
+    const [x0, x1] = gd._fullLayout.xaxis.range;
+    const [y0, y1] = gd._fullLayout.yaxis.range;
+    return { x0: round(x0), x1: round(x1), y0: round(y0), y1: round(y1) };
+  }
+
+  function projection(gd) {
+    return (gd.layout.meta && gd.layout.meta.projection) || null;
+  }
+
+  function about(plane, gd, event) {
+    return plane === "sky" ? Object.assign(event, { projection: projection(gd) }) : event;
+  }
+
+  function onRelayout(plane, gd, changes) {
+    if (moving[plane] || !Object.keys(changes).some((key) => key.startsWith("xaxis.range") || key.startsWith("yaxis.range"))) return;
+    window.clearTimeout(timers[plane]);
+    timers[plane] = window.setTimeout(() => gf.send(about(plane, gd, { is: "view", plane: plane, box: box(gd) })), VIEW_DELAY_MS);
+  }
+
+  function onSelected(plane, gd, selected) {
+    if (!selected) return;
+    let vertices;
+    if (selected.lassoPoints) {
+      const xs = selected.lassoPoints.x;
+      const ys = selected.lassoPoints.y;
+      const step = Math.max(1, Math.ceil(xs.length / MOST_VERTICES));
+      vertices = xs.map((x, i) => [round(x), round(ys[i])]).filter((_, i) => i % step === 0);
+    } else if (selected.range) {
+      const [x0, x1] = selected.range.x.map(round);
+      const [y0, y1] = selected.range.y.map(round);
+      vertices = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
+    }
+    // The outline on the page is the state's; plotly's own and its dimming go.
+    window.setTimeout(function () {
+      window.Plotly.update(gd, { selectedpoints: [null] }, { selections: [] });
+      if (vertices && vertices.length >= 3) gf.send(about(plane, gd, { is: "lasso", plane: plane, vertices: vertices }));
+    }, 0);
+  }
+
+  function rowOf(event) {
+    const point = event.points && event.points[0];
+    return point && Number.isInteger(point.customdata) ? point.customdata : null;
+  }
+
+  function attach(plane) {
+    const gd = graph(plane);
+    if (!gd || !gd.on || gd.dataset.attached) return Boolean(gd && gd.dataset.attached);
+    gd.dataset.attached = "yes";
+    gd.on("plotly_relayout", (changes) => onRelayout(plane, gd, changes));
+    gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
+    gd.on("plotly_click", function (event) {
+      const row = rowOf(event);
+      if (row !== null) gf.send({ is: "pick", row: row, build: gf.build });
+    });
+    gd.on("plotly_hover", function (event) {
+      const row = rowOf(event);
+      if (row !== null) showCard(row, event.event.clientX, event.event.clientY);
+    });
+    gd.on("plotly_unhover", hideCard);
+    return true;
+  }
+
+  (function wait() {
+    if (!PLANES.map(attach).every(Boolean)) window.setTimeout(wait, 60);
+  })();
+
+  // Moves that do not come from the hand on the graph.
+  gf.move = function (moves) {
+    PLANES.filter((plane) => moves[plane]).forEach(function go(plane) {
+      const gd = graph(plane);
+      if (!gd || !gd._fullLayout || !window.Plotly) return window.setTimeout(() => go(plane), 60);
+      const [x0, x1, y0, y1] = moves[plane];
+      moving[plane] += 1;
+      const done = () => window.setTimeout(() => (moving[plane] -= 1), VIEW_DELAY_MS);
+      window.Plotly.relayout(gd, { "xaxis.range": [x0, x1], "yaxis.range": [y0, y1] }).then(done, done);
+    });
+  };
+
+  gf.local.mode = function (event) {
+    document.querySelectorAll(".gf-graph-tools .mode").forEach((b) => b.classList.toggle("on", b.classList.contains("mode-" + event.mode)));
+    PLANES.map(graph).filter(Boolean).forEach((gd) => window.Plotly.relayout(gd, { dragmode: event.mode }));
+  };
+
+  gf.local.outliers = function (_, element) {
+    const gd = graph("map");
+    const shown = !element.classList.contains("on");
+    element.classList.toggle("on", shown);
+    if (gd) window.Plotly.restyle(gd, { visible: shown }, [1]);
+  };
+
+  // The hover card: facts are fetched once a galaxy, and kept by the browser.
+  const facts = new Map();
+  let wanted = null;
+
+  function showCard(row, x, y) {
+    const key = gf.build + "/" + row;
+    wanted = key;
+    if (!facts.has(key)) {
+      facts.set(key, fetch("/galaxy/" + key + ".json").then((r) => (r.ok ? r.json() : null)).catch(() => null));
+      if (facts.size > 2000) facts.delete(facts.keys().next().value);
+    }
+    facts.get(key).then(function (galaxy) {
+      if (galaxy && wanted === key) fill(key, galaxy, x, y);
+    });
+  }
+
+  function fill(key, galaxy, x, y) {
+    const card = document.getElementById("card");
+    const image = document.createElement("img");
+    image.src = "/cutout/" + key + ".webp";
+    image.alt = "";
+    const list = document.createElement("dl");
+    [["id", galaxy.id], ["RA, Dec", galaxy.position]].concat(galaxy.facts).forEach(function ([name, value]) {
+      const term = document.createElement("dt");
+      const text = document.createElement("dd");
+      term.textContent = name;
+      text.textContent = value;
+      list.append(term, text);
+    });
+    card.replaceChildren(image, list);
+    card.hidden = false;
+    const size = card.getBoundingClientRect();
+    card.style.left = Math.max(4, Math.min(x + 16, window.innerWidth - size.width - 8)) + "px";
+    card.style.top = Math.max(4, Math.min(y + 16, window.innerHeight - size.height - 8)) + "px";
+  }
+
+  function hideCard() {
+    wanted = null;
+    document.getElementById("card").hidden = true;
+  }
+
+  // Images anywhere on the page show the same card after a moment, and find their galaxy on map and sky.
+  let resting = 0;
+  document.addEventListener("mouseover", function (event) {
+    const element = event.target.closest && event.target.closest(".gf-tile[data-row], .gf-row[data-row]");
+    window.clearTimeout(resting);
+    if (!element) {
+      if (!event.target.closest || !event.target.closest(".gf-graph")) hideCard();
+      return;
+    }
+    resting = window.setTimeout(() => showCard(Number(element.dataset.row), event.clientX, event.clientY), 350);
+  });
+  document.addEventListener("scroll", hideCard, true);
+})();

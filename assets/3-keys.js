@@ -1,0 +1,67 @@
+// Keys: one letter an action; none while one types.
+(function () {
+  "use strict";
+  const gf = window.galaxyFinder;
+  const mode = (name) => () => gf.local.mode({ mode: name });
+  const enlarge = (name) => () => gf.local.enlarge({ name: name });
+  const drawer = (name) => () => gf.local.drawer({ name: name });
+  const mark = (kind) => () => {
+    const button = document.querySelector("#details .gf-button." + kind);
+    if (button) button.click();
+  };
+  const KEYS = {
+    "/": () => document.getElementById("find").focus(),
+    r: () => gf.send({ is: "random" }),
+    p: mode("pan"),
+    l: mode("lasso"),
+    b: mode("select"),
+    m: enlarge("map"),
+    s: enlarge("sky"),
+    g: enlarge("gallery"),
+    c: drawer("clusters"),
+    a: drawer("anomalies"),
+    i: drawer("about"),
+    "+": mark("good"),
+    "-": mark("bad"),
+    t: () => gf.local.theme(),
+    h: () => ["map", "sky"].forEach((plane) => gf.send({ is: "view", plane: plane })),
+    "?": () => gf.local.help(),
+    escape: escape,
+  };
+
+  // Esc closes the topmost thing; with nothing open it clears the selection.
+  function escape() {
+    if (document.querySelector(".modal.show")) return;
+    if (gf.get("drawer")) gf.send({ is: "change", drawer: "" });
+    else if (gf.get("enlarged")) gf.send({ is: "change", enlarged: "" });
+    else gf.send({ is: "clear" });
+  }
+
+  // Caught on the way down: plotly keeps Escape to itself after a lasso.
+  window.addEventListener("keydown", function (event) {
+    const typing = event.target.closest("input, textarea, select, [contenteditable]");
+    if (typing) {
+      if (event.key === "Escape") typing.blur();
+      if (event.key === "Enter" && typing.id === "find") {
+        gf.send({ is: "find", text: typing.value.slice(0, 200) });
+        typing.blur();
+      }
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = KEYS[event.key.toLowerCase()];
+    if (action) {
+      event.preventDefault();
+      action();
+    }
+  }, true);
+
+  // The arrows walk through the gallery.
+  document.addEventListener("keydown", function (event) {
+    const tile = event.target.closest && event.target.closest(".gf-tiles .gf-tile");
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!tile || !step) return;
+    const next = step > 0 ? tile.nextElementSibling : tile.previousElementSibling;
+    if (next) next.focus();
+  });
+})();

@@ -1,0 +1,29 @@
+// Lazy images: an <img data-src> is fetched when it comes near the visible part of its panel.
+(function () {
+  "use strict";
+  function show(image) {
+    if (image.getAttribute("src") !== image.dataset.src) image.src = image.dataset.src;
+  }
+
+  const nearby = new IntersectionObserver(
+    (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => show(e.target)),
+    { rootMargin: "200px" }
+  );
+
+  function watch(node) {
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    if (node.matches("img[data-src]")) nearby.observe(node);
+    node.querySelectorAll("img[data-src]").forEach((image) => nearby.observe(image));
+  }
+
+  new MutationObserver(function (changes) {
+    changes.forEach(function (change) {
+      if (change.type === "attributes") {
+        // The element now stands for another galaxy: look at it anew.
+        change.target.removeAttribute("src");
+        nearby.unobserve(change.target);
+        nearby.observe(change.target);
+      } else change.addedNodes.forEach(watch);
+    });
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-src"] });
+})();

@@ -1,0 +1,50 @@
+"""Puts the dashboard together; nothing happens at import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dash import Dash
+
+from dashboard.cache import Cached
+from dashboard.callbacks import register_callbacks
+from dashboard.health import register_health
+from dashboard.routes import BOOTSTRAP_URL, register_routes
+from dashboard.security import secure
+from dashboard.service import Service
+from dashboard.settings import Settings
+from dashboard.views.page import layout
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+
+def create_app(*, settings: Settings) -> Dash:
+    """A Dash app that serves the atlas of the settings.
+
+    Raises
+    ------
+    FormatError
+        If there is no atlas to serve.
+    ResourceError
+        If the cache's folder is not safe to use.
+    """
+    app = Dash(
+        "galaxy_finder",
+        title="Galaxy Finder",
+        update_title="",
+        assets_folder=str(ASSETS),
+        external_stylesheets=[BOOTSTRAP_URL],
+        use_async=False,
+        enable_mcp=False,
+        serve_locally=True,
+    )
+    cached = Cached(app.server, settings)
+    service = Service(settings, cached)
+    atlas = service.atlas
+    app.layout = layout(atlas.build_id, atlas.manifest.title)
+    register_callbacks(app, service)
+    register_routes(app.server, service, cached)
+    register_health(app.server, service.ready)
+    secure(app.server, app, settings)
+    service.warm()
+    return app

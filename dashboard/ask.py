@@ -1,0 +1,64 @@
+"""From the page's state to the question that its gallery asks."""
+
+from __future__ import annotations
+
+import msgspec
+
+from atlas import Atlas, Query
+from atlas.ranking import ByColumn, Ranking, Shuffled, Similar, Typical
+from atlas.selection import All, Cluster
+from dashboard.resolve import row_of
+from dashboard.state import Galaxy, State
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What the gallery shows.
+
+    Attributes
+    ----------
+    query : Query or None
+        None where there is nothing to be similar to: the page shows its doors.
+    gone : tuple of Galaxy
+        Examples that this build of the atlas does not have; shown, and left out of the search.
+    """
+
+    query: Query | None
+    gone: tuple[Galaxy, ...] = ()
+
+
+def question_of(atlas: Atlas, state: State) -> Question:
+    """The query of a state in an atlas."""
+    found = {one: row_of(atlas, one) for one in (*state.wanted, *state.unwanted)}
+    gone = tuple(one for one, row in found.items() if row is None)
+    wanted = tuple(row for one in state.wanted if (row := found[one]) is not None)
+    unwanted = tuple(row for one in state.unwanted if (row := found[one]) is not None)
+    if not wanted and not unwanted and state.focus is not None:
+        row = row_of(atlas, state.focus)
+        wanted, gone = ((row,), gone) if row is not None else ((), (*gone, state.focus))
+    ranking = _ranking(state, wanted, unwanted)
+    if ranking is None:
+        return Question(None, gone)
+    query = Query(
+        space=atlas.default_space,
+        ranking=ranking,
+        selection=state.selection if state.within else All(),
+        exact=state.exact,
+        limit=state.shown,
+    )
+    return Question(query, gone)
+
+
+def _ranking(state: State, wanted: tuple[int, ...], unwanted: tuple[int, ...]) -> Ranking | None:
+    match state.order:
+        case "anomaly_knn" | "anomaly_forest":
+            return ByColumn(state.order)
+        case "typical" if isinstance(state.selection, Cluster):
+            return Typical(max(state.selection.label, 0))
+        case "random" | "typical":
+            return Shuffled()
+        case _ if wanted or unwanted:
+            return Similar(wanted, unwanted, state.order == "least")
+        case _ if not isinstance(state.selection, All):
+            # A selection without a galaxy to compare with: a fair sample of it.
+            return Shuffled()
+    return None

@@ -1,0 +1,191 @@
+"""The only place that sees raw input: what a browser sent becomes typed values here, or a clear error.
+
+Callbacks and routes hand over what they got; everything behind this module may trust its types and limits.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from atlas.errors import InputError, shorten
+from atlas.projection import Projection
+from atlas.selection import Row, Vertices
+from dashboard import links
+from dashboard.settings import Settings
+from dashboard.state import Box, Change, Clear, ClearExamples, State
+
+Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
+Plane = Literal["map", "sky"]
+MAX_EVENTS = 50
+
+
+class Raw(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unknown_fields=True):
+    """Base of what a browser may send."""
+
+
+class OpenToken(Raw, frozen=True, tag="open"):
+    """The page was opened with this link, or went back to it."""
+
+    token: Annotated[str, msgspec.Meta(max_length=8000)]
+
+
+class Find(Raw, frozen=True):
+    """Something was typed into the query bar."""
+
+    text: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Pick(Raw, frozen=True):
+    """A galaxy was clicked: a row, and the build that the browser believes in."""
+
+    row: Row
+    build: Build
+
+
+class PickId(Raw, frozen=True):
+    """A galaxy was chosen by its id (an example's chip)."""
+
+    id: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class RandomGalaxy(Raw, frozen=True, tag="random"):
+    """Any galaxy, of the selection if there is one."""
+
+
+class Mark(Raw, frozen=True):
+    """A galaxy was made an example, or stopped being one."""
+
+    id: Annotated[str, msgspec.Meta(max_length=200)]
+    sign: Literal[-1, 0, 1]
+
+
+class Lasso(Raw, frozen=True):
+    """A polygon or box was drawn on a plane; the sky also says in which projection."""
+
+    plane: Plane
+    vertices: Vertices
+    projection: Projection | None = None
+
+
+class OpenClusterLabel(Raw, frozen=True, tag="cluster"):
+    """A cluster was chosen."""
+
+    label: Annotated[int, msgspec.Meta(ge=0, lt=2**15)]
+
+
+class View(Raw, frozen=True):
+    """A plane was panned or zoomed; no box means all of it."""
+
+    plane: Plane
+    box: Box | None = None
+    projection: Projection | None = None
+
+
+AnyRaw = (
+    OpenToken
+    | Find
+    | Pick
+    | PickId
+    | RandomGalaxy
+    | Mark
+    | Lasso
+    | OpenClusterLabel
+    | View
+    | Clear
+    | ClearExamples
+    | Change
+)
+
+
+def events(body: Any, settings: Settings) -> list[AnyRaw]:
+    """What happened in the browser, in order.
+
+    Raises
+    ------
+    InputError
+        If the body is not a list of events of the documented forms, or one is over a limit.
+    """
+    if not isinstance(body, list) or not 1 <= len(body) <= MAX_EVENTS:
+        raise InputError(f"expected a list of 1 to {MAX_EVENTS} events")
+    try:
+        found = msgspec.convert(body, list[AnyRaw])
+    except msgspec.ValidationError as e:
+        raise InputError(f"this is not an event: {shorten(e, 160)}") from e
+    for event in found:
+        if isinstance(event, Lasso) and len(event.vertices) > settings.max_polygon_vertices_received:
+            raise InputError(
+                f"a lasso may have {settings.max_polygon_vertices_received} vertices, "
+                f"this one has {len(event.vertices)}"
+            )
+        has_shape = isinstance(event, Lasso) or (isinstance(event, View) and event.box is not None)
+        if has_shape and event.plane == "sky" and event.projection is None:
+            raise InputError("a shape on the sky needs the projection that it was drawn in")
+        if isinstance(event, View) and event.box is not None:
+            box(event.box)
+        if isinstance(event, Change) and event.shown is not None and event.shown > settings.gallery_max:
+            raise InputError(f"the gallery shows at most {settings.gallery_max} images")
+    return found
+
+
+def state(text: Any) -> State:
+    """The state that the browser holds.
+
+    Raises
+    ------
+    InputError
+        If it is not one.
+    """
+    if text is None:
+        return State()
+    if not isinstance(text, str):
+        raise InputError(f"expected a state as text, got {type(text).__name__}")
+    return links.from_json(text)
+
+
+def box(value: Box) -> Box:
+    """A viewport that has an area.
+
+    Raises
+    ------
+    InputError
+        If a side is reversed or empty.
+    """
+    if not (value.x1 > value.x0 and value.y1 > value.y0):
+        raise InputError("a viewport must have its left below its right and its bottom below its top")
+    return value
+
+
+def number(args: Any, name: str, low: float, high: float) -> float:
+    """A number of a URL's query string.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not a finite number, or out of bounds.
+    """
+    text = args.get(name)
+    if text is None:
+        raise InputError(f"{name} is missing")
+    try:
+        value = float(text[:40])
+    except ValueError:
+        raise InputError(f"{name} is {shorten(text)!r}: expected a number") from None
+    if not low <= value <= high:
+        raise InputError(f"{name} is {shorten(text)}: allowed is {low:g} to {high:g}")
+    return value
+
+
+def whole(args: Any, name: str, low: int, high: int) -> int:
+    """A whole number of a URL's query string.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not whole, or out of bounds.
+    """
+    value = number(args, name, low, high)
+    if value != int(value):
+        raise InputError(f"{name} is {value:g}: expected a whole number")
+    return int(value)

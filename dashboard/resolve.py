@@ -1,0 +1,152 @@
+"""From what a browser sent to events that stand on their own: rows and words become galaxies with id and position."""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+
+from atlas import Atlas
+from atlas.coordinates import looks_like_position, parse_position
+from atlas.errors import InputError, UnknownGalaxyError
+from atlas.mask import Mask
+from atlas.projection import Projection
+from dashboard import links, parse
+from dashboard.service import Service
+from dashboard.settings import Settings
+from dashboard.skyview import follow, reveal
+from dashboard.state import (
+    AnyEvent,
+    Box,
+    Example,
+    Focus,
+    Galaxy,
+    LassoMap,
+    LassoSky,
+    Open,
+    OpenCluster,
+    State,
+    ViewMap,
+    ViewSky,
+)
+
+SAME_PLACE_ARCSEC = 1.0
+
+
+def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
+    """The event that a raw event stands for, in the atlas that is open.
+
+    Raises
+    ------
+    InputError
+        If it names a galaxy, cluster or column that the atlas does not have, or a position with nothing near.
+    """
+    atlas = service.atlas
+    match raw:
+        case parse.OpenToken(token):
+            return Open(links.from_token(token))
+        case parse.Find(text):
+            return _focus(atlas, state, find(atlas, text, service.settings))
+        case parse.Pick(row, build):
+            return _focus(atlas, state, _row(atlas, row, build))
+        case parse.PickId(id_):
+            return _focus(atlas, state, atlas.identity.row(id_))
+        case parse.RandomGalaxy():
+            return _focus(atlas, state, random_row(atlas, service.mask(state.selection)))
+        case parse.Mark(id_, sign):
+            known = {g.id: g for g in (*state.wanted, *state.unwanted)}
+            if sign > 0 and len(state.wanted) + len(state.unwanted) >= service.settings.max_examples:
+                raise InputError(f"a search takes at most {service.settings.max_examples} examples")
+            return Example(known.get(id_) or galaxy(atlas, atlas.identity.row(id_)), sign)
+        case parse.Lasso("map", vertices):
+            return LassoMap(atlas.default_space, vertices)
+        case parse.Lasso("sky", vertices, Projection() as projection):
+            return LassoSky(projection, vertices)
+        case parse.OpenClusterLabel(label):
+            return OpenCluster(atlas.default_space, atlas.space().cluster(label).label)
+        case parse.View("map", box):
+            return ViewMap(box)
+        case parse.View("sky", None):
+            return ViewSky(None)
+        case parse.View("sky", Box() as box, Projection() as projection):
+            return ViewSky(follow(atlas, projection, box))
+        case parse.Change(color=str(color)) if color != "density":
+            atlas.columns(atlas.default_space).describe(color)
+            return raw
+        case parse.Clear() | parse.ClearExamples() | parse.Change():
+            return raw
+    raise InputError("this event is incomplete")
+
+
+def galaxy(atlas: Atlas, row: int) -> Galaxy:
+    """A row as a galaxy that outlives the build."""
+    ra_deg, dec_deg = atlas.position(row)
+    return Galaxy(atlas.identity.name(row), ra_deg, dec_deg)
+
+
+def row_of(atlas: Atlas, one: Galaxy) -> int | None:
+    """Row of a galaxy in this build: by its id, else by its position to a second of arc; None if it is gone."""
+    try:
+        return atlas.identity.row(one.id)
+    except UnknownGalaxyError:
+        found = atlas.sky.nearest(one.ra_deg, one.dec_deg, SAME_PLACE_ARCSEC / 3600)
+        return None if found is None else found[0]
+
+
+def find(atlas: Atlas, text: str, settings: Settings) -> int:
+    """Row that a person means who typed an id or a position.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or nothing is near.
+    """
+    text = text.strip()
+    if not text:
+        raise InputError("type a position (03:32:38.5 -27:47:00, or 53.16 -27.78) or a galaxy's id")
+    try:
+        return atlas.identity.row(text)
+    except UnknownGalaxyError as unknown:
+        if not looks_like_position(text):
+            raise InputError(f"{unknown}; or type a position, such as 03:32:38.5 -27:47:00") from None
+    ra_deg, dec_deg = parse_position(text)
+    return atlas.nearest(ra_deg, dec_deg, settings.nearest_radius_arcsec)[0]
+
+
+def random_row(atlas: Atlas, mask: Mask | None) -> int:
+    """Any row of a selection, each as likely as the others.
+
+    Raises
+    ------
+    InputError
+        If the selection is empty.
+    """
+    if mask is None:
+        return secrets.randbelow(atlas.n_rows)
+    if mask.count == 0:
+        raise InputError("the selection is empty: there is no galaxy to pick")
+    return int(mask.rows[secrets.randbelow(mask.count)])
+
+
+def _row(atlas: Atlas, row: int, build: str) -> int:
+    if build != atlas.build_id:
+        raise InputError("the atlas was built anew since this page was loaded; reload the page")
+    if row >= atlas.n_rows:
+        raise InputError(f"row {row} does not exist: this atlas has {atlas.n_rows:,} rows")
+    return row
+
+
+def _focus(atlas: Atlas, state: State, row: int) -> Focus:
+    one = galaxy(atlas, row)
+    columns = atlas.columns(atlas.default_space)
+    x, y = float(columns.array("map_x")[row]), float(columns.array("map_y")[row])
+    return Focus(one, _reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one))
+
+
+def _reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:
+    """The viewport moved, not scaled, so that a point comes to its middle; None where it is in view already."""
+    if box is None or (box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1):
+        return None
+    half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
+    x, y = float(np.float32(x)), float(np.float32(y))
+    return Box(x - half_width, x + half_width, y - half_height, y + half_height)

@@ -1,0 +1,149 @@
+"""Serve an atlas: `python -m dashboard --atlas DIR --host HOST --port PORT`.
+
+Checks what commonly goes wrong (no atlas, a port in use) and says what to do about it, then runs gunicorn with
+`gunicorn_options`. `gunicorn.conf.py` at the root of the repository takes the same options, so that
+`gunicorn dashboard.wsgi:server` serves alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from atlas import validate
+from atlas.errors import AtlasError, FormatError, ResourceError
+from dashboard.settings import Settings, environment, load, variable
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  heartbeats of workers: a file there never waits for a disk
+_LOG_FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m dashboard", description="Serve an atlas.")
+    parser.add_argument("--atlas", help="folder of the atlas")
+    parser.add_argument("--host", help="address to listen on; 0.0.0.0 for all")
+    parser.add_argument("--port", help="port to listen on; 0 takes a free one")
+    parser.add_argument("--workers", help="processes")
+    parser.add_argument("--threads", help="threads in each process")
+    parser.epilog = f"What is not given is read from the environment: {variable('atlas')} and so on (see the README)."
+    given = vars(parser.parse_args(arguments))
+    try:
+        settings = load(**given)
+        check_atlas(settings.atlas)
+        check_address(settings.host, settings.port)
+    except AtlasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    os.environ.update(environment(settings))  # workers read their settings there
+    _Server(settings).run()
+    return 0
+
+
+def check_atlas(root: Path) -> None:
+    """Refuse to start without an atlas.
+
+    Raises
+    ------
+    FormatError
+        There is none, or its files are missing or of the wrong size; says how to build one.
+    """
+    try:
+        validate.check_sizes(*validate.open_current(root))
+    except FormatError as error:
+        raise FormatError(
+            f"{error}\n`make demo` builds one of real galaxies; "
+            f"`python -m precompute build SOURCE --out {root}` builds one of yours"
+        ) from error
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse to start where gunicorn could not listen.
+
+    Raises
+    ------
+    ResourceError
+        The port is in use or not ours to take, or the host is not of this machine; says which to choose instead.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does: a port just left is free
+            probe.bind(address)
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: f"port {port} is in use: choose another with PORT=… (or --port; 0 takes a free one)",
+            errno.EACCES: f"port {port} is reserved for the system: choose another with PORT=… above 1023",
+        }
+        message = reasons.get(error.errno or 0, f"cannot listen on {host}: {error.strerror or error}; choose HOST=…")
+        raise ResourceError(message) from error
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """How gunicorn runs the dashboard.
+
+    Threads rather than processes, because numpy and the neighbour index release the interpreter's lock while they work
+    and a process costs an open index. No preloading: a worker must be able to swap to a new build and let go of the
+    old one.
+    """
+    options: dict[str, Any] = {
+        "bind": f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}",
+        "worker_class": "gthread",
+        "workers": settings.workers,
+        "threads": settings.threads,
+        "timeout": settings.timeout_s,
+        "graceful_timeout": 10,
+        "keepalive": 15,  # a page asks for a gallery of images, then for more when its visitor has looked
+        "preload_app": False,
+        "limit_request_line": 8190,  # the most gunicorn has; longer states travel by their hash
+        "accesslog": "-" if settings.access_log else None,
+        "control_socket_disable": True,  # one address for all servers of a user, and nothing of ours needs it
+        "forwarded_allow_ips": "",  # forwarded headers are read in one place: `dashboard.security`, by `trust_proxy`
+        "post_fork": _configure_logging,
+    }
+    if os.access(_SHARED_MEMORY, os.W_OK):
+        options["worker_tmp_dir"] = str(_SHARED_MEMORY)
+    return options
+
+
+class _Server(BaseApplication):
+    """gunicorn, started from here instead of from its command."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in gunicorn_options(self._settings).items():
+            self.cfg.set(name, value)
+        self.cfg.set("loglevel", "warning")
+        self.cfg.set("post_worker_init", _say_where)
+
+    def load(self) -> Any:
+        from dashboard.wsgi import server  # in the worker, after the fork
+
+        return server
+
+
+def _configure_logging(arbiter: object, worker: object) -> None:
+    """Give our own messages the form of gunicorn's."""
+    logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO)
+
+
+def _say_where(worker: Any) -> None:
+    """Print the address once the first worker has loaded the application."""
+    if worker.age > 1:
+        return
+    host, port = worker.sockets[0].sock.getsockname()[:2]
+    everywhere = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+    shown = "127.0.0.1" if everywhere else f"[{host}]" if ":" in host else host
+    also = " and at every other address of this machine" if everywhere else ""
+    print(f"Galaxy Finder is at http://{shown}:{port}{also} (Ctrl-C ends it)", flush=True)

@@ -1,0 +1,176 @@
+"""The atlas that is served, with its answers kept: masks and results are computed once and shared by every view."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from atlas import Atlas, Mask, Query, Result, Similar
+from atlas import selection as selections
+from atlas.errors import AtlasError, InputError
+from atlas.format import build_path
+from atlas.manifest import read_manifest
+from atlas.quality import Recall
+from atlas.query import canonical as canonical_query
+from atlas.selection import All, Selection
+from atlas.writer import current_build
+from dashboard.cache import Cached, cache_key
+from dashboard.settings import Settings
+
+LOOK_EVERY_S = 2.0
+MASKS_IN_MEMORY = 8
+
+
+class Service:
+    """Hands out the open atlas and remembers what was asked of it.
+
+    Parameters
+    ----------
+    settings : Settings
+        Names the atlas and its limits.
+    cached : Cached
+        Where masks and results are kept.
+    """
+
+    def __init__(self, settings: Settings, cached: Cached) -> None:
+        self.settings = settings
+        self._cached = cached
+        self._root = Path(settings.atlas)
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._atlases: OrderedDict[str, Atlas] = OrderedDict()
+        self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
+        self._warming: set[str] = set()
+
+    @property
+    def atlas(self) -> Atlas:
+        """The current build; a new one is taken up within two seconds of its publication.
+
+        Raises
+        ------
+        FormatError
+            If there is no atlas yet.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if self._atlases and now - self._looked < LOOK_EVERY_S:
+                return next(reversed(self._atlases.values()))
+            newest = next(reversed(self._atlases), None)
+            if newest is None or current_build(self._root) != newest:
+                atlas = Atlas.open(self._root)
+                self._atlases[atlas.build_id] = atlas
+                # Requests under way may still hold the build before; older ones are let go.
+                while len(self._atlases) > 2:
+                    self._atlases.popitem(last=False)
+            self._looked = now
+            return next(reversed(self._atlases.values()))
+
+    def build(self, build_id: str) -> Atlas:
+        """The build that a URL names, if it is still on disk.
+
+        Raises
+        ------
+        InputError
+            If it is neither current nor the one before.
+        """
+        current = self.atlas
+        if build_id == current.build_id:
+            return current
+        with self._lock:
+            if build_id in self._atlases:
+                return self._atlases[build_id]
+        path = build_path(self._root, build_id)
+        if not path.is_dir():
+            raise InputError("this build of the atlas is gone; reload the page")
+        return Atlas(path, read_manifest(path))
+
+    def mask(self, selection: Selection, atlas: Atlas | None = None) -> Mask | None:
+        """Rows of a selection, exact; None stands for all.
+
+        Raises
+        ------
+        InputError
+            If the selection names what the atlas does not have.
+        """
+        atlas = atlas or self.atlas
+        selection = selections.canonical(selection)
+        if isinstance(selection, All):
+            return None
+        name = (atlas.build_id, selections.encode(selection))
+        with self._lock:
+            if name in self._masks:
+                self._masks.move_to_end(name)
+                return self._masks[name]
+        packed, _ = self._cached.get_or_compute(
+            cache_key(atlas.build_id, "mask", name[1].decode()), lambda: atlas.mask(selection).packed
+        )
+        mask = Mask(packed, atlas.n_rows)
+        with self._lock:
+            self._masks[name] = mask
+            while len(self._masks) > MASKS_IN_MEMORY:
+                self._masks.popitem(last=False)
+        return mask
+
+    def run(self, query: Query, atlas: Atlas | None = None) -> Result:
+        """Answer of a query, from the cache where the same question was asked before.
+
+        Raises
+        ------
+        InputError
+            If the query names what the atlas does not have.
+        """
+        atlas = atlas or self.atlas
+        query = canonical_query(query)
+        mask = self.mask(query.selection, atlas)
+        stored, _ = self._cached.get_or_compute(
+            cache_key(atlas.build_id, "result", msgspec.json.encode(query, order="deterministic").decode()),
+            lambda: _to_plain(atlas.run(query, mask)),
+        )
+        return _from_plain(stored)
+
+    def ready(self) -> dict[str, Any]:
+        """Whether searches can be answered; starts loading the index where nobody has yet.
+
+        Raises
+        ------
+        AtlasError
+            If the atlas cannot be opened.
+        """
+        atlas = self.atlas
+        space = atlas.space()
+        if not space.index_loaded:
+            self.warm()
+        return {"ready": space.index_loaded, "build": atlas.build_id, "galaxies": atlas.n_rows}
+
+    def warm(self) -> None:
+        """Load the index in the background, so that the page answers meanwhile."""
+        try:
+            atlas = self.atlas
+        except AtlasError:
+            return
+        with self._lock:
+            if atlas.build_id in self._warming:
+                return
+            self._warming.add(atlas.build_id)
+        threading.Thread(target=_load_index, args=(atlas,), name="load-index", daemon=True).start()
+
+
+def _load_index(atlas: Atlas) -> None:
+    # One query at once is the self-test: an index that loads but does not answer must not count as ready.
+    atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
+
+
+def _to_plain(result: Result) -> dict[str, Any]:
+    plain: dict[str, Any] = {name: getattr(result, name) for name in Result.__struct_fields__}
+    plain["recall"] = None if result.recall is None else msgspec.to_builtins(result.recall)
+    return plain
+
+
+def _from_plain(plain: dict[str, Any]) -> Result:
+    recall = None if plain["recall"] is None else msgspec.convert(plain["recall"], Recall)
+    return Result(**{**plain, "recall": recall})

@@ -1,0 +1,229 @@
+"""Every setting of the dashboard, and every limit that protects its server, in one table.
+
+A setting `name` is read from the environment variable `GALAXY_FINDER_NAME`. `load` checks each against its type and
+bounds and refuses names it does not know, so that a misspelt limit is not silently the default. `document` renders the
+table for the README, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from atlas.errors import InputError, shorten
+
+PREFIX = "GALAXY_FINDER_"
+
+# What hosting platforms set by convention; our own name wins where both are given. HOST is not among them: some shells
+# set it to the machine's name.
+CONVENTIONAL = {"PORT": "port", "WEB_CONCURRENCY": "workers"}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table. Each row's default, bounds and meaning stand together; `load` fills it from the environment."""
+
+    # Serving
+    atlas: Annotated[Path, Meta(description="The atlas that is served.")] = Path("data/xdf")
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8050
+    workers: Annotated[int, Meta(ge=1, le=64, description="Processes; each opens the atlas for itself.")] = 1
+    threads: Annotated[int, Meta(ge=1, le=64, description="Threads in each process.")] = 8
+    timeout_s: Annotated[int, Meta(ge=5, le=3600, description="A silent process is replaced after this long.")] = 60
+    access_log: Annotated[bool, Meta(description="Log each request to standard output.")] = False
+    trust_proxy: Annotated[
+        int, Meta(ge=0, le=5, description="Proxies in front whose X-Forwarded headers are believed.")
+    ] = 0
+    allowed_hosts: Annotated[
+        tuple[str, ...], Meta(description="Host names that are answered, separated by commas; empty answers any.")
+    ] = ()
+
+    # Cache
+    cache_type: Annotated[
+        Literal["FileSystemCache", "RedisCache"],
+        Meta(description="Where computed results are kept; Redis where several machines share them."),
+    ] = "FileSystemCache"
+    cache_dir: Annotated[Path, Meta(description="Folder of FileSystemCache, of mode 0700, used by nothing else.")] = (
+        Path(".cache/dashboard")
+    )
+    redis_url: Annotated[
+        str,
+        Meta(
+            pattern="^(redis|rediss|unix)://",
+            title="an address that starts with redis://, rediss:// or unix://",
+            description="Server of RedisCache.",
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+    cache_entries: Annotated[int, Meta(ge=10, le=1_000_000, description="Results that FileSystemCache keeps.")] = 5_000
+    cache_bytes: Annotated[
+        int, Meta(ge=1_000_000, description="Bytes that FileSystemCache keeps; Redis has its own maxmemory.")
+    ] = 2_000_000_000
+    cache_seconds: Annotated[int, Meta(ge=1, le=31_536_000, description="Age at which a result is dropped.")] = 604_800
+    cache_wait_s: Annotated[
+        int, Meta(ge=1, le=3600, description="How long a request waits for an equal one that is under way.")
+    ] = 60
+
+    # Requests
+    max_body_bytes: Annotated[int, Meta(ge=1_024, le=100_000_000, description="Largest request body.")] = 262_144
+    max_json_depth: Annotated[int, Meta(ge=8, le=200, description="Deepest nesting in a request body.")] = 32
+    max_pattern_ids: Annotated[
+        int, Meta(ge=10, le=10_000, description="Components that one wildcard of a callback may stand for.")
+    ] = 500
+    max_text: Annotated[int, Meta(ge=50, le=10_000, description="Characters of a typed position, id or name.")] = 200
+    max_state_bytes: Annotated[
+        int, Meta(ge=500, le=8_000, description="Longest state in a URL; a request line ends at 8,190.")
+    ] = 6_000
+
+    # Views
+    points_per_view: Annotated[int, Meta(ge=100, le=200_000, description="Points drawn in one graph.")] = 20_000
+    gallery_default: Annotated[int, Meta(ge=1, le=1_000, description="Images in the gallery at first.")] = 24
+    gallery_max: Annotated[int, Meta(ge=1, le=1_000, description="Images in the gallery at most.")] = 100
+    max_raster_pixels: Annotated[
+        int, Meta(ge=10_000, le=20_000_000, description="Pixels of a density raster or sky picture.")
+    ] = 4_000_000
+
+    # Selections and queries
+    max_polygon_vertices_received: Annotated[
+        int, Meta(ge=3, le=100_000, description="Vertices of a lasso as it arrives.")
+    ] = 2_000
+    max_polygon_vertices: Annotated[
+        int, Meta(ge=3, le=1_000, description="Vertices of a lasso after it was simplified.")
+    ] = 100
+    max_selection_terms: Annotated[int, Meta(ge=1, le=1_000, description="Parts of a combined selection.")] = 32
+    max_examples: Annotated[int, Meta(ge=1, le=10_000, description="Wanted and unwanted examples of a search.")] = 100
+    cone_max_deg: Annotated[float, Meta(gt=0, le=180, description="Largest radius of a cone search, degrees.")] = 30.0
+    nearest_radius_arcsec: Annotated[
+        float, Meta(gt=0, le=3_600, description="A typed position takes the nearest galaxy within this radius, arcsec.")
+    ] = 10.0
+    nearest_search_arcsec: Annotated[
+        float,
+        Meta(gt=0, le=648_000, description="How far the nearest galaxy is looked for, to say where it is, arcsec."),
+    ] = 36_000.0
+
+    def __post_init__(self) -> None:
+        for small, large in (
+            ("gallery_default", "gallery_max"),
+            ("max_polygon_vertices", "max_polygon_vertices_received"),
+            ("nearest_radius_arcsec", "nearest_search_arcsec"),
+        ):
+            if getattr(self, small) > getattr(self, large):
+                raise InputError(
+                    f"{variable(small)} is {getattr(self, small)}: allowed is at most {variable(large)}, "
+                    f"which is {getattr(self, large)}"
+                )
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    environ : mapping of str to str, optional
+        The environment; `os.environ` when not given.
+    **overrides
+        Values that win over the environment, by setting name; None stands for not given. Checked like the rest.
+
+    Raises
+    ------
+    InputError
+        A value is not allowed, or a variable with our prefix is not a setting. Names variable, value and allowed ones.
+    """
+    environ = os.environ if environ is None else environ
+    types = _types()
+    values: dict[str, object] = {}
+    for name, field in CONVENTIONAL.items():
+        if environ.get(name):
+            values[field] = _convert(name, environ[name], types[field])
+    for name, text in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        field = name.removeprefix(PREFIX).lower()
+        if field not in types:
+            near = difflib.get_close_matches(name, [variable(known) for known in types], n=1)
+            raise InputError(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+        values[field] = _convert(name, text, types[field])
+    for field, value in overrides.items():
+        if value is not None:
+            values[field] = _convert(variable(field), value, types[field])
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that make another process read the same settings."""
+    return {variable(name): _text(getattr(settings, name)) for name in _types()}
+
+
+def document() -> str:
+    """The table in Markdown: variable, default, allowed values, meaning."""
+    rows = ["| variable | default | allowed | meaning |", "| --- | --- | --- | --- |"]
+    defaults = Settings()
+    for name, annotation in _types().items():
+        default = _text(getattr(defaults, name))
+        shown = f"`{default}`" if default else "(empty)"
+        rows.append(f"| `{variable(name)}` | {shown} | {allowed(annotation)} | {_meta(annotation).description} |")
+    return "\n".join(rows) + "\n"
+
+
+def allowed(annotation: Any) -> str:
+    """The values that a setting may take, in words."""
+    kind, meta = get_args(annotation)[0], _meta(annotation)
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    if kind is bool:
+        return "true or false"
+    if kind in (int, float):
+        noun = "a whole number" if kind is int else "a number"
+        low = f" from {meta.ge:,}" if meta.ge is not None else f" above {meta.gt:,}"
+        return noun + low + (f" to {meta.le:,}" if meta.le is not None else "")
+    if meta.title is not None:
+        return meta.title
+    if kind is Path:
+        return "a path"
+    return "text" if kind is str else "names separated by commas"
+
+
+def _types() -> dict[str, Any]:
+    """Name and annotated type of each setting, in the order of the table."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {name: hints[name] for name in Settings.__struct_fields__}
+
+
+def _meta(annotation: Any) -> Meta:
+    meta = get_args(annotation)[1]
+    assert isinstance(meta, Meta)
+    return meta
+
+
+def _convert(name: str, value: object, annotation: Any) -> object:
+    """One value, checked against its type and bounds."""
+    if isinstance(value, str):
+        value = value.strip()
+        if get_args(annotation)[0] == tuple[str, ...]:
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
+    try:
+        return msgspec.convert(value, annotation, strict=not isinstance(value, str), dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{name} is {shorten(value)!r}: allowed is {allowed(annotation)}") from error
+
+
+def _path(kind: type, value: object) -> Path:
+    if isinstance(value, str) and not value:
+        raise ValueError("an empty path")
+    return Path(str(value)).expanduser()
+
+
+def _text(value: object) -> str:
+    """A value as it stands in the environment."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

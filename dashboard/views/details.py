@@ -1,0 +1,130 @@
+"""The details of one galaxy: its image large, its columns with their units, and where else to look."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from dash import html
+
+from atlas import Atlas
+from atlas.coordinates import format_position, iau_name
+from atlas.manifest import Column
+from dashboard.resolve import row_of
+from dashboard.state import State
+from dashboard.views import elements as el
+
+HIDDEN = {"ra", "dec", "map_x", "map_y"}
+
+
+def panel(atlas: Atlas, state: State) -> list[Any]:
+    """The panel's content."""
+    if state.focus is None:
+        return [welcome(atlas)]
+    row = row_of(atlas, state.focus)
+    if row is None:
+        return [
+            html.H2(iau_name(state.focus.ra_deg, state.focus.dec_deg)),
+            el.empty(f"Galaxy {state.focus.id} is not in this build of the atlas, and nothing lies at its position."),
+        ]
+    name = atlas.identity.name(row)
+    ra_deg, dec_deg = atlas.position(row)
+    sign = 1 if name in {g.id for g in state.wanted} else -1 if name in {g.id for g in state.unwanted} else 0
+    style = "sexagesimal" if state.sexagesimal else "deg"
+    return [
+        html.H2(iau_name(ra_deg, dec_deg), title="Name by position (IAU)"),
+        html.Div(
+            [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas)], className="gf-portrait"
+        ),
+        html.Div(
+            [
+                el.button("+ wanted", kind=f"good{' on' if sign > 0 else ''}", label="More like this one (+)",
+                          is_="mark", id=name, sign=0 if sign > 0 else 1),
+                el.button("− unwanted", kind=f"bad{' on' if sign < 0 else ''}", label="Less like this one (−)",
+                          is_="mark", id=name, sign=0 if sign < 0 else -1),
+            ],
+            className="gf-marks",
+        ),
+        html.Div(links(ra_deg, dec_deg), className="gf-links"),
+        html.Dl(
+            [
+                *_fact("RA, Dec", format_position(ra_deg, dec_deg, style), "Position, ICRS"),
+                *_fact("id", name, f"{', '.join(atlas.manifest.id_columns)}"),
+                *facts(atlas, row),
+            ]
+        ),
+    ]  # fmt: skip
+
+
+def facts(atlas: Atlas, row: int) -> list[Any]:
+    """Every column of a row with its unit; the description is the hover text."""
+    found = []
+    columns = atlas.columns(atlas.default_space)
+    for column in columns:
+        if column.name in HIDDEN or column.name in atlas.manifest.id_columns:
+            continue
+        value = columns.values(column.name, [row])[0]
+        found += _fact(column.name, words(column, value), column.description)
+    return found
+
+
+def words(column: Column, value: Any) -> str:
+    """A value with its unit, as short as it can be without losing what matters."""
+    if value is None:
+        return "–"
+    if column.name == "cluster":
+        return "outside all" if value < 0 else str(value + 1)
+    if isinstance(value, float):
+        text = f"{value:.6g}" if abs(value) >= 1e5 or 0 < abs(value) < 1e-3 else f"{value:.5g}"
+    else:
+        text = str(value)
+    return f"{text} {column.unit}".strip()
+
+
+def links(ra_deg: float, dec_deg: float) -> list[Any]:
+    """Where else this galaxy can be looked at."""
+    here = f"{ra_deg:.6f} {dec_deg:+.6f}"
+    viewer = urlencode({"ra": f"{ra_deg:.6f}", "dec": f"{dec_deg:.6f}", "layer": "ls-dr9", "zoom": 15})
+    ned = urlencode(
+        {"search_type": "Near Position Search", "ra": f"{ra_deg:.6f}d", "dec": f"{dec_deg:+.6f}d", "sr": 0.1}
+    )
+    places = (
+        ("Legacy Survey", f"https://www.legacysurvey.org/viewer?{viewer}"),
+        ("SIMBAD", f"https://simbad.cds.unistra.fr/simbad/sim-coo?Coord={quote(here)}&Radius=10&Radius.unit=arcsec"),
+        ("NED", f"https://ned.ipac.caltech.edu/conesearch?{ned}"),
+    )
+    return [html.A(name, href=url, target="_blank", rel="noopener noreferrer") for name, url in places]
+
+
+def welcome(atlas: Atlas) -> html.Div:
+    """What stands here before a galaxy is chosen: what one looks at, and how to begin."""
+    p = atlas.manifest.provenance
+    return html.Div(
+        [
+            html.H2(atlas.manifest.title),
+            html.P(f"{atlas.n_rows:,} galaxies, each described by {atlas.space().dimension} numbers. "
+                   "Those that look alike lie together on the map."),
+            html.Ul(
+                [
+                    html.Li([html.B("Click"), " a galaxy anywhere to see what is like it."]),
+                    html.Li([html.B("Lasso"), " a region of the map or the sky (", html.Kbd("L"), ") to select it."]),
+                    html.Li([html.B("Type"), " a position or an id (", html.Kbd("/"), ")."]),
+                    html.Li([html.Kbd("?"), " lists all keys."]),
+                ]
+            ),
+            html.P(p.acknowledgement, className="gf-note"),
+            el.button("About this atlas", kind="link", is_="change", drawer="about"),
+        ],
+        className="gf-welcome",
+    )  # fmt: skip
+
+
+def image_note(atlas: Atlas) -> Any:
+    """What an image is where it is no picture of the galaxy."""
+    if atlas.thumbnails is not None:
+        return None
+    return html.Div("No image in this atlas: the pattern is the embedding itself.", className="gf-note")
+
+
+def _fact(name: str, value: str, description: str) -> list[Any]:
+    return [html.Dt(name, title=description), html.Dd(value)]

@@ -1,0 +1,96 @@
+"""What slides out of the rail: the clusters, the anomalies, and what this atlas is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from atlas import Atlas
+from dashboard.state import State
+from dashboard.views import elements as el
+
+ANOMALY_IMAGES = 12
+
+
+def drawer(atlas: Atlas, state: State) -> list[Any]:
+    """Content of the open drawer; nothing where none is open."""
+    match state.drawer:
+        case "clusters":
+            return _frame("Clusters", clusters(atlas))
+        case "anomalies":
+            return _frame("Anomalies", anomalies(atlas))
+        case "about":
+            return _frame("This atlas", about(atlas))
+    return []
+
+
+def clusters(atlas: Atlas) -> list[Any]:
+    """One row a cluster, largest first: its medoid and its size."""
+    found = atlas.space().clusters
+    if not found:
+        return [el.empty("The map has no clusters: no group of galaxies stands apart from the rest.")]
+    inside = sum(c.size for c in found)
+    head = f"{len(found)} groups hold {inside:,} of {atlas.n_rows:,} galaxies; the rest stands between them."
+    return [
+        html.P(head, className="gf-note"),
+        *(
+            html.Button(
+                [
+                    el.image(atlas, c.medoid, f"medoid of cluster {c.label + 1}"),
+                    html.Span([html.B(f"Cluster {c.label + 1}"), html.Span(f"{c.size:,} galaxies")]),
+                ],
+                type="button",
+                className="gf-row",
+                **el.on_click(is_="cluster", label=c.label),
+                **{"data-row": str(c.medoid)},
+            )
+            for c in found
+        ),
+    ]
+
+
+def anomalies(atlas: Atlas) -> list[Any]:
+    """The two scores, explained, and the first of the outlier layer."""
+    rows = atlas.space().outliers[:ANOMALY_IMAGES].tolist()
+    return [
+        html.P("Two scores see two kinds of odd; they agree rarely, so look at both.", className="gf-note"),
+        el.button("By distance to the nearest galaxies", kind="wide", is_="change", order="anomaly_knn", drawer=""),
+        html.P("Nothing else looks like these.", className="gf-note"),
+        el.button("By isolation forest", kind="wide", is_="change", order="anomaly_forest", drawer=""),
+        html.P("These have extreme values in few directions.", className="gf-note"),
+        html.H3("Golden on the map"),
+        html.Div(
+            [
+                html.Button(el.image(atlas, row, f"galaxy {atlas.identity.name(row)}"), type="button",
+                            className="gf-tile small", **el.pick(atlas, row), **{"data-row": str(row)})
+                for row in rows
+            ],
+            className="gf-strip wrap",
+        ),
+    ]  # fmt: skip
+
+
+def about(atlas: Atlas) -> list[Any]:
+    """Provenance, columns and quality."""
+    m, p, quality = atlas.manifest, atlas.manifest.provenance, atlas.space().quality
+    facts = [
+        ("galaxies", f"{m.n_rows:,}"),
+        ("survey", f"{p.survey} {p.release}".strip() or "–"),
+        ("licence", p.licence or "–"),
+        ("build", f"{m.build_id}, {m.created[:10]}"),
+        ("embedding", f"{atlas.space().dimension} numbers, {atlas.space().described.dtype}"),
+        ("search engine", atlas.space().index.name if atlas.space().index_loaded else "loading"),
+        ("trustworthiness of the map", f"{quality.trustworthiness:.3f}"),
+        ("mean trust", f"{quality.trust_mean:.2f}"),
+    ]
+    return [
+        html.Dl([part for name, value in facts for part in (html.Dt(name), html.Dd(value))]),
+        *(html.P(note, className="gf-note") for note in p.notes),
+        html.P(p.acknowledgement, className="gf-note"),
+    ]
+
+
+def _frame(title: str, children: list[Any]) -> list[Any]:
+    close = el.button("×", kind="close-drawer", label="Close", is_="change", drawer="")
+    return [html.Header([html.H2(title), close]), html.Div(children, className="gf-drawer-body")]

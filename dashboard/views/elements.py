@@ -1,0 +1,45 @@
+"""Small parts that several panels share. A clickable element carries the event that it stands for, as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dash import html
+
+from atlas import Atlas
+
+
+def on_click(**event: Any) -> dict[str, str]:
+    """Attributes of an element that sends an event when it is clicked: `on_click(is_="random")`."""
+    return {"data-event": json.dumps({("is" if k == "is_" else k): v for k, v in event.items()}, separators=(",", ":"))}
+
+
+def button(children: Any, *, label: str = "", kind: str = "", disabled: bool = False, **event: Any) -> html.Button:
+    """A button that sends an event."""
+    more: dict[str, Any] = {"aria-label": label, "title": label} if label else {}
+    return html.Button(
+        children, type="button", className=f"gf-button {kind}".strip(), disabled=disabled, **on_click(**event), **more
+    )
+
+
+def image_url(atlas: Atlas, row: int, large: bool = False) -> str:
+    """Address of a galaxy's image; names the build, so that browsers may keep it for ever."""
+    return f"/cutout/{atlas.build_id}/{row}.webp" + ("?large=1" if large else "")
+
+
+def image(atlas: Atlas, row: int, alt: str, *, large: bool = False, lazy: bool = True) -> html.Img:
+    """A galaxy's image; a lazy one is fetched when it comes into sight (assets/4-images.js)."""
+    address = image_url(atlas, row, large)
+    where: dict[str, Any] = {"data-src": address} if lazy else {"src": address}
+    return html.Img(alt=alt, draggable="false", **where, **{"data-row": str(row)})
+
+
+def pick(atlas: Atlas, row: int) -> dict[str, str]:
+    """Attributes of an element that makes a galaxy the focus."""
+    return on_click(is_="pick", row=row, build=atlas.build_id)
+
+
+def empty(text: str) -> html.Div:
+    """A panel with nothing in it says why."""
+    return html.Div(text, className="gf-empty")

@@ -1,0 +1,140 @@
+"""What the two graphs share: arrays as the browser reads them fastest, and the parts of a figure."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.views.palette import Coloring, Theme
+
+# Traces of both graphs, by position: a patch names them so.
+POINTS, OUTLIERS, NEIGHBORS, FOCUS = range(4)
+GRATICULE = 4
+_TYPES = {"float32": "f4", "float64": "f8", "uint32": "u4", "int32": "i4", "uint8": "u1", "int8": "i1"}
+
+
+def typed(array: NDArray[Any]) -> dict[str, str]:
+    """An array as plotly's typed-array specification: a third of JSON's bytes, and nothing to parse.
+
+    Raises
+    ------
+    KeyError
+        For a dtype that browsers have no array of.
+    """
+    array = np.ascontiguousarray(array)
+    return {"dtype": _TYPES[array.dtype.name], "bdata": base64.b64encode(array.tobytes()).decode("ascii")}
+
+
+def axis(extent: tuple[float, float], **more: Any) -> dict[str, Any]:
+    """An axis without anything that the galaxies would have to share the panel with."""
+    return {
+        "range": list(extent),
+        "showgrid": False,
+        "zeroline": False,
+        "showticklabels": False,
+        "ticks": "",
+        "visible": False,
+        **more,
+    }
+
+
+def skeleton(name: str, x: tuple[float, float], y: tuple[float, float]) -> dict[str, Any]:
+    """A figure with its traces empty; callbacks fill them in."""
+    return {
+        "data": [
+            _scatter("points", {"size": 3, "opacity": 0.6}),
+            _scatter("outliers", {"size": 7}),
+            _scatter("neighbours", {"size": 13, "symbol": "circle-open"}),
+            _scatter("focus", {"size": 22, "symbol": "circle-open"}),
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": "graticule",
+                "x": [],
+                "y": [],
+                "hoverinfo": "skip",
+                "line": {"width": 1},
+                "opacity": 0.5,
+            },
+        ],
+        "layout": {
+            "xaxis": axis(x),
+            "yaxis": axis(y, scaleanchor="x", scaleratio=1),
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "showlegend": False,
+            "hovermode": "closest",
+            "hoverdistance": 12,
+            "dragmode": "pan",
+            "uirevision": name,
+            "selectionrevision": 0,
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "newselection": {"line": {"color": "#ffb454", "width": 1.5, "dash": "solid"}},
+            "activeselection": {"fillcolor": "rgba(255,180,84,0.1)", "opacity": 1},
+            "images": [],
+            "shapes": [],
+            "annotations": [],
+            "meta": {},
+        },
+    }
+
+
+def marker(count: int, theme: Theme, coloring: Coloring | None, *, selected: bool) -> dict[str, Any]:
+    """Size and colour of the points: fewer points are drawn larger and clearer, many leave the density in sight."""
+    size = float(np.clip(90.0 / np.sqrt(max(count, 1)), 2.0, 5.0))
+    opacity = float(np.clip(25.0 / np.sqrt(max(count, 1)), 0.35 if selected else 0.15, 0.9))
+    base: dict[str, Any] = {"size": size, "line": {"width": 0}, "symbol": "circle"}
+    if coloring is None:
+        return {**base, "opacity": opacity, "color": theme.selected if selected else theme.point}
+    return {
+        **base,
+        "opacity": max(opacity, 0.75),
+        "color": typed(coloring.values),
+        "colorscale": [list(step) for step in coloring.scale],
+        "cmin": coloring.low,
+        "cmax": coloring.high,
+        "showscale": False,
+    }
+
+
+def polygon_shape(vertices: Any, theme: Theme) -> dict[str, Any]:
+    """A selected region's outline."""
+    points = " L ".join(f"{x:.7g},{y:.7g}" for x, y in vertices)
+    return {
+        "type": "path",
+        "path": f"M {points} Z",
+        "line": {"color": theme.accent, "width": 1.5},
+        "fillcolor": "rgba(255,180,84,0.05)",
+        "layer": "above",
+        "editable": False,
+    }
+
+
+def label(x: float, y: float, text: str, theme: Theme, **more: Any) -> dict[str, Any]:
+    """A word on the graph."""
+    return {
+        "x": x,
+        "y": y,
+        "text": text,
+        "showarrow": False,
+        "font": {"color": theme.accent, "size": 12},
+        "bgcolor": "rgba(8,11,17,0.6)" if theme.name == "dark" else "rgba(255,255,255,0.7)",
+        "borderpad": 2,
+        **more,
+    }
+
+
+def _scatter(name: str, marker: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "scattergl",
+        "mode": "markers",
+        "name": name,
+        "x": [],
+        "y": [],
+        "customdata": [],
+        "hoverinfo": "none",
+        "marker": marker,
+    }

@@ -1,0 +1,93 @@
+"""The gallery: galaxies in order, with what ordered them; and the doors of the first screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from dash import html
+
+from atlas import Atlas, Query, Result
+from atlas.ranking import ByColumn, Shuffled, Similar, Typical
+from dashboard.state import State
+from dashboard.views import elements as el
+
+DOOR_IMAGES = 6
+
+
+def tiles(atlas: Atlas, result: Result, state: State) -> list[Any]:
+    """One button a galaxy, best first.
+
+    A tile shows the score that ordered it: cosine similarity, or the column's value.
+    """
+    if result.rows.size == 0:
+        return [el.empty("No galaxy here. Clear the selection (Esc), or look outside it.")]
+    names = atlas.identity.names(result.rows)
+    wanted = {g.id for g in state.wanted}
+    unwanted = {g.id for g in state.unwanted}
+    focus = state.focus.id if state.focus else None
+    found = []
+    for rank, (row, score, name) in enumerate(zip(result.rows.tolist(), result.scores.tolist(), names, strict=True), 1):
+        mark = " wanted" if name in wanted else " unwanted" if name in unwanted else ""
+        caption = "" if np.isnan(score) else f"{score:.3f}"
+        found.append(
+            html.Button(
+                [el.image(atlas, row, f"galaxy {name}, number {rank}"), html.Span(caption, className="gf-score")],
+                type="button",
+                className=f"gf-tile{mark}{' current' if name == focus else ''}",
+                **el.pick(atlas, row),
+                **{"data-row": str(row), "data-id": name},
+            )
+        )
+    return found
+
+
+def title(query: Query | None, atlas: Atlas) -> str:
+    """What the gallery shows, in words."""
+    if query is None:
+        return "Begin"
+    match query.ranking:
+        case Similar(_, _, least):
+            return "Least similar" if least else "Most similar"
+        case Typical(cluster):
+            return f"Cluster {cluster + 1}, most typical first"
+        case ByColumn(column):
+            described = atlas.columns(query.space).describe(column)
+            return f"Most anomalous: {described.description[:1].lower()}{described.description[1:]}"
+        case Shuffled():
+            return "A random sample"
+    return ""
+
+
+def doors(atlas: Atlas) -> list[Any]:
+    """The first screen's ways in: a galaxy, the clusters, the anomalies."""
+    space = atlas.space()
+    rng = np.random.default_rng(int(atlas.build_id, 16))
+    # Surveys list bright galaxies first, and those show best what an image holds.
+    first = min(atlas.n_rows, max(DOOR_IMAGES, atlas.n_rows // 10))
+    some = rng.choice(first, size=min(DOOR_IMAGES, first), replace=False)
+    medoids = [c.medoid for c in space.clusters[:DOOR_IMAGES]]
+    return [
+        _door("A galaxy", "Pick any, or type a position above; see what looks like it.", some.tolist(), atlas,
+              el.button("Random galaxy", kind="accent", is_="random")),
+        _door("The clusters", f"{len(space.clusters)} groups that the map falls into.", medoids, atlas,
+              el.button("Browse clusters", is_="change", drawer="clusters")),
+        _door("The anomalies", "Farthest from everything else: rare galaxies and bad data.",
+              space.outliers[:DOOR_IMAGES].tolist(), atlas,
+              el.button("Browse anomalies", is_="change", order="anomaly_knn")),
+    ]  # fmt: skip
+
+
+def _door(name: str, text: str, rows: list[int], atlas: Atlas, action: Any) -> html.Section:
+    strip = [
+        html.Button(el.image(atlas, int(row), f"galaxy {atlas.identity.name(int(row))}"), type="button",
+                    className="gf-tile small", **el.pick(atlas, int(row)), **{"data-row": str(int(row))})
+        for row in rows
+    ]  # fmt: skip
+    return html.Section(
+        [
+            html.Div([html.H3(name), html.P(text), action], className="gf-door-text"),
+            html.Div(strip, className="gf-strip"),
+        ],
+        className="gf-door",
+    )

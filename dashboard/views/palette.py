@@ -1,0 +1,119 @@
+"""The few colours of the page, for both themes, and the scales that colour points; safe for colour-blind readers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.manifest import Column
+
+# Okabe & Ito (2008), extended by lighter and darker steps of the same hues.
+CLUSTER_COLORS = (
+    "#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2", "#8fd3b6",
+    "#b8860b", "#9b86d9", "#e8a6c9", "#7fa650",
+)  # fmt: skip
+VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
+
+
+class Theme(msgspec.Struct, frozen=True):
+    """Colours of one theme."""
+
+    name: str
+    background: str
+    text: str
+    muted: str
+    line: str
+    point: str
+    accent: str
+    selected: str
+    missing: str
+    density: tuple[tuple[int, int, int], ...]
+
+
+DARK = Theme(
+    "dark", "#080b11", "#dbe2ea", "#7d8897", "#1c2430", "#8fc7ff", "#ffb454", "#d6ebff", "#5b6470",
+    ((8, 11, 17), (13, 34, 68), (20, 72, 128), (38, 122, 178), (88, 180, 214), (176, 228, 238), (244, 252, 255)),
+)  # fmt: skip
+LIGHT = Theme(
+    "light", "#fbfcfe", "#1b2430", "#66717f", "#d5dce5", "#1f5f9e", "#c26a00", "#0a3a70", "#a4adb8",
+    ((251, 252, 254), (214, 228, 243), (164, 199, 230), (104, 160, 210), (54, 115, 178), (24, 70, 130), (8, 32, 76)),
+)  # fmt: skip
+
+
+def theme(light: bool) -> Theme:
+    """The theme of a state."""
+    return LIGHT if light else DARK
+
+
+class Coloring(msgspec.Struct, frozen=True):
+    """How a column colours points.
+
+    Attributes
+    ----------
+    values : ndarray of shape (m,), float32
+        What the scale is applied to.
+    scale : list of (position, colour)
+        plotly's colour scale; its lowest step is for missing values.
+    low, high : float
+        Ends of the scale.
+    legend : tuple of (label, colour)
+        For categories; empty for a continuous scale.
+    ends : tuple of str
+        Words at the ends of a continuous scale.
+    missing : int
+        Points without a value.
+    """
+
+    values: NDArray[np.float32]
+    scale: list[tuple[float, str]]
+    low: float
+    high: float
+    legend: tuple[tuple[str, str], ...]
+    ends: tuple[str, str]
+    missing: int
+
+
+def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Coloring:
+    """Colours of some points by a column: a robust 1–99 % range for numbers, one colour a word for categories.
+
+    Parameters
+    ----------
+    column : Column
+        What the values are.
+    values : ndarray of shape (m,)
+        Stored values of the points.
+    """
+    if column.kind == "category" or column.name == "cluster":
+        return _categories(column, values, missing_color)
+    numbers = np.asarray(values, dtype=np.float32)
+    low, high = (column.quantiles[1], column.quantiles[-2]) if column.quantiles else (0.0, 1.0)
+    if not high > low:
+        high = low + 1.0
+    missing = np.isnan(numbers)
+    # A first step below the range is grey: that is where missing values are put.
+    step = (high - low) * 0.02
+    numbers = np.where(missing, low - step, np.clip(numbers, low, high)).astype(np.float32)
+    first = step / (high - low + step)
+    scale = [(0.0, missing_color), (first, missing_color)]
+    scale += [(first + (1 - first) * i / (len(VIRIDIS) - 1), c) for i, c in enumerate(VIRIDIS)]
+    unit = f" {column.unit}" if column.unit else ""
+    return Coloring(numbers, scale, low - step, high, (), (f"{low:.4g}", f"{high:.4g}{unit}"), int(missing.sum()))
+
+
+def _categories(column: Column, values: NDArray[Any], missing_color: str) -> Coloring:
+    codes = np.asarray(values, dtype=np.int64)
+    known = codes >= 0
+    if column.kind == "category":
+        known &= codes < len(column.vocabulary)
+        words = column.vocabulary
+    else:
+        words = ()
+    n = len(CLUSTER_COLORS)
+    positions = np.where(known, codes % n + 1, 0).astype(np.float32)
+    colors = (missing_color, *CLUSTER_COLORS)
+    scale = [(edge, c) for i, c in enumerate(colors) for edge in (i / (n + 1), (i + 1) / (n + 1))]
+    legend = tuple((word, CLUSTER_COLORS[i % n]) for i, word in enumerate(words))
+    return Coloring(positions, scale, -0.5, n + 0.5, legend, ("", ""), int((~known).sum()))

@@ -1,0 +1,154 @@
+"""The sky: sample and selection at their positions, a graticule, and a picture of the sky where there is one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from atlas import Atlas
+from atlas.graticule import graticule
+from atlas.plane import Box as PlaneBox
+from atlas.projection import Projection
+from atlas.selection import And, SkyPolygon
+from dashboard.service import Service
+from dashboard.skyview import home
+from dashboard.state import SkyView, State
+from dashboard.views import figure as fig
+from dashboard.views.map import color_points
+from dashboard.views.palette import Theme, theme
+
+RASTER_WIDTH, RASTER_HEIGHT = 640, 320
+
+
+def picture(service: Service, state: State) -> dict[str, Any]:
+    """All that the sky's graph shows for a state.
+
+    Returns
+    -------
+    dict
+        As the map's, with `graticule` (a trace) and `view` (the SkyView that it was made for).
+    """
+    atlas = service.atlas
+    look = theme(state.light)
+    view = state.sky or home(atlas)
+    mask = service.mask(state.selection, atlas)
+    box = PlaneBox(view.box.x0, view.box.x1, view.box.y0, view.box.y1)
+    sample = atlas.sky.viewport(view.projection, box, service.settings.points_per_view, mask)
+    coloring = color_points(atlas, state.color, sample.rows, look)
+    drawn = int(sample.rows.size)
+    marker = fig.marker(drawn, look, coloring, selected=mask is not None)
+    background = _background(atlas, view)
+    if background is not None and coloring is None:
+        # The picture shows the galaxies themselves: points are felt under the mouse, and seen once they are selected.
+        strong = mask is not None
+        marker |= {"symbol": "circle-open", "size": 10, "opacity": 0.9 if strong else 0.0, "line": {"width": 1.2}}
+    lines, labels = _graticule(view, state.sexagesimal, look)
+    shapes = [
+        fig.polygon_shape(one.vertices, look)
+        for one in (state.selection.of if isinstance(state.selection, And) else (state.selection,))
+        if isinstance(one, SkyPolygon) and one.projection == view.projection
+    ]
+    images = [background] if background is not None else [_raster(atlas, view, state)]
+    return {
+        "points": {
+            "x": fig.typed(sample.x.astype(np.float32)),
+            "y": fig.typed(sample.y.astype(np.float32)),
+            "customdata": fig.typed(sample.rows),
+            "marker": marker,
+        },
+        "graticule": lines,
+        "images": images,
+        "shapes": shapes,
+        "annotations": labels,
+        "view": view,
+        "drawn": drawn,
+        "in_view": sample.in_view,
+    }
+
+
+def describe(view: SkyView) -> str:
+    """Words for the panel's head: how much of the sky, in which projection."""
+    width = view.box.x1 - view.box.x0
+    if view.projection.kind == "ait":
+        return "all sky · Hammer–Aitoff · ICRS"
+    size = f"{width:.1f}°" if width >= 1 else f"{width * 60:.1f}′" if width * 60 >= 1 else f"{width * 3600:.1f}″"
+    return f"{size} wide · tangent · ICRS"
+
+
+def place(view: SkyView, ra_deg: Any, dec_deg: Any) -> tuple[Any, Any]:
+    """Positions on the view's plane, float32; NaN where the projection has none."""
+    x, y = view.projection.forward(np.asarray(ra_deg, dtype=np.float64), np.asarray(dec_deg, dtype=np.float64))
+    return np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
+
+
+def _background(atlas: Atlas, view: SkyView) -> dict[str, Any] | None:
+    """The atlas's own picture of the sky, where the view's plane is the one that it was drawn on (nearly)."""
+    b = atlas.manifest.sky_background
+    if b is None or view.projection.kind != "tan":
+        return None
+    x, y = view.projection.forward(b.ra_deg, b.dec_deg)
+    if not np.hypot(float(x), float(y)) < 1.0:
+        return None
+    return {
+        "source": f"/background/{atlas.build_id}.png",
+        "xref": "x",
+        "yref": "y",
+        "x": float(x) - b.width_deg / 2,
+        "y": float(y) + b.height_deg / 2,
+        "sizex": b.width_deg,
+        "sizey": b.height_deg,
+        "sizing": "stretch",
+        "layer": "below",
+    }
+
+
+def _graticule(view: SkyView, sexagesimal: bool, look: Theme) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    box = PlaneBox(view.box.x0, view.box.x1, view.box.y0, view.box.y1)
+    drawn = graticule(view.projection, box, "sexagesimal" if sexagesimal else "deg")
+    gap = np.array([np.nan], dtype=np.float32)
+    xs = [part for x, _ in drawn.lines for part in (np.asarray(x, dtype=np.float32), gap)]
+    ys = [part for _, y in drawn.lines for part in (np.asarray(y, dtype=np.float32), gap)]
+    empty = np.empty(0, dtype=np.float32)
+    trace = {
+        "x": fig.typed(np.concatenate(xs) if xs else empty),
+        "y": fig.typed(np.concatenate(ys) if ys else empty),
+        "line": {"width": 1, "color": look.muted},
+    }
+    small = {"font": {"size": 10, "color": look.muted}}
+    labels = [fig.label(float(x), float(y), text, look, **small) for x, y, text, _ in drawn.labels]
+    return trace, labels
+
+
+def _raster(atlas: Atlas, view: SkyView, state: State) -> dict[str, Any]:
+    box = view.box
+    query = urlencode(
+        {
+            "kind": view.projection.kind,
+            "ra": f"{view.projection.ra_deg:.8g}",
+            "dec": f"{view.projection.dec_deg:.8g}",
+            **{k: f"{v:.8g}" for k, v in zip(("x0", "x1", "y0", "y1"), (box.x0, box.x1, box.y0, box.y1), strict=True)},
+            "w": RASTER_WIDTH,
+            "h": RASTER_HEIGHT,
+            "light": int(state.light),
+        }
+    )
+    faded = state.selection != State().selection or state.color != "density"
+    return {
+        "source": f"/raster/{atlas.build_id}/sky.png?{query}",
+        "xref": "x",
+        "yref": "y",
+        "x": box.x0,
+        "y": box.y1,
+        "sizex": box.x1 - box.x0,
+        "sizey": box.y1 - box.y0,
+        "sizing": "stretch",
+        "layer": "below",
+        "opacity": 0.45 if faded else 1.0,
+    }
+
+
+def key(projection: Projection) -> str:
+    """Names a projection, so that the browser's and the server's can be compared."""
+    return f"{projection.kind}:{projection.ra_deg:.6f}:{projection.dec_deg:.6f}"
