@@ -1,0 +1,157 @@
+"""`python -m precompute`: demo, simulate, build, info, validate. Parses, calls and prints; logic lives elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+from tqdm import tqdm
+
+from atlas.errors import AtlasError, shorten
+from atlas.validate import total_bytes, validate
+from precompute.context import BuildConfig
+from precompute.report import describe_atlas
+
+DEMO_OUT = Path("data/xdf")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+    except AtlasError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except OSError as e:
+        print(f"error: {e.strerror or e}: {e.filename or ''}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from precompute.pipeline import build
+    from precompute.sources.deep_field import write_deep_field
+    from precompute.sources.description import FILENAME
+    from precompute.sources.source import open_source
+
+    folder = args.out.with_name(f"{args.out.name}-source")
+    if not (folder / FILENAME).exists():
+        write_deep_field(folder, quiet=args.quiet)
+    # A thousand galaxies: finer structure than a survey's, every row an anchor of the map.
+    config = msgspec.structs.replace(_config(args), n_neighbors=args.n_neighbors or 12)
+    build(open_source(folder), args.out, config, quiet=args.quiet)
+    return 0
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from precompute.sources.simulated import simulate_survey
+
+    simulate_survey(args.n, args.out, seed=args.seed or 1, dimension=args.dimension, quiet=args.quiet)
+    return 0
+
+
+def _build(args: argparse.Namespace) -> int:
+    from precompute.pipeline import build
+    from precompute.sources.source import open_source
+
+    source = open_source(
+        args.source,
+        ra=args.ra,
+        dec=args.dec,
+        id_columns=tuple(args.id.split(",")) if args.id else (),
+        embeddings=args.embeddings,
+        images=args.images,
+    )
+    for note in source.notes:
+        print(f"note: {note}", file=sys.stderr)
+    build(source, args.out, _config(args), quiet=args.quiet)
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    print(describe_atlas(args.atlas))
+    return 0
+
+
+def _validate(args: argparse.Namespace) -> int:
+    with tqdm(
+        total=total_bytes(args.atlas), unit="B", unit_scale=True, desc="validate", disable=args.quiet, leave=False
+    ) as bar:
+        faults = validate(args.atlas, bar.update)
+    for fault in faults:
+        print(f"fault: {fault}")
+    print("every file is as it was written" if not faults else f"{len(faults)} faults")
+    return 1 if faults else 0
+
+
+def _config(args: argparse.Namespace) -> BuildConfig:
+    """The parameters that were given, checked against their types and ranges."""
+    given = {name: getattr(args, name) for name in BuildConfig.__struct_fields__ if getattr(args, name) is not None}
+    try:
+        return msgspec.convert(given, BuildConfig)
+    except msgspec.ValidationError as e:
+        raise _UsageError(shorten(e, 200)) from e
+
+
+class _UsageError(AtlasError):
+    """A parameter is out of range."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m precompute", description="Builds and looks after atlases.")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="build the atlas of the Hubble eXtreme Deep Field")
+    demo.add_argument("--out", type=Path, default=DEMO_OUT, help=f"folder of the atlas ({DEMO_OUT})")
+    demo.set_defaults(run=_demo)
+    _add_parameters(demo)
+
+    simulate = commands.add_parser("simulate", help="write a simulated survey that `build` reads")
+    simulate.add_argument("n", type=int, metavar="N", help="number of galaxies")
+    simulate.add_argument("--out", type=Path, required=True, help="folder to write")
+    simulate.add_argument("--seed", type=int, help="seed of every random choice (1)")
+    simulate.add_argument("--dimension", type=int, default=128, help="numbers an embedding (128)")
+    simulate.set_defaults(run=_simulate)
+
+    build = commands.add_parser("build", help="build an atlas from a catalogue and its embeddings")
+    build.add_argument("source", type=Path, metavar="SOURCE", help="folder, or catalogue file beside embeddings.npy")
+    build.add_argument("--out", type=Path, required=True, help="folder of the atlas")
+    build.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
+    build.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
+    build.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
+    build.add_argument("--embeddings", help=".npy file, or a list column of the Parquet file (embeddings.npy)")
+    build.add_argument("--images", type=Path, help="folder of one image a galaxy (images/)")
+    build.set_defaults(run=_build)
+    _add_parameters(build)
+
+    info = commands.add_parser("info", help="what an atlas holds and how good it measured")
+    info.add_argument("atlas", type=Path, metavar="DIR")
+    info.set_defaults(run=_info)
+
+    check = commands.add_parser("validate", help="read every file of an atlas and say what is wrong")
+    check.add_argument("atlas", type=Path, metavar="DIR")
+    check.set_defaults(run=_validate)
+    return parser
+
+
+def _add_parameters(parser: argparse.ArgumentParser) -> None:
+    """One option for each field of `BuildConfig`, named and typed by it."""
+    group = parser.add_argument_group("parameters of the build")
+    hints: dict[str, Any] = get_type_hints(BuildConfig)
+    for name in BuildConfig.__struct_fields__:
+        default = getattr(BuildConfig(), name)
+        group.add_argument(f"--{name.replace('_', '-')}", type=hints[name], default=None, help=f"({default})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""What a stage of the build sees: its folder, its parameters, and a way to show progress."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from precompute.sources.source import Source
+
+
+class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every parameter of a build. Each stage names the ones it reads; a change re-runs those stages only.
+
+    Attributes
+    ----------
+    space : str
+        Name of the embedding space that is built.
+    seed : int
+        Seeds every random choice.
+    threads : int
+        Threads for stages that can use several; 0 means all cores. Never changes a result's meaning.
+    embedding_dtype : {"float16", "float32"}
+        How embeddings are stored.
+    engine : {"auto", "scann", "faiss", "exact"}
+        Neighbour index; "auto" takes scann where it is installed, else faiss.
+    leaves : int
+        Leaves of the index's tree; 0 means 2 sqrt(n).
+    subsample : int
+        Rows that UMAP sees.
+    n_neighbors, min_dist, n_epochs
+        UMAP's own; `n_epochs` 0 leaves the choice to UMAP.
+    place_neighbors : int
+        Anchors that place a row on the map.
+    min_cluster_size : int
+        Smallest group of anchors that counts as a cluster; 0 means max(10, subsample / 500).
+    forest_components, forest_trees
+        PCA components and trees of the isolation forest.
+    thumbnail_pixels : int
+        Edge of the stored images.
+    recall_queries : int
+        Queries of each kind that recall is measured with.
+    """
+
+    space: str = "v1"
+    seed: int = 1
+    threads: int = 0
+    embedding_dtype: str = "float16"
+    engine: str = "auto"
+    leaves: int = 0
+    subsample: int = 50_000
+    n_neighbors: int = 15
+    min_dist: float = 0.1
+    n_epochs: int = 0
+    place_neighbors: int = 15
+    min_cluster_size: int = 0
+    forest_components: int = 16
+    forest_trees: int = 100
+    thumbnail_pixels: int = 128
+    recall_queries: int = 200
+
+
+class StageContext:
+    """Handed to each stage.
+
+    Attributes
+    ----------
+    build : Path
+        Folder of the build under way.
+    space : Path
+        Folder of the space under way, `<build>/spaces/<name>`.
+    config : BuildConfig
+        The parameters.
+    source : Source
+        Where the galaxies come from. Only stages that declare `reads_source` may read its files.
+    measured : dict
+        What the stage measured or wants recorded; goes into its record and the manifest. JSON values only.
+    """
+
+    def __init__(
+        self, build: Path, config: BuildConfig, *, name: str, quiet: bool = False, source: Source | None = None
+    ) -> None:
+        self.build = build
+        self.space = build / "spaces" / config.space
+        self.config = config
+        self.name = name
+        self.quiet = quiet
+        self.measured: dict[str, Any] = {}
+        self._source = source
+
+    @property
+    def source(self) -> Source:
+        """The source; a stage that is run without one must not ask for it."""
+        if self._source is None:
+            raise RuntimeError(f"stage {self.name} was given no source")
+        return self._source
+
+    def load(self, path: Path) -> NDArray[Any]:
+        """Open an array memory-mapped, read only."""
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+
+    def save(self, path: Path, array: NDArray[Any]) -> None:
+        """Write an array; the folder is made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, array, allow_pickle=False)
+
+    def create(self, path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, Any]:
+        """A new memory-mapped array to fill in chunks; call `.flush()` when done."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        return array
+
+    def progress(self, total: int, unit: str = "rows") -> tqdm[Any]:
+        """A bar with rate and end, named after the stage."""
+        return tqdm(
+            total=total,
+            unit=f" {unit}",
+            desc=f"{self.name:<11}",
+            unit_scale=True,
+            disable=self.quiet,
+            file=sys.stderr,
+            mininterval=0.5,
+            leave=False,
+        )
+
+    def note(self, text: str) -> None:
+        """One line for the person who watches the build."""
+        if not self.quiet:
+            tqdm.write(f"{self.name:<11} {text}", file=sys.stderr)
+
+
+class Stage(Protocol):
+    """One step of a build: reads files of earlier stages, writes its own, nothing else.
+
+    Attributes
+    ----------
+    name : str
+        Unique; also the name of its record.
+    version : int
+        Raised when the code's result changes, so that old outputs are not reused.
+    needs : tuple of str
+        Stages whose outputs it reads.
+    parameters : tuple of str
+        Fields of `BuildConfig` that it reads.
+    reads_source : bool
+        Whether it reads the source's files, so that a change of those re-runs it.
+    outputs : tuple of str
+        Paths that it writes, relative to the build, `{space}` standing for the space's folder; folders whole.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+    @property
+    def reads_source(self) -> bool: ...
+    def run(self, ctx: StageContext) -> None: ...

@@ -1,0 +1,76 @@
+"""`info`: what an atlas holds and how good it measured, for a person at a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from atlas import format as layout
+from atlas.manifest import Manifest
+from atlas.quality import read_quality
+from atlas.validate import check_sizes, open_current
+from atlas.writer import human_bytes
+
+
+def describe_atlas(root: Path) -> str:
+    """The report, some forty lines.
+
+    Raises
+    ------
+    FormatError
+        If there is no whole atlas in the folder.
+    """
+    build, manifest = open_current(root)
+    check_sizes(build, manifest)
+    return "\n".join([*_head(manifest), "", *_columns(manifest), "", *_spaces(build, manifest), *_stages(manifest)])
+
+
+def _head(manifest: Manifest) -> list[str]:
+    size = sum(f.size for f in manifest.files.values())
+    p = manifest.provenance
+    lines = [
+        manifest.title,
+        f"  {manifest.n_rows:,} galaxies, {human_bytes(size)} in {len(manifest.files)} files",
+        f"  build {manifest.build_id} of {manifest.created}, format version {manifest.format_version}",
+        f"  a galaxy is named by {', '.join(manifest.id_columns)}",
+    ]
+    lines += [f"  {name}: {value}" for name, value in (("survey", f"{p.survey} {p.release}".strip()),
+              ("licence", p.licence), ("acknowledgement", p.acknowledgement)) if value]  # fmt: skip
+    if manifest.thumbnails:
+        lines.append(f"  {manifest.thumbnails.present:,} images of {manifest.thumbnails.pixels} pixels")
+    return lines + [f"  note: {note}" for note in p.notes]
+
+
+def _columns(manifest: Manifest) -> list[str]:
+    lines = ["columns"]
+    for c in (*manifest.columns, *(c for space in manifest.spaces for c in space.columns)):
+        if c.quantiles:
+            about = f"{c.quantiles[0]:.6g} … {c.quantiles[-1]:.6g}"
+        else:
+            about = ", ".join(c.vocabulary[:6]) if c.kind == "category" else c.kind
+        missing = f", {c.missing:,} missing" if c.missing else ""
+        lines.append(f"  {c.name:<18} {c.unit:<8} {about}{missing}")
+    return lines
+
+
+def _spaces(build: Path, manifest: Manifest) -> list[str]:
+    lines = []
+    for space in manifest.spaces:
+        quality = read_quality(layout.space_path(build, space.name))
+        lines += [
+            f"space {space.name}: {space.dimension} numbers as {space.dtype}, {space.n_clusters} clusters, "
+            f"{space.n_outliers} in the outlier layer",
+            f"  map: trustworthiness {quality.trustworthiness:.3f}, mean trust {quality.trust_mean:.2f}",
+            "  recall against exact search",
+            "    kind            k     leaves  candidates  mean   worst  ms",
+        ]
+        lines += [
+            f"    {r.kind:<15} {r.k:<5} {r.leaves:<7} {r.candidates:<11} {r.mean:.3f}  {r.worst:.3f}  {r.median_ms:.2f}"
+            for r in quality.recall
+        ]
+    return lines
+
+
+def _stages(manifest: Manifest) -> list[str]:
+    lines = ["stages"]
+    lines += [f"  {s.name:<12} {s.seconds:8.1f} s   peak {s.peak_mib:7.0f} MiB" for s in manifest.stages]
+    return lines

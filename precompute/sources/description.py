@@ -1,0 +1,95 @@
+"""`source.json`: what the files of a source mean. Optional for one's own survey, written by `demo` and `simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from atlas.errors import shorten
+from precompute.errors import SourceError
+
+FILENAME = "source.json"
+EMBEDDINGS = "embeddings.npy"
+IMAGES = "images"
+# A folder inside a source that a command of ours is still writing; a source that holds one is not complete.
+PARTIAL = ".partial"
+
+
+class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one catalogue column means.
+
+    Attributes
+    ----------
+    unit : str
+        In astropy's notation ("deg", "mag", "arcsec"), empty for a pure number.
+    ucd : str
+        IVOA unified content descriptor, empty when unknown.
+    description : str
+        One sentence.
+    missing : float or None
+        The value that stands for "missing" (-99, say); read as NaN.
+    flags : bool
+        Each bit of the integers is a flag of its own.
+    """
+
+    unit: str = ""
+    ucd: str = ""
+    description: str = ""
+    missing: float | None = None
+    flags: bool = False
+
+
+class SkyBackground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A picture of the sky: north up, east left, gnomonic (TAN), centred at `ra_deg`, `dec_deg`."""
+
+    file: str
+    ra_deg: float
+    dec_deg: float
+    width_deg: float
+    height_deg: float
+    credit: str = ""
+
+
+class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole description; every field has a default, so that a source without one can be read."""
+
+    name: str = ""
+    title: str = ""
+    survey: str = ""
+    release: str = ""
+    licence: str = ""
+    acknowledgement: str = ""
+    notes: tuple[str, ...] = ()
+    ra: str = ""
+    dec: str = ""
+    id_columns: tuple[str, ...] = ()
+    image_column: str = ""
+    embedding_column: str = ""
+    image_scale_arcsec: float | None = None
+    sky_background: SkyBackground | None = None
+    columns: dict[str, ColumnDescription] = {}
+    ground_truth: tuple[str, ...] = ()
+
+
+def read_description(folder: Path) -> SourceDescription:
+    """Read `source.json` of a folder, or the defaults where there is none.
+
+    Raises
+    ------
+    SourceError
+        If the file is not of the documented form.
+    """
+    path = folder / FILENAME
+    if not path.exists():
+        return SourceDescription()
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SourceDescription)
+    except msgspec.DecodeError as e:
+        raise SourceError(f"{path}: not a source description: {shorten(e, 200)}") from e
+
+
+def write_description(folder: Path, description: SourceDescription) -> None:
+    """Write `source.json` into a folder."""
+    data = msgspec.json.format(msgspec.json.encode(description), indent=2)
+    (folder / FILENAME).write_bytes(data + b"\n")

@@ -1,0 +1,255 @@
+"""Embeddings of a source: read in chunks, checked and normalised on the way, never held whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from atlas.errors import shorten
+from precompute.errors import SourceError
+from precompute.sources.catalog import PARQUET_ENDINGS, FileColumn, catalog_ending
+from precompute.sources.checks import SHOWN, counted, name_rows
+from precompute.sources.description import EMBEDDINGS
+from precompute.sources.guess import guess_embedding_column
+
+# A float16 unit row may be off by its rounding; anything more was not a unit vector.
+UNIT_TOLERANCE = 1e-3
+
+
+class Embeddings(Protocol):
+    """Embeddings in some file."""
+
+    path: Path
+    n_rows: int
+    dimension: int
+
+    def chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Each first row with the rows from there, shape (m, dimension), m ≤ `chunk`; as the file has them."""
+
+
+class ArrayEmbeddings:
+    """An `.npy` file of shape (n, d).
+
+    Raises
+    ------
+    SourceError
+        If the file is missing, truncated, foreign, or not a matrix of floats.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # Opened as a map: whatever the file holds, nothing of it is unpickled.
+            self._array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError, EOFError) as e:
+            raise SourceError(f"{path} is missing, truncated or not an .npy array: {shorten(e, 200)}") from e
+        if self._array.ndim != 2 or self._array.dtype.kind != "f":
+            raise SourceError(
+                f"{path} holds {self._array.dtype} of shape {self._array.shape}; "
+                "embeddings are floats of shape (rows, numbers)"
+            )
+        self.n_rows, self.dimension = self._array.shape
+
+    def chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """See `Embeddings.chunks`."""
+        for start in range(0, self.n_rows, chunk):
+            # A float64 beyond float32 becomes infinite, which the check reports.
+            with np.errstate(over="ignore"):
+                yield start, self._array[start : start + chunk].astype(np.float32)
+
+
+class ListEmbeddings:
+    """A list column of a Parquet file; every list has the length of the first.
+
+    Raises
+    ------
+    SourceError
+        If the column has no list at all.
+    """
+
+    def __init__(self, path: Path, column: str) -> None:
+        self.path = path
+        self._file = pq.ParquetFile(path, memory_map=True)
+        self._column = column
+        self.n_rows: int = self._file.metadata.num_rows
+        first = next((a for _, a in self._arrays(1024) if len(a) > a.null_count), None)
+        if first is None:
+            raise SourceError(f"{path}: column {column!r} holds no embedding in its first rows")
+        self.dimension: int = pc.list_value_length(first.drop_null())[0].as_py()
+
+    def chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """See `Embeddings.chunks`; a row without a list is NaN.
+
+        Raises
+        ------
+        SourceError
+            If a list is longer or shorter than the first.
+        """
+        for start, array in self._arrays(chunk):
+            lengths = pc.fill_null(pc.list_value_length(array), self.dimension).to_numpy(zero_copy_only=False)
+            wrong = np.flatnonzero(lengths != self.dimension)
+            if wrong.size:
+                raise SourceError(
+                    f"column {self._column!r} holds lists of different lengths: the first has {self.dimension}; "
+                    f"{name_rows(wrong + start, lengths[wrong])}"
+                )
+            rows = np.full((len(array), self.dimension), np.nan, dtype=np.float32)
+            present = array.is_valid().to_numpy(zero_copy_only=False)
+            flat = pc.list_flatten(array).to_numpy(zero_copy_only=False)
+            with np.errstate(over="ignore"):
+                rows[present] = flat.reshape(-1, self.dimension)
+            yield start, rows
+
+    def _arrays(self, chunk: int) -> Iterator[tuple[int, pa.Array]]:
+        start = 0
+        try:
+            for batch in self._file.iter_batches(batch_size=chunk, columns=[self._column]):
+                yield start, batch.column(0)
+                start += len(batch)
+        except (OSError, pa.ArrowException) as e:
+            raise SourceError(f"{self.path} is damaged at column {self._column!r}: {shorten(e, 200)}") from e
+
+
+def open_embeddings(catalog: Path, columns: Sequence[FileColumn], wanted: str) -> tuple[Embeddings, str]:
+    """Embeddings of a catalogue.
+
+    Parameters
+    ----------
+    catalog : Path
+        Its file.
+    columns : sequence of FileColumn
+        Its columns.
+    wanted : str
+        A list column of the Parquet file, or an `.npy` file, also relative to the catalogue's folder. Empty:
+        `embeddings.npy` beside the catalogue, or the list column that looks like embeddings.
+
+    Returns
+    -------
+    embeddings : Embeddings
+    column : str
+        Name of the list column; empty where a file was taken.
+
+    Raises
+    ------
+    SourceError
+        If there are none, or they cannot be read.
+    """
+    beside = catalog.parent / EMBEDDINGS
+    if not wanted and not beside.exists():
+        wanted = guess_embedding_column(columns)
+        if not wanted:
+            raise SourceError(
+                f"no embeddings: neither {EMBEDDINGS} beside the catalogue nor a list column in it; "
+                "name the .npy file or the column (--embeddings)"
+            )
+    column = next((column for column in columns if column.name == wanted), None)
+    if column is None:
+        path = beside if not wanted else next((p for p in (Path(wanted), catalog.parent / wanted) if p.exists()), None)
+        if path is None:
+            raise SourceError(f"embeddings {shorten(wanted)!r} are neither a file nor a column of the catalogue")
+        return ArrayEmbeddings(path), ""
+    if catalog_ending(catalog) not in PARQUET_ENDINGS or column.kind not in ("list", "vector"):
+        raise SourceError(
+            f"column {wanted!r} ({column.type_name}) holds no embeddings: a list column of floats in Parquet does; "
+            "otherwise give an .npy file"
+        )
+    return ListEmbeddings(catalog, wanted), wanted
+
+
+@dataclass(frozen=True)
+class EmbeddingReport:
+    """What a pass over embeddings found; reports of consecutive chunks add up.
+
+    Attributes
+    ----------
+    n_rows, n_rescaled : int
+        Rows seen, and those among them that were not unit vectors.
+    n_bad, n_zero : int
+        Rows with NaN or infinite numbers, and rows of zeros only.
+    first_bad, first_zero : tuple of int
+        The first few of them.
+    """
+
+    n_rows: int = 0
+    n_rescaled: int = 0
+    n_bad: int = 0
+    n_zero: int = 0
+    first_bad: tuple[int, ...] = ()
+    first_zero: tuple[int, ...] = ()
+
+    def __add__(self, other: EmbeddingReport) -> EmbeddingReport:
+        return EmbeddingReport(
+            self.n_rows + other.n_rows,
+            self.n_rescaled + other.n_rescaled,
+            self.n_bad + other.n_bad,
+            self.n_zero + other.n_zero,
+            (self.first_bad + other.first_bad)[:SHOWN],
+            (self.first_zero + other.first_zero)[:SHOWN],
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """What forbids a build; empty when nothing does."""
+        problems = []
+        if self.n_bad:
+            problems.append(
+                f"NaN or infinity in {counted(self.n_bad, 'embedding')}; {name_rows(np.array(self.first_bad))}"
+            )
+        if self.n_zero:
+            problems.append(
+                f"only zeros in {counted(self.n_zero, 'embedding')}; {name_rows(np.array(self.first_zero))}"
+            )
+        return problems
+
+    @property
+    def notes(self) -> list[str]:
+        """What was changed."""
+        if not self.n_rescaled:
+            return []
+        return [f"embeddings normalised, since they were not of unit length: {self.n_rescaled:,} of {self.n_rows:,}"]
+
+
+def check_and_normalize(chunk: NDArray[np.floating[Any]], start: int) -> tuple[NDArray[np.float32], EmbeddingReport]:
+    """Unit rows of a chunk, and what is wrong with it.
+
+    Parameters
+    ----------
+    chunk : ndarray of shape (m, d)
+        Embeddings of rows `start` …; not changed.
+    start : int
+        Row of the first.
+
+    Returns
+    -------
+    unit : ndarray of shape (m, d), float32
+        Each row divided by its length; rows that have none are zero.
+    report : EmbeddingReport
+    """
+    # In float64 no square of a float32 overflows, so a length is finite exactly when all numbers of the row are.
+    wide = chunk.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    is_bad, is_zero = ~np.isfinite(lengths), lengths == 0
+    wide[is_bad] = 0
+    wide /= np.where(is_bad | is_zero, 1.0, lengths)[:, None]
+    rescaled = ~(is_bad | is_zero) & (np.abs(lengths - 1) > UNIT_TOLERANCE)
+    report = EmbeddingReport(
+        n_rows=len(chunk),
+        n_rescaled=int(rescaled.sum()),
+        n_bad=int(is_bad.sum()),
+        n_zero=int(is_zero.sum()),
+        first_bad=_first(is_bad, start),
+        first_zero=_first(is_zero, start),
+    )
+    return wide.astype(np.float32), report
+
+
+def _first(is_wrong: NDArray[np.bool_], start: int) -> tuple[int, ...]:
+    return tuple(int(row) + start for row in np.flatnonzero(is_wrong)[:SHOWN])

@@ -1,0 +1,119 @@
+"""What a source does not say, found by the habits of surveys: which file, which columns. Guesses become notes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from precompute.errors import SourceError
+from precompute.sources.catalog import FileColumn, catalog_ending
+from precompute.sources.description import PARTIAL
+
+CATALOG_STEM = "catalog."
+
+# Lower case; the first pair of which a catalogue has both is taken.
+POSITION_NAMES = (
+    ("ra", "dec"),
+    ("ra_deg", "dec_deg"),
+    ("radeg", "decdeg"),
+    ("radeg", "dedeg"),
+    ("_raj2000", "_dej2000"),
+    ("raj2000", "dej2000"),
+    ("raj2000", "decj2000"),
+    ("ra_j2000", "dec_j2000"),
+    ("ra_icrs", "de_icrs"),
+    ("ra_icrs", "dec_icrs"),
+    ("alpha_j2000", "delta_j2000"),
+    ("alphawin_j2000", "deltawin_j2000"),
+    ("target_ra", "target_dec"),
+    ("ramean", "decmean"),
+    ("coord_ra", "coord_dec"),
+    ("right_ascension", "declination"),
+    ("alpha", "delta"),
+)
+POSITION_UCDS = (
+    ("pos.eq.ra;meta.main", "pos.eq.dec;meta.main"),
+    ("pos_eq_ra_main", "pos_eq_dec_main"),
+    ("pos.eq.ra", "pos.eq.dec"),
+)
+ID_NAMES = (
+    ("release", "brickid", "objid"),
+    ("source_id",),
+    ("targetid",),
+    ("object_id",),
+    ("objectid",),
+    ("objid",),
+    ("id",),
+    ("name",),
+)
+EMBEDDING_NAMES = ("embedding", "embeddings", "representation", "representations", "vector")
+# A list of fewer floats is photometry rather than an embedding.
+MIN_EMBEDDING_WIDTH = 8
+IMAGE_NAMES = ("image", "image_name", "image_file", "cutout", "filename")
+
+FLAGS_NAME = re.compile(r"mask|flag|bits", re.IGNORECASE)
+
+
+def find_catalog(path: Path) -> Path:
+    """The catalogue file of a source: the path itself, or the `catalog.*` or only catalogue of a folder.
+
+    Raises
+    ------
+    SourceError
+        If there is none, or more than one, or the folder was never finished.
+    """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist")
+    if path.is_file():
+        return path
+    if (path / PARTIAL).exists():
+        raise SourceError(f"{path} was never finished: run the command that writes it again")
+    known = sorted(p for p in path.iterdir() if p.is_file() and catalog_ending(p))
+    found = [p for p in known if p.name.startswith(CATALOG_STEM)] or known
+    if not found:
+        raise SourceError(f"{path} holds no catalogue: one of .parquet, .fits, .csv, .ecsv or .vot is needed")
+    if len(found) > 1:
+        raise SourceError(
+            f"{path} holds {len(found)} catalogues ({', '.join(p.name for p in found)}); name one of them"
+        )
+    return found[0]
+
+
+def guess_positions(columns: Sequence[FileColumn]) -> tuple[str, str] | None:
+    """Names of the columns of right ascension and declination, by main UCD, then by name, then by any UCD."""
+    by_ucd = {column.description.ucd.lower().replace(" ", ""): column.name for column in reversed(columns)}
+    by_name = {column.name.lower(): column.name for column in reversed(columns)}
+    tables = [(by_ucd, pair) for pair in POSITION_UCDS]
+    tables[-1:-1] = [(by_name, pair) for pair in POSITION_NAMES]
+    for names, (ra, dec) in tables:
+        if ra in names and dec in names:
+            return names[ra], names[dec]
+    return None
+
+
+def guess_id_columns(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Sets of columns that by their names might name a galaxy, the likeliest first."""
+    by_name = {name.lower(): name for name in reversed(names)}
+    for wanted in ID_NAMES:
+        if all(name in by_name for name in wanted):
+            yield tuple(by_name[name] for name in wanted)
+
+
+def guess_embedding_column(columns: Sequence[FileColumn]) -> str:
+    """The list column with a usual name, or the only wide one; empty where there is none."""
+    lists = [c for c in columns if c.kind == "list" or (c.kind == "vector" and c.width >= MIN_EMBEDDING_WIDTH)]
+    usual = [c for name in EMBEDDING_NAMES for c in lists if c.name.lower() == name]
+    found = usual[:1] or (lists if len(lists) == 1 else [])
+    return found[0].name if found else ""
+
+
+def guess_image_column(columns: Sequence[FileColumn]) -> str:
+    """The text column that by its name holds names of images; empty where there is none."""
+    texts = {column.name.lower(): column.name for column in reversed(columns) if column.kind == "text"}
+    return next((texts[name] for name in IMAGE_NAMES if name in texts), "")
+
+
+def guess_flags(column: FileColumn) -> bool:
+    """Whether the integers of a column are sets of bits."""
+    return "int" in column.type_name and FLAGS_NAME.search(column.name) is not None

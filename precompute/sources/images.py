@@ -1,0 +1,72 @@
+"""Images of a source: one file a row, named by a column or by the row."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from atlas.errors import shorten
+from precompute.errors import SourceError
+
+FORMATS = ("PNG", "JPEG")
+ENDINGS = (".png", ".jpg", ".jpeg")
+# Far above any cut-out; a file that promises more would fill the memory when it is unpacked.
+MAX_PIXELS = 4096 * 4096
+EIGHT_BIT_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"))
+
+
+def named_path(folder: Path, name: str) -> Path | None:
+    """The file of that name in a folder, or None where there is none.
+
+    Raises
+    ------
+    SourceError
+        If the name leads out of the folder.
+    """
+    relative = PurePath(name)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise SourceError(f"image name {shorten(name)!r} leads out of {folder}; names are relative to it")
+    path = folder / relative
+    return path if name and path.is_file() else None
+
+
+def numbered_path(folder: Path, row: int) -> Path | None:
+    """The file named by a row, `000000017.png`, or None where there is none."""
+    paths = (folder / f"{row:09d}{ending}" for ending in ENDINGS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image; grey and palette images become RGB, transparency is dropped.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8
+
+    Raises
+    ------
+    SourceError
+        If the file is missing, truncated, no PNG or JPEG, larger than 4096² pixels, or has more than 8 bits a channel.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise SourceError(f"{path} has {width} × {height} pixels; at most {MAX_PIXELS:,} are read")
+            if image.mode not in EIGHT_BIT_MODES:
+                raise SourceError(f"{path} has more than 8 bits a channel (mode {image.mode}); scale it to 8 bits")
+            return np.asarray(image.convert("RGB"))
+    # Pillow's decoders raise each of these for broken files.
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        struct.error,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as e:
+        raise SourceError(f"{path} cannot be read as an image: {shorten(e, 160)}") from e

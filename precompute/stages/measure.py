@@ -1,0 +1,287 @@
+"""Stage `measure`: recall of the index by kind of query, and how far the map keeps neighbours together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from atlas import format as layout
+from atlas.neighbors import Embeddings, NeighborIndex, SearchSetting, open_index, search, top_k_exact_many
+from atlas.quality import FILENAME, Quality, Recall
+from atlas.ranking import QueryKind
+from precompute.context import StageContext
+from precompute.stages.chunks import run_chunks, thread_count
+
+RECALL_AT = (10, 100, 1_000)
+
+LADDER = (
+    SearchSetting(10, 200),
+    SearchSetting(20, 500),
+    SearchSetting(30, 500),
+    SearchSetting(60, 500),
+    SearchSetting(120, 1_000),
+    SearchSetting(120, 2_000),
+    SearchSetting(240, 1_000),
+    SearchSetting(120, 4_000),
+    SearchSetting(240, 4_000),
+    SearchSetting(480, 4_000),
+    SearchSetting(960, 8_000),
+)
+
+TIE = 1e-6
+"""Scores this close count as equal: either row is a right answer."""
+
+EXAMPLES = 3
+
+TRUSTWORTHINESS_ROWS = 4_000
+TRUSTWORTHINESS_NEIGHBORS = 15
+
+TRUST_SHARE = 0.01
+TRUST_ROWS = 50
+"""A galaxy's surroundings on the map hold 1 % of all rows, and at least fifty."""
+
+RADIUS_SAMPLE = 10_000
+CHUNK_ROWS = 16_384
+
+
+class Queries(msgspec.Struct, frozen=True):
+    """Queries of one kind.
+
+    Attributes
+    ----------
+    embeddings : ndarray of shape (q, d), float32
+    examples : ndarray of shape (q, e), int64
+        Rows that each was made from, and that its answer leaves out.
+    """
+
+    embeddings: NDArray[np.float32]
+    examples: NDArray[np.int64]
+
+
+def make_queries(
+    embeddings: Embeddings,
+    neighbors: NDArray[np.uint32],
+    centroids: NDArray[np.float32],
+    count: int,
+    rng: np.random.Generator,
+) -> dict[QueryKind, Queries]:
+    """Seeded queries of every kind that the page asks.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+    neighbors : ndarray of shape (n, k), uint32
+        The nearest of each row.
+    centroids : ndarray of shape (c, d), float32
+        Of the clusters.
+    count : int
+        Queries of a kind; as many as there are clusters at most for that kind.
+    rng : Generator
+    """
+    n = embeddings.shape[0]
+    rows = np.sort(rng.choice(n, min(n, count), replace=False))
+    kinds: dict[QueryKind, Queries] = {}
+    of_rows = np.asarray(embeddings[rows], dtype=np.float32)
+    kinds["row"] = Queries(of_rows, rows[:, None])
+    kinds["least similar"] = Queries(-of_rows, rows[:, None])
+    if n > 4 * EXAMPLES:
+        # Three galaxies alike, as somebody would pick them, less three at random.
+        alike = neighbors[rows, : EXAMPLES - 1].astype(np.int64)
+        wanted = np.column_stack([rows, alike])
+        unwanted = rng.integers(n, size=(rows.size, EXAMPLES))
+        mean = [np.asarray(embeddings[group], dtype=np.float32).mean(axis=1) for group in (wanted, unwanted)]
+        kinds["examples"] = Queries(mean[0] - mean[1], np.column_stack([wanted, unwanted]))
+    if len(centroids):
+        kinds["cluster"] = Queries(centroids[:count], np.empty((len(centroids[:count]), 0), dtype=np.int64))
+    return kinds
+
+
+def ladder_of(index: NeighborIndex, largest: int) -> tuple[SearchSetting, ...]:
+    """The settings that differ for this index; the exact one has a single setting."""
+    if index.name == "exact":
+        return (SearchSetting(1, largest),)
+    clipped = (SearchSetting(min(s.leaves, index.leaves), min(s.candidates, index.n_rows)) for s in LADDER)
+    return tuple(dict.fromkeys(clipped))
+
+
+def measure_recall(
+    index: NeighborIndex,
+    embeddings: Embeddings,
+    kinds: dict[QueryKind, Queries],
+    step: Callable[[int], object] = lambda queries: None,
+) -> tuple[Recall, ...]:
+    """Recall against exact search of every kind, at every k up to n / 2 and every setting that yields so many.
+
+    Parameters
+    ----------
+    index : NeighborIndex
+    embeddings : ndarray of shape (n, d)
+    kinds : dict
+        As `make_queries` returns it.
+    step : callable
+        Told after each query and setting.
+    """
+    at = [k for k in RECALL_AT if k <= embeddings.shape[0] // 2]
+    if not at:
+        return ()
+    table = []
+    for kind, queries in kinds.items():
+        worst_score = _scores_at(embeddings, queries, at)
+        for setting in ladder_of(index, at[-1]):
+            reach = [k for k in at if k <= setting.candidates]
+            hits = np.empty((len(queries.embeddings), len(reach)))
+            seconds = np.empty(len(queries.embeddings))
+            for i, (query, examples) in enumerate(zip(queries.embeddings, queries.examples, strict=True)):
+                begun = time.perf_counter()
+                _, scores = search(index, embeddings, query, reach[-1], setting, skip=examples.tolist())
+                seconds[i] = time.perf_counter() - begun
+                hits[i] = [(scores[:k] >= worst_score[i, j] - TIE).sum() / k for j, k in enumerate(reach)]
+                step(1)
+            table += [
+                Recall(
+                    kind=kind,
+                    k=k,
+                    leaves=setting.leaves,
+                    candidates=setting.candidates,
+                    mean=round(float(hits[:, j].mean()), 4),
+                    worst=round(float(hits[:, j].min()), 4),
+                    queries=len(hits),
+                    median_ms=round(float(np.median(seconds)) * 1e3, 3),
+                )
+                for j, k in enumerate(reach)
+            ]
+    return tuple(table)
+
+
+def _scores_at(embeddings: Embeddings, queries: Queries, at: list[int]) -> NDArray[np.float32]:
+    """The k-th best exact score of each query, examples left out, for each k; (q, len(at))."""
+    spare = queries.examples.shape[1]
+    rows, scores = top_k_exact_many(embeddings, queries.embeddings, at[-1] + spare)
+    own = (rows[:, :, None] == queries.examples[:, None, :]).any(axis=2)
+    # Descending order survives: examples go to the end.
+    scores = -np.sort(np.where(own, np.inf, -scores), axis=1)
+    return scores[:, np.array(at) - 1]
+
+
+def map_trustworthiness(embeddings: NDArray[np.float32], positions: NDArray[np.float32], n_neighbors: int) -> float:
+    """Trustworthiness (Venna & Kaski 2001, ICANN) of a sample's positions, in [0, 1]; 1 for fewer than four rows."""
+    from sklearn.manifold import trustworthiness
+
+    n_neighbors = min(n_neighbors, (len(embeddings) - 1) // 2)
+    if n_neighbors < 1:
+        return 1.0
+    return float(trustworthiness(embeddings, positions, n_neighbors=n_neighbors, metric="cosine"))
+
+
+def trust_share(n_rows: int) -> float:
+    """Share of all rows that a galaxy's surroundings on the map hold."""
+    return min(1.0, max(TRUST_SHARE, TRUST_ROWS / n_rows))
+
+
+def surroundings_radius(tree: cKDTree, positions: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Radius about each position that holds the given share of the tree's points."""
+    radius, _ = tree.query(positions, k=[min(tree.n, max(1, round(share * tree.n)))])
+    radii: NDArray[np.float32] = radius[:, 0].astype(np.float32)
+    return radii
+
+
+def trust_of(
+    own: NDArray[np.float32], neighbors: NDArray[np.float32], radius: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Share of each row's true neighbours that lie within its surroundings on the map.
+
+    Parameters
+    ----------
+    own : ndarray of shape (m, 2), float32
+    neighbors : ndarray of shape (m, k, 2), float32
+        Map positions of the nearest in embedding.
+    radius : ndarray of shape (m,), float32
+
+    Returns
+    -------
+    ndarray of shape (m,), float32
+        1 where there are no neighbours.
+    """
+    if neighbors.shape[1] == 0:
+        return np.ones(len(own), dtype=np.float32)
+    distance = np.linalg.norm(neighbors - own[:, None], axis=2)
+    share: NDArray[np.float32] = (distance <= radius[:, None]).mean(axis=1, dtype=np.float32)
+    return share
+
+
+class Measure:
+    """Measures search and map."""
+
+    name = "measure"
+    version = 1
+    needs = ("embeddings", "index", "knn", "place", "clusters")
+    parameters = ("recall_queries", "seed", "space")
+    outputs = ("{space}/quality.json", "{space}/columns/trust.npy")
+    reads_source = False
+
+    def run(self, ctx: StageContext) -> None:
+        """Write `quality.json` and the column `trust` (float32)."""
+        embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
+        positions = np.stack([ctx.load(ctx.space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy"], axis=1)
+        neighbors = ctx.load(ctx.space / layout.KNN / "rows.npy")
+        index = open_index(ctx.space / layout.INDEX, embeddings)
+        rng = np.random.default_rng(ctx.config.seed)
+        n = embeddings.shape[0]
+        recall = self._recall(ctx, index, embeddings, neighbors, rng)
+        sample = np.sort(rng.choice(n, min(n, TRUSTWORTHINESS_ROWS), replace=False))
+        trustworthiness = map_trustworthiness(
+            np.asarray(embeddings[sample], dtype=np.float32), positions[sample], TRUSTWORTHINESS_NEIGHBORS
+        )
+        trust_mean = self._trust(ctx, positions, neighbors, rng)
+        quality = Quality(
+            engine=index.name,
+            recall=recall,
+            trustworthiness=round(trustworthiness, 4),
+            trustworthiness_rows=sample.size,
+            trustworthiness_neighbors=TRUSTWORTHINESS_NEIGHBORS,
+            trust_mean=round(trust_mean, 4),
+            trust_share=trust_share(n),
+        )
+        layout.write_atomically(ctx.space / FILENAME, msgspec.json.format(msgspec.json.encode(quality)))
+        ctx.measured["trustworthiness"] = quality.trustworthiness
+        ctx.measured["trust_mean"] = quality.trust_mean
+
+    def _recall(
+        self,
+        ctx: StageContext,
+        index: NeighborIndex,
+        embeddings: Embeddings,
+        neighbors: NDArray[np.uint32],
+        rng: np.random.Generator,
+    ) -> tuple[Recall, ...]:
+        centroids = ctx.load(ctx.space / layout.CLUSTERS / "centroids.npy")
+        kinds = make_queries(embeddings, neighbors, centroids, ctx.config.recall_queries, rng)
+        searches = sum(len(q.embeddings) for q in kinds.values()) * len(ladder_of(index, RECALL_AT[-1]))
+        with ctx.progress(searches, "queries") as bar:
+            return measure_recall(index, embeddings, kinds, bar.update)
+
+    def _trust(
+        self, ctx: StageContext, positions: NDArray[np.float32], neighbors: NDArray[np.uint32], rng: np.random.Generator
+    ) -> float:
+        n = len(positions)
+        share = trust_share(n)
+        tree = cKDTree(positions[rng.choice(n, min(n, RADIUS_SAMPLE), replace=False)])
+        trust = ctx.create(ctx.space / layout.COLUMNS / "trust.npy", (n,), np.float32)
+
+        def work(part: slice) -> None:
+            radius = surroundings_radius(tree, positions[part], share)
+            trust[part] = trust_of(positions[part], positions[neighbors[part]], radius)
+
+        with ctx.progress(n) as bar:
+            for part in run_chunks(work, n, CHUNK_ROWS, thread_count(ctx.config.threads)):
+                bar.update(part.stop - part.start)
+        trust.flush()
+        return float(trust.mean(dtype=np.float64))
+
+
+STAGE = Measure()

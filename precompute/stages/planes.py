@@ -1,0 +1,46 @@
+"""Stage `planes`: the level stores and count pyramids of the map and of the sky, and the sky's own picture."""
+
+from __future__ import annotations
+
+import shutil
+
+from atlas import format as layout
+from atlas.plane import write_plane
+from atlas.sky import write_sky
+from precompute.context import StageContext
+
+
+class Planes:
+    """Orders all rows for viewing: random levels, and by place inside each level."""
+
+    name = "planes"
+    version = 1
+    needs = ("read", "place")
+    parameters = ("seed", "space")
+    outputs = (layout.SKY, "{space}/map/plane")
+    reads_source = True
+
+    def run(self, ctx: StageContext) -> None:
+        """Write both stores."""
+        columns = ctx.space / layout.COLUMNS
+        with ctx.progress(2, "planes") as bar:
+            write_plane(
+                ctx.space / layout.MAP_PLANE,
+                ctx.load(columns / "map_x.npy"),
+                ctx.load(columns / "map_y.npy"),
+                seed=ctx.config.seed,
+            )
+            bar.update()
+            columns = ctx.build / layout.COLUMNS
+            write_sky(
+                ctx.build / layout.SKY,
+                ctx.load(columns / f"{layout.RA}.npy"),
+                ctx.load(columns / f"{layout.DEC}.npy"),
+                seed=ctx.config.seed,
+            )
+            bar.update()
+        if ctx.source.background_path is not None:
+            shutil.copyfile(ctx.source.background_path, ctx.build / layout.SKY_BACKGROUND)
+
+
+STAGE = Planes()

@@ -1,0 +1,95 @@
+"""Stage `read`: the catalogue, checked and stored a column a file, and the identity of each galaxy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas import format as layout
+from atlas.columns import describe_numbers
+from atlas.identity import write_identity
+from atlas.manifest import Column
+from precompute.context import StageContext
+from precompute.sources.columns import NormalizedColumn, normalize_column
+from precompute.sources.description import ColumnDescription
+
+POSITIONS = ((layout.RA, "pos.eq.ra;meta.main"), (layout.DEC, "pos.eq.dec;meta.main"))
+
+
+class Read:
+    """Copies the catalogue into the atlas."""
+
+    name = "read"
+    version = 1
+    needs = ()
+    parameters = ()
+    outputs = (layout.COLUMNS, layout.IDENTITY)
+    reads_source = True
+
+    def run(self, ctx: StageContext) -> None:
+        """Write `columns/` and `identity/`.
+
+        Raises
+        ------
+        SourceError
+            With everything that is wrong with positions and ids.
+        """
+        source = ctx.source
+        catalog = source.check()
+        described = source.description.columns
+        truth = source.description.ground_truth
+        notes = [*source.notes, *catalog.notes]
+        columns: list[Column] = []
+
+        def store(name: str, values: NormalizedColumn, about: ColumnDescription) -> None:
+            ctx.save(ctx.build / layout.COLUMNS / f"{name}.npy", values.array)
+            columns.append(describe(name, values, about, truth=name in truth))
+            notes.extend(f"column {name}: {note}" for note in values.notes)
+
+        with ctx.progress(len(catalog.column_names) + 2, "columns") as bar:
+            for (name, ucd), degrees in zip(POSITIONS, (catalog.ra_deg, catalog.dec_deg), strict=True):
+                about = described.get(name, ColumnDescription())
+                about = msgspec.structs.replace(about, unit="deg", ucd=about.ucd or ucd)
+                store(name, NormalizedColumn(kind="number", array=degrees), about)
+                bar.update()
+            for name in catalog.column_names:
+                about = described.get(name, ColumnDescription())
+                identifier = name in catalog.id_columns
+                store(name, normalize_column(source.read_column(name), about, identifier=identifier), about)
+                bar.update()
+        write_identity(
+            ctx.build / layout.IDENTITY,
+            [ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in catalog.id_columns],
+        )
+        ctx.measured = {
+            "columns": msgspec.to_builtins(columns),
+            "id_columns": list(catalog.id_columns),
+            "notes": notes,
+        }
+
+
+def describe(name: str, values: NormalizedColumn, about: ColumnDescription, *, truth: bool) -> Column:
+    """What the manifest says of a column."""
+    array: NDArray[Any] = values.array
+    missing, quantiles = values.missing_count, tuple[float, ...]()
+    if values.kind == "number":
+        missing, quantiles = describe_numbers(array)
+    return Column(
+        name=name,
+        file=f"{layout.COLUMNS}/{name}.npy",
+        dtype=np.dtype(array.dtype).str.lstrip("<=|>") if array.dtype.kind == "S" else array.dtype.name,
+        kind=values.kind,
+        unit=about.unit,
+        ucd=about.ucd,
+        description=about.description,
+        missing=missing,
+        quantiles=quantiles,
+        vocabulary=values.vocabulary,
+        truth=truth,
+    )
+
+
+STAGE = Read()

@@ -1,0 +1,167 @@
+"""Stage `subsample`: the rows that UMAP sees, the anchors of the map.
+
+A uniform subsample erases rare classes: of 1,000 galaxies among 42 million, 50,000 uniform rows hold one, and a row is
+placed among its nearest anchors, so the map could never show an island. Hence a flattened one: galaxies are grouped by
+k-means, groups get anchors in proportion to the square root of their size, and no group gets fewer than make an island.
+A tenth of the anchors are the rows farthest from their neighbours: nothing that they resemble could place them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas import format as layout
+from atlas.neighbors import Embeddings
+from precompute.context import StageContext
+from precompute.stages.chunks import run_chunks, thread_count
+
+ISOLATED_SHARE = 0.1
+ANCHORS_A_GROUP = 25
+KMEANS_SAMPLE = 100_000
+KMEANS_BATCH = 2_048
+CHUNK_ROWS = 8_192
+
+
+def group_centres(embeddings: Embeddings, n_groups: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Centres (g, d) of k-means on a seeded sample of the embeddings."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    n = embeddings.shape[0]
+    rows = np.sort(rng.choice(n, min(n, KMEANS_SAMPLE), replace=False))
+    kmeans = MiniBatchKMeans(
+        n_groups,
+        batch_size=KMEANS_BATCH,
+        max_iter=5,
+        n_init=1,
+        # Small groups are what we are after: do not move their centres into larger ones.
+        reassignment_ratio=0.0,
+        random_state=int(rng.integers(2**31)),
+    )
+    kmeans.fit(np.asarray(embeddings[rows], dtype=np.float32))
+    centres: NDArray[np.float32] = kmeans.cluster_centers_.astype(np.float32)
+    return centres
+
+
+def nearest_centre(embeddings: Embeddings, centres: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Index of the nearest centre of each row."""
+    half = (centres * centres).sum(axis=1) / 2
+    nearest: NDArray[np.int32] = np.argmax(np.asarray(embeddings, dtype=np.float32) @ centres.T - half, axis=1).astype(
+        np.int32
+    )
+    return nearest
+
+
+def quotas(sizes: NDArray[np.int64], total: int, least: int) -> NDArray[np.int64]:
+    """Anchors of each group: in proportion to sqrt(size), at least `least`, at most all.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (g,), int64
+    total : int
+        Anchors to hand out, fewer than there are rows.
+    least : int
+        For every group that has as many rows; less where `total` does not suffice.
+
+    Returns
+    -------
+    ndarray of shape (g,), int64
+        Sums to `total`.
+    """
+    least = min(least, total // max(1, int(np.count_nonzero(sizes))))
+    root = np.sqrt(sizes)
+
+    def share(scale: float) -> NDArray[np.float64]:
+        return np.minimum(sizes, np.maximum(least, scale * root))
+
+    low, high = 0.0, float(root.max(initial=1.0))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if share(middle).sum() <= total else (low, middle)
+    wanted = share(low)
+    quota = np.floor(wanted).astype(np.int64)
+    # What rounding left goes to the largest remainders; a group that is exhausted has none.
+    remainder = np.where(quota < sizes, wanted - quota, -1.0)
+    quota[np.argsort(-remainder, kind="stable")[: total - int(quota.sum())]] += 1
+    return quota
+
+
+def draw_by_group(groups: NDArray[np.int32], quota: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Positions, ascending, of `quota[g]` random members of each group g; −1 in `groups` is never drawn."""
+    order = np.lexsort((rng.random(groups.size, dtype=np.float32), groups))
+    order = order[np.searchsorted(groups[order], 0) :]
+    of = groups[order]
+    sizes = np.bincount(of, minlength=quota.size)
+    first = np.cumsum(sizes) - sizes
+    rank = np.arange(of.size) - first[of]
+    return np.sort(order[rank < quota[of]])
+
+
+def choose_anchors(
+    groups: NDArray[np.int32],
+    distance: NDArray[np.floating],
+    size: int,
+    least: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Rows of the subsample, ascending.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,), int32
+        Group of each row.
+    distance : ndarray of shape (n,)
+        Mean distance of each row to its nearest neighbours.
+    size : int
+        Rows wanted, less than n.
+    least : int
+        Smallest number of anchors of a group.
+    rng : Generator
+    """
+    n_isolated = round(size * ISOLATED_SHARE)
+    isolated = np.argpartition(-distance, n_isolated)[:n_isolated]
+    others = groups.copy()
+    others[isolated] = -1
+    sizes = np.bincount(others[others >= 0], minlength=int(groups.max()) + 1)
+    drawn = draw_by_group(others, quotas(sizes, size - n_isolated, least), rng)
+    return np.sort(np.concatenate([isolated, drawn]))
+
+
+class Subsample:
+    """Chooses the anchors of the map."""
+
+    name = "subsample"
+    version = 1
+    needs = ("embeddings", "knn")
+    parameters = ("subsample", "n_neighbors", "seed", "space")
+    outputs = ("{space}/map/subsample.npy",)
+    reads_source = False
+
+    def run(self, ctx: StageContext) -> None:
+        """Write `map/subsample.npy`: uint32 rows, ascending."""
+        embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
+        n, size = embeddings.shape[0], ctx.config.subsample
+        rows = np.arange(n) if n <= size else self._choose(ctx, embeddings, size)
+        ctx.save(ctx.space / layout.MAP / "subsample.npy", rows.astype(np.uint32))
+        ctx.measured["rows"] = int(rows.size)
+
+    def _choose(self, ctx: StageContext, embeddings: Embeddings, size: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng(ctx.config.seed)
+        n = embeddings.shape[0]
+        centres = group_centres(embeddings, max(1, size // ANCHORS_A_GROUP), rng)
+        groups = np.empty(n, dtype=np.int32)
+        distance = np.empty(n, dtype=np.float32)
+        similarity = ctx.load(ctx.space / layout.KNN / "similarity.npy")
+
+        def work(part: slice) -> None:
+            groups[part] = nearest_centre(embeddings[part], centres)
+            distance[part] = 1 - similarity[part].mean(axis=1)
+
+        with ctx.progress(n) as bar:
+            for part in run_chunks(work, n, CHUNK_ROWS, thread_count(ctx.config.threads)):
+                bar.update(part.stop - part.start)
+        # UMAP links each anchor to `n_neighbors` others: a group with as many can hold together.
+        return choose_anchors(groups, distance, size, ctx.config.n_neighbors + 1, rng)
+
+
+STAGE = Subsample()
