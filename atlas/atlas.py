@@ -120,7 +120,14 @@ class OpenSpace:
             np.array(open_array(folder / f"{name}.npy")) for name in ("size", "medoid", "centroids", "map_xy")
         )
         return tuple(
-            ClusterInfo(label, int(size[label]), int(medoid[label]), *map(float, map_xy[label]), centroids[label])
+            ClusterInfo(
+                label,
+                int(size[label]),
+                int(medoid[label]),
+                float(map_xy[label, 0]),
+                float(map_xy[label, 1]),
+                centroids[label],
+            )
             for label in range(size.shape[0])
         )
 

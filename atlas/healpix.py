@@ -20,15 +20,14 @@ def cell_of(ra_deg: NDArray[Any], dec_deg: NDArray[Any], order: int) -> NDArray[
     return cells
 
 
-def centers(order: int, cells: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """RA and Dec of the middles of cells, in degrees."""
-    ra, dec = healpy.pix2ang(2**order, cells, nest=True, lonlat=True)
-    return ra, dec
+def centers(order: int, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Unit vectors, shape (3, k), to the middles of cells."""
+    return np.stack(healpy.pix2vec(2**order, cells, nest=True))
 
 
 def cell_area_deg2(order: int) -> float:
     """Area of a cell; all cells of an order are equal."""
-    return SKY_DEG2 / (BASE_CELLS * 4**order)
+    return SKY_DEG2 / (BASE_CELLS * 4.0**order)
 
 
 def cell_radius_deg(order: int) -> float:
@@ -39,4 +38,5 @@ def cell_radius_deg(order: int) -> float:
     """
     n_side = 2.0**order
     middle, corner = np.arcsin(2 / 3), np.arcsin(1 - (1 - 1 / n_side) ** 2 / 3)
-    return math.degrees(angular_separation(0.0, middle, np.pi / 4 / n_side, corner))
+    radius: float = angular_separation(0.0, middle, np.pi / 4 / n_side, corner)
+    return math.degrees(radius)

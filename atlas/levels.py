@@ -42,6 +42,7 @@ from atlas.recent import PerMask
 from atlas.region import CROSSING, INSIDE, OUTSIDE
 from atlas.sampling import level_of, row_hash, smallest
 
+TOP_CELLS = 1024  # a walk begins with at most so many cells: asking about them at once is faster than step by step
 LEAF_ROWS = 32  # a cell across an edge is divided while it holds more points
 
 Positions = NDArray[np.int64]
@@ -174,12 +175,13 @@ class LevelStore:
         self.subset = PerMask(lambda mask: Subset(self, mask))
 
     def cover(self, query: Query, leaf_rows: int = LEAF_ROWS) -> Cover:
-        """Walk through the division, from the roots to cells of at most `leaf_rows` points along the region's edge."""
+        """Walk through the division, from the top to cells of at most `leaf_rows` points along the region's edge."""
         header = self.header
-        cells = np.arange(header.roots)
-        parent_size = np.full(header.roots, np.iinfo(np.int64).max)
+        top = min(header.start_depth, int(np.log2(TOP_CELLS / header.roots) / 2))
+        cells = np.arange(header.roots * 4**top)
+        parent_size = np.full(cells.size, np.iinfo(np.int64).max)
         met: list[tuple[NDArray[Any], ...]] = []
-        for depth in range(header.depth + 1):
+        for depth in range(top, header.depth + 1):
             start, end = self.runs(depth, cells)
             filled = np.flatnonzero(end > start)
             relation = query.relate(depth, cells[filled])

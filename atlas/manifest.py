@@ -22,7 +22,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of everything in the manifest: immutable, and a field that this version does not know is an error."""
 
 
-class Column(_Record):
+class Column(_Record, frozen=True, kw_only=True):
     """One value a row.
 
     Attributes
@@ -60,7 +60,7 @@ class Column(_Record):
     truth: bool = False
 
 
-class Space(_Record):
+class Space(_Record, frozen=True, kw_only=True):
     """One embedding of the galaxies, with all that was derived from it."""
 
     name: Name
@@ -71,14 +71,14 @@ class Space(_Record):
     n_outliers: Count = 0
 
 
-class Segment(_Record):
+class Segment(_Record, frozen=True, kw_only=True):
     """Rows [start, stop) that were added together."""
 
     start: Count
     stop: Count
 
 
-class SkyBackground(_Record):
+class SkyBackground(_Record, frozen=True, kw_only=True):
     """A picture of the sky: north up, east left, gnomonic, centred at the position."""
 
     file: str
@@ -89,7 +89,7 @@ class SkyBackground(_Record):
     credit: str = ""
 
 
-class Thumbnails(_Record):
+class Thumbnails(_Record, frozen=True, kw_only=True):
     """The packed images.
 
     Attributes
@@ -107,7 +107,7 @@ class Thumbnails(_Record):
     scale_arcsec: float | None = None
 
 
-class Provenance(_Record):
+class Provenance(_Record, frozen=True, kw_only=True):
     """Where the galaxies came from."""
 
     survey: str = ""
@@ -117,7 +117,7 @@ class Provenance(_Record):
     notes: tuple[str, ...] = ()
 
 
-class StageRecord(_Record):
+class StageRecord(_Record, frozen=True, kw_only=True):
     """What a stage of the build did.
 
     Attributes
@@ -137,14 +137,14 @@ class StageRecord(_Record):
     measured: dict[str, Any] = {}
 
 
-class File(_Record):
+class File(_Record, frozen=True, kw_only=True):
     """Size in bytes and SHA-256 of one file."""
 
     size: Count
     sha256: str
 
 
-class Manifest(_Record):
+class Manifest(_Record, frozen=True, kw_only=True):
     """Everything that a reader needs before it opens an array."""
 
     format_version: int

@@ -1,9 +1,10 @@
 """Exact inner products between queries and the stored embeddings: the oracle, and the re-scoring of approximate search.
 
 Two speeds. A rough score is fast and good to a known bound: `numkong` sums float16 rows in float32 with SIMD, 0.03 s a
-million rows. A final score is the product in float64, rounded to float32, so that it depends on the row and the query
-alone and never on what else was in the batch: equal rows tie exactly. `top_k_exact` proves with the bound that no row
-outside its short list can belong to the answer, then re-scores the list.
+million rows. A final score is the product in float64, rounded to float32 and summed by `einsum`, row by row: it depends
+on the row and the query alone, never on what else was in the batch, so equal rows tie exactly (BLAS sums the rows at a
+block's edge in another order, and starts threads of its own). `top_k_exact` proves with the bound that no row outside
+its short list can belong to the answer, then re-scores the list.
 
 Rows are assumed to have unit length (the format says so); float16 storage moves that by less than 0.1 %.
 """
@@ -83,7 +84,7 @@ def exact_scores(
     scores = np.empty(rows.size, dtype=np.float32)
     for start in range(0, rows.size, GATHER_ROWS):
         part = order[start : start + GATHER_ROWS]
-        scores[part] = gather(embeddings, rows[part]) @ wide
+        scores[part] = np.einsum("nd,d->n", gather(embeddings, rows[part]), wide)
     return scores
 
 
@@ -105,7 +106,7 @@ def pair_scores(embeddings: Embeddings, rows: NDArray[np.int64], queries: NDArra
     step = max(1, GATHER_ROWS // max(1, rows.shape[1]))
     for start in range(0, rows.shape[0], step):
         part = slice(start, start + step)
-        scores[part] = np.matmul(gather(embeddings, rows[part]), wide[part, :, None])[:, :, 0]
+        scores[part] = np.einsum("qmd,qd->qm", gather(embeddings, rows[part]), wide[part])
     scores[rows < 0] = -np.inf
     return scores
 
@@ -245,7 +246,7 @@ def _merge(
 
 def _allowed(
     n_rows: int, mask: NDArray[np.bool_] | None, rows: NDArray[np.integer[Any]] | None
-) -> Iterator[tuple[int, NDArray[np.integer[Any]] | None]]:
+) -> Iterator[tuple[int, NDArray[np.int64] | None]]:
     """Steps of a scan: first row, and the allowed rows counted from there, or None where all are."""
     for start in range(0, n_rows, SCAN_ROWS):
         if mask is not None:
@@ -272,7 +273,8 @@ def _rough_scorer(
         line = rounded[None]
 
         def rough(block: Embeddings) -> NDArray[np.float32]:
-            return np.asarray(numkong.cdist(line, block, "dot"), dtype=np.float32)[0]
+            scores: NDArray[np.float32] = np.asarray(numkong.cdist(line, block, "dot"), dtype=np.float32)
+            return scores.ravel()
 
         return rough, summation + rounding
     return lambda block: np.asarray(block @ unit, dtype=np.float32), summation

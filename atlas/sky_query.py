@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from atlas.healpix import cell_radius_deg, centers
 from atlas.levels import Positions
-from atlas.projection import Projection
+from atlas.projection import Projection, unit_vectors
 from atlas.region import CROSSING, INSIDE, OUTSIDE, Region
 
 ROUNDING_DEG = 5e-8  # stored positions are nearer than this to the exact ones (`atlas.sky`)
@@ -57,24 +57,16 @@ class InView:
 
     def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `atlas.levels.Query`."""
-        ra, dec = centers(depth, cells)
-        radius = cell_radius_deg(depth)
-        disc = self._projection.disc(ra, dec, radius)
-        bounded = np.isfinite(disc.reach)
-        x, y, reach = disc.x[bounded], disc.y[bounded], disc.reach[bounded]
-        relation = np.full(cells.size, CROSSING)
-        relation[bounded] = self._region.relate(x - reach, x + reach, y - reach, y + reach)
-        if disc.torn.any():
-            torn = np.flatnonzero(disc.torn)
-            x, y, reach = disc.x[torn], disc.y[torn], disc.reach[torn]
-            other = self._region.relate(-x - reach, -x + reach, y - reach, y + reach)
+        discs = self._projection.discs(centers(depth, cells), cell_radius_deg(depth))
+        relation = np.where(discs.nearest > self._farthest, OUTSIDE, CROSSING)
+        asked = np.flatnonzero((relation == CROSSING) & np.isfinite(discs.reach))
+        x, y, reach = discs.x[asked], discs.y[asked], discs.reach[asked]
+        relation[asked] = self._region.relate(x - reach, x + reach, y - reach, y + reach)
+        torn = np.flatnonzero(discs.torn)
+        if torn.size:
+            x, y, reach = -discs.x[torn], discs.y[torn], discs.reach[torn]
+            other = self._region.relate(x - reach, x + reach, y - reach, y + reach)
             relation[torn] = np.where(relation[torn] == other, other, CROSSING)
-        if not bounded.all():
-            # Only a tangent plane has cells without bounds: those that reach behind its horizon, or lie there.
-            hidden = np.flatnonzero(~bounded)
-            away = separation_deg(ra[hidden], dec[hidden], self._projection.ra_deg, self._projection.dec_deg)
-            beyond = away - radius > np.degrees(np.arctan(np.radians(self._farthest))) + _SLACK_DEG
-            relation[hidden[beyond]] = OUTSIDE
         return relation
 
     def contains(self, positions: Positions) -> NDArray[np.bool_]:
@@ -104,7 +96,9 @@ class InCone:
 
     def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `atlas.levels.Query`."""
-        away = self.separation_deg(*centers(depth, cells))
+        toward = unit_vectors(self._ra_deg, self._dec_deg)
+        middles = centers(depth, cells)
+        away = np.degrees(np.arctan2(np.linalg.norm(np.cross(middles, toward, axis=0), axis=0), toward @ middles))
         radius = cell_radius_deg(depth) + _SLACK_DEG
         relation = np.full(cells.size, CROSSING)
         relation[away + radius <= self._radius_deg] = INSIDE

@@ -64,7 +64,8 @@ class FaissIndex:
 
         wanted = min(setting.candidates, self.n_rows)
         # Parameters of this call alone: the index's own `nprobe` would be shared by all threads.
-        parameters = faiss.SearchParametersIVF(nprobe=min(setting.leaves, self.leaves))
+        parameters = faiss.SearchParametersIVF()
+        parameters.nprobe = min(setting.leaves, self.leaves)
         _, rows = self._index.search(np.ascontiguousarray(queries), wanted, params=parameters)
         found: NDArray[np.int64] = np.asarray(rows, dtype=np.int64)
         return found

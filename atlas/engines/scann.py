@@ -66,7 +66,7 @@ class ScannIndex:
         leaves = min(setting.leaves, self.leaves)
         found, scores = self._searcher.search_batched(np.ascontiguousarray(queries), wanted, wanted, leaves)
         # ScaNN pads lines that found less with row 0 and NaN: row 0 would become everyone's neighbour.
-        rows = found.astype(np.int64)
+        rows: NDArray[np.int64] = found.astype(np.int64)
         rows[np.isnan(scores)] = -1
         return rows
 

@@ -96,7 +96,9 @@ def test_packed_images_come_back_row_by_row(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     with ThumbnailWriter(tmp_path, 5, 32) as images:
         for row in (0, 2, 4):
-            images.add(row, np.full((48, 48, 3), 60 * row, dtype=np.uint8) + rng.integers(0, 3, (48, 48, 3)).astype(np.uint8))
+            images.add(
+                row, np.full((48, 48, 3), 60 * row, dtype=np.uint8) + rng.integers(0, 3, (48, 48, 3)).astype(np.uint8)
+            )
         assert images.present == 3
     thumbnails = Thumbnails(tmp_path, 5)
     assert [thumbnails.has(row) for row in range(5)] == [True, False, True, False, True]

@@ -1,0 +1,46 @@
+"""Galaxy Finder's atlas: the on-disk format, and every question that can be asked of it."""
+
+from atlas.atlas import Atlas
+from atlas.errors import AtlasError, FormatError, InputError
+from atlas.mask import Mask
+from atlas.query import Query, Result
+from atlas.ranking import ByColumn, Given, Shuffled, Similar, Typical
+from atlas.selection import (
+    All,
+    And,
+    Category,
+    Cluster,
+    Cone,
+    MapPolygon,
+    Not,
+    Or,
+    Range,
+    Rows,
+    SkyPolygon,
+)
+
+__all__ = [
+    "All",
+    "And",
+    "Atlas",
+    "AtlasError",
+    "ByColumn",
+    "Category",
+    "Cluster",
+    "Cone",
+    "FormatError",
+    "Given",
+    "InputError",
+    "MapPolygon",
+    "Mask",
+    "Not",
+    "Or",
+    "Query",
+    "Range",
+    "Result",
+    "Rows",
+    "Shuffled",
+    "Similar",
+    "SkyPolygon",
+    "Typical",
+]

@@ -1,0 +1,350 @@
+"""The page in a real browser, on real galaxies and on a million simulated ones."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+import astropy.units as u
+import numpy as np
+import pytest
+import shapely
+from astropy.coordinates import SkyCoord
+from playwright.sync_api import expect
+
+from atlas.coordinates import format_position
+from tests.browser.conftest import Watched
+
+pytestmark = pytest.mark.browser
+
+GRAPH_BYTES = 500_000
+PAGE_BYTES = 3_000_000
+
+
+@pytest.fixture(params=["on_demo", "on_large"])
+def watched(request: pytest.FixtureRequest) -> Watched:
+    page: Watched = request.getfixturevalue(request.param)
+    page.open()
+    return page
+
+
+def choose(watched: Watched, row: int) -> None:
+    """Type a galaxy's id."""
+    watched.page.keyboard.press("/")
+    watched.page.fill("#find", watched.atlas.identity.name(row))
+    watched.page.keyboard.press("Enter")
+    watched.settle()
+
+
+def lasso(watched: Watched, plane: str, vertices: list[tuple[float, float]]) -> None:
+    """Draw a lasso with the mouse through positions of a plane."""
+    watched.page.keyboard.press("l")
+    points = [watched.pixel(plane, x, y) for x, y in vertices]
+    watched.page.mouse.move(*points[0])
+    watched.page.mouse.down()
+    for point in [*points[1:], points[0]]:
+        watched.page.mouse.move(*point, steps=3)
+    watched.page.mouse.up()
+    watched.page.keyboard.press("p")
+    watched.page.wait_for_timeout(200)
+    watched.settle()
+
+
+def middle_of_the_map(watched: Watched, share: float) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:
+    """All map positions, and a circle around their middle that holds a share of them."""
+    columns = watched.atlas.columns("v1")
+    x, y = (np.asarray(columns.array(name), dtype=np.float64) for name in ("map_x", "map_y"))
+    cx, cy = float(np.median(x)), float(np.median(y))
+    radius = float(np.quantile(np.hypot(x - cx, y - cy), share))
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    return x, y, [(cx + radius * np.cos(a), cy + radius * np.sin(a)) for a in angles]
+
+
+def state_polygon(watched: Watched) -> shapely.Polygon:
+    """The lasso that the page's state holds."""
+    vertices = watched.page.evaluate("window.galaxyFinder.state.selection.vertices")
+    from atlas.selection import canonical_vertices
+
+    return shapely.Polygon(canonical_vertices(tuple(map(tuple, vertices))))
+
+
+def test_the_page_is_small_its_own_and_silent(watched: Watched) -> None:
+    hosts = {urlsplit(r.url).netloc for r in watched.requests if not r.url.startswith(("data:", "blob:"))}
+    assert hosts == {urlsplit(watched.url).netloc}
+    sizes = [r.sizes() for r in watched.requests if not r.url.startswith(("data:", "blob:"))]
+    assert sum(s["responseBodySize"] + s["responseHeadersSize"] for s in sizes) < PAGE_BYTES
+    assert watched.complaints == []
+    assert watched.page.locator(".no-webgl").count() == 0
+    failed = [(r.status, r.url) for r in watched.responses if r.status >= 400]
+    assert failed == []
+
+
+def test_the_first_screen_fits_and_shows_three_doors(watched: Watched) -> None:
+    assert watched.page.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
+    assert watched.page.locator(".gf-door").count() == 3
+    assert f"{watched.atlas.n_rows:,}" in watched.text("#status-selected")
+    assert watched.drawn("map") and watched.drawn("sky")
+
+
+def test_a_click_on_a_point_fills_the_gallery(watched: Watched) -> None:
+    rows = watched.drawn("map")
+    row = rows[len(rows) // 2]
+    columns = watched.atlas.columns("v1")
+    x, y = (float(columns.array(name)[row]) for name in ("map_x", "map_y"))
+    watched.page.mouse.move(*watched.pixel("map", x, y))
+    expect(watched.page.locator("#card")).to_be_visible()
+    watched.page.mouse.click(*watched.pixel("map", x, y))
+    watched.page.wait_for_timeout(300)
+    watched.settle()
+    focus = watched.atlas.identity.row(watched.page.evaluate("window.galaxyFinder.state.focus.id"))
+    shown = watched.rows()
+    assert len(shown) == 24
+    assert focus not in shown
+    expected = watched.atlas.similar(rows=[focus], k=24).index.tolist()
+    assert shown == expected
+
+
+def test_coordinates_find_the_galaxy_that_astropy_finds(watched: Watched) -> None:
+    columns = watched.atlas.columns()
+    sky = SkyCoord(np.asarray(columns.array("ra")) * u.deg, np.asarray(columns.array("dec")) * u.deg)
+    for row, style in ((17, "deg"), (watched.atlas.n_rows // 2, "sexagesimal")):
+        ra, dec = watched.atlas.position(row)
+        text = format_position(ra, dec, style)
+        watched.page.fill("#find", text)
+        watched.page.press("#find", "Enter")
+        watched.settle()
+        typed = SkyCoord(text, unit=(u.deg if style == "deg" else u.hourangle, u.deg))
+        nearest = int(typed.match_to_catalog_sky(sky)[0])
+        assert watched.page.evaluate("window.galaxyFinder.state.focus.id") == watched.atlas.identity.name(nearest)
+    assert watched.complaints == []
+
+
+def test_a_position_with_nothing_near_says_how_far_and_goes_only_when_asked(on_demo: Watched) -> None:
+    on_demo.open()
+    on_demo.page.fill("#find", "03:32:38.5 -28:30:00")
+    on_demo.page.press("#find", "Enter")
+    on_demo.settle()
+    assert "nearest is" in on_demo.text("#toast")
+    assert on_demo.page.evaluate("window.galaxyFinder.state.focus || null") is None
+    on_demo.page.click("#toast .gf-button")
+    on_demo.settle()
+    assert on_demo.page.evaluate("window.galaxyFinder.state.focus.id")
+
+
+@pytest.mark.parametrize("text", ["99:99:99 -27", "no such thing", "53.1 -95", "<script>alert(1)</script>"])
+def test_what_cannot_be_understood_gets_a_clear_answer(on_demo: Watched, text: str) -> None:
+    on_demo.open()
+    choose(on_demo, 3)
+    on_demo.page.fill("#find", text)
+    on_demo.page.press("#find", "Enter")
+    on_demo.settle()
+    assert len(on_demo.text("#toast .toast-body")) > 20
+    assert on_demo.page.evaluate("window.galaxyFinder.state.focus.id") == on_demo.atlas.identity.name(3)
+    assert on_demo.complaints == []
+
+
+def test_a_lasso_counts_every_row_not_the_sample(on_large: Watched) -> None:
+    on_large.open()
+    x, y, circle = middle_of_the_map(on_large, 0.45)
+    on_large.forget()
+    lasso(on_large, "map", circle)
+    polygon = state_polygon(on_large)
+    expected = int(shapely.contains_xy(polygon, x, y).sum())
+    assert expected > 300_000
+    assert f"{expected:,} of 1,000,000 selected" in on_large.text("#status-selected")
+    drawn = on_large.drawn("map")
+    assert 0 < len(drawn) <= 20_000
+    assert shapely.contains_xy(polygon, x[drawn], y[drawn]).all()
+    for post in on_large.posts():
+        assert len(post.post_data_buffer or b"") < 20_000
+    # The sky follows: its sample is of the same galaxies.
+    on_sky = on_large.drawn("sky")
+    assert 0 < len(on_sky) <= 20_000
+    assert shapely.contains_xy(polygon, x[on_sky], y[on_sky]).all()
+    # The gallery too.
+    assert shapely.contains_xy(polygon, x[on_large.rows()], y[on_large.rows()]).all()
+    on_large.page.keyboard.press("Escape")
+    on_large.settle()
+    assert "selected" not in on_large.text("#status-selected")
+    assert on_large.complaints == []
+
+
+def test_a_lasso_on_the_sky_is_seen_on_the_map(on_demo: Watched) -> None:
+    on_demo.open()
+    meta = on_demo.page.evaluate("document.querySelector('#sky .js-plotly-plot').layout.meta.projection")
+    from atlas.projection import Projection
+
+    projection = Projection(**meta)
+    columns = on_demo.atlas.columns()
+    x, y = projection.forward(np.asarray(columns.array("ra")), np.asarray(columns.array("dec")))
+    half = 0.004
+    lasso(on_demo, "sky", [(-half, -half), (half, -half), (half, half), (-half, half)])
+    expected = np.flatnonzero(shapely.contains_xy(state_polygon(on_demo), x, y))
+    assert expected.size > 5
+    assert f"{expected.size:,} of" in on_demo.text("#status-selected")
+    assert sorted(on_demo.drawn("map")) == expected.tolist()
+    assert sorted(on_demo.drawn("sky")) == expected.tolist()
+
+
+def test_three_wheel_zooms_each_answer_little_and_reach_new_galaxies(on_large: Watched) -> None:
+    on_large.open()
+    first = set(on_large.drawn("map"))
+    assert len(first) <= 20_000
+    _, _, circle = middle_of_the_map(on_large, 0.2)
+    for _ in range(3):
+        on_large.forget()
+        on_large.page.mouse.move(*on_large.pixel("map", *circle[0]))
+        on_large.page.mouse.wheel(0, -600)
+        on_large.page.wait_for_timeout(500)
+        on_large.settle()
+        answers = [r for r in on_large.responses if "_dash-update-component" in r.url]
+        assert answers, "the zoom was answered by nobody"
+        for answer in answers:
+            assert len(answer.body()) <= GRAPH_BYTES
+    last = set(on_large.drawn("map"))
+    assert len(last) > 1_000
+    assert last - first
+    assert on_large.complaints == []
+
+
+def test_a_reload_restores_and_back_undoes(watched: Watched) -> None:
+    choose(watched, 5)
+    shown = watched.rows()
+    choose(watched, 11)
+    assert watched.rows() != shown
+    again = watched.rows()
+    watched.page.reload()
+    watched.settle()
+    assert watched.rows() == again
+    watched.page.go_back()
+    watched.page.wait_for_timeout(200)
+    watched.settle()
+    assert watched.rows() == shown
+    assert watched.page.evaluate("window.galaxyFinder.state.focus.id") == watched.atlas.identity.name(5)
+    watched.page.go_back()
+    watched.page.wait_for_timeout(200)
+    watched.settle()
+    assert watched.page.locator(".gf-door").count() == 3
+    watched.page.go_forward()
+    watched.page.wait_for_timeout(200)
+    watched.settle()
+    assert watched.rows() == shown
+
+
+def test_a_click_on_a_neighbour_makes_it_the_query(watched: Watched) -> None:
+    choose(watched, 21)
+    second = watched.rows()[1]
+    watched.page.locator("#gallery > .gf-tile").nth(1).click()
+    watched.settle()
+    assert watched.page.evaluate("window.galaxyFinder.state.focus.id") == watched.atlas.identity.name(second)
+    assert watched.rows() == watched.atlas.similar(rows=[second], k=24).index.tolist()
+
+
+def test_least_similar_and_more_images_on_demand(on_demo: Watched) -> None:
+    on_demo.open()
+    choose(on_demo, 4)
+    on_demo.page.select_option("#order", "least")
+    on_demo.settle()
+    on_demo.page.select_option("#shown", "100")
+    on_demo.settle()
+    q = np.asarray(on_demo.atlas.space().embeddings[4], dtype=np.float32)
+    scores = np.asarray(on_demo.atlas.space().embeddings, dtype=np.float32) @ q
+    assert on_demo.rows() == np.lexsort((np.arange(scores.size), scores))[:100].tolist()
+
+
+def test_clusters_and_anomalies_fill_the_gallery(watched: Watched) -> None:
+    watched.page.keyboard.press("c")
+    watched.settle()
+    watched.page.locator(".gf-row").first.click()
+    watched.settle()
+    labels = watched.atlas.columns("v1").array("cluster")
+    assert (labels[watched.rows()] == 0).all()
+    assert watched.rows()[0] == watched.atlas.space().clusters[0].medoid
+    watched.page.keyboard.press("Escape")
+    watched.settle()
+    watched.page.keyboard.press("a")
+    watched.settle()
+    watched.page.get_by_text("By isolation forest").click()
+    watched.settle()
+    scores = np.asarray(watched.atlas.columns("v1").array("anomaly_forest"), dtype=np.float64)
+    best = np.lexsort((np.arange(scores.size), -scores))[:24]
+    assert watched.rows() == best.tolist()
+
+
+def test_examples_are_collected_as_chips_and_searched_together(on_demo: Watched) -> None:
+    on_demo.open()
+    choose(on_demo, 6)
+    on_demo.page.keyboard.press("+")
+    on_demo.settle()
+    choose(on_demo, 9)
+    on_demo.page.keyboard.press("-")
+    on_demo.settle()
+    assert on_demo.page.locator(".gf-chip").count() == 2
+    from atlas import Query, Similar
+
+    expected = on_demo.atlas.run(Query(space="v1", ranking=Similar((6,), (9,)), limit=24)).rows.tolist()
+    assert on_demo.rows() == expected
+    on_demo.page.locator(".gf-chip").first.click()
+    on_demo.settle()
+    assert on_demo.page.locator(".gf-chip").count() == 1
+
+
+def test_colour_by_a_column_and_the_light_theme(watched: Watched) -> None:
+    watched.page.select_option("#color", "anomaly_knn")
+    watched.settle()
+    assert watched.page.locator(".gf-ramp").count() == 1
+    color = watched.page.evaluate("document.querySelector('#map .js-plotly-plot')._fullData[0].marker.color")
+    assert len(color) == len(watched.drawn("map"))
+    watched.page.keyboard.press("t")
+    watched.settle()
+    assert watched.page.evaluate("document.documentElement.dataset.bsTheme") == "light"
+    assert watched.complaints == []
+
+
+def test_the_sky_can_be_zoomed_from_all_of_it_to_a_field(on_large: Watched) -> None:
+    on_large.open()
+    kind = "document.querySelector('#sky .js-plotly-plot').layout.meta.projection.kind"
+    assert on_large.page.evaluate(kind) == "ait"
+    row = on_large.drawn("sky")[0]
+    for _ in range(5):
+        projection = on_large.page.evaluate("document.querySelector('#sky .js-plotly-plot').layout.meta.projection")
+        from atlas.projection import Projection
+
+        x, y = Projection(**projection).forward(*on_large.atlas.position(row))
+        on_large.page.mouse.move(*on_large.pixel("sky", float(x), float(y)))
+        for _ in range(8):  # plotly takes a tenth a turn of the wheel, however far it was turned
+            on_large.page.mouse.wheel(0, -200)
+        on_large.page.wait_for_timeout(500)
+        on_large.settle()
+    assert on_large.page.evaluate(kind) == "tan"
+    assert row in on_large.drawn("sky")
+    assert on_large.complaints == []
+
+
+def test_a_damaged_link_opens_the_page_and_says_so(on_demo: Watched) -> None:
+    on_demo.open("/?s=damaged-link")
+    assert "damaged" in on_demo.text("#toast") or "link" in on_demo.text("#toast")
+    assert on_demo.page.locator(".gf-door").count() == 3
+
+
+def test_a_link_to_a_galaxy_of_another_build_still_says_which(on_demo: Watched) -> None:
+    from dashboard.links import to_token
+    from dashboard.state import Galaxy, State
+
+    on_demo.open("/?s=" + to_token(State(focus=Galaxy("gone-galaxy", 10.0, 10.0))))
+    assert "gone-galaxy" in on_demo.text("#details")
+    # By position it is found again, whatever its id is now.
+    ra, dec = on_demo.atlas.position(8)
+    on_demo.open("/?s=" + to_token(State(focus=Galaxy("renamed", ra, dec))))
+    assert on_demo.atlas.identity.name(8) in on_demo.text("#details")
+
+
+def test_requests_carry_polygons_and_never_points(on_demo: Watched) -> None:
+    on_demo.open()
+    _, _, circle = middle_of_the_map(on_demo, 0.5)
+    on_demo.forget()
+    lasso(on_demo, "map", circle)
+    for post in on_demo.posts():
+        body = json.loads(post.post_data or "{}")
+        assert "selectedData" not in json.dumps(body)
+        assert len(post.post_data or "") < 20_000

@@ -1,0 +1,172 @@
+"""Builds: in order, once, resumable after any stage, and never half of one in use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atlas import Atlas
+from atlas import format as layout
+from atlas.errors import FormatError, ResourceError
+from atlas.validate import validate
+from atlas.writer import current_build
+from precompute import pipeline
+from precompute.context import BuildConfig, StageContext
+from precompute.errors import SourceError
+from precompute.pipeline import STAGES, build
+from precompute.sources.simulated import simulate_survey
+from precompute.sources.source import Source, open_source
+
+QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    folder = tmp_path_factory.mktemp("survey") / "source"
+    simulate_survey(1_500, folder, seed=4, dimension=32, quiet=True)
+    return open_source(folder)
+
+
+@pytest.fixture(scope="module")
+def built(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "atlas"
+    build(source, out, QUICK, quiet=True)
+    return out
+
+
+class Killed(BaseException):
+    """Stands for a kill: not an Exception, so nothing may catch it on the way."""
+
+
+def test_a_build_is_whole_and_says_what_it_is(built: Path, source: Source) -> None:
+    assert validate(built) == []
+    atlas = Atlas.open(built)
+    assert atlas.n_rows == source.n_rows
+    assert [s.name for s in atlas.manifest.stages] == [s.name for s in STAGES]
+    assert atlas.manifest.id_columns == ("release", "brickid", "objid")
+    assert {"map_x", "cluster", "anomaly_knn", "anomaly_forest", "trust"} <= {c.name for c in atlas.columns("v1")}
+
+
+def test_the_same_command_again_runs_nothing(built: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a stage ran again")
+
+    monkeypatch.setattr(pipeline, "_run_stage", refuse)
+    before = current_build(built)
+    assert build(source, built, QUICK, quiet=True).build_id == before
+
+
+@pytest.mark.parametrize("last", [stage.name for stage in STAGES])
+def test_a_build_killed_after_any_stage_leaves_the_old_atlas_and_resumes(
+    last: str, built: Path, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "atlas"
+    shutil.copytree(built, out)
+    old = current_build(out)
+    other = BuildConfig(**{**{n: getattr(QUICK, n) for n in BuildConfig.__struct_fields__}, "seed": 2})
+    ran: list[str] = []
+    run_stage = pipeline._run_stage
+
+    def run_until(stage, key, ctx: StageContext, before):  # type: ignore[no-untyped-def]
+        record = run_stage(stage, key, ctx, before)
+        ran.append(stage.name)
+        if stage.name == last:
+            raise Killed
+        return record
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_run_stage", run_until)
+        with pytest.raises(Killed):
+            build(source, out, other, quiet=True)
+    assert current_build(out) == old
+    assert Atlas.open(out).build_id == old
+    assert validate(out) == []
+
+    again: list[str] = []
+    for stage in STAGES:
+        monkeypatch.setattr(
+            stage, "run", lambda ctx, name=stage.name, run=stage.run: (again.append(name), run(ctx))[1], raising=False
+        )
+    manifest = build(source, out, other, quiet=True)
+    assert current_build(out) == manifest.build_id != old
+    assert validate(out) == []
+    assert not set(again) & set(ran), "a stage that had finished ran again"
+    assert (out / layout.BUILDS / str(old)).is_dir()
+
+
+def test_a_change_of_one_parameter_runs_only_what_depends_on_it(
+    built: Path, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "atlas"
+    shutil.copytree(built, out)
+    ran: list[str] = []
+    for stage in STAGES:
+        monkeypatch.setattr(
+            stage, "run", lambda ctx, name=stage.name, run=stage.run: (ran.append(name), run(ctx))[1], raising=False
+        )
+    changed = BuildConfig(**{**{n: getattr(QUICK, n) for n in BuildConfig.__struct_fields__}, "forest_trees": 30})
+    build(source, out, changed, quiet=True)
+    assert "anomalies" in ran
+    assert not {"read", "embeddings", "index", "knn", "subsample", "umap", "place", "clusters", "planes"} & set(ran)
+    assert validate(out) == []
+
+
+def test_deterministic_stages_write_the_same_bytes(built: Path, source: Source, tmp_path: Path) -> None:
+    build(source, tmp_path / "again", QUICK, quiet=True)
+    one, two = Atlas.open(built).manifest, Atlas.open(tmp_path / "again").manifest
+    assert one.build_id == two.build_id
+    differing = {name for name, file in one.files.items() if two.files[name].sha256 != file.sha256}
+    timed = ("stages/", "spaces/v1/quality.json")
+    assert {name for name in differing if not name.startswith(timed)} == set()
+
+
+def test_a_full_disk_is_refused_before_any_stage(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ResourceError, match="are free"):
+        build(source, tmp_path / "atlas", QUICK, quiet=True)
+    assert not (tmp_path / "atlas" / layout.CURRENT).exists()
+
+
+def test_embeddings_that_are_not_numbers_stop_the_build(source: Source, tmp_path: Path) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(source.folder, folder)
+    embeddings = np.load(folder / "embeddings.npy")
+    embeddings[[3, 8]] = np.nan
+    embeddings[5] = 0
+    np.save(folder / "embeddings.npy", embeddings)
+    with pytest.raises(SourceError, match="NaN") as error:
+        build(open_source(folder), tmp_path / "atlas", QUICK, quiet=True)
+    assert "zero" in str(error.value) and "3" in str(error.value)
+    with pytest.raises(FormatError, match="holds no atlas"):
+        Atlas.open(tmp_path / "atlas")
+
+
+def damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "truncate":
+        os.truncate(path, len(data) // 2)
+    elif how == "flip":
+        data[-1] ^= 0xFF
+        path.write_bytes(bytes(data))
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("how", ["truncate", "flip", "delete"])
+@pytest.mark.parametrize("name", ["columns/ra.npy", "spaces/v1/embeddings.npy", "sky/row.npy", "identity/keys.npy"])
+def test_validate_names_a_damaged_file(built: Path, tmp_path: Path, name: str, how: str) -> None:
+    out = tmp_path / "atlas"
+    shutil.copytree(built, out)
+    damage(out / layout.BUILDS / str(current_build(out)) / name, how)
+    faults = validate(out)
+    assert any(name in fault for fault in faults), faults
+    if how != "flip":
+        with pytest.raises(FormatError, match=name.replace(".", r"\.")):
+            Atlas.open(out)

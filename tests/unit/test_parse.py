@@ -1,0 +1,116 @@
+"""The edge: whatever a browser sends is typed or refused in words."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from atlas.errors import InputError
+from dashboard import parse
+from dashboard.settings import Settings
+from dashboard.state import Change, Clear
+
+SETTINGS = Settings()
+BUILD = "0123456789ab"
+TAN = {"kind": "tan", "ra_deg": 53.0, "dec_deg": -27.0}
+SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"is": "open", "token": ""}, parse.OpenToken),
+        ({"is": "find", "text": "53.1 -27.7"}, parse.Find),
+        ({"is": "pick", "row": 5, "build": BUILD}, parse.Pick),
+        ({"is": "random"}, parse.RandomGalaxy),
+        ({"is": "mark", "id": "1-2-3", "sign": -1}, parse.Mark),
+        ({"is": "lasso", "plane": "map", "vertices": SQUARE}, parse.Lasso),
+        ({"is": "lasso", "plane": "sky", "vertices": SQUARE, "projection": TAN}, parse.Lasso),
+        ({"is": "cluster", "label": 0}, parse.OpenClusterLabel),
+        ({"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1, "y0": 0, "y1": 1}}, parse.View),
+        ({"is": "view", "plane": "sky"}, parse.View),
+        ({"is": "clear"}, Clear),
+        ({"is": "change", "light": True}, Change),
+    ],
+)
+def test_what_the_page_sends_is_understood(body: dict[str, Any], kind: type) -> None:
+    (event,) = parse.events([body], SETTINGS)
+    assert isinstance(event, kind)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        "random",
+        [{"is": "unknown"}],
+        [{"is": "random", "extra": 1}],
+        [{"is": "pick", "row": -1, "build": BUILD}],
+        [{"is": "pick", "row": 2**40, "build": BUILD}],
+        [{"is": "pick", "row": 1.5, "build": BUILD}],
+        [{"is": "pick", "row": 1, "build": "../../etc"}],
+        [{"is": "find", "text": "x" * 1000}],
+        [{"is": "mark", "id": "1", "sign": 7}],
+        [{"is": "lasso", "plane": "map", "vertices": [[0, 0], [1, 1]]}],
+        [{"is": "lasso", "plane": "map", "vertices": [[0, 0], [1, "a"], [2, 2]]}],
+        [{"is": "lasso", "plane": "map", "vertices": [[0, 0]] * 3000}],
+        [{"is": "lasso", "plane": "sky", "vertices": SQUARE}],
+        [
+            {
+                "is": "lasso",
+                "plane": "sky",
+                "vertices": SQUARE,
+                "projection": {"kind": "tan", "ra_deg": 0, "dec_deg": 99},
+            }
+        ],
+        [{"is": "view", "plane": "map", "box": {"x0": 1, "x1": 0, "y0": 0, "y1": 1}}],
+        [{"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1e300, "y0": 0, "y1": 1}}],
+        [{"is": "view", "plane": "moon"}],
+        [{"is": "change", "shown": 5000}],
+        [{"is": "change", "order": "best"}],
+        [{"is": "random"}] * 51,
+    ],
+)
+def test_what_the_page_never_sends_is_refused_in_words(body: Any) -> None:
+    with pytest.raises(InputError) as error:
+        parse.events(body, SETTINGS)
+    assert 10 < len(str(error.value)) < 300
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(json_values)
+def test_nothing_but_an_input_error_comes_out_of_any_body(body: Any) -> None:
+    for function in (
+        lambda: parse.events(body, SETTINGS),
+        lambda: parse.events([body], SETTINGS),
+        lambda: parse.state(body),
+    ):
+        with contextlib.suppress(InputError):
+            function()
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "", "1,5", "abc", "0x10"])
+def test_a_number_in_a_url_is_a_finite_number_within_bounds(text: str) -> None:
+    with pytest.raises(InputError, match="x is"):
+        parse.number({"x": text}, "x", -10, 10)
+
+
+def test_a_missing_number_is_named() -> None:
+    with pytest.raises(InputError, match="w is missing"):
+        parse.whole({}, "w", 1, 10)
+    with pytest.raises(InputError, match="whole"):
+        parse.whole({"w": "1.5"}, "w", 1, 10)
+    assert math.isclose(parse.number({"x": "2.5"}, "x", 0, 3), 2.5)
