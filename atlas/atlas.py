@@ -35,7 +35,7 @@ from atlas.ranking import Similar
 from atlas.selection import All, Selection, canonical
 from atlas.sky import SkyPlane
 
-NEAREST_LIMIT_ARCSEC = 2 * 3600.0
+NEAREST_LOOK_ARCSEC = 10 * 3600.0
 
 
 class ClusterInfo(msgspec.Struct, frozen=True):
@@ -226,18 +226,30 @@ class Atlas:
         """RA and Dec of a row in degrees (ICRS)."""
         return float(self._base.array(layout.RA)[row]), float(self._base.array(layout.DEC)[row])
 
-    def nearest(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> tuple[int, float]:
+    def nearest(
+        self, ra_deg: float, dec_deg: float, radius_arcsec: float, look_arcsec: float = NEAREST_LOOK_ARCSEC
+    ) -> tuple[int, float]:
         """Row nearest to a position, and its distance in arcseconds.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : float
+            The position (ICRS).
+        radius_arcsec : float
+            How near it has to be.
+        look_arcsec : float
+            How far is looked for a galaxy to tell of where none is near enough.
 
         Raises
         ------
         NothingNearError
-            If no galaxy lies within the radius; says how far the nearest is, if it is within two degrees.
+            If no galaxy lies within the radius; says how far the nearest is, where one was found.
         """
-        found = self.sky.nearest(ra_deg, dec_deg, max(radius_arcsec, NEAREST_LIMIT_ARCSEC) / 3600)
+        look_arcsec = max(radius_arcsec, look_arcsec)
+        found = self.sky.nearest(ra_deg, dec_deg, look_arcsec / 3600)
         if found is None:
             raise NothingNearError(
-                f"no galaxy of this atlas within {NEAREST_LIMIT_ARCSEC / 3600:g}° of {ra_deg:.5f} {dec_deg:+.5f}",
+                f"no galaxy of this atlas within {look_arcsec / 3600:g}° of {ra_deg:.5f} {dec_deg:+.5f}",
                 None,
                 None,
             )

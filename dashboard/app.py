@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dash import Dash
+from dash import Dash, set_props
 
 from dashboard.cache import Cached
 from dashboard.callbacks import register_callbacks
+from dashboard.failures import on_callback_error
 from dashboard.health import register_health
 from dashboard.routes import BOOTSTRAP_URL, register_routes
 from dashboard.security import secure
@@ -37,6 +38,7 @@ def create_app(*, settings: Settings) -> Dash:
         use_async=False,
         enable_mcp=False,
         serve_locally=True,
+        on_error=on_callback_error(lambda text: set_props("toast", {"children": text, "is_open": True})),
     )
     cached = Cached(app.server, settings)
     service = Service(settings, cached)

@@ -14,7 +14,7 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, Patch, html, no_update
 from dash import State as Held
 
-from atlas.errors import AtlasError, NothingNearError
+from atlas.errors import NothingNearError
 from dashboard import links, parse
 from dashboard.ask import question_of
 from dashboard.failures import explain
@@ -70,7 +70,8 @@ def register_callbacks(app: Dash, service: Service) -> None:
                     moves |= _moves(service, previous, after)
         except NothingNearError as error:
             message = _offer(service, error)
-        except AtlasError as error:
+        except Exception as error:
+            # Whatever went wrong, the browser must hear of it, or it would wait for an answer to its event.
             message = explain(error)
         if first:
             moves = _moves(service, None, after)
@@ -123,7 +124,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
         shown = sky.picture(service, state)
         view = shown["view"]
         patch = Patch()
-        _patch_points(patch, shown, state.light)
+        _patch_points(patch, shown, light=False)
         patch["data"][fig.GRATICULE].update(shown["graticule"])
         key = sky.key(view.projection)
         if key != shown_before:

@@ -28,13 +28,13 @@ class Raw(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unk
 class OpenToken(Raw, frozen=True, tag="open"):
     """The page was opened with this link, or went back to it."""
 
-    token: Annotated[str, msgspec.Meta(max_length=8000)]
+    token: str
 
 
 class Find(Raw, frozen=True):
     """Something was typed into the query bar."""
 
-    text: Annotated[str, msgspec.Meta(max_length=200)]
+    text: str
 
 
 class Pick(Raw, frozen=True):
@@ -114,6 +114,10 @@ def events(body: Any, settings: Settings) -> list[AnyRaw]:
     except msgspec.ValidationError as e:
         raise InputError(f"this is not an event: {shorten(e, 160)}") from e
     for event in found:
+        if isinstance(event, Find) and len(event.text) > settings.max_text:
+            raise InputError(f"a position or id has at most {settings.max_text} characters")
+        if isinstance(event, OpenToken) and len(event.token) > settings.max_state_bytes:
+            raise InputError(f"a link has at most {settings.max_state_bytes:,} characters; this one was not made here")
         if isinstance(event, Lasso) and len(event.vertices) > settings.max_polygon_vertices_received:
             raise InputError(
                 f"a lasso may have {settings.max_polygon_vertices_received} vertices, "

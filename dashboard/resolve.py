@@ -11,6 +11,7 @@ from atlas.coordinates import looks_like_position, parse_position
 from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.projection import Projection
+from atlas.selection import canonical_vertices
 from dashboard import links, parse
 from dashboard.service import Service
 from dashboard.settings import Settings
@@ -59,9 +60,9 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
                 raise InputError(f"a search takes at most {service.settings.max_examples} examples")
             return Example(known.get(id_) or galaxy(atlas, atlas.identity.row(id_)), sign)
         case parse.Lasso("map", vertices):
-            return LassoMap(atlas.default_space, vertices)
+            return LassoMap(atlas.default_space, canonical_vertices(vertices))
         case parse.Lasso("sky", vertices, Projection() as projection):
-            return LassoSky(projection, vertices)
+            return LassoSky(projection, canonical_vertices(vertices))
         case parse.OpenClusterLabel(label):
             return OpenCluster(atlas.default_space, atlas.space().cluster(label).label)
         case parse.View("map", box):
@@ -110,7 +111,7 @@ def find(atlas: Atlas, text: str, settings: Settings) -> int:
         if not looks_like_position(text):
             raise InputError(f"{unknown}; or type a position, such as 03:32:38.5 -27:47:00") from None
     ra_deg, dec_deg = parse_position(text)
-    return atlas.nearest(ra_deg, dec_deg, settings.nearest_radius_arcsec)[0]
+    return atlas.nearest(ra_deg, dec_deg, settings.nearest_radius_arcsec, settings.nearest_search_arcsec)[0]
 
 
 def random_row(atlas: Atlas, mask: Mask | None) -> int:

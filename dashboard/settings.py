@@ -81,8 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # Views
     points_per_view: Annotated[int, Meta(ge=100, le=200_000, description="Points drawn in one graph.")] = 20_000
-    gallery_default: Annotated[int, Meta(ge=1, le=1_000, description="Images in the gallery at first.")] = 24
-    gallery_max: Annotated[int, Meta(ge=1, le=1_000, description="Images in the gallery at most.")] = 100
+    gallery_max: Annotated[int, Meta(ge=16, le=100, description="Images in the gallery at most.")] = 100
     max_raster_pixels: Annotated[
         int, Meta(ge=10_000, le=20_000_000, description="Pixels of a density raster or sky picture.")
     ] = 4_000_000
@@ -91,12 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_polygon_vertices_received: Annotated[
         int, Meta(ge=3, le=100_000, description="Vertices of a lasso as it arrives.")
     ] = 2_000
-    max_polygon_vertices: Annotated[
-        int, Meta(ge=3, le=1_000, description="Vertices of a lasso after it was simplified.")
-    ] = 100
-    max_selection_terms: Annotated[int, Meta(ge=1, le=1_000, description="Parts of a combined selection.")] = 32
-    max_examples: Annotated[int, Meta(ge=1, le=10_000, description="Wanted and unwanted examples of a search.")] = 100
-    cone_max_deg: Annotated[float, Meta(gt=0, le=180, description="Largest radius of a cone search, degrees.")] = 30.0
+    max_examples: Annotated[int, Meta(ge=1, le=50, description="Wanted and unwanted examples of a search.")] = 50
     nearest_radius_arcsec: Annotated[
         float, Meta(gt=0, le=3_600, description="A typed position takes the nearest galaxy within this radius, arcsec.")
     ] = 10.0
@@ -106,11 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 36_000.0
 
     def __post_init__(self) -> None:
-        for small, large in (
-            ("gallery_default", "gallery_max"),
-            ("max_polygon_vertices", "max_polygon_vertices_received"),
-            ("nearest_radius_arcsec", "nearest_search_arcsec"),
-        ):
+        for small, large in (("nearest_radius_arcsec", "nearest_search_arcsec"),):
             if getattr(self, small) > getattr(self, large):
                 raise InputError(
                     f"{variable(small)} is {getattr(self, small)}: allowed is at most {variable(large)}, "

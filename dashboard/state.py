@@ -211,7 +211,9 @@ def reduce(state: State, event: AnyEvent) -> State:
         case OpenCluster(space, label):
             return replace(state, selection=Cluster(space, label), order="typical", within=True, drawer="")
         case Clear():
-            return replace(state, selection=All(), order="most" if state.order == "typical" else state.order)
+            # Orders that a selection brought along go with it.
+            order = "most" if state.order in ("typical", "random") else state.order
+            return replace(state, selection=All(), order=order)
         case ClearExamples():
             return replace(state, wanted=(), unwanted=())
         case ViewMap(box):
@@ -254,11 +256,10 @@ def question(state: State) -> State:
 def parts(state: State) -> dict[str, State]:
     """What each view depends on: the state with all else at its default, so that equal parts need no new answer."""
     blank = State()
-    looks = {"light": state.light}
     return {
-        "map": replace(blank, selection=state.selection, map=state.map, color=state.color, **looks),
+        "map": replace(blank, selection=state.selection, map=state.map, color=state.color, light=state.light),
         "sky": replace(
-            blank, selection=state.selection, sky=state.sky, color=state.color, sexagesimal=state.sexagesimal, **looks
+            blank, selection=state.selection, sky=state.sky, color=state.color, sexagesimal=state.sexagesimal
         ),
         "gallery": replace(question(state), sexagesimal=state.sexagesimal),
         "details": replace(blank, focus=state.focus, sexagesimal=state.sexagesimal, wanted=state.wanted,

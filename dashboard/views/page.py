@@ -8,7 +8,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from atlas import Atlas
-from atlas.selection import All, Cluster
+from atlas.selection import All, Cluster, MapPolygon, Selection, SkyPolygon
 from dashboard.resolve import row_of
 from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State
 from dashboard.views import elements as el
@@ -34,7 +34,7 @@ ORDERS = {
     "least": "Least similar",
     "anomaly_knn": "Anomalous: far from others",
     "anomaly_forest": "Anomalous: isolation forest",
-    "typical": "Typical of the cluster",
+    "typical": "Most typical",
     "random": "Random sample",
 }
 
@@ -254,12 +254,24 @@ def _gallery() -> html.Section:
     )  # fmt: skip
 
 
+def selection_words(selection: Selection) -> str:
+    """A selection in two words."""
+    match selection:
+        case MapPolygon():
+            return "lasso on map"
+        case SkyPolygon():
+            return "lasso on sky"
+        case Cluster(_, label):
+            return f"cluster {label + 1}" if label >= 0 else "no cluster"
+    return "selection"
+
+
 def within(state: State) -> list[Any]:
     """Whether the gallery stays inside the selection, and the way out of it."""
     if isinstance(state.selection, All):
         return []
     inside = el.button(
-        "within selection" if state.within else "everywhere",
+        f"in {selection_words(state.selection)}" if state.within else "everywhere",
         kind=f"link{' on' if state.within else ''}",
         label="Search inside the selection, or everywhere",
         is_="change",

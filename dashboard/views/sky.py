@@ -17,7 +17,7 @@ from dashboard.skyview import home
 from dashboard.state import SkyView, State
 from dashboard.views import figure as fig
 from dashboard.views.map import color_points
-from dashboard.views.palette import Theme, theme
+from dashboard.views.palette import DARK, Theme
 
 RASTER_WIDTH, RASTER_HEIGHT = 640, 320
 
@@ -31,7 +31,7 @@ def picture(service: Service, state: State) -> dict[str, Any]:
         As the map's, with `graticule` (a trace) and `view` (the SkyView that it was made for).
     """
     atlas = service.atlas
-    look = theme(state.light)
+    look = DARK  # the sky is dark in both themes, as it is in pictures of it
     view = state.sky or home(atlas)
     mask = service.mask(state.selection, atlas)
     box = PlaneBox(view.box.x0, view.box.x1, view.box.y0, view.box.y1)
@@ -131,7 +131,7 @@ def _raster(atlas: Atlas, view: SkyView, state: State) -> dict[str, Any]:
             **{k: f"{v:.8g}" for k, v in zip(("x0", "x1", "y0", "y1"), (box.x0, box.x1, box.y0, box.y1), strict=True)},
             "w": RASTER_WIDTH,
             "h": RASTER_HEIGHT,
-            "light": int(state.light),
+            "light": 0,
         }
     )
     faded = state.selection != State().selection or state.color != "density"

@@ -30,10 +30,13 @@ def selected(atlas: Atlas, count: int | None) -> list[Any]:
 
 def drawn(n_drawn: int, in_view: int, outliers: int) -> list[Any]:
     """How the map was drawn."""
-    how = "all drawn" if n_drawn == in_view else f"{n_drawn:,} of {in_view:,} in view drawn, a fair sample"
     if n_drawn == in_view:
         how = f"all {n_drawn:,} in view drawn"
-    return [html.Span(how), html.Span(f" + {outliers:,} outliers" if outliers else "")]
+    else:
+        how = f"{n_drawn:,} of {in_view:,} in view drawn, a fair sample"
+    if outliers:
+        how += f" + {outliers:,} outlier{'s' if outliers > 1 else ''}"
+    return [html.Span(how)]
 
 
 def answer(question: Question, result: Result | None, state: State) -> list[Any]:

@@ -21,7 +21,7 @@ def test_values_are_read_as_their_types() -> None:
             "GALAXY_FINDER_ATLAS": "/srv/atlas",
             "GALAXY_FINDER_PORT": " 9000 ",
             "GALAXY_FINDER_ACCESS_LOG": "TRUE",
-            "GALAXY_FINDER_CONE_MAX_DEG": "2.5",
+            "GALAXY_FINDER_NEAREST_RADIUS_ARCSEC": "2.5",
             "GALAXY_FINDER_ALLOWED_HOSTS": "galaxies.example, localhost",
             "GALAXY_FINDER_CACHE_TYPE": "RedisCache",
             "PATH": "/bin",
@@ -30,7 +30,7 @@ def test_values_are_read_as_their_types() -> None:
     assert settings.atlas == Path("/srv/atlas")
     assert settings.port == 9000
     assert settings.access_log is True
-    assert settings.cone_max_deg == 2.5
+    assert settings.nearest_radius_arcsec == 2.5
     assert settings.allowed_hosts == ("galaxies.example", "localhost")
     assert settings.cache_type == "RedisCache"
 
@@ -44,8 +44,8 @@ def test_values_are_read_as_their_types() -> None:
         ("ACCESS_LOG", "maybe", "true or false"),
         ("CACHE_TYPE", "filesystem", "FileSystemCache or RedisCache"),
         ("REDIS_URL", "http://example", "an address that starts with redis://, rediss:// or unix://"),
-        ("CONE_MAX_DEG", "nan", "a number above 0 to 180"),
-        ("CONE_MAX_DEG", "inf", "a number above 0 to 180"),
+        ("NEAREST_RADIUS_ARCSEC", "nan", "a number above 0 to 3,600"),
+        ("NEAREST_RADIUS_ARCSEC", "inf", "a number above 0 to 3,600"),
         ("CACHE_BYTES", "5", "a whole number from 1,000,000"),
         ("ATLAS", "", "a path"),
         ("HOST", "", "text"),
@@ -62,8 +62,9 @@ def test_a_misspelt_limit_is_not_silently_the_default() -> None:
 
 
 def test_limits_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(InputError, match="GALLERY_DEFAULT is 24: allowed is at most GALAXY_FINDER_GALLERY_MAX"):
-        load({"GALAXY_FINDER_GALLERY_MAX": "16"})
+    message = "NEAREST_RADIUS_ARCSEC is 900.0: allowed is at most GALAXY_FINDER_NEAREST_SEARCH_ARCSEC"
+    with pytest.raises(InputError, match=message):
+        load({}, nearest_radius_arcsec=900, nearest_search_arcsec=60)
 
 
 def test_what_is_given_wins_over_the_environment_and_is_checked_alike() -> None:
@@ -77,7 +78,7 @@ def test_what_is_given_wins_over_the_environment_and_is_checked_alike() -> None:
 
 
 def test_another_process_reads_the_same_settings() -> None:
-    settings = load({}, atlas="/srv/atlas", allowed_hosts=("a", "b"), access_log=True, cone_max_deg=1.5)
+    settings = load({}, atlas="/srv/atlas", allowed_hosts=("a", "b"), access_log=True, nearest_radius_arcsec=1.5)
     assert load(environment(settings)) == settings
 
 
