@@ -7,6 +7,7 @@
   const MOST_VERTICES = 400;
   const graph = (plane) => document.querySelector("#" + plane + " .js-plotly-plot");
   const moving = { map: 0, sky: 0 };
+  const drawing = { map: false, sky: false };
   const timers = {};
 
   const round = (v) => Number(v.toPrecision(7));
@@ -32,7 +33,9 @@
   }
 
   function onSelected(plane, gd, selected) {
-    if (!selected) return;
+    // plotly tells of an old lasso again whenever it draws: only one that a hand has just drawn counts.
+    if (!selected || !drawing[plane]) return;
+    drawing[plane] = false;
     let vertices;
     if (selected.lassoPoints) {
       const xs = selected.lassoPoints.x;
@@ -61,6 +64,7 @@
     if (!gd || !gd.on || gd.dataset.attached) return Boolean(gd && gd.dataset.attached);
     gd.dataset.attached = "yes";
     gd.on("plotly_relayout", (changes) => onRelayout(plane, gd, changes));
+    gd.on("plotly_selecting", () => (drawing[plane] = true));
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
     gd.on("plotly_click", function (event) {
       const row = rowOf(event);

@@ -225,6 +225,8 @@ def _patch_points(patch: Patch, shown: dict[str, Any], light: bool) -> None:
     patch["data"][fig.POINTS].update(shown["points"])
     for name in ("images", "shapes", "annotations"):
         patch["layout"][name] = shown[name]
+    # The outline of a lasso is the state's; the browser's own is taken back.
+    patch["layout"]["selections"] = []
     for trace, width in ((fig.NEIGHBORS, 1.4), (fig.FOCUS, 2.2)):
         accent = theme(light).accent
         patch["data"][trace]["marker"].update({"color": accent, "line": {"width": width, "color": accent}})
