@@ -97,7 +97,7 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
     step = (high - low) * 0.02
     numbers = np.where(missing, low - step, np.clip(numbers, low, high)).astype(np.float32)
     first = step / (high - low + step)
-    scale = [(0.0, missing_color), (first, missing_color)]
+    scale = [(0.0, missing_color), (first / 2, missing_color), (first / 2, VIRIDIS[0])]
     scale += [(first + (1 - first) * i / (len(VIRIDIS) - 1), c) for i, c in enumerate(VIRIDIS)]
     unit = f" {column.unit}" if column.unit else ""
     return Coloring(numbers, scale, low - step, high, (), (f"{low:.4g}", f"{high:.4g}{unit}"), int(missing.sum()))

@@ -1,0 +1,119 @@
+"""The pure parts of the panels: colours, typed arrays, pictures of density, representatives."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atlas.manifest import Column
+from dashboard.fingerprint import fingerprint
+from dashboard.raster import to_png, tone
+from dashboard.views.figure import marker, typed
+from dashboard.views.map import spread
+from dashboard.views.palette import CLUSTER_COLORS, DARK, LIGHT, VIRIDIS, color_by
+
+
+def scale_color(scale: list[tuple[float, str]], position: float) -> str:
+    """The colour of a step, or the nearer end where it lies between two."""
+    below = max((s for s in scale if s[0] <= position + 1e-9), key=lambda s: s[0])
+    return below[1]
+
+
+def test_arrays_travel_as_their_bytes() -> None:
+    for array in (np.arange(5, dtype=np.float32), np.array([1, 2**32 - 1], dtype=np.uint32)):
+        spec = typed(array)
+        assert np.array_equal(np.frombuffer(base64.b64decode(spec["bdata"]), dtype=spec["dtype"]), array)
+    with pytest.raises(KeyError):
+        typed(np.arange(3, dtype=np.float16))
+
+
+def test_a_number_is_coloured_on_its_robust_range_and_missing_is_grey() -> None:
+    column = Column(
+        name="z", file="z.npy", dtype="float32", kind="number", unit="mag",
+        quantiles=(0.0, 1.0, 1.2, 2.0, 3.0, 4.0, 4.5, 5.0, 99.0),
+    )  # fmt: skip
+    coloring = color_by(column, np.array([np.nan, -50.0, 1.0, 5.0, 99.0], dtype=np.float32), "#808080")
+    assert coloring.missing == 1
+    span = coloring.high - coloring.low
+    at = [(float(v) - coloring.low) / span for v in coloring.values]
+    assert scale_color(coloring.scale, at[0]) == "#808080"
+    assert scale_color(coloring.scale, at[1]) == scale_color(coloring.scale, at[2]) == VIRIDIS[0]
+    assert at[3] == at[4] == pytest.approx(1.0)
+    assert coloring.ends == ("1", "5 mag")
+
+
+def test_categories_have_a_colour_each_and_a_legend() -> None:
+    column = Column(name="t", file="t.npy", dtype="uint8", kind="category", vocabulary=("DEV", "EXP", "REX"))
+    coloring = color_by(column, np.array([0, 1, 2, 255], dtype=np.uint8), "#808080")
+    span = coloring.high - coloring.low
+    colors = []
+    for value in coloring.values:
+        at = (float(value) - coloring.low) / span
+        step = max(i for i, s in enumerate(coloring.scale) if s[0] <= at)
+        colors.append(coloring.scale[step][1])
+    assert colors == [*CLUSTER_COLORS[:3], "#808080"]
+    assert [word for word, _ in coloring.legend] == ["DEV", "EXP", "REX"]
+    assert coloring.missing == 1
+
+
+def test_rows_outside_all_clusters_are_grey() -> None:
+    column = Column(name="cluster", file="c.npy", dtype="int16", kind="number")
+    coloring = color_by(column, np.array([-1, 0, 11, 12], dtype=np.int16), "#808080")
+    assert coloring.missing == 1
+    assert coloring.values.tolist() == [0, 1, 12, 1]
+
+
+def test_fewer_points_are_drawn_larger() -> None:
+    sizes = [marker(n, DARK, None, selected=False)["size"] for n in (100, 1_000, 20_000)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_representatives_keep_their_distance_and_cover_the_plane() -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.random(5_000).astype(np.float32) * 10 for _ in range(2))
+    chosen = spread(x, y, 1.0, 40)
+    assert 15 < len(chosen) <= 40
+    for i, a in enumerate(chosen):
+        for b in chosen[i + 1 :]:
+            assert max(abs(x[a] - x[b]), abs(y[a] - y[b])) >= 1.0
+    quadrants = {(bool(x[i] > 5), bool(y[i] > 5)) for i in chosen}
+    assert len(quadrants) == 4
+    assert spread(x[:0], y[:0], 1.0, 40) == []
+    assert spread(x[:1], y[:1], 1.0, 40) == [0]
+
+
+def test_more_galaxies_are_never_darker() -> None:
+    counts = np.zeros((64, 64), dtype=np.float32)
+    counts[:, :32] = 20
+    counts[:, 32:] = 400
+    bright = tone(counts)
+    assert (bright[:, 40:] > bright[:, :24]).all()
+    assert bright.max() <= 1
+    assert not tone(np.zeros((8, 8), dtype=np.float32)).any()
+
+
+def test_a_density_picture_is_transparent_where_nothing_is_and_has_its_first_row_below() -> None:
+    counts = np.zeros((50, 80), dtype=np.float32)
+    counts[5, 10] = 1000.0
+    counts[:, 60:] = np.nan
+    for look in (DARK, LIGHT):
+        picture = np.asarray(Image.open(io.BytesIO(to_png(counts, look))).convert("RGBA"))
+        assert picture.shape == (50, 80, 4)
+        assert picture[44, 10, 3] == 255
+        assert picture[5, 40, 3] == 0 and picture[5, 70, 3] == 0
+
+
+def test_like_embeddings_have_like_patterns() -> None:
+    rng = np.random.default_rng(1)
+
+    def pattern(q: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(fingerprint(q.astype(np.float32)))).convert("RGB"), dtype=float)
+
+    a, b = (v / np.linalg.norm(v) for v in rng.normal(size=(2, 128)))
+    near = a + 0.1 * b
+    assert np.abs(pattern(a) - pattern(near)).mean() < 0.3 * np.abs(pattern(a) - pattern(b)).mean()
+    assert pattern(rng.normal(size=2048)).shape[2] == 3
