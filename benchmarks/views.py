@@ -55,7 +55,7 @@ def run(atlas: Atlas) -> list[dict[str, Any]]:
     angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     lasso = MapPolygon("v1", tuple((cx + radius * np.cos(a), cy + radius * np.sin(a)) for a in angles))
     polygon = shapely.Polygon(lasso.vertices)
-    number = next(c for c in atlas.columns() if c.kind == "number" and c.quantiles and c.name not in ("ra", "dec"))
+    number = next(c for c in atlas.columns() if c.dtype == "float32" and c.quantiles)
     filtered = Range(number.name, number.quantiles[3], number.quantiles[5])
     queries = [Query(space="v1", ranking=Similar((int(r),)), limit=100) for r in rng.integers(0, atlas.n_rows, REPEATS)]
     touched = max(plane.viewport(box, BUDGET).touched for box in boxes)
