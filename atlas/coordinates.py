@@ -25,7 +25,7 @@ _PLAIN = str.maketrans({sign: plain for plain, signs in _ALIKE.items() for sign 
 _NUMBER = r"[0-9]+\.?[0-9]*|\.[0-9]+"
 # A sign, then up to three numbers, with letters, colons or blanks between.
 _ANGLE = re.compile(rf"([+-]?)\s*({_NUMBER})\s*([hd:]?)\s*(?:({_NUMBER})\s*[m:]?\s*)?(?:({_NUMBER})\s*s?)?")
-_IAU = re.compile(r"(?:[A-Za-z][\w+]*\s+)?J(\d\d)(\d\d)(\d\d(?:\.\d*)?)([+-])(\d\d)(\d\d)(\d\d(?:\.\d*)?)", re.ASCII)
+_IAU = re.compile(r"(?:\S+\s+)?J(\d\d)(\d\d)(\d\d(?:\.\d*)?)([+-])(\d\d)(\d\d)(\d\d(?:\.\d*)?)", re.ASCII)
 
 
 class _Angle(NamedTuple):

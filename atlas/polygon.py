@@ -35,7 +35,7 @@ def validate_polygon(vertices: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        If it is not a list of pairs of finite numbers, or what it goes round has no area.
+        If it is not a list of pairs of finite numbers, or they all lie on one line.
     """
     try:
         points: NDArray[np.float64] = np.asarray(vertices, dtype=np.float64)
@@ -50,21 +50,59 @@ def validate_polygon(vertices: ArrayLike) -> NDArray[np.float64]:
     points = points[~repeats]
     if len(np.unique(points, axis=0)) < 3:
         raise InputError("a polygon needs at least three different corners")
-    if geometry(points).area <= 0:
+    if shapely.convex_hull(shapely.MultiPoint(points)).area <= 0:
         raise InputError("a polygon whose corners lie on one line holds nothing")
     return points
 
 
 def geometry(vertices: NDArray[np.float64]) -> Any:
-    """What a polygon goes round, as a valid shapely geometry; may be empty or without area.
+    """What a polygon goes round, as a valid shapely geometry.
 
     Parameters
     ----------
     vertices : ndarray of shape (v, 2)
-        Three corners or more.
+        From `validate_polygon`, and simplified: the cost grows with the square of v where the outline crosses itself.
+
+    Raises
+    ------
+    InputError
+        If it has no area: the outline runs back along itself.
     """
     polygon: Any = shapely.Polygon(vertices)
-    return polygon if polygon.is_valid else shapely.make_valid(polygon, method="structure", keep_collapsed=False)
+    if not polygon.is_valid:
+        # `shapely.make_valid` leaves out what is gone round twice, or (method "structure") may itself be invalid.
+        lines = shapely.union_all([shapely.LineString(polygon.exterior)])
+        faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
+        middles = shapely.get_coordinates(shapely.point_on_surface(faces))
+        polygon = shapely.union_all(faces[winding_number(vertices, middles) != 0])
+    if polygon.area <= 0:
+        raise InputError("a polygon whose outline runs back along itself holds nothing")
+    return polygon
+
+
+def winding_number(vertices: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How often a polygon goes round each point, counter-clockwise.
+
+    An edge that passes to the right of a point counts once, upwards +1 and downwards −1 (Sunday 2001).
+
+    Parameters
+    ----------
+    vertices : ndarray of shape (v, 2)
+        The polygon.
+    points : ndarray of shape (m, 2)
+        Not on its outline.
+
+    Returns
+    -------
+    ndarray of shape (m,), int64
+    """
+    x0, y0 = vertices.T[:, :, None]
+    x1, y1 = np.roll(vertices, -1, axis=0).T[:, :, None]
+    x, y = points.T
+    left = (x1 - x0) * (y - y0) - (x - x0) * (y1 - y0)
+    upwards, downwards = (y0 <= y) & (y1 > y) & (left > 0), (y0 > y) & (y1 <= y) & (left < 0)
+    turns: NDArray[np.int64] = np.count_nonzero(upwards, axis=0) - np.count_nonzero(downwards, axis=0)
+    return turns
 
 
 def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     place_neighbors : int
         Anchors that place a row on the map.
     min_cluster_size : int
-        Smallest group of anchors that counts as a cluster; 0 means max(10, subsample / 500).
+        Smallest group of anchors that counts as a cluster; 0 means as many as the subsample grants a rare class.
     forest_components, forest_trees
         PCA components and trees of the isolation forest.
     thumbnail_pixels : int

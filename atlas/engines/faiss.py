@@ -26,13 +26,14 @@ class FaissIndex:
 
     name = "faiss"
 
-    def __init__(self, index: Any, description: IndexDescription) -> None:
+    def __init__(self, index: Any, description: IndexDescription, isolated: NDArray[np.int64]) -> None:
         self._index = index
         self.n_rows = description.n_rows
         self.leaves = description.leaves
+        self.isolated = isolated
 
     @classmethod
-    def open(cls, directory: Path, description: IndexDescription) -> FaissIndex:
+    def open(cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64]) -> FaissIndex:
         """Load the codes into memory.
 
         Raises
@@ -56,7 +57,7 @@ class FaissIndex:
                 f"{path} indexes {index.ntotal:,} rows of {index.d} numbers, "
                 f"expected {description.n_rows:,} of {description.dimensions}"
             )
-        return cls(index, description)
+        return cls(index, description, isolated)
 
     def candidates(self, queries: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
         """See `NeighborIndex.candidates`."""

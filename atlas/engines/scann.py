@@ -32,13 +32,14 @@ class ScannIndex:
 
     name = "scann"
 
-    def __init__(self, searcher: Any, description: IndexDescription) -> None:
+    def __init__(self, searcher: Any, description: IndexDescription, isolated: NDArray[np.int64]) -> None:
         self._searcher = searcher
         self.n_rows = description.n_rows
         self.leaves = description.leaves
+        self.isolated = isolated
 
     @classmethod
-    def open(cls, directory: Path, description: IndexDescription) -> ScannIndex:
+    def open(cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64]) -> ScannIndex:
         """Load the codes into memory.
 
         Raises
@@ -58,7 +59,7 @@ class ScannIndex:
             searcher = scann_ops_pybind.load_searcher(str(directory))
         except (RuntimeError, ValueError) as e:
             raise FormatError(f"ScaNN cannot read {directory}: {shorten(e, 200)}") from e
-        return cls(searcher, description)
+        return cls(searcher, description, isolated)
 
     def candidates(self, queries: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
         """See `NeighborIndex.candidates`."""

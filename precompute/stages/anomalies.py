@@ -42,7 +42,7 @@ class Forest:
         from sklearn.decomposition import PCA
         from sklearn.ensemble import IsolationForest
 
-        self._pca: Any = PCA(min(components, *sample.shape), svd_solver="full" if len(sample) < 500 else "auto")
+        self._pca: Any = PCA(min(components, *sample.shape), svd_solver="covariance_eigh")
         reduced = self._pca.fit_transform(sample)
         self._forest: Any = IsolationForest(n_estimators=trees, random_state=seed).fit(reduced)
 
@@ -76,7 +76,7 @@ class Anomalies:
     """Scores every row."""
 
     name = "anomalies"
-    version = 1
+    version = 2
     needs = ("embeddings", "knn")
     parameters = ("forest_components", "forest_trees", "seed", "space")
     outputs = (

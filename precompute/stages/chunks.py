@@ -5,8 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
 from threadpoolctl import threadpool_limits
+
+from atlas.neighbors import Embeddings
+
+SUM_ROWS = 65_536
 
 
 def thread_count(threads: int) -> int:
@@ -45,3 +53,26 @@ def run_chunks(
             yield from pool.map(do, slices)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def sum_by_group(embeddings: Embeddings, groups: NDArray[np.signedinteger[Any]], n_groups: int) -> NDArray[np.float64]:
+    """Sum of the embeddings of each group's members; rows of group −1 are left out.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d), float16 or float32
+    groups : ndarray of shape (n,), signed integer
+        Below `n_groups`.
+    n_groups : int
+
+    Returns
+    -------
+    ndarray of shape (n_groups, d), float64
+    """
+    total = np.zeros((n_groups, embeddings.shape[1]))
+    for start in range(0, len(groups), SUM_ROWS):
+        part = groups[start : start + SUM_ROWS]
+        inside = np.flatnonzero(part >= 0)
+        members = sparse.csr_array((np.ones(inside.size), (part[inside], inside)), shape=(n_groups, part.size))
+        total += members @ np.asarray(embeddings[start : start + SUM_ROWS], dtype=np.float64)
+    return total

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from atlas import format as layout
 from atlas.neighbors import Embeddings
 from precompute.context import StageContext
+from precompute.stages.chunks import sum_by_group
 from precompute.stages.umap import ANCHORS_XY
 
 MIN_SAMPLES = 5
@@ -24,9 +24,15 @@ LARGEST_SHARE = 1 / 3
 CHUNK_ROWS = 65_536
 
 
-def smallest_cluster(asked: int, n_anchors: int) -> int:
-    """Anchors that make a cluster: as asked, or for 0 a 500th of them, at least 25 where a small map allows it."""
-    return asked or max(n_anchors // 500, min(25, n_anchors // 20), 5)
+def smallest_cluster(asked: int, n_anchors: int, n_rows: int, n_neighbors: int) -> int:
+    """Anchors that make a cluster.
+
+    As asked, or for 0 the size of island that the subsample grants a rare class. Where every row is an anchor nothing
+    was granted: 25, or a 20th of a map that has fewer than 500.
+    """
+    if asked:
+        return asked
+    return n_neighbors + 1 if n_anchors < n_rows else max(5, min(25, n_anchors // 20))
 
 
 def cluster_anchors(positions: NDArray[np.float32], min_size: int) -> NDArray[np.int16]:
@@ -68,12 +74,7 @@ def order_by_size(labels: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray
 
 def cluster_centroids(embeddings: Embeddings, labels: NDArray[np.int16], n_clusters: int) -> NDArray[np.float32]:
     """Mean embedding of each cluster's members, brought to unit length; (c, d)."""
-    total = np.zeros((n_clusters, embeddings.shape[1]))
-    for start in range(0, len(labels), CHUNK_ROWS):
-        part = labels[start : start + CHUNK_ROWS]
-        inside = np.flatnonzero(part >= 0)
-        members = sparse.csr_array((np.ones(inside.size), (part[inside], inside)), shape=(n_clusters, part.size))
-        total += members @ np.asarray(embeddings[start : start + CHUNK_ROWS], dtype=np.float64)
+    total = sum_by_group(embeddings, labels, n_clusters)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     centroids: NDArray[np.float32] = np.divide(total, length, out=total, where=length > 0).astype(np.float32)
     return centroids
@@ -104,9 +105,9 @@ class Clusters:
     """Finds the clusters of the map."""
 
     name = "clusters"
-    version = 1
+    version = 2
     needs = ("embeddings", "subsample", "umap", "place")
-    parameters = ("min_cluster_size", "space")
+    parameters = ("min_cluster_size", "n_neighbors", "space")
     outputs = ("{space}/columns/cluster.npy", "{space}/clusters")
     reads_source = False
 
@@ -114,7 +115,8 @@ class Clusters:
         """Write the column `cluster` (int16) and `clusters/{size,medoid,centroids,map_xy}.npy`."""
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
         positions = np.array(ctx.load(ctx.space / layout.MAP / ANCHORS_XY))
-        min_size = smallest_cluster(ctx.config.min_cluster_size, len(positions))
+        config = ctx.config
+        min_size = smallest_cluster(config.min_cluster_size, len(positions), len(embeddings), config.n_neighbors)
         with ctx.progress(3, "steps") as bar:
             of_anchor = cluster_anchors(positions, min_size)
             bar.update()

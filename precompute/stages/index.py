@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from atlas import format as layout
 from atlas.errors import InputError, ResourceError
-from atlas.neighbors import DESCRIPTION, Embeddings, IndexDescription
+from atlas.neighbors import DESCRIPTION, ISOLATED, Embeddings, IndexDescription
 from precompute.context import StageContext
-from precompute.stages.chunks import thread_count
+from precompute.stages.chunks import sum_by_group, thread_count
 
 Engine = Literal["scann", "faiss", "exact"]
+Parameters = dict[str, int | float]
 
 EXACT_BELOW = 10_000
 """Fewer rows than this are scanned: faster than any index there, and exact (measured; see `choose_engine`)."""
@@ -43,6 +44,11 @@ SCANN_MIN_PARTITION = 10
 
 ANISOTROPIC_THRESHOLD = 0.2
 """Guo et al. 2020 (ICML), their recommendation for unit embeddings."""
+
+ISOLATED_ROWS = 512
+"""Scoring as many takes a query 0.1 ms."""
+
+CHUNK_ROWS = 65_536
 
 
 def choose_engine(wanted: str, n_rows: int) -> Engine:
@@ -107,14 +113,17 @@ def build_index(
     directory.mkdir(parents=True)
     n_rows, dimensions = embeddings.shape
     leaves = 1 if engine == "exact" else leaf_count(leaves, n_rows)
-    version, parameters = "", dict[str, int | float]()
+    version, parameters = "", Parameters()
+    leaf: NDArray[np.signedinteger[Any]]
     match engine:
         case "scann":
             version = metadata.version("scann")
-            parameters = _build_scann(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
+            parameters, leaf = _build_scann(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
+            np.save(directory / ISOLATED, isolated_rows(embeddings, leaf, ISOLATED_ROWS))
         case "faiss":
             version = metadata.version("faiss-cpu")
-            parameters = _build_faiss(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
+            parameters, leaf = _build_faiss(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
+            np.save(directory / ISOLATED, isolated_rows(embeddings, leaf, ISOLATED_ROWS))
         case "exact":
             pass
     description = IndexDescription(
@@ -124,8 +133,36 @@ def build_index(
     return description
 
 
-def _build_scann(embeddings: NDArray[np.float32], directory: Path, leaves: int, threads: int) -> dict[str, int | float]:
+def isolated_rows(embeddings: Embeddings, leaf: NDArray[np.signedinteger[Any]], count: int) -> NDArray[np.uint32]:
+    """The rows farthest from the mean of their leaf: what codes of that difference describe worst.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d), float16 or float32
+    leaf : ndarray of shape (n,), signed integer
+        Leaf of each row.
+    count : int
+
+    Returns
+    -------
+    ndarray of shape (min(count, n),), uint32
+        Ascending.
+    """
+    size = np.bincount(leaf)
+    means = (sum_by_group(embeddings, leaf, size.size) / np.maximum(size, 1)[:, None]).astype(np.float32)
+    distance = np.empty(len(leaf), dtype=np.float32)
+    for start in range(0, len(leaf), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        distance[part] = np.linalg.norm(np.asarray(embeddings[part], dtype=np.float32) - means[leaf[part]], axis=1)
+    return np.sort(np.argsort(-distance, kind="stable")[:count]).astype(np.uint32)
+
+
+def _build_scann(
+    embeddings: NDArray[np.float32], directory: Path, leaves: int, threads: int
+) -> tuple[Parameters, NDArray[np.int32]]:
     from scann.scann_ops.py import scann_ops_pybind
+
+    from atlas.engines.scann import LEAF_OF_ROW
 
     tree_sample = max(TREE_SAMPLE, ROWS_A_LEAF * leaves)
     with _quiet_native_code():
@@ -147,16 +184,19 @@ def _build_scann(embeddings: NDArray[np.float32], directory: Path, leaves: int, 
         )
         # Without relative paths the assets would name this machine's folders.
         searcher.serialize(str(directory), relative_path=True)
-    return {
+    parameters: Parameters = {
         "dimensions_a_block": DIMENSIONS_A_BLOCK,
         "anisotropic_threshold": ANISOTROPIC_THRESHOLD,
         "min_partition_size": SCANN_MIN_PARTITION,
         "tree_sample": min(tree_sample, len(embeddings)),
         "codebook_sample": min(CODEBOOK_SAMPLE, len(embeddings)),
     }
+    return parameters, np.load(directory / LEAF_OF_ROW, allow_pickle=False)
 
 
-def _build_faiss(embeddings: NDArray[np.float32], directory: Path, leaves: int, threads: int) -> dict[str, int | float]:
+def _build_faiss(
+    embeddings: NDArray[np.float32], directory: Path, leaves: int, threads: int
+) -> tuple[Parameters, NDArray[np.int64]]:
     import faiss
 
     from atlas.engines.faiss import CODES
@@ -168,20 +208,21 @@ def _build_faiss(embeddings: NDArray[np.float32], directory: Path, leaves: int, 
     index = faiss.IndexIVFPQFastScan(coarse, dimensions, leaves, dimensions // block, 4, faiss.METRIC_INNER_PRODUCT)
     index.cp.niter = 12
     index.cp.max_points_per_centroid = ROWS_A_LEAF
-    index.cp.min_points_per_centroid = 1
     faiss.omp_set_num_threads(threads)
     # A seeded sample spread over all rows, since surveys are sorted (by brightness, by position).
     sample = max(TREE_SAMPLE, ROWS_A_LEAF * leaves)
     chosen = np.random.default_rng(0).choice(n_rows, sample, replace=False) if n_rows > sample else slice(None)
-    index.train(embeddings[chosen])
+    with _quiet_native_code():
+        index.train(embeddings[chosen])
     index.add(embeddings)
     faiss.write_index(index, str(directory / CODES))
-    return {"dimensions_a_block": block, "tree_sample": min(sample, n_rows)}
+    _, leaf = coarse.search(embeddings, 1)
+    return {"dimensions_a_block": block, "tree_sample": min(sample, n_rows)}, leaf[:, 0]
 
 
 @contextmanager
 def _quiet_native_code() -> Iterator[None]:
-    """Keep ScaNN's own log lines, which C++ writes to the standard error stream, out of the progress display."""
+    """Keep an engine's own log lines, which C++ writes to the standard error stream, out of the progress display."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as log:
@@ -201,7 +242,7 @@ class Index:
     """Builds the neighbour index that knn, placement and the page search with."""
 
     name = "index"
-    version = 1
+    version = 2
     needs = ("embeddings",)
     parameters = ("engine", "leaves", "space")
     outputs = ("{space}/index",)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from atlas import format as layout
 from atlas.neighbors import Embeddings
@@ -17,7 +18,9 @@ from precompute.context import StageContext
 from precompute.stages.chunks import run_chunks, thread_count
 
 ISOLATED_SHARE = 0.1
-ANCHORS_A_GROUP = 25
+ANCHORS_A_GROUP = 20
+"""Few, so that groups are many and a rare class gets one of its own, yet enough of them for an island."""
+
 KMEANS_SAMPLE = 100_000
 KMEANS_BATCH = 2_048
 CHUNK_ROWS = 8_192
@@ -38,7 +41,9 @@ def group_centres(embeddings: Embeddings, n_groups: int, rng: np.random.Generato
         reassignment_ratio=0.0,
         random_state=int(rng.integers(2**31)),
     )
-    kmeans.fit(np.asarray(embeddings[rows], dtype=np.float32))
+    # Choosing the first centres is thousands of tiny products: threads spend more time meeting than multiplying.
+    with threadpool_limits(limits=1):
+        kmeans.fit(np.asarray(embeddings[rows], dtype=np.float32))
     centres: NDArray[np.float32] = kmeans.cluster_centers_.astype(np.float32)
     return centres
 
@@ -131,7 +136,7 @@ class Subsample:
     """Chooses the anchors of the map."""
 
     name = "subsample"
-    version = 1
+    version = 2
     needs = ("embeddings", "knn")
     parameters = ("subsample", "n_neighbors", "seed", "space")
     outputs = ("{space}/map/subsample.npy",)

@@ -60,21 +60,22 @@ def umap_layout(
     -------
     ndarray of shape (m, 2), float32
     """
-    import umap
-
-    reducer = umap.UMAP(
-        n_neighbors=n_neighbors,
-        min_dist=min_dist,
-        n_epochs=n_epochs or None,
-        metric="cosine",
-        init="pca",
-        random_state=seed,
-        n_jobs=1,
-        precomputed_knn=neighbors,
-    )
     with warnings.catch_warnings():
-        # True, and not needed: other rows are placed by `precompute.stages.place`.
+        # Both are true and neither is needed: other rows are placed by `precompute.stages.place`.
+        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
         warnings.filterwarnings("ignore", message=r".*transforming new data with transform will be unavailable")
+        import umap
+
+        reducer = umap.UMAP(
+            n_neighbors=n_neighbors,
+            min_dist=min_dist,
+            n_epochs=n_epochs or None,
+            metric="cosine",
+            init="pca",
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=neighbors,
+        )
         positions: NDArray[np.float32] = np.asarray(reducer.fit_transform(embeddings), dtype=np.float32)
     return positions
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -229,10 +228,6 @@ def test_nothing_near_is_found_out_without_reading_the_sky(tmp_path: Path, monke
     monkeypatch.setattr(SkyPlane, "stored", lambda self, at: read.append(at.size) or stored(self, at))
     assert atlas.sky.nearest(300.0, -60.0, 2.0) is None
     assert sum(read) == 0
-    started = time.thread_time()
-    for _ in range(20):
-        atlas.sky.nearest(300.0, -60.0, 2.0)
-    assert time.thread_time() - started < 10  # 65 to 270 ms each where the search is not bounded; an hour's slack
 
 
 def random_polygon(x: float, y: float, size: float, corners: int, rng: np.random.Generator) -> Floats:

@@ -1,0 +1,334 @@
+"""Search against numpy: exact scans, re-scoring, and every engine behind the same protocol."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atlas import scan
+from atlas.errors import FormatError, InputError
+from atlas.neighbors import (
+    DESCRIPTION,
+    ISOLATED,
+    ExactIndex,
+    SearchSetting,
+    candidate_rows,
+    exact_scores,
+    open_index,
+    search,
+    top_k_exact,
+    top_k_exact_many,
+)
+from precompute.stages.index import build_index
+from tests.unit.groups import grouped_embeddings
+
+ENGINES = ("scann", "faiss", "exact")
+THOROUGH = SearchSetting(leaves=40, candidates=400)
+
+
+def oracle(embeddings, query, k, allowed=None):
+    """Rows and scores by float64 products and a full sort, ties by row."""
+    scores = np.asarray(embeddings, dtype=np.float64) @ np.asarray(query, dtype=np.float64)
+    scores = scores.astype(np.float32)
+    rows = np.arange(len(scores)) if allowed is None else np.asarray(allowed)
+    order = rows[np.lexsort((rows, -scores[rows]))][:k]
+    return order, scores[order]
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    rows, _ = grouped_embeddings([900, 700, 500, 300, 300, 200, 60, 40])
+    return rows.astype(np.float16)
+
+
+@pytest.fixture(scope="module")
+def indexed(embeddings, tmp_path_factory):
+    """Folder of an index of each engine."""
+    root = tmp_path_factory.mktemp("indexes")
+    for engine in ENGINES:
+        build_index(embeddings, root / engine, engine=engine, threads=2)
+    return root
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def index(request, indexed, embeddings):
+    return open_index(indexed / request.param, embeddings)
+
+
+class TestExactScores:
+    def test_equal_float32_products_of_the_stored_rows(self, embeddings):
+        query = np.asarray(embeddings[3], dtype=np.float32)
+        rows = np.array([7, 2, 2999, 0, 7])
+        expected = embeddings[rows].astype(np.float32) @ query
+        np.testing.assert_allclose(exact_scores(embeddings, rows, query), expected, atol=1e-5)
+
+    def test_do_not_depend_on_the_company_of_a_row(self, embeddings):
+        query = np.asarray(embeddings[3], dtype=np.float32)
+        together = exact_scores(embeddings, np.arange(len(embeddings)), query)
+        for row in (0, 1, 1500, len(embeddings) - 1):
+            assert exact_scores(embeddings, np.array([row]), query)[0] == together[row]
+
+
+class TestTopKExact:
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32])
+    @pytest.mark.parametrize("step", [64, scan.SCAN_ROWS])
+    def test_equals_numpy_whatever_the_step(self, embeddings, dtype, step, monkeypatch):
+        monkeypatch.setattr(scan, "SCAN_ROWS", step)
+        stored = embeddings.astype(dtype)
+        rng = np.random.default_rng(0)
+        for _ in range(5):
+            query = rng.standard_normal(stored.shape[1]).astype(np.float32) * 7
+            rows, scores = top_k_exact(stored, query, 50)
+            expected_rows, expected_scores = oracle(stored, query, 50)
+            np.testing.assert_array_equal(rows, expected_rows)
+            np.testing.assert_array_equal(scores, expected_scores)
+
+    def test_is_exact_where_a_float16_query_would_mix_up_near_ties(self):
+        # On a sphere the scores of 60,000 rows lie 3e-5 apart, and rounding the query moves them by 1e-4.
+        rng = np.random.default_rng(1)
+        stored = rng.standard_normal((60_000, 3))
+        stored = (stored / np.linalg.norm(stored, axis=1, keepdims=True)).astype(np.float16)
+        mixed_up = 0
+        for _ in range(10):
+            query = rng.standard_normal(3).astype(np.float32)
+            expected, _ = oracle(stored, query, 3_000)
+            np.testing.assert_array_equal(top_k_exact(stored, query, 3_000)[0], expected)
+            rounded, _ = oracle(stored, query.astype(np.float16), 3_000)
+            mixed_up += set(rounded) != set(expected)
+        assert mixed_up > 0, "the test has lost its point: rounding the query changes nothing"
+
+    def test_mask_and_rows_give_the_same_answer_as_the_subset(self, embeddings, monkeypatch):
+        monkeypatch.setattr(scan, "SCAN_ROWS", 500)
+        query = np.asarray(embeddings[11], dtype=np.float32)
+        rng = np.random.default_rng(2)
+        for share in (0.002, 0.03, 0.5):  # gathered, and scanned whole
+            mask = rng.random(len(embeddings)) < share
+            expected = oracle(embeddings, query, 20, np.flatnonzero(mask))
+            for found in (
+                top_k_exact(embeddings, query, 20, mask=mask),
+                top_k_exact(embeddings, query, 20, rows=np.flatnonzero(mask).astype(np.uint32)),
+            ):
+                np.testing.assert_array_equal(found[0], expected[0])
+                np.testing.assert_array_equal(found[1], expected[1])
+
+    def test_an_empty_mask_finds_nothing(self, embeddings):
+        rows, scores = top_k_exact(embeddings, embeddings[0], 5, mask=np.zeros(len(embeddings), dtype=bool))
+        assert rows.size == scores.size == 0
+
+    def test_equal_rows_come_in_order_of_row(self, embeddings):
+        stored = embeddings.copy()
+        stored[[5, 900, 2000, 2900]] = stored[42]
+        rows, scores = top_k_exact(stored, stored[42], 4)
+        np.testing.assert_array_equal(rows, [5, 42, 900, 2000])
+        assert len(set(scores)) == 1
+
+    def test_a_zero_query_ties_everything(self, embeddings):
+        rows, scores = top_k_exact(embeddings, np.zeros(embeddings.shape[1]), 6)
+        np.testing.assert_array_equal(rows, np.arange(6))
+        assert not scores.any()
+
+    def test_skipped_rows_are_replaced_by_the_next_best(self, embeddings):
+        query = np.asarray(embeddings[8], dtype=np.float32)
+        skip = oracle(embeddings, query, 3)[0]
+        rows, _ = top_k_exact(embeddings, query, 10, skip=[int(r) for r in skip])
+        np.testing.assert_array_equal(rows, oracle(embeddings, query, 13)[0][3:])
+
+    def test_asking_for_more_than_there_is_returns_all(self, embeddings):
+        rows, _ = top_k_exact(embeddings[:30], embeddings[0], 100)
+        np.testing.assert_array_equal(np.sort(rows), np.arange(30))
+
+    def test_reads_a_memory_map(self, embeddings, tmp_path):
+        np.save(tmp_path / "e.npy", embeddings)
+        stored = np.load(tmp_path / "e.npy", mmap_mode="r")
+        np.testing.assert_array_equal(top_k_exact(stored, embeddings[1], 9)[0], oracle(embeddings, embeddings[1], 9)[0])
+
+    @pytest.mark.parametrize("bad", [np.full(48, np.nan), np.full(48, np.inf), np.ones(47), np.ones((1, 48))])
+    def test_refuses_a_query_that_does_not_fit(self, embeddings, bad):
+        with pytest.raises(InputError, match=r"not finite|shape"):
+            top_k_exact(embeddings, bad, 3)
+
+
+@pytest.mark.parametrize("k", [1, 15, 700])
+def test_many_exact_queries_equal_one_at_a_time(embeddings, k, monkeypatch):
+    monkeypatch.setattr(scan, "BATCH_ROWS", 256)
+    monkeypatch.setattr(scan, "BATCH_QUERIES", 16)
+    queries = np.random.default_rng(3).standard_normal((40, embeddings.shape[1])).astype(np.float32)
+    rows, scores = top_k_exact_many(embeddings, queries, k)
+    for i, query in enumerate(queries):
+        expected = oracle(embeddings, query, k)
+        np.testing.assert_array_equal(rows[i], expected[0])
+        np.testing.assert_array_equal(scores[i], expected[1])
+
+
+class TestSearch:
+    def test_finds_what_numpy_finds_with_exact_scores(self, index, embeddings):
+        recall = []
+        for row in range(0, len(embeddings), 60):
+            query = np.asarray(embeddings[row], dtype=np.float32)
+            rows, scores = search(index, embeddings, query, 50, THOROUGH)
+            expected, _ = oracle(embeddings, query, 50)
+            recall.append(np.isin(expected, rows).mean())
+            assert len(set(rows.tolist())) == rows.size == 50
+            np.testing.assert_allclose(scores, embeddings[rows].astype(np.float32) @ query, atol=1e-5)
+            assert (np.diff(scores) <= 0).all()
+        assert np.mean(recall) >= 0.97
+
+    def test_skips_and_still_returns_as_many_as_asked(self, index, embeddings):
+        query = np.asarray(embeddings[100], dtype=np.float32)
+        rows, _ = search(index, embeddings, query, 30, THOROUGH, skip=[100, 100, 7])
+        assert rows.size == 30
+        assert not np.isin([100, 7], rows).any()
+
+    def test_searches_on_where_the_leaves_hold_too_few(self, index, embeddings):
+        rows, _ = search(index, embeddings, embeddings[0], len(embeddings), SearchSetting(1, 10))
+        np.testing.assert_array_equal(np.sort(rows), np.arange(len(embeddings)))
+
+    @pytest.mark.parametrize("engine", ["scann", "faiss"])
+    def test_finds_every_outlier_however_little_it_searches(self, engine, tmp_path):
+        # Galaxies share a direction, outliers do not: they are least similar to everything, and their codes are poor.
+        rows, _ = grouped_embeddings([750, 750, 750, 750])
+        rows[:, 0] += 1
+        rows[-12:] = np.random.default_rng(5).standard_normal((12, rows.shape[1]))
+        stored = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+        outliers = np.arange(len(stored) - 12, len(stored))
+        build_index(stored, tmp_path / engine, engine=engine)
+        index = open_index(tmp_path / engine, stored)
+        missed_by_codes = 0
+        for row in range(0, 1000, 40):
+            query = -np.asarray(stored[row], dtype=np.float32)
+            expected, _ = oracle(stored, query, 20)
+            expected = expected[np.isin(expected, outliers)]
+            rows, _ = search(index, stored, query, 20, SearchSetting(10, 100))
+            assert np.isin(expected, rows).all()
+            missed_by_codes += (~np.isin(expected, index.candidates(query[None], SearchSetting(10, 100)))).sum()
+        assert missed_by_codes > 0, "the engine finds outliers by itself: isolated rows are needed no more"
+
+    def test_refuses_a_query_that_is_not_finite(self, index, embeddings):
+        with pytest.raises(InputError, match="not finite"):
+            search(index, embeddings, np.full(embeddings.shape[1], np.nan), 5, THOROUGH)
+
+    def test_gives_eight_threads_what_it_gives_one(self, index, embeddings):
+        queries = embeddings[::40].astype(np.float32)
+
+        def ask(query):
+            return search(index, embeddings, query, 20, SearchSetting(6, 100))
+
+        alone = [ask(query) for query in queries]
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(ask, queries))
+        for (rows, scores), (other_rows, other_scores) in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(rows, other_rows)
+            np.testing.assert_array_equal(scores, other_scores)
+
+
+class TestPadding:
+    """An engine that finds less than it was asked for fills up; with row 0, in ScaNN's case."""
+
+    @pytest.mark.parametrize("engine", ["scann", "faiss"])
+    def test_never_becomes_an_answer(self, engine, tmp_path):
+        # Two opposite heaps: row 0 lies in one, the query in the other.
+        rng = np.random.default_rng(0)
+        stored = 0.05 * rng.standard_normal((400, 16)).astype(np.float32)
+        stored[:, 0] += np.where(np.arange(400) < 200, 1, -1)
+        stored = (stored / np.linalg.norm(stored, axis=1, keepdims=True)).astype(np.float16)
+        build_index(stored, tmp_path / engine, engine=engine, leaves=20)
+        np.save(tmp_path / engine / ISOLATED, np.empty(0, dtype=np.uint32))  # they are candidates with good reason
+        index = open_index(tmp_path / engine, stored)
+        query = np.asarray(stored[399], dtype=np.float32)
+        if engine == "scann":
+            found, _ = index._searcher.search_batched(query[None], 300, 300, 1)
+            assert (found == 0).sum() > 1, "ScaNN no longer pads with row 0: the test has lost its point"
+        found = index.candidates(query[None], SearchSetting(leaves=1, candidates=300))[0]
+        assert (found == -1).any()
+        assert (found != 0).all()
+        proposed = candidate_rows(index, query, SearchSetting(1, 300))
+        assert proposed.min() >= 200, "only rows of the query's own heap"
+
+    def test_repeated_and_missing_candidates_are_dropped(self, embeddings):
+        class Stutter(ExactIndex):
+            def candidates(self, queries, setting):
+                found = super().candidates(queries, setting)
+                return np.concatenate([found, found, np.full_like(found, -1)], axis=1)
+
+        rows, _ = search(Stutter(embeddings), embeddings, embeddings[3], 15, SearchSetting(1, 20))
+        np.testing.assert_array_equal(rows, oracle(embeddings, embeddings[3], 15)[0])
+
+
+class TestOpening:
+    @pytest.fixture
+    def copy(self, indexed, tmp_path):
+        return Path(shutil.copytree(indexed / "scann", tmp_path / "index"))
+
+    def test_a_folder_without_description_is_no_index(self, copy, embeddings):
+        (copy / DESCRIPTION).unlink()
+        with pytest.raises(FormatError, match=r"index\.json is missing"):
+            open_index(copy, embeddings)
+
+    @pytest.mark.parametrize("text", ["", "{}", '{"engine": "annoy"}', "[1, 2]"])
+    def test_a_foreign_description_is_refused(self, copy, embeddings, text):
+        (copy / DESCRIPTION).write_text(text)
+        with pytest.raises(FormatError, match="does not describe a neighbour index"):
+            open_index(copy, embeddings)
+
+    def test_an_index_of_other_embeddings_is_refused(self, copy, embeddings):
+        with pytest.raises(FormatError, match="indexes 3,000 rows of 48 numbers"):
+            open_index(copy, embeddings[:100])
+
+    @pytest.mark.parametrize(
+        "file", ["hashed_dataset.npy", "datapoint_to_token.npy", "serialized_partitioner.pb", "scann_assets.pbtxt"]
+    )
+    def test_a_missing_file_is_named(self, copy, embeddings, file):
+        (copy / file).unlink()
+        with pytest.raises(FormatError, match=file):
+            open_index(copy, embeddings)
+
+    @pytest.mark.parametrize("file", ["hashed_dataset.npy", "datapoint_to_token.npy", ISOLATED])
+    def test_a_truncated_array_is_refused(self, copy, embeddings, file):
+        (copy / file).write_bytes((copy / file).read_bytes()[:-100])
+        with pytest.raises(FormatError, match="truncated"):
+            open_index(copy, embeddings)
+
+    def test_codes_of_another_number_of_rows_are_refused(self, copy, embeddings):
+        codes = np.load(copy / "hashed_dataset.npy")
+        np.save(copy / "hashed_dataset.npy", codes[:-1])
+        with pytest.raises(FormatError, match="hashed_dataset"):
+            open_index(copy, embeddings)
+
+    def test_isolated_rows_beyond_the_last_are_refused(self, copy, embeddings):
+        np.save(copy / ISOLATED, np.array([len(embeddings)], dtype=np.uint32))
+        with pytest.raises(FormatError, match="does not hold rows"):
+            open_index(copy, embeddings)
+
+    def test_a_planted_pickle_is_refused_unopened(self, copy, embeddings):
+        (copy / "scann_docids.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+        with pytest.raises(FormatError, match="pickles are never opened"):
+            open_index(copy, embeddings)
+
+    def test_assets_elsewhere_are_refused(self, copy, embeddings):
+        assets = copy / "scann_assets.pbtxt"
+        assets.write_text(assets.read_text().replace('"hashed_dataset.npy"', '"/etc/hashed_dataset.npy"'))
+        with pytest.raises(FormatError, match="names"):
+            open_index(copy, embeddings)
+
+    @pytest.mark.parametrize(("engine", "module"), [("scann", "scann.scann_ops.py"), ("faiss", "faiss")])
+    def test_a_missing_engine_is_named(self, indexed, embeddings, engine, module, monkeypatch):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(FormatError, match="not installed"):
+            open_index(indexed / engine, embeddings)
+
+    def test_a_foreign_faiss_file_is_refused(self, indexed, embeddings, tmp_path):
+        folder = Path(shutil.copytree(indexed / "faiss", tmp_path / "index"))
+        (folder / "index.faiss").write_bytes(b"not an index at all")
+        with pytest.raises(FormatError, match="faiss cannot read"):
+            open_index(folder, embeddings)
+
+    def test_nothing_names_the_machine_that_built_it(self, indexed):
+        for file in (indexed / "scann").iterdir():
+            assert str(indexed).encode() not in file.read_bytes()
+        assert json.loads((indexed / "scann" / DESCRIPTION).read_text())["engine"] == "scann"
