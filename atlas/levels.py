@@ -133,7 +133,9 @@ class Subset:
             positions = store.position[mask.rows]
             self.positions = np.sort(positions[positions != ABSENT])
         else:
-            self.positions = np.flatnonzero(mask.dense[store.row]).astype(np.uint32)
+            dense = mask.dense
+            found = (part.start + np.flatnonzero(dense[store.row[part]]) for part in chunks(store.row.size))
+            self.positions = np.concatenate([positions.astype(np.uint32) for positions in found])
 
     @cached_property
     def lists(self) -> list[NDArray[np.uint32]]:
@@ -246,15 +248,16 @@ class LevelStore:
         within = None if subset is None else subset.positions
         in_view, touched = self._count(query, cover.ranges(LEAF_ROWS), within)
         positions = np.empty(0, dtype=np.int64)
-        lists = zip(self.lists, self.lists if subset is None else subset.lists, strict=True)
-        # Five standard deviations more than wanted, so that a second list is hardly ever read.
-        wanted = budget + 5 * np.sqrt(budget)
-        for whole, members in lists if in_view > budget << FIRST_STORED_LEVEL else ():
-            share = whole.size / self.header.n_points
-            if in_view * share >= wanted and positions.size < budget:
-                # A thinner list needs larger cells for as many points each.
-                positions, seen = self._members(query, cover.ranges(LEAF_ROWS / share), members)
-                touched += seen
+        if in_view > budget << FIRST_STORED_LEVEL:
+            # Five standard deviations more than wanted, so that a second list is hardly ever read.
+            wanted = budget + 5 * np.sqrt(budget)
+            lists = self.lists if subset is None else subset.lists
+            for whole, members in zip(self.lists, lists, strict=True):
+                share = whole.size / self.header.n_points
+                if in_view * share >= wanted and positions.size < budget:
+                    # A thinner list needs larger cells for as many points each.
+                    positions, seen = self._members(query, cover.ranges(LEAF_ROWS / share), members)
+                    touched += seen
         if positions.size < min(budget, in_view):
             positions, seen = self._members(query, cover.ranges(LEAF_ROWS), within)
             touched += seen

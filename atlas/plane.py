@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from atlas.errors import FormatError, InputError
 from atlas.format import write_atomically
@@ -119,7 +118,7 @@ class Plane:
         """How many rows are in view, exactly."""
         return self._store.count(self._query(box), mask)
 
-    def polygon(self, vertices: NDArray[Any]) -> Mask:
+    def polygon(self, vertices: ArrayLike) -> Mask:
         """All rows inside a polygon, exactly; rows on its outline are outside, as in `shapely.contains_xy`.
 
         Parameters
@@ -158,16 +157,17 @@ class Plane:
         pyramid = self._pyramid if mask is None or few else self._pyramid_of(mask)
         resolved = not few and pyramid.resolves(box, width, height)
         if not resolved and (few or self.count(box, mask) <= DENSITY_FROM_POINTS):
-            return Density(self._count_pixels(box, box, width, height, mask).astype(np.float32), True)
+            return Density(self._count_pixels(box, box, width, height, mask), True)
         counts = pyramid.raster(box, width, height)
-        if self.frame.contains(np.array([box.x0, box.x1]), np.array([box.y0, box.y1])).all():
-            return Density(counts.astype(np.float32), resolved)
-        counts += self._count_pixels(Outside(box, self.frame), box, width, height, mask)
-        return Density(counts.astype(np.float32), resolved)
+        if not self.frame.contains(np.array([box.x0, box.x1]), np.array([box.y0, box.y1])).all():
+            counts += self._count_pixels(Outside(box, self.frame), box, width, height, mask)
+        return Density(counts, resolved)
 
-    def _count_pixels(self, region: Region, box: Box, width: int, height: int, mask: Mask | None) -> NDArray[np.int64]:
+    def _count_pixels(
+        self, region: Region, box: Box, width: int, height: int, mask: Mask | None
+    ) -> NDArray[np.float32]:
         positions = self._store.members(self._query(region), mask)
-        return count_pixels(self._x[positions], self._y[positions], box, width, height)
+        return count_pixels(self._x[positions], self._y[positions], box, width, height).astype(np.float32)
 
     def _count_mask(self, mask: Mask) -> Pyramid:
         positions = self._store.subset(mask).positions
@@ -202,7 +202,8 @@ class _Query:
 def write_plane(directory: Path, x: NDArray[np.float32], y: NDArray[np.float32], *, seed: int) -> None:
     """Write the store of a map.
 
-    Needs about 20 bytes a row of memory while it runs; the coordinates may be memory-mapped.
+    Needs about 22 bytes a row of memory while it runs, and 0.4 GiB at most for the count pyramid after that; the
+    coordinates may be memory-mapped.
 
     Parameters
     ----------
@@ -226,12 +227,11 @@ def write_plane(directory: Path, x: NDArray[np.float32], y: NDArray[np.float32],
     if n_points == 0:
         raise InputError(f"none of the {x.size} rows has a position on the map")
 
-    step = -(-n_points // QUANTILE_POINTS)
-    sorted_x, sorted_y = (np.sort(values[::step][present[::step]]) for values in (x, y))
-    extent = Box(*_extremes(x, present), *_extremes(y, present))
-    frame = Box(*_frame(sorted_x, extent.x0, extent.x1), *_frame(sorted_y, extent.y0, extent.y1))
+    ordered_x, ordered_y = _ordered(x, present, n_points), _ordered(y, present, n_points)
+    extent = Box(float(ordered_x[0]), float(ordered_x[-1]), float(ordered_y[0]), float(ordered_y[-1]))
+    frame = Box(*_frame(ordered_x), *_frame(ordered_y))
     bits = min(MAX_BITS, max(4, int(n_points - 1).bit_length()))
-    edges_x, edges_y = quantile_edges(sorted_x, 2**bits), quantile_edges(sorted_y, 2**bits)
+    edges_x, edges_y = quantile_edges(ordered_x, 2**bits), quantile_edges(ordered_y, 2**bits)
     cells = np.zeros(x.size, dtype=np.uint32)
     for part in chunks(x.size):
         column, row = np.searchsorted(edges_x, x[part], "right"), np.searchsorted(edges_y, y[part], "right")
@@ -259,17 +259,20 @@ def _points(directory: Path, n_points: int) -> Iterator[tuple[NDArray[np.float32
         yield x[first : first + step], y[first : first + step]
 
 
-def _extremes(values: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple[float, float]:
-    low, high = np.inf, -np.inf
+def _ordered(values: NDArray[np.float32], present: NDArray[np.bool_], n_points: int) -> NDArray[np.float32]:
+    """About QUANTILE_POINTS of the values in order, the smallest and the largest of all among them."""
+    step = -(-n_points // QUANTILE_POINTS)
+    kept: list[NDArray[np.float32]] = []
     for part in chunks(values.size):
         seen = values[part][present[part]]
         if seen.size:
-            low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-    return low, high
+            kept += [seen[::step], seen.min(keepdims=True), seen.max(keepdims=True)] if step > 1 else [seen]
+    return np.sort(np.concatenate(kept))
 
 
-def _frame(ordered: NDArray[np.float32], low: float, high: float) -> tuple[float, float]:
+def _frame(ordered: NDArray[np.float32]) -> tuple[float, float]:
     """Bounds that hold all values, or all but far outliers; never equal."""
+    low, high = float(ordered[0]), float(ordered[-1])
     first, last = (float(ordered[int(share * (ordered.size - 1))]) for share in (FRAME_TAIL, 1 - FRAME_TAIL))
     middle, half = (first + last) / 2, (last - first) / 2 * FRAME_GROWTH
     if half > 0:

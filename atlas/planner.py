@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import InputError
 from atlas.mask import Mask
-from atlas.neighbors import SearchSetting, exact_scores, search, top_k_exact
+from atlas.neighbors import SearchSetting, candidate_rows, exact_scores, search, top_k_exact
 from atlas.quality import Recall, choose_setting
 from atlas.query import Method, Query, Result, canonical, examples_of, receipt
 from atlas.ranking import ByColumn, Given, Ranking, Shuffled, Similar, Typical, query_kind
@@ -187,8 +187,8 @@ def _over_fetch(
             break
         # Leaves grow with the candidates, or the tree rather than the limit decides how many come back.
         leaves = max(setting.leaves, round(setting.leaves * candidates / setting.candidates))
-        found = space.index.candidates(q[None, :], SearchSetting(leaves, candidates))[0]
-        found = np.setdiff1d(found[found >= 0], np.asarray(skip, dtype=np.int64))
+        found = candidate_rows(space.index, q, SearchSetting(leaves, candidates))
+        found = np.setdiff1d(found, np.asarray(skip, dtype=np.int64))
         found = found[mask.dense[found]]
         if found.size >= enough:
             scores = exact_scores(space.embeddings, found, q)

@@ -307,7 +307,7 @@ def _pixel_cells(projection: Projection, box: Box, width: int, height: int, orde
 def write_sky(directory: Path, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], *, seed: int) -> None:
     """Write the store of a sky.
 
-    Needs about 20 bytes a row of memory while it runs; the columns may be memory-mapped.
+    Needs about 22 bytes a row of memory while it runs; the columns may be memory-mapped.
 
     Parameters
     ----------

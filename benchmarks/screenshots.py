@@ -23,7 +23,6 @@ def main() -> None:
         page = chromium.new_page(viewport={"width": 1366, "height": 768})
         page.goto(server.url)
         settle(page)
-        page.screenshot(path=args.folder / "first-screen.png")
         if args.id:
             page.fill("#find", args.id)
             page.press("#find", "Enter")

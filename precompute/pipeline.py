@@ -26,6 +26,7 @@ from atlas.errors import FormatError
 from atlas.manifest import Manifest, StageRecord, read_manifest
 from precompute.assemble import assemble_manifest
 from precompute.context import BuildConfig, Stage, StageContext
+from precompute.errors import SourceError
 from precompute.sources.source import Source
 from precompute.stages import (
     anomalies,
@@ -58,6 +59,9 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
+FEWEST_ROWS = 16
+
+
 def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False) -> Manifest:
     """Build an atlas, or finish one that was interrupted; nothing is done twice.
 
@@ -84,6 +88,11 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
     ResourceError
         If the disk is too small, or another build of the same atlas runs.
     """
+    if source.n_rows < FEWEST_ROWS or source.dimension < 2:
+        raise SourceError(
+            f"an atlas needs at least {FEWEST_ROWS} galaxies of 2 numbers each; "
+            f"this source has {source.n_rows} of {source.dimension}"
+        )
     keys = stage_keys(source.fingerprint(), config)
     build_id = _digest([layout.FORMAT_VERSION, keys])[:12]
     with writer.locked(out):
@@ -122,7 +131,7 @@ def estimate_bytes(source: Source, config: BuildConfig) -> int:
     itemsize = 2 if config.embedding_dtype == "float16" else 4
     a_row = (
         source.dimension * itemsize  # embeddings
-        + source.dimension // 2 // 2 + 24  # hashed codes, two a byte, and tokens
+        + source.dimension // 2 + 24  # codes of the index, and what it knows of each row
         + layout.KNN_NEIGHBORS * 8  # neighbours and similarities
         + 2 * 16 + 12 + 40  # planes, identity, columns of the space
         + 8 * len(source.column_names)

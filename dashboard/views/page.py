@@ -223,7 +223,6 @@ def _sky() -> html.Section:
             dcc.Graph(
                 id="sky", figure=fig.skeleton("sky", (-1, 1), (-1, 1)), config=GRAPH_CONFIG, className="gf-graph"
             ),
-            html.Span("N up, E left", className="gf-north"),
         ],
         className="gf-panel gf-sky",
         **{"aria-label": "Sky"},

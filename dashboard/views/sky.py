@@ -72,9 +72,9 @@ def describe(view: SkyView) -> str:
     """Words for the panel's head: how much of the sky, in which projection."""
     width = view.box.x1 - view.box.x0
     if view.projection.kind == "ait":
-        return "all sky · Hammer–Aitoff · ICRS"
+        return "all sky · Hammer–Aitoff · ICRS, N up, E left"
     size = f"{width:.1f}°" if width >= 1 else f"{width * 60:.1f}′" if width * 60 >= 1 else f"{width * 3600:.1f}″"
-    return f"{size} wide · tangent · ICRS"
+    return f"{size} wide · tangent · ICRS, N up, E left"
 
 
 def place(view: SkyView, ra_deg: Any, dec_deg: Any) -> tuple[Any, Any]:

@@ -32,7 +32,8 @@ Engine = Literal["scann", "faiss", "exact"]
 Parameters = dict[str, int | float]
 
 EXACT_BELOW = 10_000
-"""Fewer rows than this are scanned: faster than any index there, and exact (measured; see `choose_engine`)."""
+"""Fewer rows than this are scanned. Measured with 128 numbers, for a hundred neighbours: among 960 rows a scan takes
+0.09 ms and ScaNN 0.29 at recall 0.9998, among 10,000 it is 0.24 against 0.20 ms at 0.998; from there on ScaNN gains."""
 
 TREE_SAMPLE = 250_000
 ROWS_A_LEAF = 64
@@ -121,7 +122,9 @@ def build_index(
             parameters, leaf = _build_scann(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
             np.save(directory / ISOLATED, isolated_rows(embeddings, leaf, ISOLATED_ROWS))
         case "faiss":
-            version = metadata.version("faiss-cpu")
+            import faiss
+
+            version = faiss.__version__
             parameters, leaf = _build_faiss(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
             np.save(directory / ISOLATED, isolated_rows(embeddings, leaf, ISOLATED_ROWS))
         case "exact":

@@ -26,7 +26,7 @@ KEEP_EVERY = 262_144
 """Rows between two records of progress: about ten seconds of work."""
 
 SETTING = SearchSetting(leaves=30, candidates=100)
-"""Recall@10 0.997 at a million rows, 0.997 at 42 million; 80 µs a row and core."""
+"""Recall@10 0.985 to 0.997 on simulated surveys of 0.2 and 1 million galaxies; 85 µs a row and core."""
 
 CHECKED_ROWS = 500
 """Rows whose neighbours are compared with an exact search, for the record."""

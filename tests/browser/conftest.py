@@ -97,8 +97,9 @@ def watch(chromium: Browser, server: serving.Server, atlas: Atlas) -> Iterator[W
     context.set_default_timeout(20_000)
     page = context.new_page()
     watched = Watched(page, server.url, atlas)
-    page.on("request", lambda r: watched.requests.append(r))
-    page.on("response", lambda r: watched.responses.append(r))
+    # Playwright keeps a mark on each handler, which a method of a list cannot carry.
+    page.on("request", lambda r: watched.requests.append(r))  # noqa: PLW0108
+    page.on("response", lambda r: watched.responses.append(r))  # noqa: PLW0108
     page.on("console", lambda m: watched.complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: watched.complaints.append(str(e)))
     yield watched

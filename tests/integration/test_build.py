@@ -170,3 +170,25 @@ def test_validate_names_a_damaged_file(built: Path, tmp_path: Path, name: str, h
     if how != "flip":
         with pytest.raises(FormatError, match=name.replace(".", r"\.")):
             Atlas.open(out)
+
+
+def test_a_source_too_small_for_a_map_is_refused_in_words(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "catalog.csv").write_text("objid,ra,dec\n" + "".join(f"{i},{10 + i},5\n" for i in range(5)))
+    np.save(folder / "embeddings.npy", np.eye(5, dtype=np.float32))
+    with pytest.raises(SourceError, match="at least 16 galaxies"):
+        build(open_source(folder), tmp_path / "atlas", QUICK, quiet=True)
+
+
+def test_the_smallest_sources_build_and_answer(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for n in (16, 40):
+        folder = tmp_path / f"of-{n}"
+        folder.mkdir()
+        (folder / "catalog.csv").write_text("objid,ra,dec\n" + "".join(f"{i},{10 + i / 9},5\n" for i in range(n)))
+        np.save(folder / "embeddings.npy", rng.normal(size=(n, 3)).astype(np.float32))
+        build(open_source(folder), tmp_path / f"atlas-{n}", QUICK, quiet=True)
+        assert validate(tmp_path / f"atlas-{n}") == []
+        atlas = Atlas.open(tmp_path / f"atlas-{n}")
+        assert len(atlas.similar(rows=[3], k=100)) == n - 1

@@ -302,6 +302,14 @@ def test_rows_without_a_position_are_in_no_view(tmp_path: Path) -> None:
     assert atlas.plane.viewport(Box(-10, 10, -10, 10), mask=Mask.from_rows(np.array([1]), 5)).in_view == 0
 
 
+def test_every_other_row_without_a_position_leaves_the_rest_whole(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 2_400_000)).astype(np.float32)
+    x[::2] = np.nan
+    atlas = Atlas(tmp_path, x, y)
+    atlas.check(atlas.plane.extent, 100)
+    atlas.check(Box(-1, 0.3, -0.2, 2), 100)
+
+
 def test_a_map_without_any_position_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of the 3 rows"):
         write_plane(tmp_path, *np.full((2, 3), np.nan, dtype=np.float32), seed=1)
