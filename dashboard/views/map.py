@@ -16,7 +16,7 @@ from dashboard.state import Box, State
 from dashboard.views import figure as fig
 from dashboard.views.palette import Coloring, Theme, color_by, theme
 
-OUTLIERS_IN_VIEW = 250
+OUTLIERS_IN_VIEW = 120
 REPRESENTATIVES = 30
 REPRESENTATIVE_HEIGHT = 0.064
 RASTER_PIXELS = 480
@@ -68,7 +68,7 @@ def picture(service: Service, state: State) -> dict[str, Any]:
             "y": fig.typed(outliers[2]),
             "customdata": fig.typed(outliers[0]),
             "marker": {
-                "size": 6.5,
+                "size": 6,
                 "color": look.accent,
                 "opacity": 0.95,
                 "line": {"width": 1, "color": look.background},

@@ -97,8 +97,9 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
     step = (high - low) * 0.02
     numbers = np.where(missing, low - step, np.clip(numbers, low, high)).astype(np.float32)
     first = step / (high - low + step)
+    edges = np.linspace(first, 1.0, len(VIRIDIS)).tolist()  # plotly drops a scale that does not end at 1 exactly
     scale = [(0.0, missing_color), (first / 2, missing_color), (first / 2, VIRIDIS[0])]
-    scale += [(first + (1 - first) * i / (len(VIRIDIS) - 1), c) for i, c in enumerate(VIRIDIS)]
+    scale += list(zip(edges, VIRIDIS, strict=True))
     unit = f" {column.unit}" if column.unit else ""
     return Coloring(numbers, scale, low - step, high, (), (f"{low:.4g}", f"{high:.4g}{unit}"), int(missing.sum()))
 
@@ -114,6 +115,6 @@ def _categories(column: Column, values: NDArray[Any], missing_color: str) -> Col
     n = len(CLUSTER_COLORS)
     positions = np.where(known, codes % n + 1, 0).astype(np.float32)
     colors = (missing_color, *CLUSTER_COLORS)
-    scale = [(edge, c) for i, c in enumerate(colors) for edge in (i / (n + 1), (i + 1) / (n + 1))]
+    scale = [(edge, c) for i, c in enumerate(colors) for edge in (i / (n + 1), (i + 1) / (n + 1) if i < n else 1.0)]
     legend = tuple((word, CLUSTER_COLORS[i % n]) for i, word in enumerate(words))
     return Coloring(positions, scale, -0.5, n + 0.5, legend, ("", ""), int((~known).sum()))
