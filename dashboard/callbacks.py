@@ -2,7 +2,7 @@
 
     event ──> reduce ──> state, and the parts of it that changed ──> one callback a panel
 
-The browser sends events (assets/events.js); `reduce` answers with the new state and with those parts that differ from
+The browser sends events (assets/1-events.js); `reduce` answers with the new state and with those parts that differ from
 the old ones, so that a panel is drawn anew only when what it depends on has changed.
 """
 
@@ -10,21 +10,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, Patch, html, no_update
 from dash import State as Held
+from msgspec.structs import replace
 
-from atlas.errors import NothingNearError
 from dashboard import links, parse
+from dashboard.advance import Step, advance
 from dashboard.ask import question_of
-from dashboard.failures import explain
-from dashboard.resolve import resolve, row_of
 from dashboard.service import Service
-from dashboard.state import State, is_step, parts, reduce
+from dashboard.state import parts
 from dashboard.views import details, drawers, gallery, page, sky, status
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
 from dashboard.views import map as map_view
+from dashboard.views.marks import rings
 from dashboard.views.palette import theme
 
 PARTS = ("map", "sky", "gallery", "details", "page")
@@ -56,36 +55,19 @@ def register_callbacks(app: Dash, service: Service) -> None:
         prevent_initial_call=True,
     )
     def on_event(body: Any, held: Any) -> tuple[Any, ...]:
-        first = held is None
-        before = after = State()
-        message: Any = no_update
-        travelled = False
-        moves: dict[str, list[float]] = {}
-        try:
-            before = after = parse.state(held)
-            for raw in parse.events(_field(body, "events"), service.settings):
-                previous, after = after, reduce(after, resolve(service, after, raw))
-                travelled |= isinstance(raw, parse.OpenToken)
-                if not isinstance(raw, parse.View) or raw.box is None:
-                    moves |= _moves(service, previous, after)
-        except NothingNearError as error:
-            message = _offer(service, error)
-        except Exception as error:
-            # Whatever went wrong, the browser must hear of it, or it would wait for an answer to its event.
-            message = explain(error)
-        if first:
-            moves = _moves(service, None, after)
-        new, old = parts(after), {} if first else parts(before)
+        step = advance(service, held, _field(body, "events"))
+        new, old = parts(step.after), {} if held is None else parts(step.before)
         changed = [links.to_json(new[name]) if new[name] != old.get(name) else no_update for name in PARTS]
-        url = {"token": links.to_token(after), "push": not travelled and is_step(before, after)}
+        # A link that could not be read stays in the address bar: whoever typed it can mend it.
+        keep_address = held is None and step.message
+        url = {"token": links.to_token(step.after), "push": step.remember}
         return (
-            links.to_json(after),
+            links.to_json(step.after),
             *changed,
-            moves or no_update,
-            # A link that could not be read stays in the address bar: whoever typed it can mend it.
-            no_update if first and message is not no_update else url,
-            message,
-            message is not no_update,
+            step.moves or no_update,
+            no_update if keep_address else url,
+            _message(service, step) if step.message else no_update,
+            bool(step.message),
             {"seq": _field(body, "seq"), "build": service.atlas.build_id},
         )
 
@@ -168,25 +150,13 @@ def register_callbacks(app: Dash, service: Service) -> None:
         prevent_initial_call=True,
     )
     def on_marks(part: Any, _: Any, held: Any) -> tuple[Any, Any]:
-        """Rings around the focus and its neighbours, on map and sky."""
-        state, whole = parse.state(part), parse.state(held)
-        atlas = service.atlas
-        question = question_of(atlas, state)
-        rows = [] if question.query is None else service.run(question.query, atlas).rows.tolist()
-        focus = None if state.focus is None else row_of(atlas, state.focus)
-        on_map, on_sky = Patch(), Patch()
-        view = whole.sky or sky.home(atlas)
-        columns = atlas.columns(atlas.default_space)
-        for trace, found in ((fig.NEIGHBORS, rows), (fig.FOCUS, [] if focus is None else [focus])):
-            chosen = np.asarray(found, dtype=np.uint32)
-            x, y = (np.asarray(columns.array(name)[chosen], dtype=np.float32) for name in ("map_x", "map_y"))
-            ra, dec = (columns.array(name)[chosen] for name in ("ra", "dec"))
-            sky_x, sky_y = sky.place(view, ra, dec)
-            for patch, at_x, at_y in ((on_map, x, y), (on_sky, sky_x, sky_y)):
-                patch["data"][trace]["x"] = fig.typed(at_x)
-                patch["data"][trace]["y"] = fig.typed(at_y)
-                patch["data"][trace]["customdata"] = fig.typed(chosen)
-        return on_map, on_sky
+        # The gallery's part leaves the viewport out; where the rings lie on the sky depends on it.
+        state = replace(parse.state(part), sky=parse.state(held).sky)
+        patches = {"map": Patch(), "sky": Patch()}
+        for plane, traces in rings(service, state).items():
+            for trace, values in traces.items():
+                patches[plane]["data"][trace].update(values)
+        return patches["map"], patches["sky"]
 
     @app.callback(Output("details", "children"), Input("part-details", "data"), prevent_initial_call=True)
     def on_details(part: Any) -> Any:
@@ -232,28 +202,13 @@ def _patch_points(patch: Patch, shown: dict[str, Any], light: bool) -> None:
         patch["data"][trace]["marker"].update({"color": accent, "line": {"width": width, "color": accent}})
 
 
-def _moves(service: Service, before: State | None, after: State) -> dict[str, list[float]]:
-    """Where the graphs must go because something other than the hand on them moved the view."""
-    moves = {}
-    if before is None or after.map != before.map:
-        box = after.map or map_view.home_box(service.atlas)
-        moves["map"] = [box.x0, box.x1, box.y0, box.y1]
-    if before is not None and after.sky != before.sky:
-        home = sky.home(service.atlas)
-        view = after.sky or home
-        # Onto another plane the graph goes together with its points.
-        if view.projection == (before.sky or home).projection:
-            moves["sky"] = [view.box.x0, view.box.x1, view.box.y0, view.box.y1]
-    return moves
-
-
 def _field(body: Any, name: str) -> Any:
     return body.get(name) if isinstance(body, dict) else None
 
 
-def _offer(service: Service, error: NothingNearError) -> Any:
-    """A message, and a way to the nearest galaxy where there is one."""
-    if error.row is None:
-        return str(error)
-    go = el.button("Go there", kind="accent", is_="pick", row=error.row, build=service.atlas.build_id)
-    return [html.Span(str(error)), go]
+def _message(service: Service, step: Step) -> Any:
+    """Why something could not be done, and a way to the nearest galaxy where there is one."""
+    if step.nearest is None:
+        return step.message
+    go = el.button("Go there", kind="accent", is_="pick", row=step.nearest, build=service.atlas.build_id)
+    return [html.Span(step.message), go]

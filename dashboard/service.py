@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class Service:
         path = build_path(self._root, build_id)
         if not path.is_dir():
             raise InputError("this build of the atlas is gone; reload the page")
-        return Atlas(path, read_manifest(path))
+        return _open_build(path)
 
     def mask(self, selection: Selection, atlas: Atlas | None = None) -> Mask | None:
         """Rows of a selection, exact; None stands for all.
@@ -158,6 +159,12 @@ class Service:
                 return
             self._warming.add(atlas.build_id)
         threading.Thread(target=_load_index, args=(atlas,), name="load-index", daemon=True).start()
+
+
+@lru_cache(maxsize=2)
+def _open_build(path: Path) -> Atlas:
+    """A build that is no longer current, for pages that were loaded from it."""
+    return Atlas(path, read_manifest(path))
 
 
 def _load_index(atlas: Atlas) -> None:

@@ -1,0 +1,77 @@
+"""One step of the page: what the browser sent, applied to the state that it held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from atlas.errors import NothingNearError
+from dashboard import parse, skyview
+from dashboard.failures import explain
+from dashboard.resolve import resolve
+from dashboard.service import Service
+from dashboard.state import State, is_step, reduce
+from dashboard.views.map import home_box
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What came of some events.
+
+    Attributes
+    ----------
+    before, after : State
+        `after` holds every event up to the first that could not be acted on.
+    message : str
+        Why an event could not be acted on; empty when all could.
+    nearest : int or None
+        Row to offer where nothing lay near a typed position.
+    moves : dict
+        Where the graphs must go, as [x0, x1, y0, y1] by plane, because something other than the hand on them moved
+        the view.
+    remember : bool
+        Whether the browser's history gets an entry of its own.
+    """
+
+    before: State
+    after: State
+    message: str
+    nearest: int | None
+    moves: dict[str, list[float]]
+    remember: bool
+
+
+def advance(service: Service, held: Any, events: Any) -> Step:
+    """Apply events to a held state; both as the browser sent them, the state None when the page has just opened."""
+    before = after = State()
+    message, nearest, travelled = "", None, False
+    moves: dict[str, list[float]] = {}
+    try:
+        before = after = parse.state(held)
+        for raw in parse.events(events, service.settings):
+            previous, after = after, reduce(after, resolve(service, after, raw))
+            travelled |= isinstance(raw, parse.OpenToken)
+            if not isinstance(raw, parse.View) or raw.box is None:
+                moves |= _moves(service, previous, after)
+    except NothingNearError as error:
+        message, nearest = str(error), error.row
+    except Exception as error:
+        # Whatever went wrong, the browser must hear of it, or it would wait for an answer to its event.
+        message = explain(error)
+    if held is None:
+        moves = _moves(service, None, after)
+    return Step(before, after, message, nearest, moves, not travelled and is_step(before, after))
+
+
+def _moves(service: Service, before: State | None, after: State) -> dict[str, list[float]]:
+    moves = {}
+    if before is None or after.map != before.map:
+        box = after.map or home_box(service.atlas)
+        moves["map"] = [box.x0, box.x1, box.y0, box.y1]
+    if before is not None and after.sky != before.sky:
+        home = skyview.home(service.atlas)
+        view = after.sky or home
+        # Onto another plane the graph goes together with its points.
+        if view.projection == (before.sky or home).projection:
+            moves["sky"] = [view.box.x0, view.box.x1, view.box.y0, view.box.y1]
+    return moves

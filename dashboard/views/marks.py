@@ -1,0 +1,38 @@
+"""Rings around the galaxy in the details and around those of the gallery, on the map and on the sky."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dashboard.ask import question_of
+from dashboard.resolve import row_of
+from dashboard.service import Service
+from dashboard.skyview import home
+from dashboard.state import State
+from dashboard.views import figure as fig
+from dashboard.views.sky import place
+
+
+def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]]:
+    """Positions of the ringed galaxies.
+
+    Returns
+    -------
+    dict
+        By plane ("map", "sky") and trace, what to set of it: `x`, `y`, `customdata`.
+    """
+    atlas = service.atlas
+    question = question_of(atlas, state)
+    neighbors = [] if question.query is None else service.run(question.query, atlas).rows.tolist()
+    focus = None if state.focus is None else row_of(atlas, state.focus)
+    columns = atlas.columns(atlas.default_space)
+    found: dict[str, dict[int, dict[str, Any]]] = {"map": {}, "sky": {}}
+    for trace, ringed in ((fig.NEIGHBORS, neighbors), (fig.FOCUS, [] if focus is None else [focus])):
+        rows = np.asarray(ringed, dtype=np.uint32)
+        on_map = tuple(np.asarray(columns.array(name)[rows], dtype=np.float32) for name in ("map_x", "map_y"))
+        on_sky = place(state.sky or home(atlas), columns.array("ra")[rows], columns.array("dec")[rows])
+        for plane, (x, y) in (("map", on_map), ("sky", on_sky)):
+            found[plane][trace] = {"x": fig.typed(x), "y": fig.typed(y), "customdata": fig.typed(rows)}
+    return found

@@ -1,0 +1,95 @@
+"""Steps of the page on a real atlas, without a browser: events in, the next state out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from atlas import Atlas
+from atlas.selection import MapPolygon
+from dashboard import links
+from dashboard.advance import Step, advance
+from dashboard.ask import question_of
+from dashboard.cache import Cached
+from dashboard.service import Service
+from dashboard.settings import load
+from dashboard.state import Box, Galaxy, State
+
+
+@pytest.fixture(scope="module")
+def service(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = load({}, atlas=str(demo_path), cache_dir=str(tmp_path_factory.mktemp("cache") / "own"))
+    server = Flask("test")
+    with server.test_request_context("/"):
+        yield Service(settings, Cached(server, settings))
+
+
+def step(service: Service, *events: dict[str, Any], state: State | None = None) -> Step:
+    return advance(service, None if state is None else links.to_json(state), list(events))
+
+
+def test_a_galaxy_outside_the_view_is_brought_into_it(service: Service, demo: Atlas) -> None:
+    columns = demo.columns("v1")
+    x, y = (float(columns.array(name)[30]) for name in ("map_x", "map_y"))
+    away = State(map=Box(x + 5, x + 6, y, y + 1))
+    found = step(service, {"is": "find", "text": demo.identity.name(30)}, state=away)
+    box = found.after.map
+    assert box is not None and box.x0 < x < box.x1 and box.y0 < y < box.y1
+    assert box.x1 - box.x0 == pytest.approx(1.0)
+    assert found.moves["map"] == [box.x0, box.x1, box.y0, box.y1]
+    near = State(map=Box(x - 1, x + 1, y - 1, y + 1))
+    assert step(service, {"is": "find", "text": demo.identity.name(30)}, state=near).after.map == near.map
+
+
+def test_events_up_to_the_one_that_fails_are_kept(service: Service, demo: Atlas) -> None:
+    done = step(
+        service,
+        {"is": "change", "light": True},
+        {"is": "find", "text": "nothing like this"},
+        {"is": "change", "shown": 48},
+        state=State(),
+    )
+    assert done.after.light is True and done.after.shown == 24
+    assert "nothing like this" in done.message
+
+
+def test_nothing_near_offers_the_nearest(service: Service) -> None:
+    done = step(service, {"is": "find", "text": "53.16 -27.9"}, state=State())
+    assert done.nearest is not None and "away" in done.message
+    assert done.after == State()
+
+
+def test_a_lasso_arrives_simplified(service: Service) -> None:
+    import math
+
+    many = [[math.cos(i / 50), math.sin(i / 50)] for i in range(314)]
+    selection = step(service, {"is": "lasso", "plane": "map", "vertices": many}, state=State()).after.selection
+    assert isinstance(selection, MapPolygon)
+    assert len(selection.vertices) <= 100
+
+
+def test_going_back_leaves_no_new_entry_in_the_history(service: Service, demo: Atlas) -> None:
+    chosen = step(service, {"is": "find", "text": demo.identity.name(2)}, state=State())
+    assert chosen.remember
+    back = step(service, {"is": "open", "token": ""}, state=chosen.after)
+    assert back.after == State() and not back.remember
+
+
+def test_a_random_galaxy_is_one_of_the_selection(service: Service, demo: Atlas) -> None:
+    labels = demo.columns("v1").array("cluster")
+    state = step(service, {"is": "cluster", "label": 1}, state=State()).after
+    for _ in range(5):
+        focus = step(service, {"is": "random"}, state=state).after.focus
+        assert focus is not None and labels[demo.identity.row(focus.id)] == 1
+
+
+def test_a_galaxy_that_moved_to_another_id_is_found_by_its_position(service: Service, demo: Atlas) -> None:
+    ra, dec = demo.position(9)
+    question = question_of(demo, State(focus=Galaxy("renamed", ra, dec)))
+    assert question.query is not None and question.query.ranking.wanted == (9,)  # type: ignore[union-attr]
+    lost = question_of(demo, State(focus=Galaxy("gone", 10.0, 10.0)))
+    assert lost.query is None and [g.id for g in lost.gone] == ["gone"]
