@@ -190,7 +190,8 @@ def _over_fetch(
         found = candidate_rows(space.index, q, SearchSetting(leaves, candidates))
         found = np.setdiff1d(found, np.asarray(skip, dtype=np.int64))
         found = found[mask.dense[found]]
-        if found.size >= enough:
+        # Isolated rows are candidates of every query: that some are selected says nothing of the query's own.
+        if np.setdiff1d(found, space.index.isolated).size >= enough:
             scores = exact_scores(space.embeddings, found, q)
             order = np.lexsort((found, -scores))[:wanted]
             return found[order], scores[order], "index", None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from atlas import Atlas
+from tests import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "tests"
@@ -29,6 +32,13 @@ def simulated(n: int, *parameters: object) -> Path:
         precompute("--quiet", "simulate", n, "--out", source)
     precompute("--quiet", "build", source, "--out", out, *parameters)
     return out
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The one browser of all tests."""
+    with serving.browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

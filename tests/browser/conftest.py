@@ -75,12 +75,6 @@ class Watched:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with serving.browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="session")
 def demo_server(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
     with serving.serve(demo_path, tmp_path_factory.mktemp("demo-server")) as server:
         yield server

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from dashboard.serve import gunicorn_options, main
 from dashboard.settings import load
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def free_port() -> int:
@@ -125,42 +124,33 @@ def test_a_malformed_callback_is_a_message(port: int, body: bytes) -> None:
 
 
 @pytest.mark.browser
-def test_what_dash_itself_sends_passes_and_webgl_draws_under_the_policy(port: int) -> None:
+def test_what_dash_itself_sends_passes_and_webgl_draws_under_the_policy(port: int, chromium: Browser) -> None:
     """Clicks through every kind of callback: the check of bodies knows all that the renderer writes."""
-    if CHROMIUM is None:
-        pytest.fail("no Chromium: install it (Debian: apt-get install chromium)")
-    from playwright.sync_api import expect, sync_playwright
-
     refused: list[str] = []
     said: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic"],
-        )
-        page = browser.new_page()
-        page.on("response", lambda r: refused.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-        page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(f"http://127.0.0.1:{port}/?state=1")
-        expect(page.locator("#picked")).to_have_text("None of 2")
-        page.get_by_text("card 1").click()
-        expect(page.locator("#picked")).to_have_text("1 of 2")
-        expect(page.get_by_text("clicked 1", exact=True)).to_be_visible()
-        page.locator("#add").click()
-        expect(page.get_by_text("card 2")).to_be_visible()
-        expect(page.locator("#shared")).to_have_text("add 1")
-        expect(page.locator("#browser")).to_have_text("clicked 1")
-        page.get_by_text("card 2").click()
-        expect(page.locator("#picked")).to_have_text("2 of 3")
-        page.get_by_text("card 0").click(click_count=3, delay=1)
-        page.locator("#remove").click(click_count=3, delay=1)
-        expect(page.locator("#shared")).to_have_text("remove 3")
-        expect(page.locator("#cards")).to_have_text("")
-        expect(page.locator("#graph .main-svg").first).to_be_visible()
-        assert page.locator(".no-webgl").count() == 0
-        page.wait_for_load_state("networkidle")
-        browser.close()
+    page = chromium.new_page()
+    page.on("response", lambda r: refused.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"http://127.0.0.1:{port}/?state=1")
+    expect(page.locator("#picked")).to_have_text("None of 2")
+    page.get_by_text("card 1").click()
+    expect(page.locator("#picked")).to_have_text("1 of 2")
+    expect(page.get_by_text("clicked 1", exact=True)).to_be_visible()
+    page.locator("#add").click()
+    expect(page.get_by_text("card 2")).to_be_visible()
+    expect(page.locator("#shared")).to_have_text("add 1")
+    expect(page.locator("#browser")).to_have_text("clicked 1")
+    page.get_by_text("card 2").click()
+    expect(page.locator("#picked")).to_have_text("2 of 3")
+    page.get_by_text("card 0").click(click_count=3, delay=1)
+    page.locator("#remove").click(click_count=3, delay=1)
+    expect(page.locator("#shared")).to_have_text("remove 3")
+    expect(page.locator("#cards")).to_have_text("")
+    expect(page.locator("#graph .main-svg").first).to_be_visible()
+    assert page.locator(".no-webgl").count() == 0
+    page.wait_for_load_state("networkidle")
+    page.close()
     assert refused == []
     assert said == []
 
