@@ -72,7 +72,7 @@
     });
     gd.on("plotly_hover", function (event) {
       const row = rowOf(event);
-      if (row !== null) showCard(row, event.event.clientX, event.event.clientY);
+      if (row !== null) showCard(row, event.event.clientX, event.event.clientY, true);
     });
     gd.on("plotly_unhover", hideCard);
     return true;
@@ -110,7 +110,7 @@
   const facts = new Map();
   let wanted = null;
 
-  function showCard(row, x, y) {
+  function showCard(row, x, y, withImage) {
     const key = gf.build + "/" + row;
     wanted = key;
     if (!facts.has(key)) {
@@ -118,15 +118,19 @@
       if (facts.size > 2000) facts.delete(facts.keys().next().value);
     }
     facts.get(key).then(function (galaxy) {
-      if (galaxy && wanted === key) fill(key, galaxy, x, y);
+      if (galaxy && wanted === key) fill(key, galaxy, x, y, withImage);
     });
   }
 
-  function fill(key, galaxy, x, y) {
+  function fill(key, galaxy, x, y, withImage) {
     const card = document.getElementById("card");
-    const image = document.createElement("img");
-    image.src = "/cutout/" + key + ".webp";
-    image.alt = "";
+    const parts = [];
+    if (withImage) {
+      const image = document.createElement("img");
+      image.src = "/cutout/" + key + ".webp";
+      image.alt = "";
+      parts.push(image);
+    }
     const list = document.createElement("dl");
     [["id", galaxy.id], ["RA, Dec", galaxy.position]].concat(galaxy.facts).forEach(function ([name, value]) {
       const term = document.createElement("dt");
@@ -135,7 +139,7 @@
       text.textContent = value;
       list.append(term, text);
     });
-    card.replaceChildren(image, list);
+    card.replaceChildren(...parts, list);
     card.hidden = false;
     const size = card.getBoundingClientRect();
     card.style.left = Math.max(4, Math.min(x + 16, window.innerWidth - size.width - 8)) + "px";
@@ -147,7 +151,7 @@
     document.getElementById("card").hidden = true;
   }
 
-  // Images anywhere on the page show the same card after a moment, and find their galaxy on map and sky.
+  // Images anywhere on the page tell the same facts after a moment.
   let resting = 0;
   document.addEventListener("mouseover", function (event) {
     const element = event.target.closest && event.target.closest(".gf-tile[data-row], .gf-row[data-row]");
@@ -156,7 +160,7 @@
       if (!event.target.closest || !event.target.closest(".gf-graph")) hideCard();
       return;
     }
-    resting = window.setTimeout(() => showCard(Number(element.dataset.row), event.clientX, event.clientY), 350);
+    resting = window.setTimeout(() => showCard(Number(element.dataset.row), event.clientX, event.clientY, false), 500);
   });
   document.addEventListener("scroll", hideCard, true);
 })();

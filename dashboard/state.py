@@ -190,6 +190,20 @@ AnyEvent = (
 
 def reduce(state: State, event: AnyEvent) -> State:
     """The state after an event."""
+    return _answerable(_apply(state, event))
+
+
+def _answerable(state: State) -> State:
+    """A state whose order can be shown: a selection without a galaxy to be similar to is met by a sample of it."""
+    examples = state.focus is not None or state.wanted or state.unwanted
+    if state.order in SIMILARITY and not examples and state.selection != All():
+        return replace(state, order="random")
+    if state.order == "typical" and not isinstance(state.selection, Cluster):
+        return replace(state, order="random" if state.selection != All() else "most")
+    return state
+
+
+def _apply(state: State, event: AnyEvent) -> State:
     match event:
         case Open(new):
             return new
@@ -205,9 +219,9 @@ def reduce(state: State, event: AnyEvent) -> State:
             order = state.order if state.order in SIMILARITY else "most"
             return replace(state, wanted=wanted, unwanted=unwanted, order=order)
         case LassoMap(space, vertices):
-            return _select(state, MapPolygon(space, vertices))
+            return replace(state, selection=MapPolygon(space, vertices))
         case LassoSky(projection, vertices):
-            return _select(state, SkyPolygon(projection, vertices))
+            return replace(state, selection=SkyPolygon(projection, vertices))
         case OpenCluster(space, label):
             return replace(state, selection=Cluster(space, label), order="typical", within=True, drawer="")
         case Clear():
@@ -223,14 +237,6 @@ def reduce(state: State, event: AnyEvent) -> State:
         case Change():
             changed = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
             return replace(state, **changed)
-
-
-def _select(state: State, selection: Selection) -> State:
-    # Without a galaxy to be similar to, a fresh selection is best met through a fair sample of it.
-    order = state.order
-    if order == "typical" or (order in SIMILARITY and state.focus is None and not state.wanted):
-        order = "random"
-    return replace(state, selection=selection, order=order)
 
 
 def is_step(before: State, after: State) -> bool:

@@ -104,11 +104,14 @@ def head(atlas: Atlas, state: State) -> list[Any]:
 
 def orders(state: State) -> list[dict[str, str]]:
     """The orders that make sense in a state."""
-    return [
-        {"value": value, "label": label}
-        for value, label in ORDERS.items()
-        if value != "typical" or isinstance(state.selection, Cluster)
-    ]
+    examples = state.focus is not None or state.wanted or state.unwanted
+    shown = dict(ORDERS)
+    if not isinstance(state.selection, Cluster):
+        del shown["typical"]
+    if not examples and state.selection != All():
+        # Nothing to be similar to.
+        del shown["most"], shown["least"]
+    return [{"value": value, "label": label} for value, label in shown.items()]
 
 
 def colors(atlas: Atlas) -> list[dict[str, str]]:

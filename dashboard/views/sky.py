@@ -11,7 +11,7 @@ from atlas import Atlas
 from atlas.graticule import graticule
 from atlas.plane import Box as PlaneBox
 from atlas.projection import Projection
-from atlas.selection import And, SkyPolygon
+from atlas.selection import And, Selection, SkyPolygon
 from dashboard.service import Service
 from dashboard.skyview import home
 from dashboard.state import SkyView, State
@@ -45,11 +45,7 @@ def picture(service: Service, state: State) -> dict[str, Any]:
         strong = mask is not None
         marker |= {"symbol": "circle-open", "size": 10, "opacity": 0.9 if strong else 0.0, "line": {"width": 1.2}}
     lines, labels = _graticule(view, state.sexagesimal, look)
-    shapes = [
-        fig.polygon_shape(one.vertices, look)
-        for one in (state.selection.of if isinstance(state.selection, And) else (state.selection,))
-        if isinstance(one, SkyPolygon) and one.projection == view.projection
-    ]
+    shapes, count = _outline(state.selection, view, None if mask is None else mask.count, look)
     images = [background] if background is not None else [_raster(atlas, view, state)]
     return {
         "points": {
@@ -61,11 +57,31 @@ def picture(service: Service, state: State) -> dict[str, Any]:
         "graticule": lines,
         "images": images,
         "shapes": shapes,
-        "annotations": labels,
+        "annotations": labels + count,
         "view": view,
         "drawn": drawn,
         "in_view": sample.in_view,
     }
+
+
+def _outline(
+    selection: Selection, view: SkyView, count: int | None, look: Theme
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The lassos of a selection that were drawn on the sky, carried over to the view's plane, and the exact count."""
+    shapes, labels = [], []
+    for one in selection.of if isinstance(selection, And) else (selection,):
+        if not isinstance(one, SkyPolygon):
+            continue
+        x, y = np.array(one.vertices, dtype=np.float64).T
+        if one.projection != view.projection:
+            x, y = view.projection.forward(*one.projection.inverse(x, y))
+        if not np.isfinite(x + y).all():
+            continue
+        shapes.append(fig.polygon_shape(zip(x.tolist(), y.tolist(), strict=True), look))
+        if count is not None and not labels:
+            at = float(x.min() + x.max()) / 2, float(y.min())
+            labels.append(fig.label(*at, f"{count:,} galaxies selected", look, yanchor="top", yshift=-4))
+    return shapes, labels
 
 
 def describe(view: SkyView) -> str:

@@ -62,7 +62,8 @@ def test_a_link_holds_the_whole_state(state: State) -> None:
 
 @given(full_states)
 def test_opening_a_state_forgets_the_one_before(state: State) -> None:
-    assert reduce(State(focus=B, color="z_phot"), Open(state)) == state
+    assert reduce(State(focus=B, color="z_phot"), Open(state)) == reduce(State(), Open(state))
+    assert parts(reduce(State(focus=B), Open(state)))["map"] == parts(state)["map"]
 
 
 @pytest.mark.parametrize("token", ["x", "!!!", "AAAA", "é", links.to_token(State(focus=A))[:-4], "S0pNTi0BAA" * 50])
@@ -112,6 +113,14 @@ def test_a_lasso_replaces_the_selection_and_clear_removes_it() -> None:
 def test_a_lasso_without_a_galaxy_shows_a_sample_of_it() -> None:
     assert reduce(State(), LassoMap("v1", TRIANGLE)).order == "random"
     assert reduce(State(focus=A), LassoMap("v1", TRIANGLE)).order == "most"
+
+
+def test_an_order_that_has_lost_its_ground_gives_way() -> None:
+    lasso = LassoMap("v1", TRIANGLE)
+    without = reduce(reduce(reduce(State(), Example(A, 1)), lasso), ClearExamples())
+    assert without.order == "random"
+    assert reduce(reduce(State(), OpenCluster("v1", 2)), lasso).order == "random"
+    assert reduce(reduce(State(), OpenCluster("v1", 2)), Change(order="most")).order == "random"
 
 
 def test_a_cluster_opens_with_its_most_typical_members() -> None:
