@@ -9,6 +9,10 @@
   const moving = { map: 0, sky: 0 };
   const drawing = { map: false, sky: false };
   const timers = {};
+  // Of each graph: the view under the hand, the view last told to the server, and the projection that is drawn.
+  const current = {};
+  const sent = {};
+  const planes = {};
 
   const round = (v) => Number(v.toPrecision(7));
 
@@ -26,10 +30,30 @@
     return plane === "sky" ? Object.assign(event, { projection: projection(gd) }) : event;
   }
 
+  // Onto another projection the server sends a new range, made for the view that was told to it. If the hand has moved
+  // on since, the new range is carried along by as much, so that no turn of the wheel is lost.
+  function onAfterPlot(plane, gd) {
+    const key = JSON.stringify(projection(gd));
+    if (key === planes[plane]) return;
+    const [told, now, fresh] = [sent[plane], current[plane], box(gd)];
+    const carry = told && now && told.key === planes[plane] && JSON.stringify(told.box) !== JSON.stringify(now);
+    planes[plane] = key;
+    current[plane] = null;
+    if (!carry) return;
+    const along = (v, a0, a1, b0, b1) => b0 + ((v - a0) / (a1 - a0)) * (b1 - b0);
+    const x = [now.x0, now.x1].map((v) => along(v, told.box.x0, told.box.x1, fresh.x0, fresh.x1));
+    const y = [now.y0, now.y1].map((v) => along(v, told.box.y0, told.box.y1, fresh.y0, fresh.y1));
+    window.Plotly.relayout(gd, { "xaxis.range": x, "yaxis.range": y });
+  }
+
   function onRelayout(plane, gd, changes) {
     if (moving[plane] || !Object.keys(changes).some((key) => key.startsWith("xaxis.range") || key.startsWith("yaxis.range"))) return;
+    current[plane] = box(gd);
     window.clearTimeout(timers[plane]);
-    timers[plane] = window.setTimeout(() => gf.send(about(plane, gd, { is: "view", plane: plane, box: box(gd) })), VIEW_DELAY_MS);
+    timers[plane] = window.setTimeout(function () {
+      sent[plane] = { box: box(gd), key: planes[plane] };
+      gf.send(about(plane, gd, { is: "view", plane: plane, box: sent[plane].box }));
+    }, VIEW_DELAY_MS);
   }
 
   function onSelected(plane, gd, selected) {
@@ -64,6 +88,7 @@
     if (!gd || !gd.on || gd.dataset.attached) return Boolean(gd && gd.dataset.attached);
     gd.dataset.attached = "yes";
     gd.on("plotly_relayout", (changes) => onRelayout(plane, gd, changes));
+    gd.on("plotly_afterplot", () => onAfterPlot(plane, gd));
     gd.on("plotly_selecting", () => (drawing[plane] = true));
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
     gd.on("plotly_click", function (event) {
