@@ -6,6 +6,7 @@
   let waiting = [];
   let inFlight = 0;
   let sequence = 0;
+  const MOST_EVENTS = 50;
   let timer = 0;
 
   gf.send = function (event) {
@@ -18,11 +19,10 @@
   function flush() {
     if (inFlight || !waiting.length || !window.dash_clientside || !window.dash_clientside.set_props) return;
     inFlight = ++sequence;
-    const events = waiting;
-    waiting = [];
+    const events = waiting.splice(0, MOST_EVENTS);
     // A server that died must not leave the page deaf.
     timer = window.setTimeout(release, 20000);
-    window.dash_clientside.set_props("event", { data: { seq: inFlight, events: events } });
+    window.dash_clientside.set_props("event", { data: { seq: inFlight, build: gf.build, events: events } });
   }
 
   gf.idle = () => !inFlight && !waiting.length;
@@ -61,7 +61,7 @@
         gf.build = ack.build;
         gf.ready = true;
         document.documentElement.dataset.bsTheme = gf.get("light") ? "light" : "dark";
-        release();
+        if (ack.seq === inFlight) release();
       },
       push: function (url) {
         if (!url) return;

@@ -143,6 +143,7 @@
       if (facts.size > 2000) facts.delete(facts.keys().next().value);
     }
     facts.get(key).then(function (galaxy) {
+      if (!galaxy) facts.delete(key);
       if (galaxy && wanted === key) fill(key, galaxy, x, y, withImage);
     });
   }

@@ -48,7 +48,7 @@
       }
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const action = KEYS[event.key.toLowerCase()];
     if (action) {
       event.preventDefault();

@@ -86,7 +86,7 @@ class Columns:
             words = (*column.vocabulary, None)
             return [words[min(int(code), len(column.vocabulary))] for code in stored]
         if column.kind == "text":
-            return [bytes(value).decode("utf-8", errors="replace") for value in stored]
+            return [bytes(value).decode("utf-8", errors="replace") or None for value in stored]
         return [None if value != value else value for value in stored.tolist()]
 
     def code(self, name: str, word: str) -> int:

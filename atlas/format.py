@@ -1,4 +1,4 @@
-"""The layout of an atlas on disk, format version 1. Names of files and folders live here and nowhere else.
+"""The layout of an atlas on disk, format version 1. Names that several modules use live here.
 
     <atlas>/
         CURRENT                       one line: the id of the build in use, swapped by rename
@@ -10,17 +10,18 @@
             sky/levels.npy …          level store of the sky (`atlas.sky`)
                 background.png        optional: a picture of the sky itself
             thumbnails/shard-000.bin  packed images
-                       offsets.npy    int64 (n, 2): shard and byte offset …(`atlas.images`)
+                       offsets.npy    lengths.npy: where each row's image lies (`atlas.images`)
             spaces/<name>/
                 embeddings.npy        (n, d) unit rows, float16 or float32
-                index/                the neighbour index's own files
+                quality.json          what the build measured (`atlas.quality`)
+                index/                the neighbour index's own files (`atlas.neighbors`)
                 knn/rows.npy          uint32 (n, 10), ten nearest of every row, nearest first
                     similarity.npy    float32 (n, 10)
                 map/plane/            level store and count pyramid of the map (`atlas.plane`)
                     outliers.npy      uint32, rows of the outlier layer, most anomalous first
                     subsample.npy …   rows that UMAP saw
                 clusters/             medoid.npy size.npy centroids.npy map_xy.npy
-                columns/<name>.npy    map_x map_y cluster anomaly_knn anomaly_forest: they belong to the space
+                columns/<name>.npy    map_x map_y cluster anomaly_knn anomaly_forest trust: they belong to the space
             stages/<name>.json        what each stage of the build read, wrote and measured
         builds/.<id>.partial/         a build under way; resumed by the same command, never served
 

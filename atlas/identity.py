@@ -6,6 +6,8 @@ Rows change with each build; a galaxy is named by the survey's id columns togeth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from atlas.columns import Columns, open_array
 from atlas.errors import InputError, UnknownGalaxyError, shorten
 
 SEPARATOR = "-"
+MOST_PIECES = 12
 KEYS = "keys.npy"
 ROWS = "rows.npy"
 
@@ -59,45 +62,42 @@ class Identity:
         UnknownGalaxyError
             If no galaxy of this build has it, or it is not of the id columns' form.
         """
-        rows = self._find(self._parse(name))
-        for row in rows:
-            if self.name(int(row)) == self._canonical(name):
-                return int(row)
+        text = name.strip()
+        for parts in self._readings(text):
+            for row in self._find(parts):
+                if self.name(int(row)) == text:
+                    return int(row)
         raise UnknownGalaxyError(f"no galaxy {shorten(name)!r} in this atlas; an id here is {self._form()}")
 
     def _form(self) -> str:
         example = self.name(0)
         return f"{SEPARATOR.join(self.id_columns)}, such as {example}"
 
-    def _canonical(self, name: str) -> str:
-        return name.strip()
+    def _readings(self, text: str) -> Iterator[list[NDArray[Any]]]:
+        """Every way to read a text as values of the id columns: a value may hold the separator itself."""
+        pieces = text.split(SEPARATOR)[:MOST_PIECES]
+        for cuts in combinations(range(1, len(pieces)), len(self.id_columns) - 1):
+            edges = (0, *cuts, len(pieces))
+            words = [SEPARATOR.join(pieces[a:b]) for a, b in pairwise(edges)]
+            values = [self._value(column, word) for column, word in zip(self.id_columns, words, strict=True)]
+            found = [value for value in values if value is not None]
+            if len(found) == len(values):
+                yield found
 
-    def _parse(self, name: str) -> list[NDArray[Any]]:
-        """The id's parts, each as an array of one value of its column's dtype."""
-        text = self._canonical(name)
-        # Only the last column may hold the separator itself; integers may be negative.
-        pieces = text.split(SEPARATOR, len(self.id_columns) - 1) if len(self.id_columns) > 1 else [text]
-        if len(pieces) != len(self.id_columns) or not text:
-            raise UnknownGalaxyError(f"{shorten(name)!r} is not an id of this atlas; an id here is {self._form()}")
-        parts: list[NDArray[Any]] = []
-        for column, piece in zip(self.id_columns, pieces, strict=True):
-            described = self._columns.describe(column)
-            dtype = np.dtype(described.dtype)
-            try:
-                if described.kind == "category":
-                    value: NDArray[Any] = np.array([self._columns.code(column, piece)], dtype=dtype)
-                elif dtype.kind in "iu":
-                    value = np.array([int(piece)], dtype=dtype)
-                elif dtype.kind == "S":
-                    value = np.array([piece.encode()], dtype=dtype)
-                else:
-                    value = np.array([float(piece)], dtype=dtype)
-            except (ValueError, OverflowError, InputError):
-                raise UnknownGalaxyError(
-                    f"{shorten(name)!r} is not an id of this atlas; an id here is {self._form()}"
-                ) from None
-            parts.append(value)
-        return parts
+    def _value(self, column: str, word: str) -> NDArray[Any] | None:
+        """A word as a value of a column, or None where it cannot be one."""
+        described = self._columns.describe(column)
+        dtype = np.dtype(described.dtype)
+        try:
+            if described.kind == "category":
+                return np.array([self._columns.code(column, word)], dtype=dtype)
+            if dtype.kind in "iu":
+                return np.array([int(word)], dtype=dtype)
+            if dtype.kind == "S":
+                return np.array([word.encode()], dtype=dtype) if word else None
+            return np.array([float(word)], dtype=dtype)
+        except (ValueError, OverflowError, InputError):
+            return None
 
     def _find(self, parts: list[NDArray[Any]]) -> NDArray[Any]:
         key = hash_columns(parts)[0]

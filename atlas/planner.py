@@ -54,7 +54,7 @@ def run(atlas: Atlas, query: Query, mask: Mask | None) -> Result:
     """
     started = time.perf_counter()
     query = canonical(query)
-    skip = examples_of(query)
+    skip = tuple(set(examples_of(query)))
     total = atlas.n_rows if mask is None else mask.count
     total -= sum(1 for row in skip if row < atlas.n_rows and (mask is None or row in mask))
     wanted = query.offset + query.limit
@@ -69,6 +69,8 @@ def run(atlas: Atlas, query: Query, mask: Mask | None) -> Result:
         case _:
             ranked = _by_inner_product(atlas, query, wanted, mask, skip)
     rows, scores, method, recall = ranked
+    if isinstance(query.ranking, Similar) and query.ranking.least:
+        scores = -scores  # searched from the far side; told as the similarity that it is
     page = slice(query.offset, query.offset + query.limit)
     return Result(
         rows=rows[page].astype(np.uint32),

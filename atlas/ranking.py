@@ -18,7 +18,6 @@ import msgspec
 
 from atlas.selection import Name, Row
 
-How = Literal["inner_product", "column"]
 QueryKind = Literal["row", "least similar", "examples", "cluster", "given"]
 
 
@@ -70,19 +69,12 @@ class Shuffled(_Ranking, frozen=True):
 Ranking = Similar | Typical | Given | ByColumn | Shuffled
 
 
-def how(ranking: Ranking) -> How:
-    """How a ranking can run."""
-    return "column" if isinstance(ranking, ByColumn | Shuffled) else "inner_product"
-
-
 def query_kind(ranking: Ranking) -> QueryKind | None:
     """The kind of query that recall is measured for; None where a ranking is exact by construction."""
     match ranking:
-        case Similar(_, _, True):
-            return "least similar"
-        case Similar((_,), (), _):
-            return "row"
-        case Similar():
+        case Similar((_,), (), least):
+            return "least similar" if least else "row"
+        case Similar(_, _, False):
             return "examples"
         case Typical():
             return "cluster"

@@ -31,6 +31,7 @@ RaDeg = Annotated[float, msgspec.Meta(ge=0, lt=360)]
 DecDeg = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 Vertices = Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=2000)]
 MAX_DEPTH = 8
+MAX_LEAVES = 64
 
 
 class _Selection(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unknown_fields=True):
@@ -139,6 +140,8 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
     InputError
         If the selection is nested too deeply, a polygon has no area, or bounds are reversed or not finite.
     """
+    if depth == 0 and _leaves(selection) > MAX_LEAVES:
+        raise InputError(f"a selection may have {MAX_LEAVES} parts, this one has {_leaves(selection)}")
     if depth > MAX_DEPTH:
         raise InputError(f"a selection may be nested {MAX_DEPTH} deep, this one is deeper")
     match selection:
@@ -166,6 +169,16 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
             return selection
         case _:
             return selection
+
+
+def _leaves(selection: Selection) -> int:
+    """Parts that each cost a pass over the rows."""
+    match selection:
+        case And(of) | Or(of):
+            return sum(_leaves(one) for one in of)
+        case Not(inner):
+            return _leaves(inner)
+    return 1
 
 
 def canonical_vertices(vertices: Vertices) -> Vertices:

@@ -42,8 +42,9 @@ def create_app(*, settings: Settings) -> Dash:
     )
     cached = Cached(app.server, settings)
     service = Service(settings, cached)
-    atlas = service.atlas
-    app.layout = layout(atlas.build_id, atlas.manifest.title)
+    service.atlas  # noqa: B018  an atlas that cannot be opened must be known at the start
+    # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
+    app.layout = lambda: layout(service.atlas.build_id, service.atlas.manifest.title)
     register_callbacks(app, service)
     register_routes(app.server, service, cached)
     register_health(app.server, service.ready)

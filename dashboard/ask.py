@@ -52,8 +52,8 @@ def _ranking(state: State, wanted: tuple[int, ...], unwanted: tuple[int, ...]) -
     match state.order:
         case "anomaly_knn" | "anomaly_forest":
             return ByColumn(state.order)
-        case "typical" if isinstance(state.selection, Cluster):
-            return Typical(max(state.selection.label, 0))
+        case "typical" if isinstance(state.selection, Cluster) and state.selection.label >= 0:
+            return Typical(state.selection.label)
         case "random" | "typical":
             return Shuffled()
         case _ if wanted or unwanted:

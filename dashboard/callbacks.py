@@ -56,7 +56,9 @@ def register_callbacks(app: Dash, service: Service) -> None:
     )
     def on_event(body: Any, held: Any) -> tuple[Any, ...]:
         step = advance(service, held, _field(body, "events"))
-        new, old = parts(step.after), {} if held is None else parts(step.before)
+        # A page that shows another build's rows is drawn anew from top to bottom.
+        fresh = held is None or _field(body, "build") != service.atlas.build_id
+        new, old = parts(step.after), {} if fresh else parts(step.before)
         changed = [links.to_json(new[name]) if new[name] != old.get(name) else no_update for name in PARTS]
         # A link that could not be read stays in the address bar: whoever typed it can mend it.
         keep_address = held is None and step.message

@@ -126,8 +126,6 @@ def events(body: Any, settings: Settings) -> list[AnyRaw]:
         has_shape = isinstance(event, Lasso) or (isinstance(event, View) and event.box is not None)
         if has_shape and event.plane == "sky" and event.projection is None:
             raise InputError("a shape on the sky needs the projection that it was drawn in")
-        if isinstance(event, View) and event.box is not None:
-            box(event.box)
         if isinstance(event, Change) and event.shown is not None and event.shown > settings.gallery_max:
             raise InputError(f"the gallery shows at most {settings.gallery_max} images")
     return found
@@ -146,19 +144,6 @@ def state(text: Any) -> State:
     if not isinstance(text, str):
         raise InputError(f"expected a state as text, got {type(text).__name__}")
     return links.from_json(text)
-
-
-def box(value: Box) -> Box:
-    """A viewport that has an area.
-
-    Raises
-    ------
-    InputError
-        If a side is reversed or empty.
-    """
-    if not (value.x1 > value.x0 and value.y1 > value.y0):
-        raise InputError("a viewport must have its left below its right and its bottom below its top")
-    return value
 
 
 def number(args: Any, name: str, low: float, high: float) -> float:

@@ -56,7 +56,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
             return _focus(atlas, state, random_row(atlas, service.mask(state.selection)))
         case parse.Mark(id_, sign):
             known = {g.id: g for g in (*state.wanted, *state.unwanted)}
-            if sign > 0 and len(state.wanted) + len(state.unwanted) >= service.settings.max_examples:
+            if sign and id_ not in known and len(known) >= service.settings.max_examples:
                 raise InputError(f"a search takes at most {service.settings.max_examples} examples")
             return Example(known.get(id_) or galaxy(atlas, atlas.identity.row(id_)), sign)
         case parse.Lasso("map", vertices):
@@ -146,7 +146,7 @@ def _focus(atlas: Atlas, state: State, row: int) -> Focus:
 
 def _reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:
     """The viewport moved, not scaled, so that a point comes to its middle; None where it is in view already."""
-    if box is None or (box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1):
+    if box is None or not np.isfinite([x, y]).all() or (box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1):
         return None
     half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
     x, y = float(np.float32(x)), float(np.float32(y))

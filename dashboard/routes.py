@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from dashboard.fingerprint import fingerprint
 from dashboard.raster import to_png
 from dashboard.security import immutable
 from dashboard.service import Service
+from dashboard.state import SMALLEST
 from dashboard.views.details import words
 from dashboard.views.palette import theme
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
-BOOTSTRAP_URL = "/bootstrap/bootstrap.min.css"
+BOOTSTRAP_URL = f"/bootstrap/{metadata.version('Bootstrap-Flask')}/bootstrap.min.css"
 CARD_FACTS = 5
 LARGE_PIXELS = 256
 ROUNDED = 0.16
@@ -115,7 +117,7 @@ def _row(atlas: Atlas, row: int) -> int:
 def _raster_arguments(service: Service) -> tuple[Box, int, int, bool]:
     args = request.args
     x0, x1, y0, y1 = (parse.number(args, name, -1e9, 1e9) for name in ("x0", "x1", "y0", "y1"))
-    if not (x1 > x0 and y1 > y0):
+    if not (x1 - x0 >= SMALLEST and y1 - y0 >= SMALLEST):
         raise InputError("x1 must be above x0, and y1 above y0")
     width, height = (parse.whole(args, name, 16, 4096) for name in ("w", "h"))
     if width * height > service.settings.max_raster_pixels:
@@ -128,6 +130,8 @@ def _projection() -> Projection:
     if kind not in ("tan", "ait"):
         raise InputError(f"kind is {shorten(kind)!r}: allowed are tan and ait")
     ra_deg, dec_deg = parse.number(request.args, "ra", 0, 360), parse.number(request.args, "dec", -90, 90)
+    if kind == "ait" and dec_deg != 0:
+        raise InputError(f"dec is {dec_deg:g}: the all-sky projection is centred on the equator, dec=0")
     return Projection(kind, ra_deg % 360.0, dec_deg)
 
 

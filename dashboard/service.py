@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -24,6 +25,7 @@ from dashboard.cache import Cached, cache_key
 from dashboard.settings import Settings
 
 LOOK_EVERY_S = 2.0
+_log = logging.getLogger(__name__)
 MASKS_IN_MEMORY = 8
 
 
@@ -47,6 +49,7 @@ class Service:
         self._atlases: OrderedDict[str, Atlas] = OrderedDict()
         self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
         self._warming: set[str] = set()
+        self._answered: set[str] = set()
 
     @property
     def atlas(self) -> Atlas:
@@ -62,14 +65,36 @@ class Service:
             if self._atlases and now - self._looked < LOOK_EVERY_S:
                 return next(reversed(self._atlases.values()))
             newest = next(reversed(self._atlases), None)
-            if newest is None or current_build(self._root) != newest:
-                atlas = Atlas.open(self._root)
+            if newest is None or self._current() != newest:
+                atlas = self._open(newest)
                 self._atlases[atlas.build_id] = atlas
+                self._atlases.move_to_end(atlas.build_id)
                 # Requests under way may still hold the build before; older ones are let go.
                 while len(self._atlases) > 2:
                     self._atlases.popitem(last=False)
             self._looked = now
-            return next(reversed(self._atlases.values()))
+            taken_up = next(reversed(self._atlases.values()))
+        if newest is not None and taken_up.build_id != newest:
+            self.warm()
+        return taken_up
+
+    def _current(self) -> str | None:
+        """The build that should be served; the one in hand where that cannot be told."""
+        try:
+            return current_build(self._root)
+        except AtlasError:
+            _log.exception("which build is current cannot be read; the one in use stays")
+            return next(reversed(self._atlases), None)
+
+    def _open(self, newest: str | None) -> Atlas:
+        """The current build, or the one in hand where the new one cannot be opened."""
+        try:
+            return Atlas.open(self._root)
+        except AtlasError:
+            if newest is None:
+                raise
+            _log.exception("the new build cannot be opened; the one before stays in use")
+            return self._atlases[newest]
 
     def build(self, build_id: str) -> Atlas:
         """The build that a URL names, if it is still on disk.
@@ -110,9 +135,9 @@ class Service:
         packed, _ = self._cached.get_or_compute(
             cache_key(atlas.build_id, "mask", name[1].decode()), lambda: atlas.mask(selection).packed
         )
-        mask = Mask(packed, atlas.n_rows)
         with self._lock:
-            self._masks[name] = mask
+            # One object for all views: what they derive from a mask is kept by its identity.
+            mask = self._masks.setdefault(name, Mask(packed, atlas.n_rows))
             while len(self._masks) > MASKS_IN_MEMORY:
                 self._masks.popitem(last=False)
         return mask
@@ -143,10 +168,9 @@ class Service:
             If the atlas cannot be opened.
         """
         atlas = self.atlas
-        space = atlas.space()
-        if not space.index_loaded:
+        if atlas.build_id not in self._answered:
             self.warm()
-        return {"ready": space.index_loaded, "build": atlas.build_id, "galaxies": atlas.n_rows}
+        return {"ready": atlas.build_id in self._answered, "build": atlas.build_id, "galaxies": atlas.n_rows}
 
     def warm(self) -> None:
         """Load the index in the background, so that the page answers meanwhile."""
@@ -155,21 +179,26 @@ class Service:
         except AtlasError:
             return
         with self._lock:
-            if atlas.build_id in self._warming:
+            if atlas.build_id in self._warming or atlas.build_id in self._answered:
                 return
             self._warming.add(atlas.build_id)
-        threading.Thread(target=_load_index, args=(atlas,), name="load-index", daemon=True).start()
+        threading.Thread(target=self._load_index, args=(atlas,), name="load-index", daemon=True).start()
+
+    def _load_index(self, atlas: Atlas) -> None:
+        try:
+            # The self-test: an index that loads but does not answer must not count as ready.
+            atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
+            self._answered.add(atlas.build_id)
+        except Exception:
+            _log.exception("the index of build %s does not answer", atlas.build_id)
+        finally:
+            self._warming.discard(atlas.build_id)
 
 
 @lru_cache(maxsize=2)
 def _open_build(path: Path) -> Atlas:
     """A build that is no longer current, for pages that were loaded from it."""
     return Atlas(path, read_manifest(path))
-
-
-def _load_index(atlas: Atlas) -> None:
-    # One query at once is the self-test: an index that loads but does not answer must not count as ready.
-    atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
 
 
 def _to_plain(result: Result) -> dict[str, Any]:

@@ -20,6 +20,7 @@ Order = Literal["most", "least", "anomaly_knn", "anomaly_forest", "typical", "ra
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "clusters", "anomalies", "about"]
 Finite = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+SMALLEST = 1e-9
 GALLERY_SIZES = (16, 24, 48, 100)
 SIMILARITY: tuple[Order, ...] = ("most", "least")
 
@@ -43,6 +44,10 @@ class Box(Value, frozen=True):
     x1: Finite
     y0: Finite
     y1: Finite
+
+    def __post_init__(self) -> None:
+        if not (self.x1 - self.x0 >= SMALLEST and self.y1 - self.y0 >= SMALLEST):
+            raise ValueError("a viewport must have its left below its right and its bottom below its top")
 
 
 class SkyView(Value, frozen=True):

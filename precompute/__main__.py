@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, get_type_hints
 
 import msgspec
 from tqdm import tqdm
@@ -55,7 +54,7 @@ def _demo(args: argparse.Namespace) -> int:
 def _simulate(args: argparse.Namespace) -> int:
     from precompute.sources.simulated import simulate_survey
 
-    simulate_survey(args.n, args.out, seed=args.seed or 1, dimension=args.dimension, quiet=args.quiet)
+    simulate_survey(args.n, args.out, seed=args.seed, dimension=args.dimension, quiet=args.quiet)
     return 0
 
 
@@ -119,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate = commands.add_parser("simulate", help="write a simulated survey that `build` reads")
     simulate.add_argument("n", type=int, metavar="N", help="number of galaxies")
     simulate.add_argument("--out", type=Path, required=True, help="folder to write")
-    simulate.add_argument("--seed", type=int, help="seed of every random choice (1)")
+    simulate.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
     simulate.add_argument("--dimension", type=int, default=128, help="numbers an embedding (128)")
     simulate.set_defaults(run=_simulate)
 
@@ -147,10 +146,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_parameters(parser: argparse.ArgumentParser) -> None:
     """One option for each field of `BuildConfig`, named and typed by it."""
     group = parser.add_argument_group("parameters of the build")
-    hints: dict[str, Any] = get_type_hints(BuildConfig)
     for name in BuildConfig.__struct_fields__:
         default = getattr(BuildConfig(), name)
-        group.add_argument(f"--{name.replace('_', '-')}", type=hints[name], default=None, help=f"({default})")
+        group.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=None, help=f"({default})")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 from tqdm import tqdm
+
+from atlas import format as layout
+from atlas.manifest import Name
 
 if TYPE_CHECKING:
     from precompute.sources.source import Source
@@ -48,22 +52,26 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Queries of each kind that recall is measured with.
     """
 
-    space: str = "v1"
-    seed: int = 1
-    threads: int = 0
-    embedding_dtype: str = "float16"
-    engine: str = "auto"
-    leaves: int = 0
-    subsample: int = 50_000
-    n_neighbors: int = 15
-    min_dist: float = 0.1
-    n_epochs: int = 0
-    place_neighbors: int = 15
-    min_cluster_size: int = 0
-    forest_components: int = 16
-    forest_trees: int = 100
-    thumbnail_pixels: int = 128
-    recall_queries: int = 200
+    space: Name = "v1"
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 1
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    embedding_dtype: Literal["float16", "float32"] = "float16"
+    engine: Literal["auto", "scann", "faiss", "exact"] = "auto"
+    leaves: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    subsample: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
+    n_neighbors: Annotated[int, Meta(ge=2, le=200)] = 15
+    min_dist: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    n_epochs: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    place_neighbors: Annotated[int, Meta(ge=1, le=200)] = 15
+    min_cluster_size: Annotated[int, Meta(ge=0)] = 0
+    forest_components: Annotated[int, Meta(ge=1, le=256)] = 16
+    forest_trees: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    thumbnail_pixels: Annotated[int, Meta(ge=16, le=1024)] = 128
+    recall_queries: Annotated[int, Meta(ge=1, le=100_000)] = 200
+
+    def __post_init__(self) -> None:
+        if self.min_cluster_size == 1:
+            raise ValueError("min_cluster_size is 1: allowed is 0 (chosen for you) or 2 and more")
 
 
 class StageContext:
@@ -87,7 +95,7 @@ class StageContext:
         self, build: Path, config: BuildConfig, *, name: str, quiet: bool = False, source: Source | None = None
     ) -> None:
         self.build = build
-        self.space = build / "spaces" / config.space
+        self.space = layout.space_path(build, config.space)
         self.config = config
         self.name = name
         self.quiet = quiet

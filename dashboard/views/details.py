@@ -34,7 +34,8 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
     return [
         html.H2(iau_name(ra_deg, dec_deg), title="Name by position (IAU)"),
         html.Div(
-            [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas)], className="gf-portrait"
+            [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas, row)],
+            className="gf-portrait",
         ),
         html.Div(
             [
@@ -119,11 +120,11 @@ def welcome(atlas: Atlas) -> html.Div:
     )  # fmt: skip
 
 
-def image_note(atlas: Atlas) -> Any:
+def image_note(atlas: Atlas, row: int) -> Any:
     """What an image is where it is no picture of the galaxy."""
-    if atlas.thumbnails is not None:
+    if atlas.thumbnails is not None and atlas.thumbnails.has(row):
         return None
-    return html.Div("No image in this atlas: the pattern is the embedding itself.", className="gf-note")
+    return html.Div("No image of this galaxy: the pattern is its embedding.", className="gf-note")
 
 
 def _fact(name: str, value: str, description: str) -> list[Any]:

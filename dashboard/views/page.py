@@ -13,6 +13,7 @@ from dashboard.resolve import row_of
 from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
+from dashboard.views.palette import CLUSTER_COLORS
 
 # The spaces between are the reader's: a phrase, then its key.
 KEYS = (
@@ -28,6 +29,7 @@ KEYS = (
     ("Alt ←", "undo: the browser's back"),
     ("?", "this list"),
 )
+LEGEND_WORDS = 8
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 ORDERS = {
     "most": "Most similar",
@@ -130,9 +132,12 @@ def legend(coloring: Any) -> list[Any]:
         return []
     missing = [html.Span(f"{coloring.missing:,} missing", className="gf-missing")] if coloring.missing else []
     if coloring.legend:
-        return [html.Span([html.I(style={"background": color}), word]) for word, color in coloring.legend[:8]] + missing
+        more = len(coloring.legend) - LEGEND_WORDS
+        rest = [html.Span(f"and {more} more, colours repeat")] if more > 0 else []
+        words = coloring.legend[:LEGEND_WORDS]
+        return [html.Span([html.I(style={"background": color}), word]) for word, color in words] + rest + missing
     if not coloring.ends[0]:
-        return [html.Span("one colour a cluster, grey outside")]
+        return [html.Span(f"a colour a cluster, repeating after {len(CLUSTER_COLORS)}; grey outside")]
     stops = ", ".join(f"{color} {position * 100:.0f}%" for position, color in coloring.scale[2:])
     return [
         html.Span(coloring.ends[0]),

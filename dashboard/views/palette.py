@@ -91,7 +91,7 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
     numbers = np.asarray(values, dtype=np.float32)
     low, high = (column.quantiles[1], column.quantiles[-2]) if column.quantiles else (0.0, 1.0)
     if not high > low:
-        high = low + 1.0
+        high = low + max(1.0, abs(low) * 1e-6)
     missing = np.isnan(numbers)
     # A first step below the range is grey: that is where missing values are put.
     step = (high - low) * 0.02

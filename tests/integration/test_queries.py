@@ -98,7 +98,8 @@ def test_exact_equals_numpy(small: Atlas) -> None:
 def test_least_similar_turns_the_order_round(small: Atlas) -> None:
     result = small.run(query(Similar((7,), least=True), limit=50, exact=True))
     best = truth(small, -embedding(small, 7), 50)
-    assert np.allclose(result.scores, float32_products(small, best, -embedding(small, 7)), atol=1e-5)
+    assert np.allclose(result.scores, float32_products(small, best, embedding(small, 7)), atol=1e-5)
+    assert (np.diff(result.scores) >= 0).all()
 
 
 def test_examples_are_wanted_minus_unwanted(small: Atlas) -> None:

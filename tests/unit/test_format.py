@@ -76,6 +76,12 @@ def test_ids_may_be_text_with_the_separator_inside(tmp_path: Path) -> None:
     assert [found.row(n.decode()) for n in names] == [0, 1, 2]
 
 
+def test_ids_whose_parts_hold_the_separator_are_found_by_their_own_name(tmp_path: Path) -> None:
+    fields = save(tmp_path, "field", np.array([b"J03-27", b"J03", b"J12+01"]), "text")
+    found = identity(tmp_path, [fields, save(tmp_path, "number", np.array([-5, 27, 3]))], 3)
+    assert [found.row(found.name(row)) for row in range(3)] == [0, 1, 2]
+
+
 def test_ids_beyond_two_to_the_53_keep_every_digit(tmp_path: Path) -> None:
     ids = np.array([2**62 + 1, 2**62 + 2, 2**62 + 3], dtype=np.int64)
     found = identity(tmp_path, [save(tmp_path, "source_id", ids)], 3)
