@@ -41,6 +41,8 @@
     return function (value) {
       if (value === undefined || value === null) return;
       const converted = name === "shown" ? Number(value) : value;
+      // A choice is made: letters are keys again, not names of options.
+      if (document.activeElement && document.activeElement.tagName === "SELECT") document.activeElement.blur();
       if (gf.ready && converted !== gf.get(name)) gf.send({ is: "change", [name]: converted });
     };
   }

@@ -13,6 +13,9 @@
   const current = {};
   const sent = {};
   const planes = {};
+  const reach = {}; // what the server's points cover
+  const hand = { x: 0, y: 0 };
+  document.addEventListener("pointermove", (e) => Object.assign(hand, { x: e.clientX, y: e.clientY }), true);
 
   const round = (v) => Number(v.toPrecision(7));
 
@@ -39,6 +42,7 @@
     const carry = told && now && told.key === planes[plane] && JSON.stringify(told.box) !== JSON.stringify(now);
     planes[plane] = key;
     current[plane] = null;
+    reach[plane] = fresh;
     if (!carry) return;
     const along = (v, a0, a1, b0, b1) => b0 + ((v - a0) / (a1 - a0)) * (b1 - b0);
     const x = [now.x0, now.x1].map((v) => along(v, told.box.x0, told.box.x1, fresh.x0, fresh.x1));
@@ -50,10 +54,7 @@
     if (moving[plane] || !Object.keys(changes).some((key) => key.startsWith("xaxis.range") || key.startsWith("yaxis.range"))) return;
     current[plane] = box(gd);
     window.clearTimeout(timers[plane]);
-    timers[plane] = window.setTimeout(function () {
-      sent[plane] = { box: box(gd), key: planes[plane] };
-      gf.send(about(plane, gd, { is: "view", plane: plane, box: sent[plane].box }));
-    }, VIEW_DELAY_MS);
+    timers[plane] = window.setTimeout(() => tell(plane, gd), VIEW_DELAY_MS);
   }
 
   function onSelected(plane, gd, selected) {
@@ -83,11 +84,30 @@
     return point && Number.isInteger(point.customdata) ? point.customdata : null;
   }
 
+  // A panel that grows shows more of its plane than the server was asked for: ask for the rest.
+  function onResize(plane, gd) {
+    window.clearTimeout(timers[plane]);
+    timers[plane] = window.setTimeout(function () {
+      const [now, had] = [box(gd), reach[plane]];
+      if (!had) return;
+      const slack = 0.02 * Math.max(had.x1 - had.x0, had.y1 - had.y0);
+      const grown = now.x0 < had.x0 - slack || now.x1 > had.x1 + slack || now.y0 < had.y0 - slack || now.y1 > had.y1 + slack;
+      if (grown) tell(plane, gd);
+    }, 3 * VIEW_DELAY_MS);
+  }
+
+  function tell(plane, gd) {
+    sent[plane] = { box: box(gd), key: planes[plane] };
+    reach[plane] = sent[plane].box;
+    gf.send(about(plane, gd, { is: "view", plane: plane, box: sent[plane].box }));
+  }
+
   function attach(plane) {
     const gd = graph(plane);
     if (!gd || !gd.on || gd.dataset.attached) return Boolean(gd && gd.dataset.attached);
     gd.dataset.attached = "yes";
     gd.on("plotly_relayout", (changes) => onRelayout(plane, gd, changes));
+    new ResizeObserver(() => onResize(plane, gd)).observe(gd);
     gd.on("plotly_afterplot", () => onAfterPlot(plane, gd));
     gd.on("plotly_selecting", () => (drawing[plane] = true));
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
@@ -97,7 +117,9 @@
     });
     gd.on("plotly_hover", function (event) {
       const row = rowOf(event);
-      if (row !== null) showCard(row, event.event.clientX, event.event.clientY, true);
+      // plotly tells of an old hover again when it draws: only one under the hand counts.
+      const near = Math.hypot(event.event.clientX - hand.x, event.event.clientY - hand.y) < 4;
+      if (row !== null && near) showCard(row, event.event.clientX, event.event.clientY, true);
     });
     gd.on("plotly_unhover", hideCard);
     return true;
@@ -114,7 +136,10 @@
       if (!gd || !gd._fullLayout || !window.Plotly) return window.setTimeout(() => go(plane), 60);
       const [x0, x1, y0, y1] = moves[plane];
       moving[plane] += 1;
-      const done = () => window.setTimeout(() => (moving[plane] -= 1), VIEW_DELAY_MS);
+      const done = function () {
+        reach[plane] = box(gd);
+        window.setTimeout(() => (moving[plane] -= 1), VIEW_DELAY_MS);
+      };
       window.Plotly.relayout(gd, { "xaxis.range": [x0, x1], "yaxis.range": [y0, y1] }).then(done, done);
     });
   };
@@ -186,7 +211,9 @@
       if (!event.target.closest || !event.target.closest(".gf-graph")) hideCard();
       return;
     }
-    resting = window.setTimeout(() => showCard(Number(element.dataset.row), event.clientX, event.clientY, false), 500);
+    resting = window.setTimeout(function () {
+      if (element.isConnected && element.matches(":hover")) showCard(Number(element.dataset.row), hand.x, hand.y, false);
+    }, 500);
   });
-  document.addEventListener("scroll", hideCard, true);
+  ["scroll", "pointerdown", "wheel"].forEach((name) => document.addEventListener(name, hideCard, { capture: true, passive: true }));
 })();

@@ -31,7 +31,6 @@
 
   // Esc closes the topmost thing; with nothing open it clears the selection.
   function escape() {
-    if (document.querySelector(".modal.show")) return;
     if (gf.get("drawer")) gf.send({ is: "change", drawer: "" });
     else if (gf.get("enlarged")) gf.send({ is: "change", enlarged: "" });
     else gf.send({ is: "clear" });
@@ -39,6 +38,8 @@
 
   // Caught on the way down: plotly keeps Escape to itself after a lasso.
   window.addEventListener("keydown", function (event) {
+    // Help is open: its own keys count, and none of the page behind it.
+    if (document.querySelector(".modal.show")) return;
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (typing) {
       if (event.key === "Escape") typing.blur();

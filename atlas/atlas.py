@@ -34,8 +34,10 @@ from atlas.query import Query, Result
 from atlas.ranking import Similar
 from atlas.selection import All, Selection, canonical
 from atlas.sky import SkyPlane
+from atlas.sky_query import separation_deg
 
 NEAREST_LOOK_ARCSEC = 10 * 3600.0
+SCAN_ROWS = 1 << 20
 
 
 class ClusterInfo(msgspec.Struct, frozen=True):
@@ -238,30 +240,36 @@ class Atlas:
         radius_arcsec : float
             How near it has to be.
         look_arcsec : float
-            How far is looked for a galaxy to tell of where none is near enough.
+            How far the index looks for a galaxy to tell of; beyond, all rows are gone through.
 
         Raises
         ------
         NothingNearError
-            If no galaxy lies within the radius; says how far the nearest is, where one was found.
+            If no galaxy lies within the radius; says how far the nearest is.
         """
         look_arcsec = max(radius_arcsec, look_arcsec)
         found = self.sky.nearest(ra_deg, dec_deg, look_arcsec / 3600)
-        if found is None:
-            raise NothingNearError(
-                f"no galaxy of this atlas within {look_arcsec / 3600:g}° of {ra_deg:.5f} {dec_deg:+.5f}",
-                None,
-                None,
-            )
-        row, separation = found
+        row, separation = found or self._nearest_of_all(ra_deg, dec_deg)
         if separation > radius_arcsec:
-            away = f"{separation:.1f}″" if separation < 120 else f"{separation / 60:.1f}′"
+            away = _angle(separation)
             raise NothingNearError(
                 f"no galaxy within {radius_arcsec:g}″ of {ra_deg:.5f} {dec_deg:+.5f}; the nearest is {away} away",
                 row,
                 separation,
             )
         return row, separation
+
+    def _nearest_of_all(self, ra_deg: float, dec_deg: float) -> tuple[int, float]:
+        """As `nearest`, by a pass over all rows: for positions far outside the footprint, where no index helps."""
+        ra, dec = self._base.array(layout.RA), self._base.array(layout.DEC)
+        best = (0, np.inf)
+        for start in range(0, self.n_rows, SCAN_ROWS):
+            part = slice(start, start + SCAN_ROWS)
+            separation = separation_deg(ra[part], dec[part], ra_deg, dec_deg)
+            at = int(np.argmin(separation))
+            if separation[at] * 3600 < best[1]:
+                best = (start + at, float(separation[at]) * 3600)
+        return best
 
     # The notebook's way in: positions or ids in, a table out.
 
@@ -309,3 +317,10 @@ class Atlas:
         columns = self.columns(space or self.default_space)
         data = {c.name: columns.values(c.name, rows) for c in columns}
         return pd.DataFrame(data, index=pd.Index(np.asarray(rows), name="row"))
+
+
+def _angle(arcsec: float) -> str:
+    """A distance on the sky in the unit that suits it."""
+    if arcsec < 120:
+        return f"{arcsec:.1f}″"
+    return f"{arcsec / 60:.1f}′" if arcsec < 7200 else f"{arcsec / 3600:.1f}°"

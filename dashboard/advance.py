@@ -51,16 +51,24 @@ def advance(service: Service, held: Any, events: Any) -> Step:
         for raw in parse.events(events, service.settings):
             previous, after = after, reduce(after, resolve(service, after, raw))
             travelled |= isinstance(raw, parse.OpenToken)
-            if not isinstance(raw, parse.View) or raw.box is None:
+            if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
     except NothingNearError as error:
         message, nearest = str(error), error.row
     except Exception as error:
         # Whatever went wrong, the browser must hear of it, or it would wait for an answer to its event.
         message = explain(error)
+    if travelled and held is not None:
+        # Going back undoes the question, not the lamp.
+        after = msgspec.structs.replace(after, light=before.light, sexagesimal=before.sexagesimal)
     if held is None:
         moves = _moves(service, None, after)
     return Step(before, after, message, nearest, moves, not travelled and is_step(before, after))
+
+
+def _held_back(raw: parse.View, after: State) -> bool:
+    """Whether the view that the hand asked for was beyond the limits of the sky."""
+    return raw.plane == "sky" and after.sky is not None and after.sky.box != raw.box
 
 
 def _moves(service: Service, before: State | None, after: State) -> dict[str, list[float]]:

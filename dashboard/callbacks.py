@@ -118,7 +118,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
             patch["layout"]["uirevision"] = key
         patch["layout"]["meta"] = {"projection": {"kind": view.projection.kind, "ra_deg": view.projection.ra_deg,
                                                   "dec_deg": view.projection.dec_deg}}  # fmt: skip
-        return patch, sky.describe(view), key
+        return patch, sky.describe(view, shown["drawn"], shown["in_view"]), key
 
     @app.callback(
         Output("gallery", "children"),

@@ -47,7 +47,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
         case parse.OpenToken(token):
             return Open(links.from_token(token))
         case parse.Find(text):
-            return _focus(atlas, state, find(atlas, text, service.settings))
+            return _focus(atlas, state, find(atlas, text, service.settings), typed=True)
         case parse.Pick(row, build):
             return _focus(atlas, state, _row(atlas, row, build))
         case parse.PickId(id_):
@@ -137,11 +137,11 @@ def _row(atlas: Atlas, row: int, build: str) -> int:
     return row
 
 
-def _focus(atlas: Atlas, state: State, row: int) -> Focus:
+def _focus(atlas: Atlas, state: State, row: int, *, typed: bool = False) -> Focus:
     one = galaxy(atlas, row)
     columns = atlas.columns(atlas.default_space)
     x, y = float(columns.array("map_x")[row]), float(columns.array("map_y")[row])
-    return Focus(one, _reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one))
+    return Focus(one, _reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=typed))
 
 
 def _reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:

@@ -17,6 +17,8 @@ ALL_SKY_BOX = Box(-170.0, 170.0, -88.0, 100.0)
 MARGIN = 1.15
 COVER = 0.42
 CLOSEST_ARCSEC = 1.0
+CLOSE_DEG = 1.0
+WIDEST_DEG = 480.0
 
 
 def home(atlas: Atlas) -> SkyView:
@@ -40,6 +42,8 @@ def follow(atlas: Atlas, projection: Projection, box: Box) -> SkyView:
     extent = max(width, height)
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
     if projection.kind == "ait":
+        if width > WIDEST_DEG:
+            return SkyView(projection, ALL_SKY_BOX)
         if width > ALL_SKY_DEG:
             return SkyView(projection, box)
         return _centred(projection, x, y, width, height) or SkyView(projection, box)
@@ -50,10 +54,13 @@ def follow(atlas: Atlas, projection: Projection, box: Box) -> SkyView:
     return _centred(projection, x, y, width, height) or SkyView(projection, box)
 
 
-def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy) -> SkyView | None:
-    """The view moved to a galaxy, or None where it is in view already."""
+def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool) -> SkyView | None:
+    """The view moved to a galaxy, or None where it is in view already; `closer` leaves the all-sky view for it."""
     if view is None:
         view = home(atlas)
+    if closer and view.projection.kind == "ait":
+        near = Box(-CLOSE_DEG, CLOSE_DEG, -CLOSE_DEG / 2, CLOSE_DEG / 2)
+        return SkyView(Projection("tan", galaxy.ra_deg, galaxy.dec_deg), near)
     x, y = (float(v) for v in view.projection.forward(galaxy.ra_deg, galaxy.dec_deg))
     box = view.box
     if box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1:

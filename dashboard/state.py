@@ -224,15 +224,15 @@ def _apply(state: State, event: AnyEvent) -> State:
             order = state.order if state.order in SIMILARITY else "most"
             return replace(state, wanted=wanted, unwanted=unwanted, order=order)
         case LassoMap(space, vertices):
-            return replace(state, selection=MapPolygon(space, vertices))
+            return replace(state, selection=MapPolygon(space, vertices), within=True)
         case LassoSky(projection, vertices):
-            return replace(state, selection=SkyPolygon(projection, vertices))
+            return replace(state, selection=SkyPolygon(projection, vertices), within=True)
         case OpenCluster(space, label):
             return replace(state, selection=Cluster(space, label), order="typical", within=True, drawer="")
         case Clear():
             # Orders that a selection brought along go with it.
             order = "most" if state.order in ("typical", "random") else state.order
-            return replace(state, selection=All(), order=order)
+            return replace(state, selection=All(), order=order, within=True)
         case ClearExamples():
             return replace(state, wanted=(), unwanted=())
         case ViewMap(box):

@@ -130,7 +130,11 @@ def legend(coloring: Any) -> list[Any]:
     """The colour scale beside the map's name."""
     if coloring is None:
         return []
-    missing = [html.Span(f"{coloring.missing:,} missing", className="gf-missing")] if coloring.missing else []
+    missing = (
+        [html.Span(f"{coloring.missing:,} of those drawn have none", className="gf-missing")]
+        if coloring.missing
+        else []
+    )
     if coloring.legend:
         more = len(coloring.legend) - LEGEND_WORDS
         rest = [html.Span(f"and {more} more, colours repeat")] if more > 0 else []
@@ -265,9 +269,9 @@ def selection_words(selection: Selection) -> str:
     """A selection in two words."""
     match selection:
         case MapPolygon():
-            return "lasso on map"
+            return "region on map"
         case SkyPolygon():
-            return "lasso on sky"
+            return "region on sky"
         case Cluster(_, label):
             return f"cluster {label + 1}" if label >= 0 else "no cluster"
     return "selection"

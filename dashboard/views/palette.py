@@ -101,7 +101,7 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
     scale = [(0.0, missing_color), (first / 2, missing_color), (first / 2, VIRIDIS[0])]
     scale += list(zip(edges, VIRIDIS, strict=True))
     unit = f" {column.unit}" if column.unit else ""
-    return Coloring(numbers, scale, low - step, high, (), (f"{low:.4g}", f"{high:.4g}{unit}"), int(missing.sum()))
+    return Coloring(numbers, scale, low - step, high, (), (f"≤ {low:.4g}", f"≥ {high:.4g}{unit}"), int(missing.sum()))
 
 
 def _categories(column: Column, values: NDArray[Any], missing_color: str) -> Coloring:

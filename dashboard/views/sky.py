@@ -19,6 +19,7 @@ from dashboard.views import figure as fig
 from dashboard.views.map import color_points
 from dashboard.views.palette import DARK, Theme
 
+TORN_DEG = 180.0
 RASTER_WIDTH, RASTER_HEIGHT = 640, 320
 
 
@@ -75,7 +76,9 @@ def _outline(
         x, y = np.array(one.vertices, dtype=np.float64).T
         if one.projection != view.projection:
             x, y = view.projection.forward(*one.projection.inverse(x, y))
-        if not np.isfinite(x + y).all():
+        # A lasso that the all-sky plane tears apart cannot be drawn as one outline; its galaxies show it.
+        torn = view.projection.kind == "ait" and np.ptp(x) > TORN_DEG and one.projection != view.projection
+        if torn or not np.isfinite(x + y).all():
             continue
         shapes.append(fig.polygon_shape(zip(x.tolist(), y.tolist(), strict=True), look))
         if count is not None and not labels:
@@ -84,13 +87,14 @@ def _outline(
     return shapes, labels
 
 
-def describe(view: SkyView) -> str:
-    """Words for the panel's head: how much of the sky, in which projection."""
+def describe(view: SkyView, drawn: int, in_view: int) -> str:
+    """Words for the panel's head: how much of the sky, in which projection, how drawn."""
+    how = f"all {drawn:,} drawn" if drawn == in_view else f"{drawn:,} of {in_view:,} drawn"
     width = view.box.x1 - view.box.x0
     if view.projection.kind == "ait":
-        return "all sky · Hammer–Aitoff · ICRS, N up, E left"
+        return f"all sky · Hammer–Aitoff · ICRS, E left · {how}"
     size = f"{width:.1f}°" if width >= 1 else f"{width * 60:.1f}′" if width * 60 >= 1 else f"{width * 3600:.1f}″"
-    return f"{size} wide · tangent · ICRS, N up, E left"
+    return f"{size} wide · tangent · ICRS, N up, E left · {how}"
 
 
 def place(view: SkyView, ra_deg: Any, dec_deg: Any) -> tuple[Any, Any]:
@@ -132,7 +136,7 @@ def _graticule(view: SkyView, sexagesimal: bool, look: Theme) -> tuple[dict[str,
         "y": fig.typed(np.concatenate(ys) if ys else empty),
         "line": {"width": 1, "color": look.muted},
     }
-    small = {"font": {"size": 10, "color": look.muted}}
+    small = {"font": {"size": 10, "color": look.muted}, "bgcolor": "rgba(0,0,0,0)"}
     labels = [fig.label(float(x), float(y), text, look, **small) for x, y, text, _ in drawn.labels]
     return trace, labels
 

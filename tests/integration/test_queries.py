@@ -315,6 +315,10 @@ def test_nothing_near_says_how_far_the_nearest_is(demo: Atlas) -> None:
     with pytest.raises(NothingNearError, match="away") as error:
         demo.nearest(ra, dec + 0.2, 5.0)
     assert error.value.row is not None and error.value.separation_arcsec is not None
-    with pytest.raises(NothingNearError, match="within") as error:
+    with pytest.raises(NothingNearError, match="° away") as error:
         demo.nearest(ra + 90, -dec, 5.0)
-    assert error.value.row is None
+    columns = demo.columns()
+    sky = SkyCoord(np.asarray(columns.array("ra")) * u.deg, np.asarray(columns.array("dec")) * u.deg)
+    separation = sky.separation(SkyCoord((ra + 90) * u.deg, -dec * u.deg)).arcsec
+    assert error.value.separation_arcsec == pytest.approx(float(separation.min()))
+    assert error.value.row == int(np.argmin(separation))

@@ -43,7 +43,7 @@ def test_a_number_is_coloured_on_its_robust_range_and_missing_is_grey() -> None:
     assert scale_color(coloring.scale, at[0]) == "#808080"
     assert scale_color(coloring.scale, at[1]) == scale_color(coloring.scale, at[2]) == VIRIDIS[0]
     assert at[3] == at[4] == pytest.approx(1.0)
-    assert coloring.ends == ("1", "5 mag")
+    assert coloring.ends == ("≤ 1", "≥ 5 mag")
     assert (coloring.scale[0][0], coloring.scale[-1][0]) == (0.0, 1.0)
 
 
