@@ -48,7 +48,10 @@
   }
 
   // What the state leaves out is at its default.
-  const DEFAULTS = { order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "" };
+  const DEFAULTS = {
+    order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "",
+    listing: "gallery", axes: null, filters: [], expression: "", subsets: [], table: {},
+  };
   gf.get = (name) => (name in gf.state ? gf.state[name] : DEFAULTS[name]);
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -75,8 +78,41 @@
       order: change("order"),
       shown: change("shown"),
       color: change("color"),
+      plane: function (value) {
+        const axes = gf.get("axes");
+        if (!gf.ready || value === undefined || value === null || value === (axes ? axes.x + " " + axes.y : "")) return;
+        const [x, y] = value.split(" ");
+        if (document.activeElement) document.activeElement.blur();
+        gf.send({ is: "against", x: x || "", y: y || "" });
+      },
+      table: (part) => (JSON.parse(part).listing === "table" ? gf.script("dash_ag_grid/dash_ag_grid.min.js").then(() => part) : part),
+      sorted: function (requests) {
+        const request = requests.filter(Boolean).pop();
+        if (!request) return;
+        const [by] = request.sortModel || [];
+        const [sort, descending] = by ? [by.colId, by.sort === "desc"] : ["", false];
+        const table = gf.get("table");
+        if (sort !== (table.sort || "") || descending !== Boolean(table.descending)) gf.send({ is: "tabulate", sort: sort, descending: descending });
+      },
+      picked: function (cells) {
+        const cell = cells.filter(Boolean).pop();
+        if (cell && /^[0-9]+$/.test(cell.rowId)) gf.send({ is: "pick", row: Number(cell.rowId), build: gf.build });
+      },
     },
   });
+
+  // Scripts that few pages need are fetched by those that do, once.
+  const scripts = {};
+  gf.script = function (path) {
+    scripts[path] = scripts[path] || new Promise(function (loaded, failed) {
+      const element = document.createElement("script");
+      element.src = "/_dash-component-suites/" + path;
+      element.onload = loaded;
+      element.onerror = failed;
+      document.head.append(element);
+    });
+    return scripts[path];
+  };
 
   window.addEventListener("popstate", () => gf.send({ is: "open", token: token() }));
 
@@ -94,6 +130,12 @@
   gf.local.help = () => window.dash_clientside.set_props("help", { is_open: true });
   gf.local.enlarge = (e) => gf.send({ is: "change", enlarged: gf.get("enlarged") === e.name ? "" : e.name });
   gf.local.drawer = (e) => gf.send({ is: "change", drawer: gf.get("drawer") === e.name ? "" : e.name });
+  gf.local.listing = () => gf.send({ is: "change", listing: gf.get("listing") === "table" ? "gallery" : "table" });
+  gf.local.keep = function () {
+    const field = document.getElementById("subset-name");
+    const name = (field && field.value.trim()) || "subset " + (gf.get("subsets").length + 1);
+    gf.send({ is: "keep", name: name.slice(0, 40) });
+  };
   gf.local.share = function (_, element) {
     const done = () => {
       element.textContent = "Copied";

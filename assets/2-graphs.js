@@ -14,15 +14,22 @@
   const sent = {};
   const planes = {};
   const reach = {}; // what the server's points cover
+  const joins = { map: "new", sky: "new" }; // what the keys under the other hand said when a lasso began
   const hand = { x: 0, y: 0 };
   document.addEventListener("pointermove", (e) => Object.assign(hand, { x: e.clientX, y: e.clientY }), true);
 
   const round = (v) => Number(v.toPrecision(7));
 
+  // Magnitudes run backwards on their axes; a box never does.
   function box(gd) {
-    const [x0, x1] = gd._fullLayout.xaxis.range;
-    const [y0, y1] = gd._fullLayout.yaxis.range;
-    return { x0: round(x0), x1: round(x1), y0: round(y0), y1: round(y1) };
+    const ends = (axis) => axis.range.map(round).sort((a, b) => a - b);
+    const [[x0, x1], [y0, y1]] = [ends(gd._fullLayout.xaxis), ends(gd._fullLayout.yaxis)];
+    return { x0: x0, x1: x1, y0: y0, y1: y1 };
+  }
+
+  function ranges(gd, x, y) {
+    const flip = (gd.layout.meta && gd.layout.meta.flip) || [false, false];
+    return { "xaxis.range": flip[0] ? [x[1], x[0]] : x, "yaxis.range": flip[1] ? [y[1], y[0]] : y };
   }
 
   function projection(gd) {
@@ -36,7 +43,7 @@
   // Onto another projection the server sends a new range, made for the view that was told to it. If the hand has moved
   // on since, the new range is carried along by as much, so that no turn of the wheel is lost.
   function onAfterPlot(plane, gd) {
-    const key = JSON.stringify(projection(gd));
+    const key = (gd.layout.meta && gd.layout.meta.key) || "";
     if (key === planes[plane]) return;
     const [told, now, fresh] = [sent[plane], current[plane], box(gd)];
     const carry = told && now && told.key === planes[plane] && JSON.stringify(told.box) !== JSON.stringify(now);
@@ -47,7 +54,7 @@
     const along = (v, a0, a1, b0, b1) => b0 + ((v - a0) / (a1 - a0)) * (b1 - b0);
     const x = [now.x0, now.x1].map((v) => along(v, told.box.x0, told.box.x1, fresh.x0, fresh.x1));
     const y = [now.y0, now.y1].map((v) => along(v, told.box.y0, told.box.y1, fresh.y0, fresh.y1));
-    window.Plotly.relayout(gd, { "xaxis.range": x, "yaxis.range": y });
+    window.Plotly.relayout(gd, ranges(gd, x, y));
   }
 
   function onRelayout(plane, gd, changes) {
@@ -75,7 +82,7 @@
     // The outline on the page is the state's; plotly's own and its dimming go.
     window.setTimeout(function () {
       window.Plotly.update(gd, { selectedpoints: [null] }, { selections: [] });
-      if (vertices && vertices.length >= 3) gf.send(about(plane, gd, { is: "lasso", plane: plane, vertices: vertices }));
+      if (vertices && vertices.length >= 3) gf.send(about(plane, gd, { is: "lasso", plane: plane, vertices: vertices, join: joins[plane] }));
     }, 0);
   }
 
@@ -110,6 +117,17 @@
     new ResizeObserver(() => onResize(plane, gd)).observe(gd);
     gd.on("plotly_afterplot", () => onAfterPlot(plane, gd));
     gd.on("plotly_selecting", () => (drawing[plane] = true));
+    // Told here and kept from plotly, which would join the lasso with outlines of its own.
+    gd.addEventListener("mousedown", function (event) {
+      joins[plane] = event.altKey ? "subtract" : event.shiftKey ? "add" : "new";
+      if (!event.isTrusted || joins[plane] === "new" || !["lasso", "select"].includes(gd._fullLayout.dragmode)) return;
+      event.stopImmediatePropagation();
+      event.preventDefault();
+      const plain = { bubbles: true, cancelable: true, view: window, button: event.button, buttons: event.buttons, clientX: event.clientX, clientY: event.clientY };
+      const join = joins[plane];
+      event.target.dispatchEvent(new MouseEvent("mousedown", plain));
+      joins[plane] = join;
+    }, true);
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
     gd.on("plotly_click", function (event) {
       const row = rowOf(event);
@@ -140,13 +158,75 @@
         reach[plane] = box(gd);
         window.setTimeout(() => (moving[plane] -= 1), VIEW_DELAY_MS);
       };
-      window.Plotly.relayout(gd, { "xaxis.range": [x0, x1], "yaxis.range": [y0, y1] }).then(done, done);
+      window.Plotly.relayout(gd, ranges(gd, [x0, x1], [y0, y1])).then(done, done);
     });
   };
 
   gf.local.mode = function (event) {
     document.querySelectorAll(".gf-graph-tools .mode").forEach((b) => b.classList.toggle("on", b.classList.contains("mode-" + event.mode)));
     PLANES.map(graph).filter(Boolean).forEach((gd) => window.Plotly.relayout(gd, { dragmode: event.mode }));
+  };
+
+  // By keyboard: the plane that has the focus is panned and zoomed, and the galaxy at its middle chosen.
+  const PAN = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+  document.addEventListener("keydown", function (event) {
+    const plane = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.plane : null;
+    const gd = plane && graph(plane);
+    if (!gd || !gd._fullLayout || event.ctrlKey || event.metaKey || event.altKey) return;
+    const [x, y] = [gd._fullLayout.xaxis.range, gd._fullLayout.yaxis.range];
+    const turn = PAN[event.key];
+    const zoom = { ",": 1.25, ".": 0.8 }[event.key];
+    if (turn) {
+      const shift = (range, by) => range.map((v) => v + by * 0.15 * (range[1] - range[0]));
+      window.Plotly.relayout(gd, { "xaxis.range": shift(x, turn[0]), "yaxis.range": shift(y, turn[1]) });
+    } else if (zoom) {
+      const scale = ([a, b]) => [(a + b) / 2 - (zoom * (b - a)) / 2, (a + b) / 2 + (zoom * (b - a)) / 2];
+      window.Plotly.relayout(gd, { "xaxis.range": scale(x), "yaxis.range": scale(y) });
+    } else if (event.key === "Enter") {
+      const row = middle(gd, x, y);
+      if (row !== null) gf.send({ is: "pick", row: row, build: gf.build });
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  function middle(gd, x, y) {
+    const points = gd._fullData[0];
+    const [cx, cy, w, h] = [(x[0] + x[1]) / 2, (y[0] + y[1]) / 2, x[1] - x[0], y[1] - y[0]];
+    let [best, row] = [Infinity, null];
+    for (let i = 0; points.x && i < points.x.length; i++) {
+      const away = ((points.x[i] - cx) / w) ** 2 + ((points.y[i] - cy) / h) ** 2;
+      if (away < best) [best, row] = [away, points.customdata[i]];
+    }
+    return row;
+  }
+
+  // A figure to take along: as it is seen, with axes around it and a word on what it is.
+  gf.local.figure = function (event) {
+    const gd = graph(event.plane);
+    const name = event.plane === "sky" ? ["Right ascension", "Declination"] : ["UMAP 1", "UMAP 2"];
+    const layout = structuredClone(gd.layout);
+    const bare = event.plane === "sky" || !gd._fullLayout.xaxis.visible;
+    const dark = event.plane === "sky" || !gf.get("light");
+    const ink = dark ? "#dbe2ea" : "#1b2430";
+    ["xaxis", "yaxis"].forEach(function (axis, i) {
+      const shown = { visible: true, showline: true, mirror: true, linecolor: ink, color: ink, zeroline: false, showgrid: false };
+      if (bare) Object.assign(shown, { title: { text: name[i], font: { size: 13, color: ink } }, ticks: event.plane === "sky" ? "" : "outside", showticklabels: event.plane !== "sky" });
+      layout[axis] = Object.assign({}, layout[axis], shown, { range: gd._fullLayout[axis].range.slice() });
+    });
+    const about = [document.querySelector(".gf-title").textContent, document.getElementById("status-selected").textContent];
+    Object.assign(layout, {
+      paper_bgcolor: dark ? "#080b11" : "#ffffff", plot_bgcolor: dark ? "#080b11" : "#ffffff", font: { color: ink },
+      margin: { l: 64, r: 24, t: 48, b: 56 }, title: { text: about.join(" · "), font: { size: 13, color: ink } },
+    });
+    const scale = event.format === "png" ? 2 : 1;
+    const size = { format: event.format, width: gd.clientWidth + 88, height: gd.clientHeight + 104, scale: scale };
+    return window.Plotly.toImage({ data: gd.data, layout: layout }, size).then(function (address) {
+      const link = document.createElement("a");
+      link.href = address;
+      link.download = "galaxy-finder-" + event.plane + "." + event.format;
+      link.click();
+    });
   };
 
   gf.local.outliers = function (_, element) {

@@ -18,6 +18,15 @@
     m: enlarge("map"),
     s: enlarge("sky"),
     g: enlarge("gallery"),
+    v: () => gf.local.listing(),
+    x: function () {
+      const select = document.getElementById("plane");
+      const pair = Array.from(select.options).map((o) => o.value).find(Boolean);
+      const [x, y] = gf.get("axes") || !pair ? ["", ""] : pair.split(" ");
+      gf.send({ is: "against", x: x, y: y });
+    },
+    f: drawer("filters"),
+    u: drawer("subsets"),
     c: drawer("clusters"),
     a: drawer("anomalies"),
     i: drawer("about"),
@@ -43,6 +52,7 @@
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (typing) {
       if (event.key === "Escape") typing.blur();
+      if (event.key === "Enter" && typing.id === "subset-name") gf.local.keep();
       if (event.key === "Enter" && typing.id === "find") {
         gf.send({ is: "find", text: typing.value.slice(0, 200) });
         typing.blur();

@@ -21,6 +21,7 @@ from atlas import format as layout
 from atlas import planner, validate
 from atlas.columns import Columns, open_array
 from atlas.coordinates import parse_position
+from atlas.effects import cluster_words
 from atlas.errors import InputError, NothingNearError
 from atlas.evaluate import evaluate
 from atlas.identity import Identity
@@ -77,6 +78,8 @@ class OpenSpace:
         self._folder = layout.space_path(build, space.name)
         self._lock = threading.Lock()
         self._index: NeighborIndex | None = None
+        # Where a galaxy lies and what it is called does not say what it is like.
+        self._unsaid = {layout.RA, layout.DEC, *manifest.id_columns}
 
     @cached_property
     def embeddings(self) -> NDArray[Any]:
@@ -132,6 +135,16 @@ class OpenSpace:
             )
             for label in range(size.shape[0])
         )
+
+    @cached_property
+    def cluster_words(self) -> dict[int, str]:
+        """What sets clusters apart, by label, as far as the catalogue says (`atlas.effects`)."""
+        if "cluster" not in self.columns:
+            return {}
+        own = {c.name for c in self.described.columns}
+        used = [c for c in self.columns if c.name not in own and not c.truth and c.name not in self._unsaid
+                and c.kind in ("number", "category")]  # fmt: skip
+        return cluster_words(self.columns, used, self.n_rows, len(self.clusters))
 
     def cluster(self, label: int) -> ClusterInfo:
         """A cluster by its label.

@@ -58,6 +58,23 @@ class Mask:
         """Selected rows, ascending, uint32."""
         return np.flatnonzero(self.dense).astype(np.uint32)
 
+    def __and__(self, other: Mask) -> Mask:
+        return Mask(self.packed & other.packed, self.n_rows)
+
+    def __or__(self, other: Mask) -> Mask:
+        return Mask(self.packed | other.packed, self.n_rows)
+
+    def __invert__(self) -> Mask:
+        packed = ~self.packed
+        if self.n_rows % 8:
+            packed[-1] &= (1 << (self.n_rows % 8)) - 1  # the bits behind the last row stay clear
+        return Mask(packed, self.n_rows)
+
+    def holds(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Which of some rows are selected, without unpacking the others."""
+        held: NDArray[np.bool_] = (self.packed[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(np.bool_)
+        return held
+
     def __contains__(self, row: int) -> bool:
         return bool(self.packed[row >> 3] >> (row & 7) & 1)
 

@@ -62,7 +62,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
         # Going back undoes the question, not the lamp.
         after = msgspec.structs.replace(after, light=before.light, sexagesimal=before.sexagesimal)
     if held is None:
-        moves = _moves(service, None, after)
+        moves = {}  # what is drawn first brings its own view
     return Step(before, after, message, nearest, moves, not travelled and is_step(before, after))
 
 
@@ -71,15 +71,15 @@ def _held_back(raw: parse.View, after: State) -> bool:
     return raw.plane == "sky" and after.sky is not None and after.sky.box != raw.box
 
 
-def _moves(service: Service, before: State | None, after: State) -> dict[str, list[float]]:
+def _moves(service: Service, before: State, after: State) -> dict[str, list[float]]:
     moves = {}
-    if before is None or after.map != before.map:
-        box = after.map or home_box(service.atlas)
+    # Onto another plane a graph goes together with its points.
+    if after.map != before.map and after.axes == before.axes and (plane := service.plane(after.axes)) is not None:
+        box = after.map or home_box(plane)
         moves["map"] = [box.x0, box.x1, box.y0, box.y1]
-    if before is not None and after.sky != before.sky:
+    if after.sky != before.sky:
         home = skyview.home(service.atlas)
         view = after.sky or home
-        # Onto another plane the graph goes together with its points.
         if view.projection == (before.sky or home).projection:
             moves["sky"] = [view.box.x0, view.box.x1, view.box.y0, view.box.y1]
     return moves

@@ -8,7 +8,7 @@ from atlas import Atlas, Query
 from atlas.ranking import ByColumn, Ranking, Shuffled, Similar, Typical
 from atlas.selection import All, Cluster
 from dashboard.resolve import row_of
-from dashboard.state import Galaxy, State
+from dashboard.state import Galaxy, State, active, is_narrowed
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ def question_of(atlas: Atlas, state: State) -> Question:
     query = Query(
         space=atlas.default_space,
         ranking=ranking,
-        selection=state.selection if state.within else All(),
+        selection=active(state) if state.within else All(),
         exact=state.exact,
         limit=state.shown,
     )
@@ -58,7 +58,7 @@ def _ranking(state: State, wanted: tuple[int, ...], unwanted: tuple[int, ...]) -
             return Shuffled()
         case _ if wanted or unwanted:
             return Similar(wanted, unwanted, state.order == "least")
-        case _ if not isinstance(state.selection, All):
+        case _ if is_narrowed(state):
             # A selection without a galaxy to compare with: a fair sample of it.
             return Shuffled()
     return None

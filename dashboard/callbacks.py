@@ -10,23 +10,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, Patch, html, no_update
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, Patch, html, no_update
 from dash import State as Held
-from msgspec.structs import replace
 
 from dashboard import links, parse
 from dashboard.advance import Step, advance
 from dashboard.ask import question_of
 from dashboard.service import Service
-from dashboard.state import parts
-from dashboard.views import details, drawers, gallery, page, sky, status
+from dashboard.state import State, active, parts
+from dashboard.views import details, drawers, gallery, page, sky, status, table
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
 from dashboard.views import map as map_view
 from dashboard.views.marks import rings
+from dashboard.views.paint import column_of, has_mean, mean_of
 from dashboard.views.palette import theme
 
-PARTS = ("map", "sky", "gallery", "details", "page")
+PARTS = tuple(parts(State()))
 
 
 def register_callbacks(app: Dash, service: Service) -> None:
@@ -39,8 +39,17 @@ def register_callbacks(app: Dash, service: Service) -> None:
         ("order", Input("order", "value")),
         ("shown", Input("shown", "value")),
         ("color", Input("color", "value")),
+        ("plane", Input("plane", "value")),
     ):
         app.clientside_callback(ClientsideFunction("gf", function), *inputs, prevent_initial_call=function != "open")
+
+    # The table's script is large: it is fetched when a table is first wanted, and only then is the table filled.
+    app.clientside_callback(
+        ClientsideFunction("gf", "table"),
+        Output("table-ready", "data"),
+        Input("part-table", "data"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
         Output("state", "data"),
@@ -62,7 +71,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
         changed = [links.to_json(new[name]) if new[name] != old.get(name) else no_update for name in PARTS]
         # A link that could not be read stays in the address bar: whoever typed it can mend it.
         keep_address = held is None and step.message
-        url = {"token": links.to_token(step.after), "push": step.remember}
+        url = {"token": _link(service, step.after), "push": step.remember}
         return (
             links.to_json(step.after),
             *changed,
@@ -75,23 +84,42 @@ def register_callbacks(app: Dash, service: Service) -> None:
 
     @app.callback(
         Output("map", "figure"),
+        Output("map-shown", "data"),
+        Output("again", "disabled"),
         Output("legend", "children"),
+        Output("trust", "children"),
         Output("status-selected", "children"),
         Output("status-drawn", "children"),
         Input("part-map", "data"),
+        Input("again", "n_intervals"),
+        Held("map-shown", "data"),
         prevent_initial_call=True,
     )
-    def on_map(part: Any) -> tuple[Any, ...]:
+    def on_map(part: Any, _: Any, shown_before: Any) -> tuple[Any, ...]:
         state = parse.state(part)
+        atlas = service.atlas
+        mask = service.mask(active(state), atlas)
+        selected = status.selected(atlas, None if mask is None else mask.count)
         shown = map_view.picture(service, state)
+        if shown is None:
+            return no_update, no_update, False, no_update, [], selected, status.under_way(atlas, state.axes)
         patch = Patch()
         _patch_points(patch, shown, state.light)
         patch["data"][fig.OUTLIERS].update(shown["outliers"])
-        mask = service.mask(state.selection)
+        look = theme(state.light)
+        shown_now = f"{shown['key']} {look.name}"
+        if shown_now != shown_before:
+            for name, value in map_view.axes_layout(atlas, state.axes, shown["view"], look).items():
+                patch["layout"][name].update(value)
+            patch["layout"]["uirevision"] = shown["key"]
+        mean = mean_of(atlas, state)
         return (
             patch,
-            page.legend(shown["coloring"]),
-            status.selected(service.atlas, None if mask is None else mask.count),
+            shown_now,
+            True,
+            page.legend(shown["coloring"]) if mean is None else page.mean_legend(mean),
+            status.trust(shown["trust"], service.outside(active(state), atlas)),
+            selected,
             status.drawn(shown["drawn"], shown["in_view"], shown["outliers_in_view"]),
         )
 
@@ -116,8 +144,9 @@ def register_callbacks(app: Dash, service: Service) -> None:
             patch["layout"]["xaxis"]["range"] = [view.box.x0, view.box.x1]
             patch["layout"]["yaxis"]["range"] = [view.box.y0, view.box.y1]
             patch["layout"]["uirevision"] = key
-        patch["layout"]["meta"] = {"projection": {"kind": view.projection.kind, "ra_deg": view.projection.ra_deg,
-                                                  "dec_deg": view.projection.dec_deg}}  # fmt: skip
+        patch["layout"]["meta"] = {"key": key, "flip": [False, False], "projection": {
+            "kind": view.projection.kind, "ra_deg": view.projection.ra_deg, "dec_deg": view.projection.dec_deg
+        }}  # fmt: skip
         return patch, sky.describe(view, shown["drawn"], shown["in_view"]), key
 
     @app.callback(
@@ -126,6 +155,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
         Output("status-answer", "children"),
         Output("status-engine", "children"),
         Output("status-receipt", "children"),
+        Output("export", "href"),
         Input("part-gallery", "data"),
         prevent_initial_call=True,
     )
@@ -140,22 +170,21 @@ def register_callbacks(app: Dash, service: Service) -> None:
             gallery.title(question.query, atlas),
             status.answer(question, result, state),
             status.engine(atlas),
-            status.receipt(result),
+            status.receipt(atlas, result, _link(service, state)),
+            f"/export/{atlas.build_id}.csv?s={_link(service, state)}",
         )
 
     @app.callback(
         Output("map", "figure", allow_duplicate=True),
         Output("sky", "figure", allow_duplicate=True),
-        Input("part-gallery", "data"),
+        Input("part-marks", "data"),
+        Input("map-shown", "data"),
         Input("sky-shown", "data"),
-        Held("state", "data"),
         prevent_initial_call=True,
     )
-    def on_marks(part: Any, _: Any, held: Any) -> tuple[Any, Any]:
-        # The gallery's part leaves the viewport out; where the rings lie on the sky depends on it.
-        state = replace(parse.state(part), sky=parse.state(held).sky)
+    def on_marks(part: Any, _: Any, __: Any) -> tuple[Any, Any]:
         patches = {"map": Patch(), "sky": Patch()}
-        for plane, traces in rings(service, state).items():
+        for plane, traces in rings(service, parse.state(part)).items():
             for trace, values in traces.items():
                 patches[plane]["data"][trace].update(values)
         return patches["map"], patches["sky"]
@@ -163,6 +192,37 @@ def register_callbacks(app: Dash, service: Service) -> None:
     @app.callback(Output("details", "children"), Input("part-details", "data"), prevent_initial_call=True)
     def on_details(part: Any) -> Any:
         return details.panel(service.atlas, parse.state(part))
+
+    @app.callback(Output("drawer", "children"), Input("part-drawer", "data"), prevent_initial_call=True)
+    def on_drawer(part: Any) -> Any:
+        return drawers.drawer(service, parse.state(part))
+
+    @app.callback(
+        Output("table", "children"),
+        Input("table-ready", "data"),
+        Held("state", "data"),
+        prevent_initial_call=True,
+    )
+    def on_table(_: Any, held: Any) -> Any:
+        state = parse.state(held)
+        return table.grid(service, state) if state.listing == "table" else []
+
+    @app.callback(
+        Output({"type": "grid", "at": MATCH}, "getRowsResponse"),
+        Input({"type": "grid", "at": MATCH}, "getRowsRequest"),
+        Held("state", "data"),
+        prevent_initial_call=True,
+    )
+    def on_rows(request: Any, held: Any) -> Any:
+        asked = parse.rows_request(request, service.settings)
+        return no_update if asked is None else table.rows(service, parse.state(held), *asked)
+
+    for prop, function in (("getRowsRequest", "sorted"), ("cellClicked", "picked")):
+        app.clientside_callback(
+            ClientsideFunction("gf", function),
+            Input({"type": "grid", "at": ALL}, prop),
+            prevent_initial_call=True,
+        )
 
     @app.callback(
         Output("page", "className"),
@@ -172,24 +232,31 @@ def register_callbacks(app: Dash, service: Service) -> None:
         Output("shown", "value"),
         Output("color", "options"),
         Output("color", "value"),
+        Output("plane", "options"),
+        Output("plane", "value"),
+        Output("axes", "children"),
+        Output("paint", "children"),
         Output("within", "children"),
-        Output("drawer", "children"),
         Input("part-page", "data"),
         prevent_initial_call=True,
     )
     def on_page(part: Any) -> tuple[Any, ...]:
         state = parse.state(part)
         atlas = service.atlas
+        column = column_of(atlas, state)
         return (
             page.page_class(state),
             page.head(atlas, state),
             page.orders(state),
             state.order,
             str(state.shown),
-            page.colors(atlas),
+            page.colors(atlas, state),
             state.color,
+            page.planes(atlas, state.axes),
+            "" if state.axes is None else f"{state.axes.x} {state.axes.y}",
+            page.axis_choices(atlas, state),
+            page.paint(state, column is not None and has_mean(column)),
             page.within(state),
-            drawers.drawer(atlas, state),
         )
 
 
@@ -202,6 +269,10 @@ def _patch_points(patch: Patch, shown: dict[str, Any], light: bool) -> None:
     for trace, width in ((fig.NEIGHBORS, 1.4), (fig.FOCUS, 2.2)):
         accent = theme(light).accent
         patch["data"][trace]["marker"].update({"color": accent, "line": {"width": width, "color": accent}})
+
+
+def _link(service: Service, state: State) -> str:
+    return links.to_link(state, service.kept, service.settings.max_state_bytes)
 
 
 def _field(body: Any, name: str) -> Any:

@@ -1,4 +1,7 @@
-"""A state as text that fits a URL: JSON, deflated, base64url. Short for what matters, and nothing in it is executed."""
+"""A state as text that fits a URL: JSON, deflated, base64url. Short for what matters, and nothing in it is executed.
+
+What would be too long for an address is kept on the server, and the link holds its name: `~` and a hash of the state.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ import zlib
 import msgspec
 
 from atlas.errors import InputError
+from dashboard.kept import Kept
 from dashboard.state import State
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _DECODER = msgspec.json.Decoder(State)
 MAX_JSON_BYTES = 200_000
+KEPT_MARK = "~"
 
 
 def to_json(state: State) -> str:
@@ -62,3 +67,22 @@ def from_token(token: str) -> State:
         return from_json(data.decode())
     except (UnicodeError, binascii.Error, zlib.error) as e:
         raise InputError("the link is damaged: it was cut short or mistyped") from e
+
+
+def to_link(state: State, kept: Kept, longest: int) -> str:
+    """A state as it stands behind `?s=`, kept by the server where its token would be longer than `longest`."""
+    token = to_token(state)
+    return token if len(token) <= longest else KEPT_MARK + kept.put(to_json(state).encode())
+
+
+def from_link(link: str, kept: Kept) -> State:
+    """A state from a link, its own or kept.
+
+    Raises
+    ------
+    InputError
+        If the link is damaged, or what it names is not kept here.
+    """
+    if link.startswith(KEPT_MARK):
+        return from_json(kept.get(link.removeprefix(KEPT_MARK)).decode())
+    return from_token(link)

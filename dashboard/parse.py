@@ -11,10 +11,24 @@ import msgspec
 
 from atlas.errors import InputError, shorten
 from atlas.projection import Projection
-from atlas.selection import Row, Vertices
+from atlas.selection import Name, Row, Vertices
 from dashboard import links
 from dashboard.settings import Settings
-from dashboard.state import Box, Change, Clear, ClearExamples, State
+from dashboard.state import (
+    Box,
+    Brush,
+    Change,
+    Clear,
+    ClearExamples,
+    ClearFilters,
+    Express,
+    Finite,
+    Invert,
+    Join,
+    Keep,
+    State,
+    WithSubset,
+)
 
 Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
 Plane = Literal["map", "sky"]
@@ -67,6 +81,31 @@ class Lasso(Raw, frozen=True):
     plane: Plane
     vertices: Vertices
     projection: Projection | None = None
+    join: Join = "new"
+
+
+class FilterBy(Raw, frozen=True, tag="filter"):
+    """A column's filter was set: bounds for numbers, words for categories; nothing at all drops it."""
+
+    column: Name
+    low: Finite | None = None
+    high: Finite | None = None
+    values: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=200)], ...], msgspec.Meta(max_length=256)] = ()
+
+
+class Against(Raw, frozen=True):
+    """Columns were chosen for the axes of the map's panel; none for the map of the embedding."""
+
+    x: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    y: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+class Tabulate(Raw, frozen=True):
+    """The table was sorted or its columns were chosen; what is left out stays."""
+
+    columns: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] | None = None
+    sort: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    descending: bool | None = None
 
 
 class OpenClusterLabel(Raw, frozen=True, tag="cluster"):
@@ -91,10 +130,19 @@ AnyRaw = (
     | RandomGalaxy
     | Mark
     | Lasso
+    | FilterBy
+    | Brush
+    | Against
+    | Tabulate
     | OpenClusterLabel
     | View
     | Clear
     | ClearExamples
+    | ClearFilters
+    | Express
+    | Invert
+    | Keep
+    | WithSubset
     | Change
 )
 
@@ -146,6 +194,41 @@ def state(text: Any) -> State:
     return links.from_json(text)
 
 
+class _Sorted(msgspec.Struct, frozen=True):
+    """One entry of a grid's sort model."""
+
+    colId: Annotated[str, msgspec.Meta(max_length=64)]  # noqa: N815  ag-grid's name
+    sort: Literal["asc", "desc"]
+
+
+class _RowsRequest(msgspec.Struct, frozen=True):
+    """What a grid asks for; its other fields are not read."""
+
+    startRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # noqa: N815
+    endRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # noqa: N815
+    sortModel: Annotated[tuple[_Sorted, ...], msgspec.Meta(max_length=1)] = ()  # noqa: N815
+
+
+def rows_request(body: Any, settings: Settings) -> tuple[int, int, str, bool] | None:
+    """First row, end, column and direction that a table asks for; None where it asks for nothing.
+
+    Raises
+    ------
+    InputError
+        If it is not of the documented form, or asks for too many rows at once.
+    """
+    if body is None:
+        return None
+    try:
+        asked = msgspec.convert(body, _RowsRequest)
+    except msgspec.ValidationError as e:
+        raise InputError(f"this is not a request for rows: {shorten(e, 160)}") from e
+    if not 0 < asked.endRow - asked.startRow <= settings.table_page:
+        raise InputError(f"a table asks for 1 to {settings.table_page} rows at once")
+    by = asked.sortModel[0] if asked.sortModel else None
+    return asked.startRow, asked.endRow, "" if by is None else by.colId, by is not None and by.sort == "desc"
+
+
 def number(args: Any, name: str, low: float, high: float) -> float:
     """A number of a URL's query string.
 
@@ -178,3 +261,19 @@ def whole(args: Any, name: str, low: int, high: int) -> int:
     if value != int(value):
         raise InputError(f"{name} is {value:g}: expected a whole number")
     return int(value)
+
+
+def text(args: Any, name: str, longest: int) -> str:
+    """A text of a URL's query string.
+
+    Raises
+    ------
+    InputError
+        If it is missing or too long.
+    """
+    value = args.get(name)
+    if value is None:
+        raise InputError(f"{name} is missing")
+    if len(value) > longest:
+        raise InputError(f"{name} has {len(value):,} characters: at most {longest} are allowed")
+    return str(value)

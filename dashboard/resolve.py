@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from atlas import Atlas
+from atlas import Atlas, expression
+from atlas.column_plane import column_axes, coordinates
 from atlas.coordinates import looks_like_position, parse_position
 from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.projection import Projection
-from atlas.selection import canonical_vertices
+from atlas.selection import Category, ColumnPolygon, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
 from dashboard import links, parse
 from dashboard.service import Service
 from dashboard.settings import Settings
 from dashboard.skyview import follow, reveal
 from dashboard.state import (
+    Against,
     AnyEvent,
+    Axes,
     Box,
+    Brush,
+    Change,
+    Clear,
+    ClearExamples,
+    ClearFilters,
+    Drawn,
     Example,
+    Express,
+    Filter,
     Focus,
     Galaxy,
-    LassoMap,
-    LassoSky,
+    Invert,
+    Keep,
+    Lasso,
     Open,
     OpenCluster,
+    SetFilter,
     State,
+    Table,
+    Tabulate,
     ViewMap,
     ViewSky,
+    WithSubset,
+    active,
 )
 
 SAME_PLACE_ARCSEC = 1.0
@@ -45,7 +64,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
     atlas = service.atlas
     match raw:
         case parse.OpenToken(token):
-            return Open(links.from_token(token))
+            return Open(links.from_link(token, service.kept))
         case parse.Find(text):
             return _focus(atlas, state, find(atlas, text, service.settings), typed=True)
         case parse.Pick(row, build):
@@ -53,16 +72,23 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
         case parse.PickId(id_):
             return _focus(atlas, state, atlas.identity.row(id_))
         case parse.RandomGalaxy():
-            return _focus(atlas, state, random_row(atlas, service.mask(state.selection)))
+            return _focus(atlas, state, random_row(atlas, service.mask(active(state))))
         case parse.Mark(id_, sign):
             known = {g.id: g for g in (*state.wanted, *state.unwanted)}
             if sign and id_ not in known and len(known) >= service.settings.max_examples:
                 raise InputError(f"a search takes at most {service.settings.max_examples} examples")
             return Example(known.get(id_) or galaxy(atlas, atlas.identity.row(id_)), sign)
-        case parse.Lasso("map", vertices):
-            return LassoMap(atlas.default_space, canonical_vertices(vertices))
-        case parse.Lasso("sky", vertices, Projection() as projection):
-            return LassoSky(projection, canonical_vertices(vertices))
+        case parse.Lasso():
+            return Drawn(_lasso(atlas, state, raw), raw.join)
+        case parse.FilterBy(column):
+            return SetFilter(column, _filter(atlas, raw))
+        case Brush(column):
+            atlas.columns(atlas.default_space).describe(column)
+            return raw
+        case parse.Against(x, y):
+            return Against(_axes(atlas, x, y))
+        case parse.Tabulate():
+            return Tabulate(_table(atlas, state.table, raw))
         case parse.OpenClusterLabel(label):
             return OpenCluster(atlas.default_space, atlas.space().cluster(label).label)
         case parse.View("map", box):
@@ -71,12 +97,60 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
             return ViewSky(None)
         case parse.View("sky", Box() as box, Projection() as projection):
             return ViewSky(follow(atlas, projection, box))
-        case parse.Change(color=str(color)) if color != "density":
+        case Change(color=str(color)) if color not in ("density", "subsets"):
             atlas.columns(atlas.default_space).describe(color)
             return raw
-        case parse.Clear() | parse.ClearExamples() | parse.Change():
+        case Express(text):
+            if text.strip():
+                expression.parse(text, atlas.columns(atlas.default_space))
+            return Express(text.strip())
+        case Clear() | ClearExamples() | ClearFilters() | Invert() | Keep() | WithSubset() | Change():
             return raw
     raise InputError("this event is incomplete")
+
+
+def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> Lasso:
+    """The region that a lasso stands for on the plane that it was drawn on."""
+    vertices = canonical_vertices(raw.vertices)
+    if raw.plane == "sky":
+        assert raw.projection is not None  # `parse.events` saw to it
+        return SkyPolygon(raw.projection, vertices)
+    if state.axes is None:
+        return MapPolygon(atlas.default_space, vertices)
+    log = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)
+    return ColumnPolygon(state.axes.x, state.axes.y, vertices, log.x_log, log.y_log)
+
+
+def _filter(atlas: Atlas, raw: parse.FilterBy) -> Filter | None:
+    columns = atlas.columns(atlas.default_space)
+    if columns.describe(raw.column).kind == "category":
+        for word in raw.values:
+            columns.code(raw.column, word)
+        return Category(raw.column, tuple(sorted(set(raw.values)))) if raw.values else None
+    columns.number(raw.column)
+    if raw.low is None and raw.high is None:
+        return None
+    bounds = Range(raw.column, raw.low, raw.high)
+    canonical(bounds)
+    return bounds
+
+
+def _axes(atlas: Atlas, x: str, y: str) -> Axes | None:
+    if not x and not y:
+        return None
+    columns = atlas.columns(atlas.default_space)
+    for name in (x, y):
+        columns.number(name)
+    return Axes(x, y)
+
+
+def _table(atlas: Atlas, table: Table, raw: parse.Tabulate) -> Table:
+    columns = atlas.columns(atlas.default_space)
+    names = table.columns if raw.columns is None else raw.columns
+    sort = table.sort if raw.sort is None else raw.sort
+    for name in (*names, *([sort] if sort else [])):
+        columns.describe(name)
+    return Table(names, sort, table.descending if raw.descending is None else raw.descending)
 
 
 def galaxy(atlas: Atlas, row: int) -> Galaxy:
@@ -139,9 +213,19 @@ def _row(atlas: Atlas, row: int, build: str) -> int:
 
 def _focus(atlas: Atlas, state: State, row: int, *, typed: bool = False) -> Focus:
     one = galaxy(atlas, row)
-    columns = atlas.columns(atlas.default_space)
-    x, y = float(columns.array("map_x")[row]), float(columns.array("map_y")[row])
+    x, y = (float(v[0]) for v in positions(atlas, state.axes, np.array([row])))
     return Focus(one, _reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=typed))
+
+
+def positions(atlas: Atlas, axes: Axes | None, rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where rows lie on the plane of the map's panel, float32; NaN where they have no place there."""
+    columns = atlas.columns(atlas.default_space)
+    if axes is None:
+        x, y = (np.asarray(columns.array(name)[rows], dtype=np.float32) for name in ("map_x", "map_y"))
+        return x, y
+    log = column_axes(columns, axes.x, axes.y)
+    x, y = columns.array(axes.x)[rows], columns.array(axes.y)[rows]
+    return coordinates(x, log.x_log), coordinates(y, log.y_log)
 
 
 def _reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:

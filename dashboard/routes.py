@@ -4,35 +4,44 @@ from __future__ import annotations
 
 import io
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import flask_bootstrap
 import msgspec
 import numpy as np
-from flask import Flask, Response, abort, jsonify, request, send_from_directory
+from flask import Flask, Response, abort, jsonify, request, send_from_directory, stream_with_context
 from PIL import Image, ImageDraw
 
-from atlas import Atlas
+from atlas import Atlas, expression
 from atlas import format as layout
+from atlas import selection as selections
 from atlas.coordinates import format_position
-from atlas.errors import InputError, shorten
+from atlas.errors import ExpressionError, InputError, shorten
 from atlas.images import MIME_TYPE
+from atlas.manifest import Column
 from atlas.plane import Box
 from atlas.projection import Projection
-from dashboard import parse
+from atlas.receipts import make_receipt
+from atlas.selection import All, Selection
+from dashboard import links, parse
+from dashboard.ask import question_of
 from dashboard.cache import Cached, cache_key
 from dashboard.fingerprint import fingerprint
-from dashboard.raster import to_png
+from dashboard.listing import csv_lines
+from dashboard.raster import mean_to_png, to_png
 from dashboard.security import immutable
 from dashboard.service import Service
-from dashboard.state import SMALLEST
+from dashboard.state import SMALLEST, Axes, State
 from dashboard.views.details import words
-from dashboard.views.palette import theme
+from dashboard.views.paint import has_mean
+from dashboard.views.palette import scale_of, theme
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
 BOOTSTRAP_URL = f"/bootstrap/{metadata.version('Bootstrap-Flask')}/bootstrap.min.css"
 CARD_FACTS = 5
+COMPLETIONS = 8
 LARGE_PIXELS = 256
 ROUNDED = 0.16
 
@@ -66,26 +75,114 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
     @server.get("/raster/<build>/map.png")
     def map_raster(build: str) -> Response:
         atlas = _atlas(service, build)
-        box, width, height, light = _raster_arguments(service)
+        asked = _raster_arguments(service, atlas)
+        axes = _axes(atlas)
 
         def draw() -> bytes:
-            return to_png(atlas.space().plane.density(box, width, height).counts, theme(light))
+            plane = service.plane(axes, atlas)
+            if plane is None:
+                raise InputError("these columns are still being put in order; look again in a moment")
+            mask, box, (width, height) = service.mask(asked.selection, atlas), asked.box, asked.size
+            if asked.column is None:
+                return to_png(plane.density(box, width, height, mask).counts, theme(asked.light), asked.flip)
+            values = atlas.columns(atlas.default_space).number(asked.column.name)
+            means = plane.mean(box, width, height, values, mask, key=asked.column.name)
+            return mean_to_png(means, scale_of(asked.column), asked.flip)
 
-        key = cache_key(build, "map raster", *msgspec.structs.astuple(box), width, height, light)
+        key = cache_key(build, "map raster", *asked.key(), *(() if axes is None else (axes.x, axes.y)))
         return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
 
     @server.get("/raster/<build>/sky.png")
     def sky_raster(build: str) -> Response:
         atlas = _atlas(service, build)
-        box, width, height, light = _raster_arguments(service)
+        asked = _raster_arguments(service, atlas)
         projection = _projection()
 
         def draw() -> bytes:
-            return to_png(atlas.sky.density(projection, box, width, height).counts, theme(light))
+            mask, box, (width, height) = service.mask(asked.selection, atlas), asked.box, asked.size
+            if asked.column is None:
+                return to_png(atlas.sky.density(projection, box, width, height, mask).counts, theme(asked.light))
+            values = atlas.columns(atlas.default_space).number(asked.column.name)
+            means = atlas.sky.mean(projection, box, width, height, values, mask, key=asked.column.name)
+            return mean_to_png(means, scale_of(asked.column))
 
-        where = (projection.kind, projection.ra_deg, projection.dec_deg, *msgspec.structs.astuple(box))
-        key = cache_key(build, "sky raster", *where, width, height, light)
+        where = (projection.kind, projection.ra_deg, projection.dec_deg)
+        key = cache_key(build, "sky raster", *where, *asked.key())
         return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
+
+    @server.get("/export/<build>.csv")
+    def export(build: str) -> Response:
+        _current(service, build)
+        state = _state(service)
+        lines = csv_lines(service, state)
+        # The first part is made before the answer begins: what is wrong can still be said.
+        first = next(lines)
+        response = Response(stream_with_context(chain([first], lines)), mimetype="text/csv")
+        response.headers["Content-Disposition"] = f'attachment; filename="galaxies-{build}.csv"'
+        return response
+
+    @server.get("/receipt/<build>/<receipt>.json")
+    def receipt(build: str, receipt: str) -> Response:
+        atlas = _current(service, build)
+        query = question_of(atlas, _state(service)).query
+        if query is None:
+            raise InputError("this page asks no question yet: there is nothing to repeat")
+        result = service.run(query, atlas)
+        if result.receipt != receipt:
+            raise InputError(f"this link's question has the receipt {result.receipt}, not {shorten(receipt)}")
+        response = Response(make_receipt(atlas, query, result), mimetype="application/json")
+        response.headers["Content-Disposition"] = f'attachment; filename="receipt-{receipt}.json"'
+        return response
+
+    @server.get("/expression/<build>.json")
+    def check_expression(build: str) -> Response:
+        atlas = _atlas(service, build)
+        text = parse.text(request.args, "text", 500)
+        cursor = parse.whole(request.args, "cursor", 0, 500)
+        return jsonify(checked_expression(atlas, text, cursor))
+
+
+class RasterArguments(msgspec.Struct, frozen=True):
+    """What a picture of a plane shows.
+
+    Attributes
+    ----------
+    box : Box
+    size : tuple of int
+        Width and height in pixels.
+    light : bool
+    flip : tuple of bool
+        Which axes run backwards.
+    selection : Selection
+    column : Column or None
+        The column whose mean is shown; None shows the density.
+    """
+
+    box: Box
+    size: tuple[int, int]
+    light: bool
+    flip: tuple[bool, bool]
+    selection: Selection
+    column: Column | None
+
+    def key(self) -> tuple[Any, ...]:
+        """Primitives that name the picture."""
+        column = "" if self.column is None else self.column.name
+        selection = selections.encode(selections.canonical(self.selection)).decode()
+        return (*msgspec.structs.astuple(self.box), *self.size, self.light, *self.flip, selection, column)
+
+
+def checked_expression(atlas: Atlas, text: str, cursor: int) -> dict[str, Any]:
+    """Whether a condition can be read, where it cannot, and what the word under the cursor may become."""
+    columns = atlas.columns(atlas.default_space)
+    error = None
+    try:
+        if text.strip():
+            expression.parse(text, columns)
+    except ExpressionError as e:
+        error = {"start": e.start, "end": e.end, "message": str(e)}
+    found = expression.complete(text, cursor, columns)
+    return {"error": error, "start": found.start, "end": found.end, "words": list(found.words[:COMPLETIONS])}
 
 
 def card(atlas: Atlas, row: int) -> dict[str, Any]:
@@ -108,13 +205,25 @@ def _atlas(service: Service, build: str) -> Atlas:
     return service.build(build)
 
 
+def _current(service: Service, build: str) -> Atlas:
+    """The build in use, which is the only one that lists and receipts are made from."""
+    atlas = _atlas(service, build)
+    if atlas.build_id != service.atlas.build_id:
+        raise InputError("the atlas was built anew since this page was loaded; reload the page")
+    return atlas
+
+
+def _state(service: Service) -> State:
+    return links.from_link(parse.text(request.args, "s", service.settings.max_state_bytes), service.kept)
+
+
 def _row(atlas: Atlas, row: int) -> int:
     if row >= atlas.n_rows:
         raise InputError(f"row {shorten(row)} does not exist: this atlas has {atlas.n_rows:,} rows")
     return row
 
 
-def _raster_arguments(service: Service) -> tuple[Box, int, int, bool]:
+def _raster_arguments(service: Service, atlas: Atlas) -> RasterArguments:
     args = request.args
     x0, x1, y0, y1 = (parse.number(args, name, -1e9, 1e9) for name in ("x0", "x1", "y0", "y1"))
     if not (x1 - x0 >= SMALLEST and y1 - y0 >= SMALLEST):
@@ -122,7 +231,26 @@ def _raster_arguments(service: Service) -> tuple[Box, int, int, bool]:
     width, height = (parse.whole(args, name, 16, 4096) for name in ("w", "h"))
     if width * height > service.settings.max_raster_pixels:
         raise InputError(f"a raster may have {service.settings.max_raster_pixels:,} pixels, not {width * height:,}")
-    return Box(x0, x1, y0, y1), width, height, parse.whole(args, "light", 0, 1) == 1
+    flip = parse.whole(args, "flip", 0, 3) if "flip" in args else 0
+    selection = service.recall(parse.text(args, "in", 24), atlas) if "in" in args else All()
+    column = None
+    if "column" in args:
+        column = atlas.columns(atlas.default_space).describe(parse.text(args, "column", 64))
+        if not has_mean(column):
+            raise InputError(f"column {column.name!r} has no mean")
+    light = parse.whole(args, "light", 0, 1) == 1
+    return RasterArguments(
+        Box(x0, x1, y0, y1), (width, height), light, (bool(flip & 1), bool(flip & 2)), selection, column
+    )
+
+
+def _axes(atlas: Atlas) -> Axes | None:
+    if "x" not in request.args and "y" not in request.args:
+        return None
+    names = [parse.text(request.args, name, 64) for name in ("x", "y")]
+    for name in names:
+        atlas.columns(atlas.default_space).number(name)
+    return Axes(*names)
 
 
 def _projection() -> Projection:

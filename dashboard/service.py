@@ -1,4 +1,8 @@
-"""The atlas that is served, with its answers kept: masks and results are computed once and shared by every view."""
+"""The atlas that is served, with its answers kept: masks and results are computed once and shared by every view.
+
+Masks of joined selections are joined from the masks of their parts, each kept by itself: moving one brush evaluates that
+one column, not the lasso beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from functools import lru_cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +21,26 @@ from atlas import Atlas, Mask, Query, Result, Similar
 from atlas import selection as selections
 from atlas.errors import AtlasError, InputError
 from atlas.format import build_path
+from atlas.histogram import Histogram
 from atlas.manifest import read_manifest
 from atlas.quality import Recall
+from atlas.order import Orders
+from atlas.plane import Plane
 from atlas.query import canonical as canonical_query
-from atlas.selection import All, Selection
+from atlas.selection import All, And, Not, Or, Selection
+from atlas.trust import Outside, neighbours_outside
 from atlas.writer import current_build
 from dashboard.cache import Cached, cache_key
+from dashboard.kept import Kept, name_of, open_kept
 from dashboard.settings import Settings
+from dashboard.state import Axes
 
 LOOK_EVERY_S = 2.0
+PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 _log = logging.getLogger(__name__)
 MASKS_IN_MEMORY = 8
+PLANES_OPEN = 6
+HISTOGRAM_FIELDS = ("edges", "counts", "missing", "below", "above", "log")
 
 
 class Service:
@@ -50,6 +64,9 @@ class Service:
         self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
         self._warming: set[str] = set()
         self._answered: set[str] = set()
+        self._orders: tuple[str, Orders] | None = None
+        self._planes = PlanesUnderWay(settings.scratch_dir)
+        self.kept: Kept = open_kept(settings)
 
     @property
     def atlas(self) -> Atlas:
@@ -133,7 +150,7 @@ class Service:
                 self._masks.move_to_end(name)
                 return self._masks[name]
         packed, _ = self._cached.get_or_compute(
-            cache_key(atlas.build_id, "mask", name[1].decode()), lambda: atlas.mask(selection).packed
+            cache_key(atlas.build_id, "mask", name[1].decode()), lambda: self._evaluate(selection, atlas).packed
         )
         with self._lock:
             # One object for all views: what they derive from a mask is kept by its identity.
@@ -141,6 +158,88 @@ class Service:
             while len(self._masks) > MASKS_IN_MEMORY:
                 self._masks.popitem(last=False)
         return mask
+
+    def _evaluate(self, selection: Selection, atlas: Atlas) -> Mask:
+        match selection:
+            case And(of):
+                return reduce(Mask.__and__, [self._part(one, atlas) for one in of])
+            case Or(of):
+                return reduce(Mask.__or__, [self._part(one, atlas) for one in of])
+            case Not(of) if not isinstance(of, All):
+                return ~self._part(of, atlas)
+        return atlas.mask(selection)
+
+    def _part(self, selection: Selection, atlas: Atlas) -> Mask:
+        mask = self.mask(selection, atlas)
+        return atlas.mask(All()) if mask is None else mask
+
+    def histogram(self, column: str, selection: Selection | None, atlas: Atlas) -> Histogram:
+        """Histogram of a column over a selection (None: all rows), exact."""
+        selection = All() if selection is None else selections.canonical(selection)
+        name = selections.encode(selection).decode()
+
+        def count() -> dict[str, Any]:
+            found = atlas.histograms.get(column, self.mask(selection, atlas))
+            return {field: getattr(found, field) for field in HISTOGRAM_FIELDS}
+
+        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "histogram", column, name), count)
+        return Histogram(**stored)
+
+    def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
+        """How far a selection cuts through neighbourhoods; None where nothing is selected."""
+        mask = self.mask(selection, atlas)
+        if mask is None or mask.count == 0:
+            return None
+        name = selections.encode(selections.canonical(selection)).decode()
+
+        def count() -> dict[str, Any]:
+            found = neighbours_outside(atlas, atlas.default_space, mask)
+            return {"share": found.share, "rows": found.rows, "sampled": found.sampled}
+
+        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "outside", name), count)
+        return Outside(**stored)
+
+    @property
+    def orders(self) -> Orders:
+        """Sort orders of the current build."""
+        atlas = self.atlas
+        with self._lock:
+            if self._orders is None or self._orders[0] != atlas.build_id:
+                self._orders = atlas.build_id, Orders(atlas, self.settings.scratch_dir)
+            return self._orders[1]
+
+    def remember(self, selection: Selection, atlas: Atlas) -> str:
+        """A short name of a selection, for addresses of pictures that show it."""
+        text = selections.encode(selections.canonical(selection)).decode()
+        name = name_of(text.encode())
+        self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), lambda: text)
+        return name
+
+    def recall(self, name: str, atlas: Atlas) -> Selection:
+        """The selection of a name.
+
+        Raises
+        ------
+        InputError
+            If it was not remembered here, or long ago.
+        """
+
+        def missing() -> str:
+            raise InputError("this picture's selection is no longer known; reload the page")
+
+        text, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), missing)
+        return msgspec.json.decode(text, type=Selection)
+
+    def plane(self, axes: Axes | None, atlas: Atlas | None = None) -> Plane | None:
+        """The plane that the map's panel shows; None while two columns are still being ordered.
+
+        Raises
+        ------
+        InputError
+            If the atlas has no such columns.
+        """
+        atlas = atlas or self.atlas
+        return atlas.space().plane if axes is None else self._planes.get(atlas, axes)
 
     def run(self, query: Query, atlas: Atlas | None = None) -> Result:
         """Answer of a query, from the cache where the same question was asked before.
@@ -193,6 +292,39 @@ class Service:
             _log.exception("the index of build %s does not answer", atlas.build_id)
         finally:
             self._warming.discard(atlas.build_id)
+
+
+class PlanesUnderWay:
+    """Planes of two columns: opened where they are on disk, else ordered by a thread of their own.
+
+    Parameters
+    ----------
+    scratch : Path
+        Where planes are kept.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._lock = threading.Lock()
+        self._flights: OrderedDict[tuple[str, str, str], Future[Plane]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plane")
+
+    def get(self, atlas: Atlas, axes: Axes) -> Plane | None:
+        """The plane, if it is ready within a moment."""
+        name = (atlas.build_id, axes.x, axes.y)
+        with self._lock:
+            flight = self._flights.get(name)
+            if flight is None or (flight.done() and flight.exception() is not None):
+                flight = self._pool.submit(atlas.column_plane, axes.x, axes.y, self._scratch)
+                self._flights[name] = flight
+            self._flights.move_to_end(name)
+            for old in list(self._flights)[:-PLANES_OPEN]:
+                if self._flights[old].done():
+                    del self._flights[old]
+        try:
+            return flight.result(timeout=PATIENCE_S)
+        except TimeoutError:
+            return None
 
 
 @lru_cache(maxsize=2)

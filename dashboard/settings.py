@@ -68,6 +68,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, le=3600, description="How long a request waits for an equal one that is under way.")
     ] = 60
 
+    kept_dir: Annotated[
+        Path, Meta(description="Folder, of mode 0700, of states that are too long for a link; its links live as long.")
+    ] = Path(".cache/kept")
+    kept_entries: Annotated[int, Meta(ge=100, le=10_000_000, description="Long states that are kept.")] = 100_000
+    scratch_dir: Annotated[
+        Path, Meta(description="Folder of planes and sort orders that visitors asked for; may be emptied at any time.")
+    ] = Path(".cache/scratch")
+
     # Requests
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=100_000_000, description="Largest request body.")] = 262_144
     max_json_depth: Annotated[int, Meta(ge=8, le=200, description="Deepest nesting in a request body.")] = 32
@@ -81,6 +89,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # Views
     points_per_view: Annotated[int, Meta(ge=100, le=200_000, description="Points drawn in one graph.")] = 20_000
+    table_rows: Annotated[
+        int, Meta(ge=100, le=100_000, description="Rows of the table where similarity orders it; other orders have all.")
+    ] = 10_000
+    table_page: Annotated[int, Meta(ge=10, le=1_000, description="Rows that the table asks for at once, at most.")] = 500
     gallery_max: Annotated[int, Meta(ge=16, le=100, description="Images in the gallery at most.")] = 100
     max_raster_pixels: Annotated[
         int, Meta(ge=10_000, le=20_000_000, description="Pixels of a density raster or sky picture.")

@@ -54,7 +54,8 @@ def serve(atlas: Path, scratch: Path, **settings: object) -> Iterator[Server]:
     """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables."""
     scratch.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GALAXY_FINDER_")}
-    environment["GALAXY_FINDER_CACHE_DIR"] = str(scratch / "cache")
+    for name in ("cache", "kept", "scratch"):
+        environment[f"GALAXY_FINDER_{name.upper()}_DIR"] = str(scratch / name)
     environment |= {f"GALAXY_FINDER_{k.upper()}": str(v) for k, v in settings.items()}
     log = scratch / "server.log"
     with log.open("w") as out:

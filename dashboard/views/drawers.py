@@ -1,4 +1,4 @@
-"""What slides out of the rail: the clusters, the anomalies, and what this atlas is."""
+"""What slides out of the rail: filters and subsets (in modules of their own), clusters, anomalies, the atlas itself."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from typing import Any
 from dash import html
 
 from atlas import Atlas
+from dashboard.service import Service
 from dashboard.state import State
 from dashboard.views import elements as el
+from dashboard.views import filters, subsets
 
 ANOMALY_IMAGES = 12
 
 
-def drawer(atlas: Atlas, state: State) -> list[Any]:
+def drawer(service: Service, state: State) -> list[Any]:
     """Content of the open drawer; nothing where none is open."""
+    atlas = service.atlas
     match state.drawer:
+        case "filters":
+            return _frame("Filters", filters.drawer(service, state))
+        case "subsets":
+            return _frame("Subsets", subsets.drawer(service, state))
         case "clusters":
             return _frame("Clusters", clusters(atlas))
         case "anomalies":
@@ -38,7 +45,13 @@ def clusters(atlas: Atlas) -> list[Any]:
             html.Button(
                 [
                     el.image(atlas, c.medoid, f"medoid of cluster {c.label + 1}"),
-                    html.Span([html.B(f"Cluster {c.label + 1}"), html.Span(f"{c.size:,} galaxies")]),
+                    html.Span(
+                        [
+                            html.B(f"Cluster {c.label + 1}"),
+                            html.Span(f"{c.size:,} galaxies"),
+                            html.Em(words) if (words := atlas.space().cluster_words.get(c.label)) else None,
+                        ]
+                    ),
                 ],
                 type="button",
                 className="gf-row",

@@ -1,4 +1,8 @@
-"""The map of embedding space: density behind, a fair sample of points, the outliers as a layer of their own."""
+"""The map's panel: density behind, a fair sample of points, outliers as a layer of their own, images that stand for more.
+
+It shows the map of the embedding, or any column against any other: both are planes, with the same levels, counts,
+lassos and colours.
+"""
 
 from __future__ import annotations
 
@@ -9,60 +13,80 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
+from atlas.atlas import ClusterInfo
+from atlas.column_plane import column_axes
+from atlas.manifest import Column
 from atlas.plane import Box as PlaneBox
-from atlas.selection import And, MapPolygon, Selection
+from atlas.plane import Plane
+from atlas.sampling import Sample
+from atlas.selection import ColumnPolygon, MapPolygon
+from dashboard.resolve import positions
 from dashboard.service import Service
-from dashboard.state import Box, State
+from dashboard.state import Axes, Box, State, active, is_narrowed
 from dashboard.views import figure as fig
-from dashboard.views.palette import Coloring, Theme, color_by, theme
+from dashboard.views.outlines import outlines
+from dashboard.views.palette import Coloring, Theme, theme
+from dashboard.views.paint import color_points, mean_of
 
 OUTLIERS_IN_VIEW = 120
 REPRESENTATIVES = 30
 REPRESENTATIVE_HEIGHT = 0.064
+IMAGE_DISTANCE = 1.35  # between middles, in images
+LABEL_DISTANCE = 2.6
+CLUSTER_LABELS = 12
 RASTER_PIXELS = 480
 HOME_MARGIN = 0.03
 # The raster reaches beyond the view, so that a pan shows something before the server answers.
 RASTER_OVERSCAN = 0.3
+FADED = 0.35
+MAP_KEY = "map"
 
 
-def home_box(atlas: Atlas) -> Box:
-    """The viewport to begin with: the whole map, but for outliers so far off that the rest would be a dot."""
-    e = atlas.space().plane.frame
+def home_box(plane: Plane) -> Box:
+    """The viewport to begin with: the whole plane, but for outliers so far off that the rest would be a dot."""
+    e = plane.frame
     pad_x, pad_y = (e.x1 - e.x0) * HOME_MARGIN, (e.y1 - e.y0) * HOME_MARGIN
     return Box(e.x0 - pad_x, e.x1 + pad_x, e.y0 - pad_y, e.y1 + pad_y)
 
 
-def picture(service: Service, state: State) -> dict[str, Any]:
-    """All that the map's graph shows for a state.
+def picture(service: Service, state: State) -> dict[str, Any] | None:
+    """All that the graph shows for a state; None while its plane is still being made.
 
     Returns
     -------
-    dict
+    dict or None
         `points`, `outliers`: traces; `images`, `shapes`, `annotations`: of the layout; `coloring`: Coloring or None;
-        `drawn`, `in_view`, `outliers_in_view`: counts.
+        `key`: names the plane; `view`: what is in view; `drawn`, `in_view`, `outliers_in_view`: counts; `trust`: mean
+        of the column over what is drawn, None where it is not known.
     """
     atlas = service.atlas
+    plane = service.plane(state.axes, atlas)
+    if plane is None:
+        return None
     look = theme(state.light)
-    mask = service.mask(state.selection, atlas)
-    box = state.map or home_box(atlas)
-    plane = atlas.space().plane
+    mask = service.mask(active(state), atlas)
+    box = state.map or home_box(plane)
     view = PlaneBox(box.x0, box.x1, box.y0, box.y1)
     sample = plane.viewport(view, service.settings.points_per_view, mask)
-    coloring = color_points(atlas, state.color, sample.rows, look)
+    coloring = color_points(service, state, sample.rows, look)
     drawn = int(sample.rows.size)
-    points = {
-        "x": fig.typed(sample.x),
-        "y": fig.typed(sample.y),
-        "customdata": fig.typed(sample.rows),
-        "marker": fig.marker(drawn, look, coloring, selected=mask is not None),
-    }
-    outliers = _outliers(atlas, view, mask)
-    images = [_raster(atlas, box, state)]
-    if atlas.thumbnails is not None and drawn:
-        images += _representatives(atlas, sample.rows, sample.x, sample.y, box)
-    shapes, annotations = outline(state.selection, look, None if mask is None else mask.count)
+    mean = mean_of(atlas, state)
+    marker = fig.marker(drawn, look, coloring, selected=mask is not None)
+    if mean is not None:
+        # The picture says it; points are still felt under the mouse.
+        marker["opacity"] = 0.0
+    outliers = _outliers(atlas, state.axes, view, mask)
+    images, labels = _images(atlas, state, sample, box, look)
+    shapes, annotations = outlines(
+        active(state), lambda one: _vertices(one, state.axes), look, None if mask is None else mask.count
+    )
     return {
-        "points": points,
+        "points": {
+            "x": fig.typed(sample.x),
+            "y": fig.typed(sample.y),
+            "customdata": fig.typed(sample.rows),
+            "marker": marker,
+        },
         "outliers": {
             "x": fig.typed(outliers[1]),
             "y": fig.typed(outliers[2]),
@@ -74,115 +98,216 @@ def picture(service: Service, state: State) -> dict[str, Any]:
                 "line": {"width": 1, "color": look.background},
             },
         },
-        "images": images,
+        "images": [*_rasters(service, atlas, state, box, mean), *images],
         "shapes": shapes,
-        "annotations": annotations,
+        "annotations": labels + annotations,
         "coloring": coloring,
+        "key": key(state.axes),
+        "view": box,
         "drawn": drawn,
         "in_view": sample.in_view,
         "outliers_in_view": int(outliers[0].size),
+        "trust": _trust(atlas, sample.rows),
     }
 
 
-def color_points(atlas: Atlas, color: str, rows: NDArray[Any], look: Theme) -> Coloring | None:
-    """Colours of some rows by the state's choice; None for one colour."""
+def key(axes: Axes | None) -> str:
+    """Names a plane, so that the browser's and the server's can be compared."""
+    return MAP_KEY if axes is None else f"{axes.x}--{axes.y}"
+
+
+def axes_layout(atlas: Atlas, axes: Axes | None, view: Box, look: Theme) -> dict[str, dict[str, Any]]:
+    """The axes of a plane's figure: none for the map, which has no units; titles and ticks for columns.
+
+    Returns
+    -------
+    dict
+        `xaxis`, `yaxis`, `margin`, and `meta` with the plane's key and which axes run backwards.
+    """
+    if axes is None:
+        bare = {"visible": False, "title": {"text": ""}}
+        return {
+            "xaxis": {**bare, "range": [view.x0, view.x1]},
+            "yaxis": {**bare, "range": [view.y0, view.y1], "scaleanchor": "x"},
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "meta": {"key": MAP_KEY, "flip": [False, False]},
+        }
     columns = atlas.columns(atlas.default_space)
-    if color == "density" or color not in columns:
+    x, y = columns.describe(axes.x), columns.describe(axes.y)
+    flip = [is_magnitude(x), is_magnitude(y)]
+    shown = {
+        "visible": True, "showticklabels": True, "ticks": "outside", "ticklen": 4, "nticks": 8,
+        "color": look.muted, "tickfont": {"size": 10}, "showline": True, "linecolor": look.line,
+    }  # fmt: skip
+    log = column_axes(columns, axes.x, axes.y)
+    return {
+        "xaxis": {**shown, "range": _directed((view.x0, view.x1), flip[0]), "title": _title(x, log.x_log, look)},
+        "yaxis": {
+            **shown,
+            "range": _directed((view.y0, view.y1), flip[1]),
+            "title": _title(y, log.y_log, look),
+            "scaleanchor": False,
+        },
+        "margin": {"l": 52, "r": 8, "t": 36, "b": 40},
+        "meta": {"key": key(axes), "flip": flip},
+    }
+
+
+def is_magnitude(column: Column) -> bool:
+    """Whether smaller values are brighter, so that astronomers draw the axis backwards."""
+    return column.unit == "mag" and not column.ucd.startswith(("phot.color", "stat.error")) and "-" not in column.name
+
+
+def _directed(extent: tuple[float, float], backwards: bool) -> list[float]:
+    return [extent[1], extent[0]] if backwards else list(extent)
+
+
+def _title(column: Column, log: bool, look: Theme) -> dict[str, Any]:
+    unit = f" [{column.unit}]" if column.unit else ""
+    name = f"log₁₀ {column.name}" if log else column.name
+    return {"text": f"{name}{unit}", "font": {"size": 11, "color": look.text}, "standoff": 4}
+
+
+def _vertices(one: object, axes: Axes | None) -> NDArray[np.float64] | None:
+    """Corners of a lasso that was drawn on the plane in view."""
+    match one:
+        case MapPolygon(_, vertices) if axes is None:
+            return np.asarray(vertices)
+        case ColumnPolygon(x, y, vertices) if axes is not None and (x, y) == (axes.x, axes.y):
+            return np.asarray(vertices)
+    return None
+
+
+def _trust(atlas: Atlas, rows: NDArray[np.uint32]) -> float | None:
+    """Mean share of true neighbours that the map keeps near, over some rows."""
+    columns = atlas.columns(atlas.default_space)
+    if "trust" not in columns or not rows.size:
         return None
-    column = columns.describe(color)
-    if column.kind == "text":
-        return None
-    return color_by(column, columns.array(color)[rows], look.missing)
-
-
-def outline(selection: Selection, look: Theme, count: int | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lassos of a selection that were drawn on the map, and the exact count beside the first."""
-    lassos = [one for one in _parts(selection) if isinstance(one, MapPolygon)]
-    shapes = [fig.polygon_shape(one.vertices, look) for one in lassos]
-    if not lassos or count is None:
-        return shapes, []
-    xs, ys = zip(*lassos[0].vertices, strict=True)
-    text = f"{count:,} galaxies selected"
-    return shapes, [fig.label((min(xs) + max(xs)) / 2, min(ys), text, look, yanchor="top", yshift=-4)]
-
-
-def _parts(selection: Selection) -> tuple[Selection, ...]:
-    return selection.of if isinstance(selection, And) else (selection,)
+    known = columns.array("trust")[rows]
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if known.size else None
 
 
 def _outliers(
-    atlas: Atlas, view: PlaneBox, mask: Mask | None
+    atlas: Atlas, axes: Axes | None, view: PlaneBox, mask: Mask | None
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
     """The most anomalous rows in view: a layer of their own, so that rare galaxies never drown in a sample."""
-    space = atlas.space()
-    rows = space.outliers
-    x, y = (np.asarray(space.columns.array(name)[rows], dtype=np.float32) for name in ("map_x", "map_y"))
-    keep = (x >= view.x0) & (x <= view.x1) & (y >= view.y0) & (y <= view.y1)
+    rows = atlas.space().outliers
+    x, y = positions(atlas, axes, rows)
+    keep = view.contains(x, y)
     if mask is not None:
-        keep &= (mask.packed[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(np.bool_)
+        keep &= mask.holds(rows)
     chosen = np.flatnonzero(keep)[:OUTLIERS_IN_VIEW]
     return rows[chosen], x[chosen], y[chosen]
 
 
-def _raster(atlas: Atlas, box: Box, state: State) -> dict[str, Any]:
+def _rasters(
+    service: Service, atlas: Atlas, state: State, box: Box, mean: Column | None
+) -> list[dict[str, Any]]:
+    """Pictures behind the points: the density of all, that of what is active over it, or the mean of a column."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
-    # One square raster serves whatever shape the panel has: it covers the longer side, and beyond.
-    half = max(width, height) * (0.5 + RASTER_OVERSCAN)
+    grow = 0.5 + RASTER_OVERSCAN
+    if state.axes is None:
+        # One square raster serves whatever shape the panel has: it covers the longer side, and beyond.
+        half_x = half_y = max(width, height) * grow
+    else:
+        half_x, half_y = width * grow, height * grow
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-    query = urlencode(
-        {
-            **{
-                k: f"{v:.7g}"
-                for k, v in zip(("x0", "x1", "y0", "y1"), (x - half, x + half, y - half, y + half), strict=True)
-            },
-            "w": RASTER_PIXELS,
-            "h": RASTER_PIXELS,
-            "light": int(state.light),
-        }
-    )
-    faded = not _is_all(state) or state.color != "density"
+    edges = (x - half_x, x + half_x, y - half_y, y + half_y)
+    flip = (False, False)
+    query: dict[str, Any] = {k: f"{v:.7g}" for k, v in zip(("x0", "x1", "y0", "y1"), edges, strict=True)}
+    query |= {"w": RASTER_PIXELS, "h": RASTER_PIXELS, "light": int(state.light)}
+    if state.axes is not None:
+        columns = atlas.columns(atlas.default_space)
+        flip = is_magnitude(columns.describe(state.axes.x)), is_magnitude(columns.describe(state.axes.y))
+        query |= {"x": state.axes.x, "y": state.axes.y, "flip": int(flip[0]) + 2 * int(flip[1])}
+    place = {
+        "xref": "x", "yref": "y", "x": edges[1] if flip[0] else edges[0], "y": edges[2] if flip[1] else edges[3],
+        "sizex": 2 * half_x, "sizey": 2 * half_y, "sizing": "stretch", "layer": "below",
+    }  # fmt: skip
+
+    def raster(opacity: float, **more: str) -> dict[str, Any]:
+        address = f"/raster/{atlas.build_id}/map.png?{urlencode({**query, **more})}"
+        return {**place, "source": address, "opacity": opacity}
+
+    selection = active(state)
+    within = {} if not is_narrowed(state) else {"in": service.remember(selection, atlas)}
+    if mean is not None:
+        return [raster(1.0, column=mean.name, **within)]
+    if within:
+        return [raster(FADED), raster(0.8 if state.color == "density" else FADED, **within)]
+    return [raster(1.0 if state.color == "density" else 0.45)]
+
+
+def _images(
+    atlas: Atlas, state: State, sample: Sample, box: Box, look: Theme
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Images of galaxies that stand for their surroundings, those of whole clusters first, with the clusters' sizes."""
+    width, height = box.x1 - box.x0, box.y1 - box.y0
+    size_x, size_y = width * REPRESENTATIVE_HEIGHT, height * REPRESENTATIVE_HEIGHT
+    if state.axes is None:
+        size_x = size_y
+    # In units of an image, so that one distance serves both axes.
+    x, y = (sample.x - box.x0) / size_x, (sample.y - box.y0) / size_y
+    taken: list[tuple[float, float]] = []
+    images, labels = [], []
+
+    def put(row: int, at: tuple[float, float]) -> None:
+        place = (box.x0 + at[0] * size_x, box.y0 + at[1] * size_y)
+        images.append(_image(atlas, row, place, (size_x, size_y)))
+        taken.append(at)
+
+    if state.axes is None and not is_narrowed(state):
+        for cluster in _clusters_in_view(atlas, box):
+            at = ((cluster.map_x - box.x0) / size_x, (cluster.map_y - box.y0) / size_y)
+            if any(max(abs(at[0] - a), abs(at[1] - b)) < LABEL_DISTANCE for a, b in taken):
+                continue
+            if _has_image(atlas, cluster.medoid):
+                put(cluster.medoid, at)
+            labels.append(_label(atlas, cluster, look, size_y))
+            if len(labels) == CLUSTER_LABELS:
+                break
+    if atlas.thumbnails is not None and sample.rows.size:
+        for i in spread(x, y, IMAGE_DISTANCE, REPRESENTATIVES):
+            near = any(max(abs(x[i] - a), abs(y[i] - b)) < IMAGE_DISTANCE for a, b in taken)
+            if not near and _has_image(atlas, int(sample.rows[i])):
+                put(int(sample.rows[i]), (float(x[i]), float(y[i])))
+    return images, labels
+
+
+def _has_image(atlas: Atlas, row: int) -> bool:
+    return atlas.thumbnails is not None and atlas.thumbnails.has(row)
+
+
+def _clusters_in_view(atlas: Atlas, box: Box) -> list[ClusterInfo]:
+    """Clusters whose medoid is in view, the largest first."""
+    return [c for c in atlas.space().clusters if box.x0 < c.map_x < box.x1 and box.y0 < c.map_y < box.y1]
+
+
+def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, size_y: float) -> dict[str, Any]:
+    words = atlas.space().cluster_words.get(cluster.label, "")
+    text = f"{cluster.size:,}" + (f"<br>{words}" if words else "")
+    return fig.label(
+        cluster.map_x, cluster.map_y - size_y * 0.5, text, look,
+        font={"color": look.text, "size": 10}, yanchor="top", yshift=-1, borderpad=1, opacity=0.85, captureevents=False,
+    )  # fmt: skip
+
+
+def _image(atlas: Atlas, row: int, at: tuple[float, float], size: tuple[float, float]) -> dict[str, Any]:
     return {
-        "source": f"/raster/{atlas.build_id}/map.png?{query}",
+        "source": f"/cutout/{atlas.build_id}/{row}.webp?rounded=1",
         "xref": "x",
         "yref": "y",
-        "x": x - half,
-        "y": y + half,
-        "sizex": 2 * half,
-        "sizey": 2 * half,
-        "sizing": "stretch",
+        "x": at[0],
+        "y": at[1],
+        "sizex": size[0],
+        "sizey": size[1],
+        "xanchor": "center",
+        "yanchor": "middle",
+        # Below the points: rings and outliers must not vanish behind an image.
         "layer": "below",
-        "opacity": 0.45 if faded else 1.0,
+        "opacity": 0.96,
     }
-
-
-def _is_all(state: State) -> bool:
-    return state.selection == State().selection
-
-
-def _representatives(
-    atlas: Atlas, rows: NDArray[np.uint32], x: NDArray[np.float32], y: NDArray[np.float32], box: Box
-) -> list[dict[str, Any]]:
-    """Images of galaxies that stand for their surroundings: in each cell of a grid, the one nearest to its middle."""
-    size = (box.y1 - box.y0) * REPRESENTATIVE_HEIGHT
-    chosen = spread(x, y, size * 1.35, REPRESENTATIVES)
-    return [
-        {
-            "source": f"/cutout/{atlas.build_id}/{int(rows[i])}.webp?rounded=1",
-            "xref": "x",
-            "yref": "y",
-            "x": float(x[i]),
-            "y": float(y[i]),
-            "sizex": size,
-            "sizey": size,
-            "xanchor": "center",
-            "yanchor": "middle",
-            # Below the points: rings and outliers must not vanish behind an image.
-            "layer": "below",
-            "opacity": 0.96,
-        }
-        for i in chosen
-        if atlas.thumbnails is not None and atlas.thumbnails.has(int(rows[i]))
-    ]
 
 
 def spread(x: NDArray[Any], y: NDArray[Any], distance: float, limit: int) -> list[int]:

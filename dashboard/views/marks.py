@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dashboard.ask import question_of
-from dashboard.resolve import row_of
+from dashboard.resolve import positions, row_of
 from dashboard.service import Service
 from dashboard.skyview import home
 from dashboard.state import State
@@ -31,7 +31,7 @@ def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]
     found: dict[str, dict[int, dict[str, Any]]] = {"map": {}, "sky": {}}
     for trace, ringed in ((fig.NEIGHBORS, neighbors), (fig.FOCUS, [] if focus is None else [focus])):
         rows = np.asarray(ringed, dtype=np.uint32)
-        on_map = tuple(np.asarray(columns.array(name)[rows], dtype=np.float32) for name in ("map_x", "map_y"))
+        on_map = positions(atlas, state.axes, rows)
         on_sky = place(state.sky or home(atlas), columns.array("ra")[rows], columns.array("dec")[rows])
         for plane, (x, y) in (("map", on_map), ("sky", on_sky)):
             found[plane][trace] = {"x": fig.typed(x), "y": fig.typed(y), "customdata": fig.typed(rows)}

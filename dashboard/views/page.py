@@ -8,28 +8,37 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from atlas import Atlas
-from atlas.selection import All, Cluster, MapPolygon, Selection, SkyPolygon
+from atlas.manifest import Column
+from atlas.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
 from dashboard.resolve import row_of
-from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State
+from dashboard.state import GALLERY_SIZES, SIMILARITY, Axes, Galaxy, State, is_narrowed, parts
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
-from dashboard.views.palette import CLUSTER_COLORS
+from dashboard.views.palette import CLUSTER_COLORS, VIRIDIS, ends_of, scale_of
 
 # The spaces between are the reader's: a phrase, then its key.
 KEYS = (
     ("/", "type a position or an id"),
     ("R", "a random galaxy"),
     ("P  L  B", "pan, lasso, box"),
+    ("Shift", "add a lasso to the selection (with Alt: take it away)"),
     ("M  S  G", "enlarge map, sky, gallery"),
+    ("V", "gallery or table"),
     ("+  −", "the galaxy in the details is wanted, unwanted"),
-    ("C  A  I", "clusters, anomalies, about this atlas"),
+    ("F  U  C", "filters, subsets, clusters"),
+    ("A  I", "anomalies, about this atlas"),
+    ("X", "columns against each other, or the map"),
     ("Esc", "close, or clear the selection"),
     ("H", "opening view of map and sky"),
+    ("←  ↑  →  ↓", "pan the plane that has the focus"),
+    (",  .", "zoom it out, in"),
+    ("Enter", "the galaxy nearest to its middle"),
     ("T", "light or dark"),
     ("Alt ←", "undo: the browser's back"),
     ("?", "this list"),
 )
 LEGEND_WORDS = 8
+AGAIN_MS = 800  # how often a plane that is being made is asked for
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 ORDERS = {
     "most": "Most similar",
@@ -43,17 +52,20 @@ ORDERS = {
 
 def layout(build_id: str, title: str) -> html.Div:
     """The page before any state: empty panels, and the stores that events and states pass through."""
-    stores = ("event", "state", "ack", "url", "move", "sky-shown",
-              "part-map", "part-sky", "part-gallery", "part-details", "part-page")  # fmt: skip
+    stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready",
+              *(f"part-{name}" for name in parts(State())))  # fmt: skip
     return html.Div(
         [
             *(dcc.Store(id=name) for name in stores),
+            dcc.Interval(id="again", interval=AGAIN_MS, disabled=True),
             dcc.Store(id="boot", data={"build": build_id}),
             _header(title),
             html.Main(
                 [
                     html.Nav(
                         [
+                            _rail("filters", "Filters", "F"),
+                            _rail("subsets", "Subsets", "U"),
                             _rail("clusters", "Clusters", "C"),
                             _rail("anomalies", "Anomalies", "A"),
                             _rail("about", "About", "I"),
@@ -110,20 +122,57 @@ def orders(state: State) -> list[dict[str, str]]:
     shown = dict(ORDERS)
     if not isinstance(state.selection, Cluster):
         del shown["typical"]
-    if not examples and state.selection != All():
+    if not examples and is_narrowed(state):
         # Nothing to be similar to.
         del shown["most"], shown["least"]
     return [{"value": value, "label": label} for value, label in shown.items()]
 
 
-def colors(atlas: Atlas) -> list[dict[str, str]]:
-    """What the points can be coloured by: density, what the build found, then the catalogue."""
+def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
+    """What the points can be coloured by: density, subsets, what the build found, then the catalogue."""
     own = {c.name: c for c in atlas.space().described.columns}
     first = [own[name] for name in ("cluster", "anomaly_knn", "anomaly_forest", "trust") if name in own]
     catalogue = [
         c for c in atlas.columns() if c.kind in ("number", "category") and c.name not in atlas.manifest.id_columns
     ]
-    return [{"value": "density", "label": "density"}] + [{"value": c.name, "label": c.name} for c in first + catalogue]
+    fixed = ["density", *(["subsets"] if state.subsets or state.color == "subsets" else [])]
+    return [{"value": name, "label": name} for name in (*fixed, *(c.name for c in first + catalogue))]
+
+
+def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:
+    """What the map's panel can show: the map, a few pairs of columns that astronomers draw, and the pair in view."""
+    pairs = dict.fromkeys([*([] if axes is None else [(axes.x, axes.y)]), *usual_pairs(atlas)])
+    return [{"value": "", "label": "Map"}] + [{"value": f"{x} {y}", "label": f"{y} – {x}"} for x, y in pairs]
+
+
+def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:
+    """Pairs of columns worth beginning with: magnitude against redshift, anomaly against magnitude, …"""
+    columns = numbers(atlas)
+    magnitudes = [c.name for c in columns if c.unit == "mag"]
+    redshifts = [c.name for c in columns if c.ucd.startswith("src.redshift") or c.name.startswith(("z_phot", "redshift"))]
+    colors = [c.name for c in columns if c.ucd.startswith("phot.color")]
+    pairs = [*((z, m) for z in redshifts[:1] for m in magnitudes[:1]), *((m, c) for m in magnitudes[:1] for c in colors[:1])]
+    pairs += [(magnitudes[0], magnitudes[1])] if len(magnitudes) > 1 else []
+    pairs += [(magnitudes[0], "anomaly_knn")] if magnitudes else []
+    return pairs or [(columns[0].name, columns[1].name)] if len(columns) > 1 else pairs
+
+
+def numbers(atlas: Atlas) -> list[Column]:
+    """Columns that can be an axis."""
+    skip = {"map_x", "map_y", "cluster", *atlas.manifest.id_columns}
+    return [c for c in atlas.columns(atlas.default_space) if c.kind == "number" and c.name not in skip]
+
+
+def axis_choices(atlas: Atlas, state: State) -> list[Any]:
+    """Two choices of column, where columns are shown."""
+    if state.axes is None:
+        return []
+    options = [{"value": c.name, "label": c.name} for c in numbers(atlas)]
+    return [
+        dbc.Select(id="axis-y", options=options, value=state.axes.y, size="sm"),
+        html.Span("against", className="gf-muted"),
+        dbc.Select(id="axis-x", options=options, value=state.axes.x, size="sm"),
+    ]
 
 
 def legend(coloring: Any) -> list[Any]:
@@ -159,7 +208,10 @@ def page_class(state: State) -> str:
     if state.drawer:
         classes.append(f"with-drawer drawer-{state.drawer}")
     examples = state.wanted or state.unwanted or state.focus is not None
-    if isinstance(state.selection, All) and not examples and state.order in SIMILARITY:
+    classes.append(f"listing-{state.listing}")
+    if state.axes is not None:
+        classes.append("with-axes")
+    if not is_narrowed(state) and not examples and state.order in SIMILARITY and state.listing == "gallery":
         classes.append("at-the-door")
     return " ".join(classes)
 
@@ -207,19 +259,32 @@ def _map() -> html.Section:
         [
             html.Header(
                 [
-                    html.H2("Map"),
+                    html.H2("Map", className="gf-hidden"),
+                    dbc.Select(id="plane", value="", options=[{"value": "", "label": "Map"}], size="sm"),
+                    html.Span(id="axes", className="gf-axes"),
                     html.Label(["colour ", dbc.Select(id="color", value="density", options=["density"], size="sm")]),
+                    html.Span(id="paint"),
                     html.Span(id="legend", className="gf-legend"),
+                    html.Span(id="trust", className="gf-trust"),
                     html.Span(_tools("map"), className="gf-graph-tools"),
                 ]
             ),
-            dcc.Graph(
-                id="map", figure=fig.skeleton("map", (-1, 1), (-1, 1)), config=GRAPH_CONFIG, className="gf-graph"
-            ),
+            _plane("map"),
         ],
         className="gf-panel gf-map",
         **{"aria-label": "Map of embedding space"},
     )
+
+
+def _plane(name: str) -> html.Div:
+    """A graph, within a frame that can have the keyboard's focus."""
+    words = "Map of embedding space" if name == "map" else "Sky"
+    graph = dcc.Graph(id=name, figure=fig.skeleton(name, (-1, 1), (-1, 1)), config=GRAPH_CONFIG, className="gf-graph")
+    return html.Div(
+        graph, className="gf-plane", tabIndex="0", role="group",
+        **{"data-plane": name, "aria-label": f"{words}: arrows pan, comma and full stop zoom, Enter chooses the middle",
+           "aria-describedby": "status-selected status-drawn"},
+    )  # fmt: skip
 
 
 def _sky() -> html.Section:
@@ -232,9 +297,7 @@ def _sky() -> html.Section:
                     html.Span(_tools("sky"), className="gf-graph-tools"),
                 ]
             ),
-            dcc.Graph(
-                id="sky", figure=fig.skeleton("sky", (-1, 1), (-1, 1)), config=GRAPH_CONFIG, className="gf-graph"
-            ),
+            _plane("sky"),
         ],
         className="gf-panel gf-sky",
         **{"aria-label": "Sky"},
@@ -252,11 +315,17 @@ def _gallery() -> html.Section:
                     dbc.Select(id="shown", options=sizes, value="24", size="sm"),
                     html.Span(id="within", className="gf-within"),
                     html.Span(
-                        el.button("⤢", label="Enlarge (G)", kind="icon", is_="local", do="enlarge", name="gallery"),
+                        [
+                            html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
+                                   title="Download what is active as CSV, in this order"),
+                            el.button("table", label="Gallery or table (V)", kind="link listing", is_="local", do="listing"),
+                            el.button("⤢", label="Enlarge (G)", kind="icon", is_="local", do="enlarge", name="gallery"),
+                        ],
                         className="gf-graph-tools",
                     ),
                 ]
             ),
+            html.Div(id="table", className="gf-table"),
             dcc.Loading(html.Div(id="gallery", className="gf-tiles"), delay_show=400, type="dot", color="#ffb454",
                         parent_className="gf-scroll"),
         ],
@@ -268,7 +337,9 @@ def _gallery() -> html.Section:
 def selection_words(selection: Selection) -> str:
     """A selection in two words."""
     match selection:
-        case MapPolygon():
+        case All():
+            return ""
+        case MapPolygon() | ColumnPolygon():
             return "region on map"
         case SkyPolygon():
             return "region on sky"
@@ -277,18 +348,48 @@ def selection_words(selection: Selection) -> str:
     return "selection"
 
 
+def active_words(state: State) -> str:
+    """What narrows the galaxies, in a few words."""
+    conditions = len(state.filters) + bool(state.expression)
+    words = [selection_words(state.selection)] if not isinstance(state.selection, All) else []
+    if conditions:
+        words.append(f"{conditions} filter{'s' if conditions > 1 else ''}")
+    return ", ".join(words)
+
+
 def within(state: State) -> list[Any]:
-    """Whether the gallery stays inside the selection, and the way out of it."""
-    if isinstance(state.selection, All):
+    """Whether the gallery stays inside what is active, and the way out of it."""
+    if not is_narrowed(state):
         return []
     inside = el.button(
-        f"in {selection_words(state.selection)}" if state.within else "everywhere",
+        f"in {active_words(state)}" if state.within else "everywhere",
         kind=f"link{' on' if state.within else ''}",
         label="Search inside the selection, or everywhere",
         is_="change",
         within=not state.within,
     )
-    return [inside, el.button("clear", kind="link", label="Clear the selection (Esc)", is_="clear")]
+    drops: list[Any] = []
+    if not isinstance(state.selection, All):
+        drops.append(el.button("clear", kind="link", label="Clear the selection (Esc)", is_="clear"))
+    if state.filters or state.expression:
+        drops.append(el.button("no filters", kind="link", label="Drop all filters", is_="clearfilters"))
+    return [inside, *drops]
+
+
+def paint(state: State, possible: bool) -> list[Any]:
+    """The choice between points and the mean, where a column has one."""
+    if not possible:
+        return []
+    other = "points" if state.paint == "mean" else "mean"
+    label = "Show the mean in each spot" if other == "mean" else "Show single galaxies"
+    return [el.button(state.paint, kind="link", label=label, is_="change", paint=other)]
+
+
+def mean_legend(column: Column) -> list[Any]:
+    """The colour scale of a painted mean."""
+    low, high = ends_of(column, scale_of(column))
+    return [html.Span(low), html.I(className="gf-ramp", style={"background": f"linear-gradient(90deg, {', '.join(VIRIDIS)})"}),
+            html.Span(high)]  # fmt: skip
 
 
 def _tools(plane: str) -> list[Any]:
@@ -303,6 +404,21 @@ def _tools(plane: str) -> list[Any]:
         tools.insert(0, el.button("● outliers", label="Show or hide the outliers", kind="outliers on", is_="local",
                                   do="outliers"))  # fmt: skip
     tools.append(el.button("⌂", label="Opening view (H)", kind="icon", is_="view", plane=plane))
+    tools.append(
+        html.Details(
+            [
+                html.Summary("⇩", title=f"Download the {plane} as a figure", **{"aria-label": f"Download the {plane}"}),
+                html.Div(
+                    [
+                        el.button(kind.upper(), label=f"Download the {plane} as {kind.upper()}, with axes", is_="local",
+                                  do="figure", plane=plane, format=kind)
+                        for kind in ("png", "svg")
+                    ]
+                ),
+            ],
+            className="gf-menu",
+        )
+    )  # fmt: skip
     tools.append(
         el.button("⤢", label=f"Enlarge the {plane} ({key})", kind="icon", is_="local", do="enlarge", name=plane)
     )

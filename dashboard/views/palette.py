@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.columns import is_skewed
 from atlas.manifest import Column
 
 # Okabe & Ito (2008), extended by lighter and darker steps of the same hues.
@@ -16,6 +17,7 @@ CLUSTER_COLORS = (
     "#b8860b", "#9b86d9", "#e8a6c9", "#7fa650",
 )  # fmt: skip
 VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
+MISSING_STEP = 0.02
 
 
 class Theme(msgspec.Struct, frozen=True):
@@ -76,8 +78,43 @@ class Coloring(msgspec.Struct, frozen=True):
     missing: int
 
 
+class Scale(msgspec.Struct, frozen=True):
+    """From values to positions on a colour scale: the robust 1–99 % range, logarithmic for positive, skewed columns.
+
+    Attributes
+    ----------
+    low, high : float
+        Ends, in the column's own unit.
+    log : bool
+    """
+
+    low: float
+    high: float
+    log: bool
+
+    def positions(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Positions in 0 … 1, clipped; NaN where a value is missing."""
+        low, high = self._ends
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shown = np.log10(values) if self.log else np.asarray(values)
+            at: NDArray[np.float32] = np.clip((shown - low) / (high - low), 0, 1).astype(np.float32)
+        return at
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        return (float(np.log10(self.low)), float(np.log10(self.high))) if self.log else (self.low, self.high)
+
+
+def scale_of(column: Column) -> Scale:
+    """The colour scale of a number column."""
+    low, high = (column.quantiles[1], column.quantiles[-2]) if column.quantiles else (0.0, 1.0)
+    if not high > low:
+        high = low + max(1.0, abs(low) * 1e-6)
+    return Scale(low, high, is_skewed(column) and low > 0)
+
+
 def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Coloring:
-    """Colours of some points by a column: a robust 1–99 % range for numbers, one colour a word for categories.
+    """Colours of some points by a column: `scale_of` it for numbers, one colour a word for categories.
 
     Parameters
     ----------
@@ -88,20 +125,48 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
     """
     if column.kind == "category" or column.name == "cluster":
         return _categories(column, values, missing_color)
-    numbers = np.asarray(values, dtype=np.float32)
-    low, high = (column.quantiles[1], column.quantiles[-2]) if column.quantiles else (0.0, 1.0)
-    if not high > low:
-        high = low + max(1.0, abs(low) * 1e-6)
-    missing = np.isnan(numbers)
+    scale = scale_of(column)
+    at = scale.positions(np.asarray(values, dtype=np.float32))
+    missing = np.isnan(at)
     # A first step below the range is grey: that is where missing values are put.
-    step = (high - low) * 0.02
-    numbers = np.where(missing, low - step, np.clip(numbers, low, high)).astype(np.float32)
-    first = step / (high - low + step)
+    at = np.where(missing, -MISSING_STEP, at).astype(np.float32)
+    first = MISSING_STEP / (1 + MISSING_STEP)
     edges = np.linspace(first, 1.0, len(VIRIDIS)).tolist()  # plotly drops a scale that does not end at 1 exactly
-    scale = [(0.0, missing_color), (first / 2, missing_color), (first / 2, VIRIDIS[0])]
-    scale += list(zip(edges, VIRIDIS, strict=True))
+    steps = [(0.0, missing_color), (first / 2, missing_color), (first / 2, VIRIDIS[0])]
+    steps += list(zip(edges, VIRIDIS, strict=True))
+    return Coloring(at, steps, -MISSING_STEP, 1.0, (), ends_of(column, scale), int(missing.sum()))
+
+
+def ends_of(column: Column, scale: Scale) -> tuple[str, str]:
+    """Words at the ends of a scale."""
     unit = f" {column.unit}" if column.unit else ""
-    return Coloring(numbers, scale, low - step, high, (), (f"≤ {low:.4g}", f"≥ {high:.4g}{unit}"), int(missing.sum()))
+    return f"≤ {scale.low:.4g}", f"≥ {scale.high:.4g}{unit}" + (", log" if scale.log else "")
+
+
+def color_by_subset(
+    subsets: list[tuple[str, int]], inside: list[NDArray[np.bool_]], n_points: int, other_color: str
+) -> Coloring:
+    """Colours of some points by the first subset that holds them; grey outside all.
+
+    Parameters
+    ----------
+    subsets : list of (name, number of its colour)
+    inside : list of ndarray of shape (m,), bool
+        Which points each holds.
+    """
+    positions = np.zeros(n_points, dtype=np.float32)
+    for (_, color), held in zip(reversed(subsets), reversed(inside), strict=True):
+        positions[held] = color + 1
+    legend = tuple((name, CLUSTER_COLORS[color]) for name, color in subsets)
+    n = len(CLUSTER_COLORS)
+    return Coloring(positions, _steps(other_color), -0.5, n + 0.5, legend, ("", ""), 0)
+
+
+def _steps(first_color: str) -> list[tuple[float, str]]:
+    """A scale of separate colours: a first one, then those of clusters and subsets."""
+    n = len(CLUSTER_COLORS)
+    colors = (first_color, *CLUSTER_COLORS)
+    return [(edge, c) for i, c in enumerate(colors) for edge in (i / (n + 1), (i + 1) / (n + 1) if i < n else 1.0)]
 
 
 def _categories(column: Column, values: NDArray[Any], missing_color: str) -> Coloring:
@@ -114,7 +179,5 @@ def _categories(column: Column, values: NDArray[Any], missing_color: str) -> Col
         words = ()
     n = len(CLUSTER_COLORS)
     positions = np.where(known, codes % n + 1, 0).astype(np.float32)
-    colors = (missing_color, *CLUSTER_COLORS)
-    scale = [(edge, c) for i, c in enumerate(colors) for edge in (i / (n + 1), (i + 1) / (n + 1) if i < n else 1.0)]
     legend = tuple((word, CLUSTER_COLORS[i % n]) for i, word in enumerate(words))
-    return Coloring(positions, scale, -0.5, n + 0.5, legend, ("", ""), int((~known).sum()))
+    return Coloring(positions, _steps(missing_color), -0.5, n + 0.5, legend, ("", ""), int((~known).sum()))

@@ -11,15 +11,17 @@ from atlas import Atlas
 from atlas.graticule import graticule
 from atlas.plane import Box as PlaneBox
 from atlas.projection import Projection
-from atlas.selection import And, Selection, SkyPolygon
+from atlas.selection import Selection, SkyPolygon
 from dashboard.service import Service
 from dashboard.skyview import home
-from dashboard.state import SkyView, State
+from dashboard.state import SkyView, State, active, is_narrowed
 from dashboard.views import figure as fig
-from dashboard.views.map import color_points
+from dashboard.views.outlines import outlines
+from dashboard.views.paint import color_points, mean_of
 from dashboard.views.palette import DARK, Theme
 
 TORN_DEG = 180.0
+FADED = 0.35
 RASTER_WIDTH, RASTER_HEIGHT = 640, 320
 
 
@@ -34,10 +36,11 @@ def picture(service: Service, state: State) -> dict[str, Any]:
     atlas = service.atlas
     look = DARK  # the sky is dark in both themes, as it is in pictures of it
     view = state.sky or home(atlas)
-    mask = service.mask(state.selection, atlas)
+    mask = service.mask(active(state), atlas)
     box = PlaneBox(view.box.x0, view.box.x1, view.box.y0, view.box.y1)
     sample = atlas.sky.viewport(view.projection, box, service.settings.points_per_view, mask)
-    coloring = color_points(atlas, state.color, sample.rows, look)
+    coloring = color_points(service, state, sample.rows, look)
+    mean = mean_of(atlas, state)
     drawn = int(sample.rows.size)
     marker = fig.marker(drawn, look, coloring, selected=mask is not None)
     background = _background(atlas, view)
@@ -45,9 +48,13 @@ def picture(service: Service, state: State) -> dict[str, Any]:
         # The picture shows the galaxies themselves: points are felt under the mouse, and seen once they are selected.
         strong = mask is not None
         marker |= {"symbol": "circle-open", "size": 10, "opacity": 0.9 if strong else 0.0, "line": {"width": 1.2}}
+    if mean is not None:
+        marker["opacity"] = 0.0
     lines, labels = _graticule(view, state.sexagesimal, look)
-    shapes, count = _outline(state.selection, view, None if mask is None else mask.count, look)
-    images = [background] if background is not None else [_raster(atlas, view, state)]
+    shapes, count = outlines(
+        active(state), lambda one: _corners(one, view), look, None if mask is None else mask.count
+    )
+    images = [background] if background is not None and mean is None else _rasters(service, view, state)
     return {
         "points": {
             "x": fig.typed(sample.x.astype(np.float32)),
@@ -65,26 +72,17 @@ def picture(service: Service, state: State) -> dict[str, Any]:
     }
 
 
-def _outline(
-    selection: Selection, view: SkyView, count: int | None, look: Theme
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lassos of a selection that were drawn on the sky, carried over to the view's plane, and the exact count."""
-    shapes, labels = [], []
-    for one in selection.of if isinstance(selection, And) else (selection,):
-        if not isinstance(one, SkyPolygon):
-            continue
-        x, y = np.array(one.vertices, dtype=np.float64).T
-        if one.projection != view.projection:
-            x, y = view.projection.forward(*one.projection.inverse(x, y))
+def _corners(one: Selection, view: SkyView) -> Any:
+    """Corners of a lasso that was drawn on the sky, carried over to the view's plane; None where they cannot be."""
+    if not isinstance(one, SkyPolygon):
+        return None
+    x, y = np.array(one.vertices, dtype=np.float64).T
+    if one.projection != view.projection:
+        x, y = view.projection.forward(*one.projection.inverse(x, y))
         # A lasso that the all-sky plane tears apart cannot be drawn as one outline; its galaxies show it.
-        torn = view.projection.kind == "ait" and np.ptp(x) > TORN_DEG and one.projection != view.projection
-        if torn or not np.isfinite(x + y).all():
-            continue
-        shapes.append(fig.polygon_shape(zip(x.tolist(), y.tolist(), strict=True), look))
-        if count is not None and not labels:
-            at = float(x.min() + x.max()) / 2, float(y.min())
-            labels.append(fig.label(*at, f"{count:,} galaxies selected", look, yanchor="top", yshift=-4))
-    return shapes, labels
+        if not np.isfinite(x + y).all() or (view.projection.kind == "ait" and np.ptp(x) > TORN_DEG):
+            return None
+    return np.stack([x, y], axis=1)
 
 
 def describe(view: SkyView, drawn: int, in_view: int) -> str:
@@ -141,22 +139,19 @@ def _graticule(view: SkyView, sexagesimal: bool, look: Theme) -> tuple[dict[str,
     return trace, labels
 
 
-def _raster(atlas: Atlas, view: SkyView, state: State) -> dict[str, Any]:
-    box = view.box
-    query = urlencode(
-        {
-            "kind": view.projection.kind,
-            "ra": f"{view.projection.ra_deg:.8g}",
-            "dec": f"{view.projection.dec_deg:.8g}",
-            **{k: f"{v:.8g}" for k, v in zip(("x0", "x1", "y0", "y1"), (box.x0, box.x1, box.y0, box.y1), strict=True)},
-            "w": RASTER_WIDTH,
-            "h": RASTER_HEIGHT,
-            "light": 0,
-        }
-    )
-    faded = state.selection != State().selection or state.color != "density"
-    return {
-        "source": f"/raster/{atlas.build_id}/sky.png?{query}",
+def _rasters(service: Service, view: SkyView, state: State) -> list[dict[str, Any]]:
+    """Pictures behind the points: the density of all, that of what is active over it, or the mean of a column."""
+    atlas, box = service.atlas, view.box
+    query = {
+        "kind": view.projection.kind,
+        "ra": f"{view.projection.ra_deg:.8g}",
+        "dec": f"{view.projection.dec_deg:.8g}",
+        **{k: f"{v:.8g}" for k, v in zip(("x0", "x1", "y0", "y1"), (box.x0, box.x1, box.y0, box.y1), strict=True)},
+        "w": str(RASTER_WIDTH),
+        "h": str(RASTER_HEIGHT),
+        "light": "0",
+    }
+    place = {
         "xref": "x",
         "yref": "y",
         "x": box.x0,
@@ -165,8 +160,19 @@ def _raster(atlas: Atlas, view: SkyView, state: State) -> dict[str, Any]:
         "sizey": box.y1 - box.y0,
         "sizing": "stretch",
         "layer": "below",
-        "opacity": 0.45 if faded else 1.0,
     }
+
+    def raster(opacity: float, **more: str) -> dict[str, Any]:
+        address = f"/raster/{atlas.build_id}/sky.png?{urlencode({**query, **more})}"
+        return {**place, "source": address, "opacity": opacity}
+
+    within = {"in": service.remember(active(state), atlas)} if is_narrowed(state) else {}
+    mean = mean_of(atlas, state)
+    if mean is not None:
+        return [raster(1.0, column=mean.name, **within)]
+    if within:
+        return [raster(FADED), raster(0.8 if state.color == "density" else FADED, **within)]
+    return [raster(1.0 if state.color == "density" else 0.45)]
 
 
 def key(projection: Projection) -> str:

@@ -8,10 +8,12 @@ from dash import html
 
 from atlas import Atlas, Result
 from atlas.ranking import query_kind
+from atlas.trust import Outside
 from dashboard.ask import Question
-from dashboard.state import State
+from dashboard.state import Axes, State
 from dashboard.views import elements as el
 
+MANY_OUTSIDE = 0.5
 KINDS = {
     "row": "one example",
     "least similar": "least similar",
@@ -37,6 +39,32 @@ def drawn(n_drawn: int, in_view: int, outliers: int) -> list[Any]:
     if outliers:
         how += f" + {outliers:,} outlier{'s' if outliers > 1 else ''}"
     return [html.Span(how)]
+
+
+def under_way(atlas: Atlas, axes: Axes | None) -> list[Any]:
+    """What is said while the plane of two columns is being made."""
+    if axes is None:
+        return []
+    return [html.Span(f"putting {atlas.n_rows:,} galaxies in order by {axes.x} and {axes.y}, this first time …")]
+
+
+def trust(mean: float | None, outside: Outside | None) -> list[Any]:
+    """How far the map can be believed where one looks, and how a selection cuts through neighbourhoods."""
+    told: list[Any] = []
+    if outside is not None and outside.rows:
+        share = f"{100 * outside.share:.0f} % of neighbours outside"
+        how = "a sample of them" if outside.sampled else "all of them"
+        told.append(
+            html.Span(share, className="gf-warning" if outside.share > MANY_OUTSIDE else "",
+                      title=f"{100 * outside.share:.0f} % of these galaxies' ten true neighbours lie outside the "
+                            f"selection (counted on {how}: {outside.rows:,})")
+        )  # fmt: skip
+    elif mean is not None:
+        told.append(
+            html.Span(f"trust {mean:.2f}", title="Mean share of a galaxy's ten true neighbours that lie near it on the "
+                                                 "map, over the galaxies drawn")
+        )  # fmt: skip
+    return told
 
 
 def answer(question: Question, result: Result | None, state: State) -> list[Any]:
@@ -69,11 +97,18 @@ def answer(question: Question, result: Result | None, state: State) -> list[Any]
     return found
 
 
-def receipt(result: Result | None) -> list[Any]:
-    """The hash that names the question."""
+def receipt(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
+    """The hash that names the question, and the document that lets anybody ask it again."""
     if result is None:
         return []
-    return [html.Span(f"receipt {result.receipt}", title="Names this question: query, build and search settings")]
+    return [
+        html.A(
+            f"receipt {result.receipt}",
+            href=f"/receipt/{atlas.build_id}/{result.receipt}.json?s={token}",
+            download=f"receipt-{result.receipt}.json",
+            title="Download this question (query, build, search settings); python -m atlas replay asks it again",
+        )
+    ]
 
 
 def engine(atlas: Atlas) -> str:

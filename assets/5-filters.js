@@ -1,0 +1,206 @@
+// Filters: histograms with a brush, bounds and names that are typed, and the condition with its completions.
+(function () {
+  "use strict";
+  const gf = window.galaxyFinder;
+  const HEIGHT = 52;
+  const brush = { canvas: null, from: 0, to: 0 };
+
+  const read = (canvas) => JSON.parse(canvas.dataset.hist);
+  const columnOf = (element) => element.closest(".gf-filter").dataset.column;
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  // From a share of the width to a value and back; edges lie evenly on a linear or a logarithmic scale.
+  function scale(h) {
+    const [a, b] = [h.edges[0], h.edges[h.edges.length - 1]].map((v) => (h.log ? Math.log10(v) : v));
+    return {
+      value: (share) => { const v = a + share * (b - a); return h.log ? 10 ** v : v; },
+      share: (value) => ((h.log ? Math.log10(value) : value) - a) / (b - a),
+    };
+  }
+
+  function draw(canvas) {
+    const h = read(canvas);
+    const ratio = window.devicePixelRatio || 1;
+    const width = canvas.clientWidth || 220;
+    canvas.width = width * ratio;
+    canvas.height = HEIGHT * ratio;
+    const ink = canvas.getContext("2d");
+    ink.scale(ratio, ratio);
+    const most = Math.max(1, ...h.total);
+    const top = Math.max(1, ...h.now);
+    const [from, to] = range(canvas, h);
+    const step = width / h.total.length;
+    h.total.forEach(function (count, i) {
+      const bar = (value, of) => (value > 0 ? Math.max(1, (HEIGHT - 2) * Math.sqrt(value / of)) : 0);
+      const inside = (i + 0.5) / h.total.length >= from && (i + 0.5) / h.total.length <= to;
+      ink.fillStyle = color("--gf-line");
+      ink.fillRect(i * step, HEIGHT - bar(count, most), step - 1, bar(count, most));
+      ink.fillStyle = inside ? color("--gf-bar") : color("--gf-bar-off");
+      ink.fillRect(i * step, HEIGHT - bar(h.now[i], top), step - 1, bar(h.now[i], top));
+    });
+    if (from > 0 || to < 1) {
+      ink.fillStyle = color("--gf-accent");
+      [from, to].forEach((share) => ink.fillRect(Math.min(Math.max(share, 0), 1) * width - 1, 0, 2, HEIGHT));
+    }
+  }
+
+  // The brush under the hand, or the filter that the state holds.
+  function range(canvas, h) {
+    if (brush.canvas === canvas) return [Math.min(brush.from, brush.to), Math.max(brush.from, brush.to)];
+    const to = scale(h).share;
+    return [h.low === null ? 0 : to(h.low), h.high === null ? 1 : to(h.high)];
+  }
+
+  const share = (canvas, event) => Math.min(1, Math.max(0, (event.clientX - canvas.getBoundingClientRect().left) / canvas.clientWidth));
+  const short = (v) => Number(v.toPrecision(6));
+
+  function set(canvas, low, high) {
+    gf.send({ is: "filter", column: columnOf(canvas), low: low, high: high });
+  }
+
+  document.addEventListener("pointerdown", function (event) {
+    const canvas = event.target.closest && event.target.closest("canvas.gf-hist");
+    if (!canvas || event.button) return;
+    const h = read(canvas);
+    const [from, to] = range(canvas, h);
+    const at = share(canvas, event);
+    const grip = 6 / canvas.clientWidth;
+    // Near an edge of the brush the hand takes that edge; elsewhere it begins anew.
+    brush.from = Math.abs(at - from) < grip && h.low !== null ? to : Math.abs(at - to) < grip && h.high !== null ? from : at;
+    brush.to = at;
+    brush.canvas = canvas;
+    canvas.setPointerCapture(event.pointerId);
+  });
+  document.addEventListener("pointermove", function (event) {
+    if (!brush.canvas) return;
+    brush.to = share(brush.canvas, event);
+    draw(brush.canvas);
+  });
+  document.addEventListener("pointerup", function () {
+    const canvas = brush.canvas;
+    if (!canvas) return;
+    const [from, to] = range(canvas, read(canvas));
+    brush.canvas = null;
+    if (to - from < 0.01) return draw(canvas);
+    const value = scale(read(canvas)).value;
+    set(canvas, from <= 0 ? null : short(value(from)), to >= 1 ? null : short(value(to)));
+  });
+  document.addEventListener("dblclick", function (event) {
+    const canvas = event.target.closest && event.target.closest("canvas.gf-hist");
+    if (canvas) set(canvas, null, null);
+  });
+
+  // Bounds, names and choices that are typed.
+  document.addEventListener("change", function (event) {
+    const field = event.target;
+    if (field.closest(".gf-bound")) {
+      const section = field.closest(".gf-filter");
+      const value = (side) => {
+        const text = section.querySelector(`[data-side="${side}"] input`).value.trim().replace("−", "-");
+        return text === "" ? null : Number(text);
+      };
+      const [low, high] = [value("low"), value("high")];
+      const wrong = [low, high].some((v) => v !== null && !Number.isFinite(v)) || (low !== null && high !== null && low > high);
+      field.setCustomValidity(wrong ? "a number, and the lower bound below the upper one" : "");
+      if (wrong) field.reportValidity();
+      else gf.send({ is: "filter", column: section.dataset.column, low: low, high: high });
+    } else if (field.closest(".gf-subset-name") || field.classList.contains("gf-subset-name")) {
+      gf.send({ is: "withsubset", at: Number(field.closest(".gf-subset").dataset.at), do: "rename", name: field.value.slice(0, 40) });
+    } else if (field.id === "brush" && field.value) {
+      gf.send({ is: "brush", column: field.value });
+    } else if (field.id === "axis-x" || field.id === "axis-y") {
+      const axes = Object.assign({}, gf.get("axes"), { [field.id === "axis-x" ? "x" : "y"]: field.value });
+      gf.send({ is: "against", x: axes.x, y: axes.y });
+      field.blur();
+    }
+  });
+
+  // The condition: what is wrong is said where it is wrong, and names complete themselves.
+  let asked = 0;
+  let offered = null;
+  let marked = 0;
+
+  function check(field, then) {
+    const mine = ++asked;
+    const query = new URLSearchParams({ text: field.value, cursor: field.selectionStart || 0 });
+    fetch("/expression/" + gf.build + ".json?" + query)
+      .then((r) => (r.ok ? r.json() : null))
+      .then(function (told) {
+        if (told && mine === asked) then(told);
+      });
+  }
+
+  function say(field, error) {
+    const place = document.getElementById("expression-says");
+    field.setAttribute("aria-invalid", error ? "true" : "false");
+    if (!error) return place.replaceChildren();
+    const part = (text, tag) => Object.assign(document.createElement(tag), { textContent: text });
+    const [before, wrong, after] = [field.value.slice(0, error.start), field.value.slice(error.start, error.end) || " ", field.value.slice(error.end)];
+    const line = document.createElement("code");
+    line.append(part(before, "span"), part(wrong, "mark"), part(after, "span"));
+    place.replaceChildren(line, part(error.message, "p"));
+  }
+
+  function offer(told) {
+    const place = document.getElementById("expression-words");
+    if (!place) return;
+    offered = told && told.words.length ? told : null;
+    marked = 0;
+    place.replaceChildren(...(offered ? offered.words : []).map(function (word, i) {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: word });
+      button.addEventListener("mousedown", (e) => (e.preventDefault(), take(word)));
+      button.classList.toggle("on", i === marked);
+      return button;
+    }));
+  }
+
+  function take(word) {
+    const field = document.getElementById("expression");
+    const text = field.value.slice(0, offered.start) + word + field.value.slice(offered.end);
+    // React keeps its own idea of a field's value: it is told by the setter that it has wrapped.
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.setSelectionRange(offered.start + word.length, offered.start + word.length);
+    offer(null);
+  }
+
+  document.addEventListener("input", function (event) {
+    if (event.target.id === "expression") check(event.target, (told) => {
+      offer(told);
+      if (!told.error) say(event.target, null);
+    });
+  });
+  document.addEventListener("focusout", (event) => event.target.id === "expression" && offer(null));
+  window.addEventListener("keydown", function (event) {
+    const field = event.target;
+    if (field.id !== "expression") return;
+    const steps = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (offered && steps) {
+      const buttons = document.querySelectorAll("#expression-words button");
+      marked = (marked + steps + buttons.length) % buttons.length;
+      buttons.forEach((b, i) => b.classList.toggle("on", i === marked));
+    } else if (offered && event.key === "Tab") take(offered.words[marked]);
+    else if (event.key === "Enter") {
+      check(field, function (told) {
+        say(field, told.error);
+        offer(null);
+        if (!told.error) gf.send({ is: "express", text: field.value });
+      });
+    } else return;
+    event.preventDefault();
+  }, true);
+
+  function watch(node) {
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    if (node.matches("canvas.gf-hist")) draw(node);
+    node.querySelectorAll("canvas.gf-hist").forEach(draw);
+  }
+  new MutationObserver(function (changes) {
+    changes.forEach((change) => (change.type === "attributes" ? draw(change.target) : change.addedNodes.forEach(watch)));
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-hist"] });
+
+  // A cell of the table that shows a galaxy.
+  window.dashAgGridComponentFunctions = Object.assign(window.dashAgGridComponentFunctions || {}, {
+    GalaxyImage: (props) => (props.value ? window.React.createElement("img", { src: props.value, alt: "", className: "gf-cell-image" }) : null),
+  });
+})();

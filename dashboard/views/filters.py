@@ -1,0 +1,181 @@
+"""The drawer of filters: a histogram a column with a brush on it, cross-filtered, and a condition that is typed.
+
+A histogram shows all galaxies in grey and, before them, those that pass everything but the column's own filter: what
+one could choose among. It is drawn and brushed by assets/5-filters.js.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dash_bootstrap_components as dbc
+import numpy as np
+from dash import html
+
+from atlas import Atlas
+from atlas.histogram import Histogram
+from atlas.manifest import Column
+from atlas.selection import Category, Range
+from dashboard.service import Service
+from dashboard.state import State, active
+from dashboard.views import elements as el
+from msgspec.structs import replace
+
+DEFAULT_COLUMNS = 7
+OWN_COLUMNS = ("anomaly_knn", "trust")
+WORDS_SHOWN = 12
+
+
+def drawer(service: Service, state: State) -> list[Any]:
+    """Content of the drawer."""
+    atlas = service.atlas
+    shown = shown_columns(atlas, state)
+    hidden = [c for c in filterable(atlas) if c.name not in {s.name for s in shown}]
+    return [
+        _expression(state),
+        *(_section(service, atlas, state, column) for column in shown),
+        _more(hidden),
+    ]
+
+
+def filterable(atlas: Atlas) -> list[Column]:
+    """Columns that can be filtered by: the catalogue's numbers and words, then what the build found."""
+    skip = {"ra", "dec", *atlas.manifest.id_columns}
+    own = {c.name: c for c in atlas.space().described.columns}
+    catalogue = [c for c in atlas.columns() if c.name not in skip and c.kind in ("number", "category")]
+    catalogue.sort(key=lambda c: c.truth)
+    return catalogue + [own[name] for name in ("anomaly_knn", "anomaly_forest", "trust") if name in own]
+
+
+def shown_columns(atlas: Atlas, state: State) -> list[Column]:
+    """Columns whose histograms are shown: a few by default, those asked for, those with a filter."""
+    known = filterable(atlas)
+    wanted = {c.name for c in known if not c.truth and c.name not in OWN_COLUMNS[:0]}
+    first = [c.name for c in known if c.name in wanted and c.quantiles or c.kind == "category"][:DEFAULT_COLUMNS]
+    chosen = {*first, *OWN_COLUMNS, *state.brushed, *(one.column for one in state.filters)}
+    return [c for c in known if c.name in chosen]
+
+
+def _section(service: Service, atlas: Atlas, state: State, column: Column) -> html.Section:
+    own = next((one for one in state.filters if one.column == column.name), None)
+    others = replace(state, filters=tuple(one for one in state.filters if one is not own))
+    total = service.histogram(column.name, None, atlas)
+    now = service.histogram(column.name, active(others), atlas)
+    drop = el.button("×", kind="icon", label=f"Drop the filter of {column.name}", is_="filter", column=column.name)
+    words = f"{column.name}{f' [{column.unit}]' if column.unit else ''}"
+    head = html.Header([html.Span(words, title=column.description), html.Span(_says(own)), drop if own else None])
+    if column.kind == "category":
+        body = _words(column, total, now, own if isinstance(own, Category) else None)
+    else:
+        body = _brush(column, total, now, own if isinstance(own, Range) else None)
+    return html.Section([head, *body], className="gf-filter", **{"data-column": column.name})
+
+
+def _brush(column: Column, total: Histogram, now: Histogram, own: Range | None) -> list[Any]:
+    low, high = (None, None) if own is None else (own.low, own.high)
+    data = {
+        "edges": [float(np.float64(f"{e:.6g}")) for e in total.edges.tolist()],
+        "log": total.log,
+        "total": total.counts.tolist(),
+        "now": now.counts.tolist(),
+        "low": low,
+        "high": high,
+    }
+    missing = f", {now.missing:,} missing" if now.missing else ""
+    inside = int(now.counts.sum()) + now.below + now.above
+    return [
+        html.Canvas(
+            className="gf-hist", tabIndex="0", role="img",
+            title="Drag to choose a range; double-click to drop it",
+            **{
+                "data-hist": json.dumps(data, separators=(",", ":")),
+                "aria-label": f"Histogram of {column.name}: {inside:,} galaxies{missing}, "
+                              f"from {total.edges[0]:.4g} to {total.edges[-1]:.4g}. Bounds can be typed below.",
+            },
+        ),
+        html.Div(
+            [_bound(column, "low", low, total.edges[0]), html.Span(_ends(now)), _bound(column, "high", high, total.edges[-1])],
+            className="gf-bounds",
+        ),
+    ]  # fmt: skip
+
+
+def _bound(column: Column, side: str, value: float | None, end: float) -> html.Label:
+    text = "" if value is None else f"{value:.6g}"
+    field = dbc.Input(
+        type="text", value=text, placeholder=f"{end:.4g}", size="sm", autocomplete="off", html_size="6",
+        id={"type": "bound", "column": column.name, "side": side},
+    )  # fmt: skip
+    return html.Label(field, title=f"Least {column.name}" if side == "low" else f"Largest {column.name}",
+                      className="gf-bound", **{"data-side": side})  # fmt: skip
+
+
+def _ends(now: Histogram) -> str:
+    """What the histogram does not show."""
+    told = []
+    if now.missing:
+        told.append(f"{now.missing:,} missing")
+    if now.below or now.above:
+        told.append(f"{now.below + now.above:,} beyond")
+    return " · ".join(told)
+
+
+def _words(column: Column, total: Histogram, now: Histogram, own: Category | None) -> list[Any]:
+    chosen = set(() if own is None else own.values)
+    most = max(1, int(total.counts.max(initial=0)))
+    order = np.argsort(-total.counts, kind="stable")[:WORDS_SHOWN]
+    rows = []
+    for code in order.tolist():
+        word = column.vocabulary[code]
+        instead = sorted(chosen ^ {word})
+        rows.append(
+            html.Button(
+                [
+                    html.Span(word),
+                    html.I(style={"width": f"{100 * now.counts[code] / most:.1f}%"}),
+                    html.B(f"{int(now.counts[code]):,}"),
+                ],
+                type="button", className=f"gf-word{' on' if word in chosen else ''}",
+                **{"aria-pressed": "true" if word in chosen else "false"},
+                **el.on_click(is_="filter", column=column.name, values=instead),
+            )
+        )  # fmt: skip
+    more = len(column.vocabulary) - len(rows)
+    return [*rows, html.P(f"and {more} rarer words", className="gf-note") if more > 0 else None]
+
+
+def _says(own: Range | Category | None) -> str:
+    match own:
+        case Range(_, low, high):
+            if low is None:
+                return f"≤ {high:.5g}"
+            return f"≥ {low:.5g}" if high is None else f"{low:.5g} – {high:.5g}"
+        case Category(_, values):
+            return ", ".join(values)
+    return ""
+
+
+def _expression(state: State) -> html.Section:
+    return html.Section(
+        [
+            html.Header([
+                html.Label("Condition", htmlFor="expression"),
+                el.button("clear all", kind="link", is_="clearfilters") if state.filters or state.expression else None,
+            ]),
+            dbc.Input(
+                id="expression", type="text", value=state.expression, autocomplete="off", size="sm", maxlength="500",
+                placeholder="mag_g - mag_r > 0.8 & z_phot < 0.3", spellcheck="false",
+            ),
+            html.Div(id="expression-says", className="gf-says", role="status"),
+            html.Div(id="expression-words", className="gf-completions"),
+        ],
+        className="gf-filter gf-typed",
+    )  # fmt: skip
+
+
+def _more(hidden: list[Column]) -> Any:
+    if not hidden:
+        return None
+    options = [{"value": "", "label": "another column …"}] + [{"value": c.name, "label": c.name} for c in hidden]
+    return dbc.Select(id="brush", options=options, value="", size="sm")

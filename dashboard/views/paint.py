@@ -1,0 +1,50 @@
+"""What colours the points of both planes: a column, the subsets, or one colour for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas import Atlas
+from atlas.manifest import Column
+from dashboard.service import Service
+from dashboard.state import State
+from dashboard.views.palette import Coloring, Theme, color_by, color_by_subset
+
+
+def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme) -> Coloring | None:
+    """Colours of some rows by the state's choice; None for one colour."""
+    atlas = service.atlas
+    if state.color == "subsets":
+        shown = [one for one in state.subsets if one.shown]
+        inside = []
+        for one in shown:
+            mask = service.mask(one.selection, atlas)
+            inside.append(np.ones(rows.size, dtype=np.bool_) if mask is None else mask.holds(rows))
+        return color_by_subset([(one.name, one.color) for one in shown], inside, rows.size, look.missing)
+    column = column_of(atlas, state)
+    if column is None:
+        return None
+    return color_by(column, atlas.columns(atlas.default_space).array(column.name)[rows], look.missing)
+
+
+def column_of(atlas: Atlas, state: State) -> Column | None:
+    """The column that colours, if one does."""
+    columns = atlas.columns(atlas.default_space)
+    if state.color not in columns:
+        return None
+    column = columns.describe(state.color)
+    return None if column.kind == "text" else column
+
+
+def mean_of(atlas: Atlas, state: State) -> Column | None:
+    """The column whose mean is painted, if one is; words and labels have none."""
+    column = column_of(atlas, state) if state.paint == "mean" else None
+    return column if column is not None and has_mean(column) else None
+
+
+def has_mean(column: Column) -> bool:
+    """Whether the mean of a column says something."""
+    return column.kind == "number" and column.name != "cluster"

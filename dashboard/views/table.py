@@ -1,0 +1,148 @@
+"""The table: what is active, a row a galaxy, in the order of the gallery or of any column, however many there are.
+
+ag-grid asks for the rows that come into sight (`rows`), so a table of ten million costs what a screen of it does. Values
+travel as the text that is shown: the grid neither sorts nor counts.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import dash_ag_grid as dag
+import numpy as np
+from dash import html
+
+from atlas import Atlas
+from atlas.manifest import Column
+from dashboard.ask import question_of
+from dashboard.listing import Listing, listing_of
+from dashboard.service import Service
+from dashboard.state import State
+from dashboard.views import elements as el
+from dashboard.views.details import words
+
+USUAL_COLUMNS = 8
+IMAGE, SCORE, ID = "_image", "_score", "_id"
+
+
+def grid(service: Service, state: State) -> list[Any]:
+    """The grid for a state, and the choice of its columns."""
+    atlas = service.atlas
+    listing = listing_of(service, state)
+    shown = columns_of(atlas, state)
+    # A grid is never given other rows than it began with: another question gets another grid.
+    at = zlib.crc32(json.dumps([atlas.build_id, repr(question_of(atlas, state)), [c.name for c in shown]]).encode())
+    return [
+        _chooser(atlas, shown),
+        dag.AgGrid(
+            id={"type": "grid", "at": at},
+            columnDefs=[*_fixed(listing), *(_column(c, state) for c in shown)],
+            rowModelType="infinite",
+            className="ag-theme-quartz-auto-dark gf-grid",
+            columnSize="autoSize",
+            defaultColDef={"sortable": True, "resizable": True, "suppressMovable": True, "minWidth": 70},
+            getRowId="params.data._row",
+            dashGridOptions={
+                "rowHeight": 30,
+                "headerHeight": 28,
+                "cacheBlockSize": 100,
+                "maxBlocksInCache": 20,
+                "infiniteInitialRowCount": min(100, max(1, listing.total)),
+                "rowBuffer": 0,
+                "suppressCellFocus": False,
+                "animateRows": False,
+                "suppressMultiSort": True,
+                "theme": "legacy",
+            },
+            style={"height": "100%", "width": "100%"},
+        ),
+    ]
+
+
+def rows(service: Service, state: State, start: int, stop: int, sort: str, descending: bool) -> dict[str, Any]:
+    """Rows start … stop − 1, as the grid takes them."""
+    atlas = service.atlas
+    listing = listing_of(service, state, sort, descending)
+    found, scores = listing.page(start, stop - start)
+    names = atlas.identity.names(found)
+    columns = atlas.columns(atlas.default_space)
+    shown = columns_of(atlas, state)
+    values = {c.name: [_text(c, v) for v in columns.values(c.name, found)] for c in shown}
+    data = [
+        {
+            "_row": str(row),
+            IMAGE: el.image_url(atlas, int(row)),
+            ID: name,
+            SCORE: "" if np.isnan(score) else f"{score:.4f}",
+            **{name: column[i] for name, column in values.items()},
+        }
+        for i, (row, name, score) in enumerate(zip(found.tolist(), names, scores.tolist(), strict=True))
+    ]
+    return {"rowData": data, "rowCount": listing.total}
+
+
+def columns_of(atlas: Atlas, state: State) -> list[Column]:
+    """Columns of the table: those that were chosen, or the first of the catalogue and what the build found."""
+    columns = atlas.columns(atlas.default_space)
+    chosen = [columns.describe(name) for name in state.table.columns if name in columns]
+    if chosen:
+        return chosen
+    offered = choices(atlas)
+    first = [c for c in offered if not c.truth][:USUAL_COLUMNS]
+    return first + [c for c in offered if c.name in ("cluster", "anomaly_knn") and c not in first]
+
+
+def choices(atlas: Atlas) -> list[Column]:
+    """Columns that the table can show."""
+    skip = {"map_x", "map_y", *atlas.manifest.id_columns}
+    return [c for c in atlas.columns(atlas.default_space) if c.name not in skip]
+
+
+def _fixed(listing: Listing) -> list[dict[str, Any]]:
+    first = {"pinned": "left", "sortable": False}
+    fixed = [
+        {**first, "field": IMAGE, "headerName": "", "width": 44, "minWidth": 44, "cellRenderer": "GalaxyImage"},
+        {**first, "field": ID, "headerName": "id"},
+    ]
+    if listing.scored:
+        fixed.append({**first, "field": SCORE, "headerName": listing.scored, "type": "rightAligned", "width": 90})
+    return fixed
+
+
+def _column(column: Column, state: State) -> dict[str, Any]:
+    sorted_by = state.table.sort == column.name
+    return {
+        "field": column.name,
+        "headerName": f"{column.name} [{column.unit}]" if column.unit else column.name,
+        "headerTooltip": column.description or column.name,
+        "sort": ("desc" if state.table.descending else "asc") if sorted_by else None,
+        **({} if column.kind in ("category", "text") else {"type": "rightAligned"}),
+    }
+
+
+def _text(column: Column, value: Any) -> str:
+    return words(column, value).removesuffix(column.unit).strip() if column.unit else words(column, value)
+
+
+def _chooser(atlas: Atlas, shown: list[Column]) -> html.Details:
+    names = [c.name for c in shown]
+    return html.Details(
+        [
+            html.Summary("columns"),
+            html.Div(
+                [
+                    el.button(
+                        c.name,
+                        kind=f"column{' on' if c.name in names else ''}",
+                        is_="tabulate",
+                        columns=[n for n in names if n != c.name] if c.name in names else [*names, c.name],
+                    )
+                    for c in choices(atlas)
+                ]
+            ),
+        ],
+        className="gf-menu gf-columns",
+    )
+
