@@ -1,7 +1,7 @@
 """Galaxy Finder's atlas: the on-disk format, and every question that can be asked of it."""
 
 from atlas.atlas import Atlas
-from atlas.errors import AtlasError, FormatError, InputError
+from atlas.errors import AtlasError, ExpressionError, FormatError, InputError
 from atlas.mask import Mask
 from atlas.query import Query, Result
 from atlas.ranking import ByColumn, Given, Shuffled, Similar, Typical
@@ -11,6 +11,7 @@ from atlas.selection import (
     Category,
     Cluster,
     Cone,
+    Expression,
     MapPolygon,
     Not,
     Or,
@@ -28,6 +29,8 @@ __all__ = [
     "Category",
     "Cluster",
     "Cone",
+    "Expression",
+    "ExpressionError",
     "FormatError",
     "Given",
     "InputError",

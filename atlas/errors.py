@@ -4,6 +4,7 @@
     ├── InputError                 a value from outside is wrong: says what came and what is allowed
     │   ├── CoordinateError        a position that cannot be read
     │   ├── UnknownColumnError     no such column; suggests the nearest name
+    │   ├── ExpressionError        an expression that cannot be read; carries the place in its text
     │   ├── UnknownGalaxyError     no galaxy of that id in this build
     │   └── NothingNearError       no galaxy near a position; carries the nearest one
     ├── FormatError                files of an atlas are missing, truncated, foreign or of another version
@@ -39,6 +40,21 @@ class UnknownColumnError(InputError):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known columns: {', '.join(known[:20])}"
         super().__init__(f"no column {shorten(name)!r}; {hint}")
+
+
+class ExpressionError(InputError):
+    """An expression that cannot be read, or does not fit the columns.
+
+    Attributes
+    ----------
+    start, end : int
+        The place in the text that is wrong, in characters; equal where something is missing.
+    """
+
+    def __init__(self, message: str, start: int, end: int) -> None:
+        super().__init__(message)
+        self.start = start
+        self.end = end
 
 
 class UnknownGalaxyError(InputError):

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import InputError
+from atlas.expression import parse
+from atlas.expression_mask import expression_mask
 from atlas.mask import Mask
 from atlas.selection import (
     All,
@@ -16,6 +18,7 @@ from atlas.selection import (
     Category,
     Cluster,
     Cone,
+    Expression,
     MapPolygon,
     Not,
     Or,
@@ -32,14 +35,14 @@ _CHUNK = 1 << 22
 
 
 def evaluate(atlas: Atlas, selection: Selection) -> Mask:
-    """Rows of the atlas that a canonical selection holds.
+    """Rows of the atlas that a canonical selection holds; its columns are those of the catalogue and the default space.
 
     Raises
     ------
     InputError
         If the selection names rows, columns, words, spaces or clusters that the atlas does not have.
     """
-    n = atlas.n_rows
+    n, columns = atlas.n_rows, atlas.columns(atlas.default_space)
     match selection:
         case All():
             return _full(n)
@@ -55,10 +58,12 @@ def evaluate(atlas: Atlas, selection: Selection) -> Mask:
         case Cone(ra_deg, dec_deg, radius_arcsec):
             return atlas.sky.cone_mask(ra_deg, dec_deg, radius_arcsec)
         case Range(column, low, high):
-            return _range(atlas.columns().number(column), low, high)
+            return _range(columns.number(column), low, high)
         case Category(column, values):
-            codes = [atlas.columns().code(column, value) for value in values]
-            return _pack(atlas.columns().array(column), lambda part: np.isin(part, codes))
+            codes = [columns.code(column, value) for value in values]
+            return _pack(columns.array(column), lambda part: np.isin(part, codes))
+        case Expression(text):
+            return expression_mask(parse(text, columns), columns, n)
         case Cluster(space, label):
             labels = atlas.columns(space).array("cluster")
             return _pack(labels, lambda part: part == label)

@@ -7,6 +7,7 @@
     Cone(ra_deg, dec_deg, radius_arcsec)
     Range(column, low, high)       low ≤ value ≤ high; missing values are outside
     Category(column, values)       one of these words
+    Expression(text)               a condition on columns, such as mag_g - mag_r > 0.8 (`atlas.expression`)
     Cluster(space, label)          members of a cluster of the map
     And(of) Or(of) Not(of)
 
@@ -21,6 +22,7 @@ from typing import Annotated
 import msgspec
 
 from atlas.errors import InputError
+from atlas.expression_syntax import MAX_CHARACTERS, normalised
 from atlas.polygon import canonical as canonical_polygon
 from atlas.polygon import simplify, validate_polygon
 from atlas.projection import Projection
@@ -94,6 +96,12 @@ class Category(_Selection, frozen=True):
     values: tuple[str, ...]
 
 
+class Expression(_Selection, frozen=True):
+    """Rows for which a condition on columns of the catalogue and of the default space holds."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHARACTERS)]
+
+
 class Cluster(_Selection, frozen=True):
     """Members of a cluster of the map; label −1 is everything outside the clusters."""
 
@@ -119,7 +127,7 @@ class Not(_Selection, frozen=True):
     of: Selection
 
 
-Selection = All | Rows | MapPolygon | SkyPolygon | Cone | Range | Category | Cluster | And | Or | Not
+Selection = All | Rows | MapPolygon | SkyPolygon | Cone | Range | Category | Expression | Cluster | And | Or | Not
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -133,12 +141,13 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
     """The one form of all equal selections, as far as algebra and rounding see them.
 
     Nested And / Or are flattened, sorted and freed of repeats; double negations vanish; polygons are simplified to at
-    most 100 vertices, rounded, and start at their smallest vertex.
+    most 100 vertices, rounded, and start at their smallest vertex; expressions are written in one way.
 
     Raises
     ------
     InputError
-        If the selection is nested too deeply, a polygon has no area, or bounds are reversed or not finite.
+        If the selection is nested too deeply, a polygon has no area, bounds are reversed or not finite, or a text is
+        not an expression.
     """
     if depth == 0 and _leaves(selection) > MAX_LEAVES:
         raise InputError(f"a selection may have {MAX_LEAVES} parts, this one has {_leaves(selection)}")
@@ -160,6 +169,8 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
             return Rows(tuple(sorted(set(rows))))
         case Category(column, values):
             return Category(column, tuple(sorted(set(values))))
+        case Expression(text):
+            return Expression(normalised(text))
         case Range(column, low, high):
             for bound in (low, high):
                 if bound is not None and bound != bound:

@@ -16,6 +16,7 @@ from atlas import (
     Category,
     Cluster,
     Cone,
+    Expression,
     Given,
     InputError,
     MapPolygon,
@@ -190,11 +191,28 @@ def test_selections_are_exact_over_all_rows(small: Atlas) -> None:
         (And((Range("mag_r", None, 16.9), Category("source_type", ("REX",)))), (mag <= 16.9) & rex),
         (Or((Range("mag_r", None, 16.9), Category("source_type", ("REX",)))), (mag <= 16.9) | rex),
         (Not(Category("source_type", ("REX",))), ~rex),
+        (Expression('mag_r < 17 & source_type == "REX" | missing(z_spec)'), bright & rex | np.isnan(z_spec)),
+        (And((Expression("mag_r < 17"), Not(Expression('source_type == "REX"')))), bright & ~rex),
     ]
     for selection, expected in cases:
         mask = small.mask(selection)
         assert mask.count == expected.sum(), selection
         assert np.array_equal(mask.dense, expected), selection
+
+
+def test_columns_of_the_default_space_select_too(small: Atlas) -> None:
+    columns = small.columns("v1")
+    trust, anomaly, label = (np.asarray(columns.array(name)) for name in ("trust", "anomaly_knn", "cluster"))
+    bound = float(np.median(anomaly))
+    cases: list[tuple[Selection, np.ndarray]] = [
+        (Range("anomaly_knn", low=bound), anomaly >= np.float32(bound)),
+        (Range("trust", high=0.5), trust <= 0.5),
+        (Expression(f"anomaly_knn >= {bound!r} & trust <= 0.5 & cluster != -1"),
+         (anomaly >= np.float32(bound)) & (trust <= 0.5) & (label != -1)),
+    ]  # fmt: skip
+    for selection, expected in cases:
+        assert np.array_equal(small.mask(selection).dense, expected), selection
+        assert 0 < expected.sum() < small.n_rows
 
 
 def test_a_lasso_on_the_map_counts_every_row_not_the_sample(large: Atlas) -> None:
@@ -247,6 +265,7 @@ def test_equal_questions_have_one_form_and_one_receipt(small: Atlas) -> None:
         (MapPolygon("v1", triangle), MapPolygon("v1", turned)),
         (MapPolygon("v1", triangle), MapPolygon("v1", triangle[::-1])),
         (Category("source_type", ("DEV", "REX")), b),
+        (Expression("mag_g-mag_r>.8 and (z_phot)<0.3"), Expression("mag_g - mag_r > 0.8 & z_phot < 0.3")),
     ]
     for one, other in same:
         first, second = (canonical(query(Similar((3, 1)), selection=s)) for s in (one, other))
@@ -264,6 +283,8 @@ def test_what_the_atlas_does_not_have_is_named(small: Atlas) -> None:
         (Range("source_type"), "not numbers"),
         (MapPolygon("v9", ((0, 0), (1, 0), (0, 1))), "no space"),
         (Range("mag_r", 5, 1), "reversed"),
+        (Expression("mag_x < 3"), "did you mean"),
+        (Expression("mag_r <"), "ends where a value"),
     ):
         with pytest.raises(InputError, match=message):
             small.mask(selection)

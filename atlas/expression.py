@@ -1,0 +1,307 @@
+"""Conditions on columns that a person types: `mag_g - mag_r > 0.8 & z_phot < 0.3`.
+
+`atlas.expression_syntax` says how they are written. What they mean:
+
+    numbers         are computed at the precision of the columns, as numpy does; whole numbers compare exactly
+    missing values  make every comparison false, `!=` too; `missing(z_spec)` tests for them. `~` turns that round: the
+                    rows that are not in `z_spec > 1` are those at or below 1 and those without a value
+    undefined       a division by zero, the logarithm of what is not positive and the like are missing values
+    categories      are compared with words in quotes, by == and != and in ("PSF", "REX")
+    bit(flags, 5)   whether bit 5 of an integer column is set, counted from 0
+    ln, log10       natural and decimal logarithm
+
+An expression as a whole is a condition, not a number.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from atlas.columns import Columns
+from atlas.errors import ExpressionError, InputError, UnknownColumnError, shorten
+from atlas.expression_syntax import FUNCTIONS, KEYWORDS, read, tokens
+from atlas.expression_tree import (
+    Arithmetic,
+    Call,
+    Comparison,
+    Junction,
+    Membership,
+    Name,
+    Negation,
+    Negative,
+    Node,
+    Number,
+    Word,
+)
+from atlas.manifest import Column
+
+MOST_WORDS = 50
+
+Kind = Literal["number", "condition", "category"]
+
+
+def parse(text: str, columns: Columns) -> Node:
+    """The tree of an expression that fits some columns.
+
+    Parameters
+    ----------
+    text : str
+        At most 500 characters.
+    columns : Columns
+        What its names stand for.
+
+    Raises
+    ------
+    ExpressionError
+        If the text is no expression, names what the columns do not have, or is not a condition; says where.
+    """
+    node = read(text)
+    _need("condition", node, columns)
+    return node
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The columns that an expression uses, each once, in the order of their first use.
+
+    Raises
+    ------
+    ExpressionError
+        If the text is not an expression.
+    """
+    return tuple(dict.fromkeys(node.name for node in _walk(read(text)) if isinstance(node, Name)))
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the word under the cursor may become.
+
+    Attributes
+    ----------
+    start, end : int
+        The part of the text that a word replaces.
+    words : tuple of str
+        Likeliest first; empty where no name can stand.
+    """
+
+    start: int
+    end: int
+    words: tuple[str, ...]
+
+
+def complete(text: str, cursor: int, columns: Columns) -> Completion:
+    """Names that fit the word under the cursor: those that begin with it first, then those that hold it.
+
+    Parameters
+    ----------
+    text : str
+        An expression, finished or not.
+    cursor : int
+        Characters before the cursor.
+    columns : Columns
+        What may be named.
+    """
+    cursor = min(max(cursor, 0), len(text))
+    before, after = text[:cursor], text[cursor:]
+    compared = _CATEGORY_BEFORE.search(before)
+    if compared and compared["name"] in columns and columns.describe(compared["name"]).vocabulary:
+        start = compared.start("typed")
+        quote = compared["typed"][:1] or '"'
+        rest = re.match(rf"[^{quote}(),&|]*{quote}?" if compared["typed"] else "", after)
+        typed = compared["typed"].strip("\"'")
+        words = _fitting(typed, list(columns.describe(compared["name"]).vocabulary))
+        return Completion(start, cursor + (rest.end() if rest else 0), tuple(f"{quote}{w}{quote}" for w in words))
+    start = cursor - len(_NAME_END.search(before)[0])  # type: ignore[index]
+    end = cursor + len(_NAME_START.match(after)[0])  # type: ignore[index]
+    if text[start:end][:1].isdigit() or not _may_stand(text[:start]):
+        return Completion(start, end, ())
+    call = "" if text[end:].lstrip().startswith("(") else "("
+    known = [c.name for c in columns if c.kind != "text"] + [f"{name}{call}" for name in FUNCTIONS]
+    return Completion(start, end, tuple(_fitting(before[start:], known)))
+
+
+# A category's name, a comparison, and what was typed of a word; or a list of words and what was typed of the last.
+_CATEGORY_BEFORE = re.compile(
+    r"""(?P<name>[A-Za-z_]\w*) \s* (?: ==|!=|≠ | (?:not\s+)? in \s* \( (?:\s*(?:"[^"]*"|'[^']*')\s*,)* ) \s*
+    (?P<typed>"[^"]*|'[^']*|) $""",
+    re.VERBOSE,
+)
+_NAME_END = re.compile(r"[A-Za-z0-9_]*$")
+_NAME_START = re.compile(r"[A-Za-z0-9_]*")
+
+
+def _may_stand(before: str) -> bool:
+    """Whether a name may come after a text: at its beginning, after an operator or an opening parenthesis."""
+    try:
+        pieces = tokens(before)
+    except ExpressionError:
+        return False
+    if not pieces:
+        return True
+    last = pieces[-1]
+    return last.text in KEYWORDS or (last.kind == "operator" and last.text != ")")
+
+
+def _fitting(typed: str, known: list[str]) -> list[str]:
+    typed = typed.lower()
+    first = [word for word in known if word.lower().startswith(typed)]
+    then = [word for word in known if typed in word.lower() and word not in first]
+    return (first + then)[:MOST_WORDS]
+
+
+def _walk(node: Node) -> list[Node]:
+    """A node and all below it, from left to right."""
+    match node:
+        case Negative(of) | Negation(of):
+            below: tuple[Node, ...] = (of,)
+        case Arithmetic(_, left, right):
+            below = (left, right)
+        case Comparison(_, operands) | Junction(_, operands):
+            below = operands
+        case Membership(of, options, _):
+            below = (of, *options)
+        case Call(_, arguments):
+            below = arguments
+        case _:
+            below = ()
+    return [node, *(one for part in below for one in _walk(part))]
+
+
+def _need(kind: Kind, node: Node, columns: Columns) -> None:
+    found = _kind(node, columns)
+    if found == kind:
+        return
+    match found:
+        case "category":
+            word = _described(node, columns).vocabulary[:1] or ("…",)
+            name = node.name if isinstance(node, Name) else ""
+            message = f'{name!r} holds categories; compare it with a word, as in {name} == "{word[0]}"'
+        case "condition":
+            message = "a condition stands where a number is needed"
+        case _:
+            example = f"{node.name} < 1" if isinstance(node, Name) else "mag_r < 20"
+            message = f"this is a number, not a condition; compare it with something, as in {example}"
+    raise ExpressionError(message, node.start, node.end)
+
+
+def _kind(node: Node, columns: Columns) -> Kind:
+    """What a node stands for, once everything below it has been found to fit."""
+    match node:
+        case Number():
+            return "number"
+        case Word(text):
+            raise ExpressionError(
+                f"the word {shorten(text)!r} can only be compared with a category, by ==, != or in",
+                node.start,
+                node.end,
+            )
+        case Name(name):
+            match _described(node, columns).kind:
+                case "category":
+                    return "category"
+                case "text":
+                    raise ExpressionError(f"column {name!r} holds text, which has no order", node.start, node.end)
+            return "number"
+        case Negative(of):
+            _need("number", of, columns)
+            return "number"
+        case Arithmetic(_, left, right):
+            _need("number", left, columns)
+            _need("number", right, columns)
+            return "number"
+        case Comparison(operators, operands):
+            _check_comparison(node, operators, operands, columns)
+            return "condition"
+        case Membership(of, options, _):
+            _check_membership(of, options, columns)
+            return "condition"
+        case Junction(_, operands):
+            for operand in operands:
+                _need("condition", operand, columns)
+            return "condition"
+        case Negation(of):
+            _need("condition", of, columns)
+            return "condition"
+        case Call(function, arguments):
+            return _check_call(function, arguments, columns)
+    raise TypeError(f"{type(node).__name__} is no part of an expression")
+
+
+def _described(node: Node, columns: Columns) -> Column:
+    assert isinstance(node, Name)
+    try:
+        return columns.describe(node.name)
+    except UnknownColumnError as e:
+        raise ExpressionError(str(e), node.start, node.end) from e
+
+
+def _is_category(node: Node, columns: Columns) -> bool:
+    return isinstance(node, Name) and node.name in columns and columns.describe(node.name).kind == "category"
+
+
+def _check_comparison(node: Node, operators: tuple[str, ...], operands: tuple[Node, ...], columns: Columns) -> None:
+    categories = [one for one in operands if _is_category(one, columns)]
+    words = [one.text for one in operands if isinstance(one, Word)]
+    if not categories:
+        for operand in operands:
+            if not isinstance(operand, Word):
+                _need("number", operand, columns)
+        if words:
+            message = f"the word {shorten(words[0])!r} can only be compared with a category, which this is not"
+            raise ExpressionError(message, node.start, node.end)
+        return
+    if len(operands) > 2 or operators[0] not in ("==", "!="):
+        raise ExpressionError("categories have no order: they compare by ==, != and in", node.start, node.end)
+    category, other = operands if operands[0] is categories[0] else operands[::-1]
+    _check_word(category, other, columns)
+
+
+def _check_membership(of: Node, options: tuple[Node, ...], columns: Columns) -> None:
+    if _is_category(of, columns):
+        for option in options:
+            _check_word(of, option, columns)
+        return
+    _need("number", of, columns)
+    for option in options:
+        _need("number", option, columns)
+
+
+def _check_word(category: Node, word: Node, columns: Columns) -> None:
+    """Whether a category has a word."""
+    described = _described(category, columns)
+    if isinstance(word, Name) and word.name in described.vocabulary:
+        raise ExpressionError(f'write the word in quotes: "{word.name}"', word.start, word.end)
+    if not isinstance(word, Word):
+        _kind(word, columns)
+        raise ExpressionError(
+            f"{described.name!r} holds categories, which can only be compared with a word in quotes",
+            word.start,
+            word.end,
+        )
+    try:
+        columns.code(described.name, word.text)
+    except InputError as e:
+        near = difflib.get_close_matches(word.text, described.vocabulary, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ExpressionError(f"{e}{hint}", word.start, word.end) from e
+
+
+def _check_call(function: str, arguments: tuple[Node, ...], columns: Columns) -> Kind:
+    if function == "missing" and _is_category(arguments[0], columns):
+        return "condition"
+    for argument in arguments:
+        _need("number", argument, columns)
+    if function != "bit":
+        return "condition" if function in ("missing", "isfinite") else "number"
+    flags, place = arguments
+    dtype = np.dtype(_described(flags, columns).dtype) if isinstance(flags, Name) else None
+    if dtype is None or dtype.kind not in "iub":
+        raise ExpressionError("bit looks into a column of whole numbers, such as flags", flags.start, flags.end)
+    bits = 8 * dtype.itemsize
+    if not isinstance(place, Number) or not isinstance(place.value, int) or place.value >= bits:
+        raise ExpressionError(f"this column has bits 0 to {bits - 1}", place.start, place.end)
+    return "condition"
