@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,9 +25,10 @@ from atlas.format import write_atomically
 from atlas.level_files import StoreHeader, chunks, create_array, open_array, write_store
 from atlas.levels import LevelStore, Positions
 from atlas.mask import Mask
+from atlas.means import Sums, center_of, require_column, sum_cells, sum_pixels
 from atlas.morton import Axis, cell_along, column_and_row, morton, quantile_edges
 from atlas.polygon import geometry, validate_polygon
-from atlas.pyramid import DENSITY_FROM_POINTS, Density, Pyramid, count_pixels, finest_grid
+from atlas.pyramid import DENSITY_FROM_POINTS, Density, Pyramid, all_grids, cells_inside, count_pixels, finest_grid
 from atlas.recent import PerMask
 from atlas.region import Box, Outside, Polygon, Region
 from atlas.sampling import SAMPLE_BUDGET, Sample
@@ -88,6 +90,7 @@ class Plane:
         n_counts = (4 * header.finest_grid**2 - 64**2) // 3
         self._pyramid = Pyramid(header.frame, open_array(directory / COUNTS, np.uint32, n_counts))
         self._pyramid_of = PerMask(self._count_mask)
+        self._sums_of = PerMask(self._sum_column)
 
     @classmethod
     def open(cls, directory: Path) -> Plane:
@@ -156,8 +159,7 @@ class Plane:
         InputError
             If the view has no area.
         """
-        if not (box.width > 0 and box.height > 0):
-            raise InputError(f"a density needs a view with an area, not {box}")
+        _require_area(box)
         few = (self.n_rows if mask is None else mask.count) <= DENSITY_FROM_POINTS
         pyramid = self._pyramid if mask is None or few else self._pyramid_of(mask)
         resolved = not few and pyramid.resolves(box, width, height)
@@ -167,6 +169,46 @@ class Plane:
         if not self.frame.contains(np.array([box.x0, box.x1]), np.array([box.y0, box.y1])).all():
             counts += self._count_pixels(Outside(box, self.frame), box, width, height, mask)
         return Density(counts, resolved)
+
+    def mean(
+        self, box: Box, width: int, height: int, values: NDArray[Any], mask: Mask | None = None
+    ) -> NDArray[np.float32]:
+        """Mean of a column in each pixel.
+
+        Where many rows are in view it comes from sums over a grid, which are added up when a column and a mask are
+        first asked for together, and kept for the latest few. Where few are, from the rows themselves.
+
+        Parameters
+        ----------
+        box : Box
+            The view; has an area.
+        width, height : int
+            Pixels.
+        values : ndarray of shape (n,), any number dtype
+            A column; may be memory-mapped. Known again by identity: hand in the same object for the same column.
+        mask : Mask, optional
+            Only these rows.
+
+        Returns
+        -------
+        ndarray of shape (height, width), float32
+            First row at the bottom; NaN where no row has a value.
+
+        Raises
+        ------
+        InputError
+            If the view has no area.
+        """
+        _require_area(box)
+        require_column(values, self.n_rows)
+        if self.count(box, mask) <= DENSITY_FROM_POINTS:
+            return self._sum_pixels(box, box, width, height, values, mask, 0.0).mean(0.0)
+        pyramids = self._sums_of(mask, values)
+        sums = Sums(pyramids.counts.raster(box, width, height), pyramids.sums.raster(box, width, height))
+        if not self.frame.contains(np.array([box.x0, box.x1]), np.array([box.y0, box.y1])).all():
+            beyond = self._sum_pixels(Outside(box, self.frame), box, width, height, values, mask, pyramids.center)
+            sums = Sums(sums.counts + beyond.counts, sums.sums + beyond.sums)
+        return sums.mean(pyramids.center)
 
     def _count_pixels(
         self, region: Region, box: Box, width: int, height: int, mask: Mask | None
@@ -179,8 +221,42 @@ class Plane:
         points = ((self._x[positions[part]], self._y[positions[part]]) for part in chunks(positions.size))
         return Pyramid(self.frame, Pyramid.build(self.frame, points, min(finest_grid(mask.count), MASK_GRID)))
 
+    def _sum_pixels(
+        self, region: Region, box: Box, width: int, height: int, values: NDArray[Any], mask: Mask | None, center: float
+    ) -> Sums:
+        positions = self._store.members(self._query(region), mask)
+        shown = values[self._store.row[positions]]
+        return sum_pixels(self._x[positions], self._y[positions], shown, box, width, height, center)
+
+    def _sum_column(self, mask: Mask | None, values: NDArray[Any]) -> _SumPyramids:
+        within = None if mask is None else self._store.subset(mask).positions
+        size = self._store.header.n_points if within is None else within.size
+        finest = min(finest_grid(size), MASK_GRID)
+        center = center_of(values)
+
+        def members(part: slice) -> tuple[NDArray[np.intp], NDArray[Any]]:
+            at = part if within is None else within[part]
+            cells, inside = cells_inside(self.frame, self._x[at], self._y[at], finest)
+            return cells, values[self._store.row[at][inside]]
+
+        counts, sums = (all_grids(grid) for grid in sum_cells(members, size, finest**2, center))
+        return _SumPyramids(Pyramid(self.frame, counts), Pyramid(self.frame, sums), center)
+
     def _query(self, region: Region) -> _Query:
         return _Query(region, self._cells_x, self._cells_y, self._x, self._y)
+
+
+class _SumPyramids(NamedTuple):
+    """A column over the grids of a plane: rows with a value, sums of value − center, and that center."""
+
+    counts: Pyramid
+    sums: Pyramid
+    center: float
+
+
+def _require_area(box: Box) -> None:
+    if not (box.width > 0 and box.height > 0):
+        raise InputError(f"a picture needs a view with an area, not {box}")
 
 
 @dataclass(frozen=True)

@@ -37,19 +37,19 @@ class Density(NamedTuple):
 
 
 class Pyramid:
-    """Counts in grids over a frame.
+    """Counts (or sums) in grids over a frame.
 
     Parameters
     ----------
     frame : Box
         What the grids cover, edges included; has an area.
-    counts : ndarray of shape (64² + 128² + … + finest²,), uint32
-        From `build`.
+    counts : ndarray of shape (64² + 128² + … + finest²,), uint32 or float32
+        From `build` or `all_grids`.
     """
 
-    def __init__(self, frame: Box, counts: NDArray[np.uint32]) -> None:
+    def __init__(self, frame: Box, counts: NDArray[Any]) -> None:
         self.frame = frame
-        self._grids: list[NDArray[np.uint32]] = []
+        self._grids: list[NDArray[Any]] = []
         first, size = 0, COARSEST
         while first < counts.size:
             self._grids.append(counts[first : first + size**2].reshape(size, size))
