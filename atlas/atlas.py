@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from atlas import format as layout
 from atlas import planner, validate
+from atlas.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
 from atlas.columns import Columns, open_array
 from atlas.coordinates import parse_position
 from atlas.effects import cluster_words
@@ -173,6 +175,7 @@ class Atlas:
             for s in manifest.spaces
         }
         self.default_space = manifest.spaces[0].name
+        self.column_planes = ColumnPlanes(self)
 
     @classmethod
     def open(cls, root: str | Path) -> Atlas:
@@ -208,6 +211,54 @@ class Atlas:
     def sky(self) -> SkyPlane:
         """The sky's level store."""
         return SkyPlane.open(self.build / layout.SKY, self._base.array(layout.RA), self._base.array(layout.DEC))
+
+    def column_axes(self, x: str, y: str) -> Axes:
+        """Which axes of the plane of two number columns are logarithmic.
+
+        Raises
+        ------
+        InputError
+            If a column does not exist or holds no numbers.
+        """
+        return column_axes(self.columns(self.default_space), x, y)
+
+    def column_plane(
+        self,
+        x: str,
+        y: str,
+        scratch: Path,
+        *,
+        keep: int = KEEP,
+        max_bytes: int = MAX_BYTES,
+        advance: Callable[[float], object] = lambda _: None,
+    ) -> Plane:
+        """The plane of two number columns of the catalogue or of the default space, built where it is not there yet.
+
+        Building takes about a quarter of a second a million rows; one plane is built at a time, the others wait.
+
+        Parameters
+        ----------
+        x, y : str
+            The columns. Coordinates are their values, or log10 of them where `column_axes` says so.
+        scratch : Path
+            Folder of derived files, made if it is missing. It may be removed at any time.
+        keep, max_bytes : int
+            How many planes, and how many bytes of them, stay there; the least recently used go first.
+        advance : callable
+            Told the share (0 … 1) of the building that is done. What it raises stops the building, without a trace.
+
+        Raises
+        ------
+        InputError
+            If a column does not exist or holds no numbers, or no row has both.
+        ResourceError
+            If the disk has no room.
+        """
+        return self.column_planes.get(x, y, scratch, keep=keep, max_bytes=max_bytes, advance=advance)
+
+    def column_plane_ready(self, x: str, y: str, scratch: Path) -> bool:
+        """Whether `column_plane` has nothing left to build."""
+        return self.column_planes.ready(x, y, scratch)
 
     @cached_property
     def identity(self) -> Identity:

@@ -107,6 +107,18 @@ class Columns:
         return column.vocabulary.index(word)
 
 
+def is_skewed(column: Column) -> bool:
+    """Whether a number column is positive with a long tail of large values, so that its logarithm shows more of it.
+
+    The tail, from the median to 99 %, has to be five times as long as what lies between 1 % and the median. Judged by
+    the manifest's quantiles.
+    """
+    if len(column.quantiles) != len(QUANTILES):
+        return False
+    lowest, low, middle, high = (column.quantiles[QUANTILES.index(share)] for share in (0.0, 0.01, 0.5, 0.99))
+    return lowest > 0 and high - middle > 5 * (middle - low)
+
+
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:
     """Open a `.npy` file memory-mapped, after checking that header, size and expectation agree.
 

@@ -17,6 +17,7 @@ from atlas.selection import (
     And,
     Category,
     Cluster,
+    ColumnPolygon,
     Cone,
     Expression,
     MapPolygon,
@@ -55,6 +56,8 @@ def evaluate(atlas: Atlas, selection: Selection) -> Mask:
             return atlas.space(space).plane.polygon(np.asarray(vertices))
         case SkyPolygon(projection, vertices):
             return atlas.sky.polygon(projection, np.asarray(vertices))
+        case ColumnPolygon():
+            return atlas.column_planes.polygon(selection)
         case Cone(ra_deg, dec_deg, radius_arcsec):
             return atlas.sky.cone_mask(ra_deg, dec_deg, radius_arcsec)
         case Range(column, low, high):

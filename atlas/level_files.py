@@ -9,7 +9,7 @@ levels.npy      uint32        positions of all points of level k and above, asce
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import FormatError
 from atlas.sampling import level_of, row_hash
+from atlas.threads import in_threads
 
 CELL = "cell.npy"
 ROW = "row.npy"
@@ -60,7 +61,14 @@ class StoreHeader(msgspec.Struct, frozen=True):
 
 
 def write_store(
-    directory: Path, cells: NDArray[np.uint32], present: NDArray[np.bool_], *, roots: int, depth: int, seed: int
+    directory: Path,
+    cells: NDArray[np.uint32],
+    present: NDArray[np.bool_],
+    *,
+    roots: int,
+    depth: int,
+    seed: int,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> StoreHeader:
     """Write the files of a store.
 
@@ -78,6 +86,8 @@ def write_store(
         The division.
     seed : int
         Seed of the levels.
+    advance : callable
+        Told the points of each part that is done.
 
     Returns
     -------
@@ -99,13 +109,20 @@ def write_store(
     row = create_array(directory / ROW, np.uint32, keys.size)
     position = create_array(directory / POSITION, np.uint32, cells.size)
     position[:] = ABSENT
-    for part in chunks(keys.size):
+
+    def arrange(part: slice) -> dict[int, NDArray[np.uint32]]:
         cell[part] = keys[part] >> np.uint64(32)
         row[part] = keys[part] & np.uint64(0xFFFFFFFF)
         position[row[part]] = np.arange(part.start, part.stop, dtype=np.uint32)
         level = level_of(row_hash(row[part], seed))
+        found = (part.start + np.flatnonzero(level >= FIRST_STORED_LEVEL)).astype(np.uint32)
+        level = level[found - np.uint32(part.start)]
+        return {k: found[level >= k] for k in listed}
+
+    for part, found in zip(chunks(keys.size), in_threads(arrange, chunks(keys.size)), strict=True):
         for k, members in listed.items():
-            members.append((part.start + np.flatnonzero(level >= k)).astype(np.uint32))
+            members.append(found[k])
+        advance(part.stop - part.start)
 
     bounds = np.arange(roots * 4**start_depth, dtype=np.int64) << 2 * (depth - start_depth)
     starts = create_array(directory / STARTS, np.uint32, bounds.size + 1)

@@ -11,9 +11,10 @@ Rows without a position (NaN) are in no view.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,12 +25,14 @@ from atlas.format import write_atomically
 from atlas.level_files import StoreHeader, chunks, create_array, open_array, write_store
 from atlas.levels import LevelStore, Positions
 from atlas.mask import Mask
-from atlas.morton import Axis, column_and_row, morton, quantile_edges
+from atlas.means import Sums, center_of, require_column, sum_cells, sum_pixels
+from atlas.morton import Axis, cell_along, column_and_row, morton, quantile_edges
 from atlas.polygon import geometry, validate_polygon
-from atlas.pyramid import DENSITY_FROM_POINTS, Density, Pyramid, count_pixels, finest_grid
+from atlas.pyramid import DENSITY_FROM_POINTS, Density, Pyramid, all_grids, cells_inside, count_pixels, finest_grid
 from atlas.recent import PerMask
 from atlas.region import Box, Outside, Polygon, Region
 from atlas.sampling import SAMPLE_BUDGET, Sample
+from atlas.threads import in_threads
 
 __all__ = ["Box", "Density", "Plane", "Sample", "write_plane"]
 
@@ -40,6 +43,7 @@ EDGES = "edges.npy"
 COUNTS = "counts.npy"
 
 MAX_BITS = 16
+WRITE_PASSES = 3
 QUANTILE_POINTS = 1 << 20
 FRAME_TAIL = 0.001  # share of the points that may lie beyond each side of the frame
 FRAME_GROWTH = 3.0  # the frame is this much wider than what lies between the tails, or holds everything
@@ -68,12 +72,15 @@ class Plane:
         The box worth opening with: far outliers left out, everything else with room.
     n_rows : int
         Rows of the atlas.
+    seed : int
+        Of the random levels: planes with one seed prefer the same rows for their samples.
     """
 
     def __init__(self, directory: Path, header: PlaneHeader) -> None:
         size = header.store.n_points
         cells = 2**header.bits
-        self.extent, self.frame, self.n_rows = header.extent, header.frame, header.store.n_rows
+        self.extent, self.frame = header.extent, header.frame
+        self.n_rows, self.seed = header.store.n_rows, header.store.seed
         self._store = LevelStore(directory, header.store)
         self._x = open_array(directory / X, np.float32, size)
         self._y = open_array(directory / Y, np.float32, size)
@@ -83,6 +90,7 @@ class Plane:
         n_counts = (4 * header.finest_grid**2 - 64**2) // 3
         self._pyramid = Pyramid(header.frame, open_array(directory / COUNTS, np.uint32, n_counts))
         self._pyramid_of = PerMask(self._count_mask)
+        self._sums_of = PerMask(self._sum_column)
 
     @classmethod
     def open(cls, directory: Path) -> Plane:
@@ -151,8 +159,7 @@ class Plane:
         InputError
             If the view has no area.
         """
-        if not (box.width > 0 and box.height > 0):
-            raise InputError(f"a density needs a view with an area, not {box}")
+        _require_area(box)
         few = (self.n_rows if mask is None else mask.count) <= DENSITY_FROM_POINTS
         pyramid = self._pyramid if mask is None or few else self._pyramid_of(mask)
         resolved = not few and pyramid.resolves(box, width, height)
@@ -162,6 +169,46 @@ class Plane:
         if not self.frame.contains(np.array([box.x0, box.x1]), np.array([box.y0, box.y1])).all():
             counts += self._count_pixels(Outside(box, self.frame), box, width, height, mask)
         return Density(counts, resolved)
+
+    def mean(
+        self, box: Box, width: int, height: int, values: NDArray[Any], mask: Mask | None = None
+    ) -> NDArray[np.float32]:
+        """Mean of a column in each pixel.
+
+        Where many rows are in view it comes from sums over a grid, which are added up when a column and a mask are
+        first asked for together, and kept for the latest few. Where few are, from the rows themselves.
+
+        Parameters
+        ----------
+        box : Box
+            The view; has an area.
+        width, height : int
+            Pixels.
+        values : ndarray of shape (n,), any number dtype
+            A column; may be memory-mapped. Known again by identity: hand in the same object for the same column.
+        mask : Mask, optional
+            Only these rows.
+
+        Returns
+        -------
+        ndarray of shape (height, width), float32
+            First row at the bottom; NaN where no row has a value.
+
+        Raises
+        ------
+        InputError
+            If the view has no area.
+        """
+        _require_area(box)
+        require_column(values, self.n_rows)
+        if self.count(box, mask) <= DENSITY_FROM_POINTS:
+            return self._sum_pixels(box, box, width, height, values, mask, 0.0).mean(0.0)
+        pyramids = self._sums_of(mask, values)
+        sums = Sums(pyramids.counts.raster(box, width, height), pyramids.sums.raster(box, width, height))
+        if not self.frame.contains(np.array([box.x0, box.x1]), np.array([box.y0, box.y1])).all():
+            beyond = self._sum_pixels(Outside(box, self.frame), box, width, height, values, mask, pyramids.center)
+            sums = Sums(sums.counts + beyond.counts, sums.sums + beyond.sums)
+        return sums.mean(pyramids.center)
 
     def _count_pixels(
         self, region: Region, box: Box, width: int, height: int, mask: Mask | None
@@ -174,8 +221,42 @@ class Plane:
         points = ((self._x[positions[part]], self._y[positions[part]]) for part in chunks(positions.size))
         return Pyramid(self.frame, Pyramid.build(self.frame, points, min(finest_grid(mask.count), MASK_GRID)))
 
+    def _sum_pixels(
+        self, region: Region, box: Box, width: int, height: int, values: NDArray[Any], mask: Mask | None, center: float
+    ) -> Sums:
+        positions = self._store.members(self._query(region), mask)
+        shown = values[self._store.row[positions]]
+        return sum_pixels(self._x[positions], self._y[positions], shown, box, width, height, center)
+
+    def _sum_column(self, mask: Mask | None, values: NDArray[Any]) -> _SumPyramids:
+        within = None if mask is None else self._store.subset(mask).positions
+        size = self._store.header.n_points if within is None else within.size
+        finest = min(finest_grid(size), MASK_GRID)
+        center = center_of(values)
+
+        def members(part: slice) -> tuple[NDArray[np.intp], NDArray[Any]]:
+            at = part if within is None else within[part]
+            cells, inside = cells_inside(self.frame, self._x[at], self._y[at], finest)
+            return cells, values[self._store.row[at][inside]]
+
+        counts, sums = (all_grids(grid) for grid in sum_cells(members, size, finest**2, center))
+        return _SumPyramids(Pyramid(self.frame, counts), Pyramid(self.frame, sums), center)
+
     def _query(self, region: Region) -> _Query:
         return _Query(region, self._cells_x, self._cells_y, self._x, self._y)
+
+
+class _SumPyramids(NamedTuple):
+    """A column over the grids of a plane: rows with a value, sums of value − center, and that center."""
+
+    counts: Pyramid
+    sums: Pyramid
+    center: float
+
+
+def _require_area(box: Box) -> None:
+    if not (box.width > 0 and box.height > 0):
+        raise InputError(f"a picture needs a view with an area, not {box}")
 
 
 @dataclass(frozen=True)
@@ -199,10 +280,17 @@ class _Query:
         return self.region.contains(self.x[positions], self.y[positions])
 
 
-def write_plane(directory: Path, x: NDArray[np.float32], y: NDArray[np.float32], *, seed: int) -> None:
+def write_plane(
+    directory: Path,
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    *,
+    seed: int,
+    advance: Callable[[int], object] = lambda _: None,
+) -> None:
     """Write the store of a map.
 
-    Needs about 22 bytes a row of memory while it runs, and 0.4 GiB at most for the count pyramid after that; the
+    Needs about 22 bytes a row of memory while it runs, and 0.2 GiB at most for the count pyramid after that; the
     coordinates may be memory-mapped.
 
     Parameters
@@ -213,6 +301,8 @@ def write_plane(directory: Path, x: NDArray[np.float32], y: NDArray[np.float32],
         Coordinates; NaN for a row without a position.
     seed : int
         Seed of the random levels.
+    advance : callable
+        Told the rows of each part that is done, WRITE_PASSES · n in all. What it raises stops the work.
 
     Raises
     ------
@@ -232,31 +322,44 @@ def write_plane(directory: Path, x: NDArray[np.float32], y: NDArray[np.float32],
     frame = Box(*_frame(ordered_x), *_frame(ordered_y))
     bits = min(MAX_BITS, max(4, int(n_points - 1).bit_length()))
     edges_x, edges_y = quantile_edges(ordered_x, 2**bits), quantile_edges(ordered_y, 2**bits)
-    cells = np.zeros(x.size, dtype=np.uint32)
-    for part in chunks(x.size):
-        column, row = np.searchsorted(edges_x, x[part], "right"), np.searchsorted(edges_y, y[part], "right")
-        cells[part] = morton(column, row)
     np.save(directory / EDGES, np.concatenate([edges_x, edges_y]), allow_pickle=False)
-    store = write_store(directory, cells, present, roots=1, depth=bits, seed=seed)
+    cells = _cells(x, y, edges_x, edges_y, advance)
+    store = write_store(directory, cells, present, roots=1, depth=bits, seed=seed, advance=advance)
     del cells, present
 
     rows = LevelStore(directory, store).row
-    for name, values in ((X, x), (Y, y)):
-        ordered = create_array(directory / name, np.float32, n_points)
-        for part in chunks(n_points):
-            ordered[part] = values[rows[part]]
+    ordered = {name: create_array(directory / name, np.float32, n_points) for name in (X, Y)}
+
+    def points(part: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        for name, values in ((X, x), (Y, y)):
+            ordered[name][part] = values[rows[part]]
+        advance(part.stop - part.start)
+        return ordered[X][part], ordered[Y][part]
+
     finest = finest_grid(n_points)
-    counts = Pyramid.build(frame, _points(directory, n_points), finest)
+    counts = Pyramid.build(frame, map(points, chunks(n_points)), finest)
     np.save(directory / COUNTS, counts, allow_pickle=False)
+    advance(WRITE_PASSES * x.size - x.size - 2 * n_points)
     header = PlaneHeader(store, bits, extent, frame, finest)
     write_atomically(directory / HEADER, msgspec.json.format(msgspec.json.encode(header)))
 
 
-def _points(directory: Path, n_points: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    x, y = (open_array(directory / name, np.float32, n_points) for name in (X, Y))
-    step = 8 << 20  # the finest grid is passed over once a chunk
-    for first in range(0, n_points, step):
-        yield x[first : first + step], y[first : first + step]
+def _cells(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    edges_x: NDArray[np.float32],
+    edges_y: NDArray[np.float32],
+    advance: Callable[[int], object],
+) -> NDArray[np.uint32]:
+    """Cell of each row in the finest division."""
+    cells = np.empty(x.size, dtype=np.uint32)
+
+    def divide(part: slice) -> None:
+        cells[part] = morton(cell_along(x[part], edges_x), cell_along(y[part], edges_y))
+
+    for part, _ in zip(chunks(x.size), in_threads(divide, chunks(x.size)), strict=True):
+        advance(part.stop - part.start)
+    return cells
 
 
 def _ordered(values: NDArray[np.float32], present: NDArray[np.bool_], n_points: int) -> NDArray[np.float32]:

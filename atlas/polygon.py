@@ -105,7 +105,7 @@ def winding_number(vertices: NDArray[np.float64], points: NDArray[np.float64]) -
     return turns
 
 
-def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES) -> NDArray[np.float64]:
+def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES, *, one_unit: bool = True) -> NDArray[np.float64]:
     """The polygon with at most `limit` corners that stays nearest to the one given (Douglas & Peucker 1973).
 
     Parameters
@@ -114,6 +114,8 @@ def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES) -> NDArra
         From `validate_polygon`.
     limit : int
         Most corners allowed, at least 3.
+    one_unit : bool
+        Whether x and y are lengths in one unit; if not, each is measured by the polygon's own width and height.
 
     Returns
     -------
@@ -122,6 +124,10 @@ def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES) -> NDArra
     """
     if len(vertices) <= limit:
         return vertices
+    if not one_unit:
+        # By powers of two, so that the corners come back as they were.
+        scale: NDArray[np.float64] = 2.0 ** np.floor(np.log2(np.ptp(vertices, axis=0)))
+        return simplify(vertices / scale, limit) * scale
     # Both ends of a line are always kept, so the ring is cut open at one corner of its convex hull.
     start = int(np.argmin(vertices[:, 0]))
     line = shapely.LineString(np.roll(vertices, -start, axis=0)[np.append(np.arange(len(vertices)), 0)])
@@ -139,7 +145,7 @@ def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES) -> NDArra
     return best
 
 
-def canonical(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+def canonical(vertices: NDArray[np.float64], *, one_unit: bool = True) -> NDArray[np.float64]:
     """One way of writing a polygon: equal lassos become equal arrays, and so share one cache key.
 
     Coordinates are rounded to seven digits of the polygon's own size, wherever it lies; the polygon starts at its
@@ -149,10 +155,12 @@ def canonical(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
     ----------
     vertices : ndarray of shape (v, 2)
         From `validate_polygon` or `simplify`.
+    one_unit : bool
+        Whether x and y are lengths in one unit; if not, x is rounded by the polygon's width and y by its height.
     """
-    size = float(np.ptp(vertices, axis=0).max())
-    decimals = CANONICAL_DIGITS - 1 - int(np.floor(np.log10(size)))
-    points = np.round(vertices, decimals) + 0.0  # + 0.0 makes −0 a 0
+    size = np.ptp(vertices, axis=0)
+    decimals = CANONICAL_DIGITS - 1 - np.floor(np.log10(np.maximum(size, size.max()) if one_unit else size)).astype(int)
+    points = np.column_stack([np.round(vertices[:, i], decimals[i]) for i in (0, 1)]) + 0.0  # + 0.0 makes −0 a 0
     x, y = points.T
     if x @ np.roll(y, -1) < y @ np.roll(x, -1):
         points = points[::-1]

@@ -1,4 +1,4 @@
-"""What was derived from a mask, kept while the mask is in use."""
+"""What was derived from a mask, or from a mask and a column, kept while these are in use."""
 
 from __future__ import annotations
 
@@ -6,43 +6,48 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from numpy.typing import NDArray
 
 from atlas.mask import Mask
 
 T = TypeVar("T")
+Input = Mask | NDArray[Any]
 
 
 class PerMask(Generic[T]):
-    """A function of a mask that remembers its latest results.
+    """A function of a mask (and of arrays, or None) that remembers its latest results.
 
-    Masks are told apart by identity: the cache that shares masks between views shares what is derived from them.
-    Few results are kept, since each may take four bytes a selected row (168 MB where all of 42 million are).
+    Masks and arrays are told apart by identity: the cache that shares masks between views shares what is derived from
+    them, and `Columns.array` hands out one array a column. Few results are kept, since each may take four bytes a
+    selected row (168 MB where all of 42 million are).
 
     Parameters
     ----------
     make : callable
-        Computes the value; must not change the mask.
+        Computes the value; must not change what it is given.
     keep : int
         How many values are kept.
     """
 
-    def __init__(self, make: Callable[[Mask], T], keep: int = 2) -> None:
+    def __init__(self, make: Callable[..., T], keep: int = 2) -> None:
         self._make = make
         self._keep = keep
-        self._values: OrderedDict[int, tuple[weakref.ref[Mask], T]] = OrderedDict()
+        self._values: OrderedDict[tuple[int, ...], tuple[tuple[weakref.ref[Input] | None, ...], T]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, mask: Mask) -> T:
+    def __call__(self, *inputs: Input | None) -> T:
+        key = tuple(map(id, inputs))
         with self._lock:
-            kept = self._values.get(id(mask))
-            if kept is not None and kept[0]() is mask:
-                self._values.move_to_end(id(mask))
+            kept = self._values.get(key)
+            if kept is not None and all(ref is None or ref() is one for ref, one in zip(kept[0], inputs, strict=True)):
+                self._values.move_to_end(key)
                 return kept[1]
-        value = self._make(mask)
+        value = self._make(*inputs)
         with self._lock:
-            self._values[id(mask)] = (weakref.ref(mask), value)
-            self._values.move_to_end(id(mask))
+            self._values[key] = (tuple(None if one is None else weakref.ref(one) for one in inputs), value)
+            self._values.move_to_end(key)
             while len(self._values) > self._keep:
                 self._values.popitem(last=False)
         return value

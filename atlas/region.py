@@ -104,8 +104,9 @@ class Polygon:
             return relation
         # A rectangle without width would be an invalid polygon, so it gets a little; towards "neither" at worst.
         bounds = [np.asarray(bound[near], dtype=float) for bound in (x0, x1, y0, y1)]
-        slack = 1e-12 * max(map(abs, (self.bounds.x0, self.bounds.x1, self.bounds.y0, self.bounds.y1)))
-        rectangles = shapely.box(bounds[0] - slack, bounds[2] - slack, bounds[1] + slack, bounds[3] + slack)
+        slack_x = 1e-12 * max(abs(self.bounds.x0), abs(self.bounds.x1))
+        slack_y = 1e-12 * max(abs(self.bounds.y0), abs(self.bounds.y1))
+        rectangles = shapely.box(bounds[0] - slack_x, bounds[2] - slack_y, bounds[1] + slack_x, bounds[3] + slack_y)
         touching = shapely.intersects(polygon, rectangles)
         inside = touching.copy()
         inside[touching] = shapely.contains_properly(polygon, rectangles[touching])

@@ -4,6 +4,7 @@
     Rows(rows)                     these rows
     MapPolygon(space, vertices)    inside a lasso on the map of a space
     SkyPolygon(projection, …)      inside a lasso on the sky, in the projection it was drawn in
+    ColumnPolygon(x, y, vertices)  inside a lasso on the plane of two columns
     Cone(ra_deg, dec_deg, radius_arcsec)
     Range(column, low, high)       low ≤ value ≤ high; missing values are outside
     Category(column, values)       one of these words
@@ -73,6 +74,19 @@ class SkyPolygon(_Selection, frozen=True):
     vertices: Vertices
 
 
+class ColumnPolygon(_Selection, frozen=True):
+    """Inside a polygon on the plane of two number columns; log10 of the values along a logarithmic axis.
+
+    Rows where either value is missing (or has no logarithm) are outside.
+    """
+
+    x: Name
+    y: Name
+    vertices: Vertices
+    x_log: bool = False
+    y_log: bool = False
+
+
 class Cone(_Selection, frozen=True):
     """Within a radius of a position (ICRS)."""
 
@@ -127,7 +141,21 @@ class Not(_Selection, frozen=True):
     of: Selection
 
 
-Selection = All | Rows | MapPolygon | SkyPolygon | Cone | Range | Category | Expression | Cluster | And | Or | Not
+Selection = (
+    All
+    | Rows
+    | MapPolygon
+    | SkyPolygon
+    | ColumnPolygon
+    | Cone
+    | Range
+    | Category
+    | Expression
+    | Cluster
+    | And
+    | Or
+    | Not
+)
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -165,6 +193,8 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
             return MapPolygon(space, canonical_vertices(vertices))
         case SkyPolygon(projection, vertices):
             return SkyPolygon(projection, canonical_vertices(vertices))
+        case ColumnPolygon(x, y, vertices, x_log, y_log):
+            return ColumnPolygon(x, y, canonical_vertices(vertices, one_unit=False), x_log, y_log)
         case Rows(rows):
             return Rows(tuple(sorted(set(rows))))
         case Category(column, values):
@@ -192,9 +222,12 @@ def _leaves(selection: Selection) -> int:
     return 1
 
 
-def canonical_vertices(vertices: Vertices) -> Vertices:
-    """A polygon that is valid, simple enough to evaluate, and written one way only."""
-    points = canonical_polygon(simplify(validate_polygon(vertices)))
+def canonical_vertices(vertices: Vertices, *, one_unit: bool = True) -> Vertices:
+    """A polygon that is valid, simple enough to evaluate, and written one way only.
+
+    `one_unit` says whether x and y are lengths in one unit.
+    """
+    points = canonical_polygon(simplify(validate_polygon(vertices), one_unit=one_unit), one_unit=one_unit)
     return tuple((float(x), float(y)) for x, y in points)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from atlas.healpix import BASE_CELLS, cell_area_deg2, cell_of
 from atlas.level_files import StoreHeader, chunks, create_array, open_array, write_store
 from atlas.levels import LevelStore, Positions
 from atlas.mask import Mask
+from atlas.means import Sums, center_of, require_column, sum_cells, sum_pixels
 from atlas.polygon import geometry, validate_polygon
 from atlas.projection import Projection
 from atlas.pyramid import DENSITY_FROM_POINTS, Density, count_pixels
@@ -78,6 +80,7 @@ class SkyPlane:
         self._dec = open_array(directory / DEC, np.uint32, header.store.n_points)
         self._columns = None if ra_deg is None or dec_deg is None else (ra_deg, dec_deg)
         self._counts_of = PerMask(self._count_mask)
+        self._sums_of = PerMask(self._sum_column)
 
     @classmethod
     def open(
@@ -236,10 +239,8 @@ class SkyPlane:
         InputError
             If the view has no area.
         """
-        if not (box.width > 0 and box.height > 0):
-            raise InputError(f"a density needs a view with an area, not {box}")
+        wanted = _wanted_order(box, width, height)
         pixel_deg2 = box.width * box.height / (width * height)
-        wanted = int(np.floor(np.log2(cell_area_deg2(0) / pixel_deg2) / 2))  # cells no smaller than pixels
         finest = self._store.header.start_depth if mask is None else min(self._store.header.start_depth, MASK_ORDER)
         order = int(np.clip(wanted, 0, finest))
         few = (self.n_rows if mask is None else mask.count) <= DENSITY_FROM_POINTS
@@ -255,6 +256,58 @@ class SkyPlane:
         raster = np.full(cells.shape, np.nan, dtype=np.float32)
         raster[on_sky] = counts * (pixel_deg2 / cell_area_deg2(order))
         return Density(raster, wanted <= finest)
+
+    def mean(
+        self,
+        projection: Projection,
+        box: Box,
+        width: int,
+        height: int,
+        values: NDArray[Any],
+        mask: Mask | None = None,
+    ) -> NDArray[np.float32]:
+        """Mean of a column: a pixel shows that of the HEALPix cell that its middle lies in.
+
+        The cells' sums are added up when a column and a mask are first asked for together, and kept for the latest
+        few. Where few rows are in view, pixels show the mean of the rows inside them.
+
+        Parameters
+        ----------
+        projection : Projection
+            How the sky is seen.
+        box : Box
+            The view, in degrees on the projection's plane; has an area.
+        width, height : int
+            Pixels.
+        values : ndarray of shape (n,), any number dtype
+            A column; may be memory-mapped. Known again by identity: hand in the same object for the same column.
+        mask : Mask, optional
+            Only these rows.
+
+        Returns
+        -------
+        ndarray of shape (height, width), float32
+            First row at the bottom; NaN where no row has a value, and outside the ellipse of an all-sky plane.
+
+        Raises
+        ------
+        InputError
+            If the view has no area.
+        """
+        wanted = _wanted_order(box, width, height)
+        require_column(values, self.n_rows)
+        if self.count(projection, box, mask) <= DENSITY_FROM_POINTS:
+            positions = self._store.members(InView(self, projection, box), mask)
+            x, y = projection.forward(*self.stored(positions))
+            return sum_pixels(x, y, values[self._store.row[positions]], box, width, height, 0.0).mean(0.0)
+        finest = min(self._store.header.start_depth, MASK_ORDER)
+        order = min(max(wanted, 0), finest)
+        cells = _pixel_cells(projection, box, width, height, order)
+        sums, center = self._sums_of(mask, values)
+        counts, totals = (grid.reshape(-1, 4 ** (finest - order)).sum(axis=1) for grid in sums)
+        raster = Sums(counts, totals).mean(center)[cells]
+        raster[cells < 0] = np.nan
+        return raster
 
     def stored(self, positions: Positions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `atlas.sky_query.Stars`."""
@@ -287,6 +340,33 @@ class SkyPlane:
         starts = self._store.starts[:: 4 ** (self._store.header.start_depth - order)]
         edges = np.searchsorted(self._store.subset(mask).positions, starts)
         return np.diff(edges).astype(np.uint32)
+
+    def _sum_column(self, mask: Mask | None, values: NDArray[Any]) -> tuple[Sums, float]:
+        """A column in each cell of the finest order that columns are added up at, and the center of the sums."""
+        order = min(self._store.header.start_depth, MASK_ORDER)
+        within = None if mask is None else self._store.subset(mask).positions
+        size = self._store.header.n_points if within is None else within.size
+
+        def members(part: slice) -> tuple[NDArray[np.intp], NDArray[Any]]:
+            at = part if within is None else within[part]
+            cells = self._store.cell[at] >> np.uint32(2 * (ORDER - order))
+            return cells.astype(np.intp), values[self._store.row[at]]
+
+        center = center_of(values)
+        return sum_cells(members, size, BASE_CELLS * 4**order, center), center
+
+
+def _wanted_order(box: Box, width: int, height: int) -> int:
+    """Order of the smallest HEALPix cells that are no smaller than the pixels of a view.
+
+    Raises
+    ------
+    InputError
+        If the view has no area.
+    """
+    if not (box.width > 0 and box.height > 0):
+        raise InputError(f"a picture needs a view with an area, not {box}")
+    return int(np.floor(np.log2(cell_area_deg2(0) * width * height / (box.width * box.height)) / 2))
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from atlas.errors import FormatError, InputError
 from atlas.levels import Subset
 from atlas.mask import Mask
+from atlas.morton import cell_along
 from atlas.plane import Box, Plane, write_plane
 from atlas.polygon import geometry
 from atlas.recent import PerMask
@@ -359,6 +360,15 @@ def test_a_mask_is_brought_into_order_once_for_all_views(atlas: Atlas, monkeypat
         atlas.check(box, 100, mask)
         atlas.plane.density(box, 10, 10, mask)
     assert made == [mask.count]
+
+
+def test_cells_along_an_axis_are_those_of_a_search_for_each_value() -> None:
+    rng = np.random.default_rng(3)
+    edges = np.sort(rng.normal(size=1023)).astype(np.float32)
+    values = np.concatenate([rng.normal(size=20_000).astype(np.float32), edges, edges, [-np.inf, np.inf, np.nan]])
+    values = rng.permutation(values).astype(np.float32)
+    assert np.array_equal(cell_along(values, edges), np.searchsorted(edges, values, "right"))
+    assert cell_along(values[:0], edges).size == 0
 
 
 def test_few_masks_are_remembered_and_never_mixed_up() -> None:

@@ -1,0 +1,95 @@
+"""Means of a column, pixel by pixel or cell by cell: what is added up, and how a mean comes of it.
+
+Sums are kept of what values differ from a middle one: so float32 holds a thousandth of a day in dates of 57,000 days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.level_files import chunks
+from atlas.pyramid import pixels
+from atlas.region import Box
+from atlas.threads import in_threads
+
+SLIVER = 1e-5  # a pixel that got less than this share of one row touches its cell by rounding alone
+CENTER_ROWS = 10_000
+
+
+class Sums(NamedTuple):
+    """What pixels or cells hold of a column.
+
+    Attributes
+    ----------
+    counts : ndarray
+        Rows with a value, or shares of them.
+    sums : ndarray of the same shape
+        Sums of value − center; float32 where they are kept.
+    """
+
+    counts: NDArray[Any]
+    sums: NDArray[Any]
+
+    def mean(self, center: float) -> NDArray[np.float32]:
+        """Mean of the values; NaN where there is none."""
+        mean = np.full(self.counts.shape, np.nan, dtype=np.float64)
+        np.divide(self.sums, self.counts, out=mean, where=self.counts > SLIVER)
+        return (mean + center).astype(np.float32)
+
+
+def require_column(values: NDArray[Any], n_rows: int) -> None:
+    """Raise ValueError where an array does not hold one value a row."""
+    if values.shape != (n_rows,):
+        raise ValueError(f"a column of shape {values.shape} is not one of an atlas of {n_rows} rows")
+
+
+def center_of(values: NDArray[Any]) -> float:
+    """About the median of a column; 0 where no value is known."""
+    some = np.asarray(values[:: -(-values.size // CENTER_ROWS)], dtype=np.float64)
+    some = some[np.isfinite(some)]
+    return float(np.median(some)) if some.size else 0.0
+
+
+def sum_cells(
+    members: Callable[[slice], tuple[NDArray[np.intp], NDArray[Any]]], n_members: int, n_cells: int, center: float
+) -> Sums:
+    """Add up a column over cells, in chunks on two threads.
+
+    Parameters
+    ----------
+    members : callable
+        Cell and value of each member in a part; values that are not finite are left out.
+    n_members, n_cells : int
+        How many members and cells there are.
+    center : float
+        From `center_of`.
+    """
+
+    def weigh(part: slice) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        cells, values = members(part)
+        return _finite(cells, values - np.float64(center))
+
+    counts, sums = np.zeros(n_cells, dtype=np.uint32), np.zeros(n_cells, dtype=np.float64)
+    for cells, weights in in_threads(weigh, chunks(n_members)):
+        np.add.at(counts, cells, np.uint32(1))
+        np.add.at(sums, cells, weights)
+    return Sums(counts, sums.astype(np.float32))
+
+
+def sum_pixels(
+    x: NDArray[Any], y: NDArray[Any], values: NDArray[Any], box: Box, width: int, height: int, center: float
+) -> Sums:
+    """Add up a column over pixels, for points inside a box; arrays of shape (height, width)."""
+    cells, weights = _finite(pixels(x, y, box, width, height), values - np.float64(center))
+    counts = np.bincount(cells, minlength=width * height)
+    sums = np.bincount(cells, weights, minlength=width * height)
+    return Sums(counts.reshape(height, width), sums.reshape(height, width))
+
+
+def _finite(cells: NDArray[np.intp], weights: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    known = np.isfinite(weights)
+    return (cells, weights) if known.all() else (cells[known], weights[known])
