@@ -80,8 +80,8 @@
       color: change("color"),
       plane: function (value) {
         const axes = gf.get("axes");
-        if (!gf.ready || value === undefined || value === null || value === (axes ? axes.x + " " + axes.y : "")) return;
-        const [x, y] = value.split(" ");
+        if (!gf.ready || value === undefined || value === null || value === (axes ? axes.x + " " + axes.y : "map")) return;
+        const [x, y] = value === "map" ? [] : value.split(" ");
         if (document.activeElement) document.activeElement.blur();
         gf.send({ is: "against", x: x || "", y: y || "" });
       },

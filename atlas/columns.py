@@ -107,6 +107,14 @@ class Columns:
         return column.vocabulary.index(word)
 
 
+def is_magnitude(column: Column) -> bool:
+    """Whether a column is a brightness in magnitudes, which grow as galaxies get fainter; colours and errors are not."""
+    other = ("color", "colour", "minus", "err", "ebv", "ext", "-")
+    return column.unit == "mag" and column.ucd[:10] not in ("phot.color", "stat.error") and not any(
+        word in column.name for word in other
+    )
+
+
 def is_skewed(column: Column) -> bool:
     """Whether a number column is positive with a long tail of large values, so that its logarithm shows more of it.
 

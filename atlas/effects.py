@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.columns import Columns
+from atlas.columns import Columns, is_magnitude
 from atlas.manifest import Column
 
 SAMPLE = 200_000
@@ -73,7 +73,7 @@ def _number_effects(
     count = np.bincount(labels[inside], minlength=n_clusters)
     mean = np.bincount(labels[inside], weights=numbers[inside], minlength=n_clusters) / np.maximum(count, 1)
     effect = (mean - numbers[known].mean()) / spread
-    low, high = ("bright", "faint") if column.unit == "mag" and "-" not in column.name else ("low", "high")
+    low, high = ("bright", "faint") if is_magnitude(column) else ("low", "high")
     return [
         (int(label), abs(float(effect[label])), f"{high if effect[label] > 0 else low} {column.name}")
         for label in np.flatnonzero((count >= FEWEST) & (np.abs(effect) >= LARGE_EFFECT))

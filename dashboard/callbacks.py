@@ -23,7 +23,7 @@ from dashboard.views import elements as el
 from dashboard.views import figure as fig
 from dashboard.views import map as map_view
 from dashboard.views.marks import rings
-from dashboard.views.paint import column_of, has_mean, mean_of
+from dashboard.views.paint import column_of, has_mean
 from dashboard.views.palette import theme
 
 PARTS = tuple(parts(State()))
@@ -112,12 +112,11 @@ def register_callbacks(app: Dash, service: Service) -> None:
             for name, value in map_view.axes_layout(atlas, state.axes, shown["view"], look).items():
                 patch["layout"][name].update(value)
             patch["layout"]["uirevision"] = shown["key"]
-        mean = mean_of(atlas, state)
         return (
             patch,
             shown_now,
             True,
-            page.legend(shown["coloring"]) if mean is None else page.mean_legend(mean),
+            page.legend(shown["coloring"]) if shown["mean"] is None else page.mean_legend(shown["mean"]),
             status.trust(shown["trust"], service.outside(active(state), atlas)),
             selected,
             status.drawn(shown["drawn"], shown["in_view"], shown["outliers_in_view"]),
@@ -237,6 +236,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
         Output("axes", "children"),
         Output("paint", "children"),
         Output("within", "children"),
+        Output("columns", "children"),
         Input("part-page", "data"),
         prevent_initial_call=True,
     )
@@ -253,10 +253,11 @@ def register_callbacks(app: Dash, service: Service) -> None:
             page.colors(atlas, state),
             state.color,
             page.planes(atlas, state.axes),
-            "" if state.axes is None else f"{state.axes.x} {state.axes.y}",
+            "map" if state.axes is None else f"{state.axes.x} {state.axes.y}",
             page.axis_choices(atlas, state),
             page.paint(state, column is not None and has_mean(column)),
             page.within(state),
+            table.chooser(atlas, state),
         )
 
 

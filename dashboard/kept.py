@@ -1,8 +1,8 @@
 """What links refer to when it is too long for them: kept by the hash of its content, for as long as there is room.
 
-The folder stands beside the cache and is not pruned with it, since a link that was sent to a colleague should open next
-year. Names are hashes, so nobody finds what nobody gave away, and equal contents are kept once. Where Redis is shared by
-several machines, contents are kept there, without an end.
+The folder stands beside the cache and is not pruned with it, since a link that was sent to a colleague should open
+next year. Names are hashes, so nobody finds what nobody gave away, and equal contents are kept once. Where Redis is
+shared by several machines, contents are kept there, without an end.
 """
 
 from __future__ import annotations

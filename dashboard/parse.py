@@ -197,16 +197,16 @@ def state(text: Any) -> State:
 class _Sorted(msgspec.Struct, frozen=True):
     """One entry of a grid's sort model."""
 
-    colId: Annotated[str, msgspec.Meta(max_length=64)]  # noqa: N815  ag-grid's name
+    colId: Annotated[str, msgspec.Meta(max_length=64)]
     sort: Literal["asc", "desc"]
 
 
 class _RowsRequest(msgspec.Struct, frozen=True):
     """What a grid asks for; its other fields are not read."""
 
-    startRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # noqa: N815
-    endRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # noqa: N815
-    sortModel: Annotated[tuple[_Sorted, ...], msgspec.Meta(max_length=1)] = ()  # noqa: N815
+    startRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    endRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    sortModel: Annotated[tuple[_Sorted, ...], msgspec.Meta(max_length=1)] = ()
 
 
 def rows_request(body: Any, settings: Settings) -> tuple[int, int, str, bool] | None:

@@ -11,6 +11,7 @@ from typing import Any
 import flask_bootstrap
 import msgspec
 import numpy as np
+from atlas.receipts import make_receipt
 from flask import Flask, Response, abort, jsonify, request, send_from_directory, stream_with_context
 from PIL import Image, ImageDraw
 
@@ -23,7 +24,6 @@ from atlas.images import MIME_TYPE
 from atlas.manifest import Column
 from atlas.plane import Box
 from atlas.projection import Projection
-from atlas.receipts import make_receipt
 from atlas.selection import All, Selection
 from dashboard import links, parse
 from dashboard.ask import question_of
@@ -86,7 +86,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
             if asked.column is None:
                 return to_png(plane.density(box, width, height, mask).counts, theme(asked.light), asked.flip)
             values = atlas.columns(atlas.default_space).number(asked.column.name)
-            means = plane.mean(box, width, height, values, mask, key=asked.column.name)
+            means = plane.mean(box, width, height, values, mask)
             return mean_to_png(means, scale_of(asked.column), asked.flip)
 
         key = cache_key(build, "map raster", *asked.key(), *(() if axes is None else (axes.x, axes.y)))
@@ -103,7 +103,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
             if asked.column is None:
                 return to_png(atlas.sky.density(projection, box, width, height, mask).counts, theme(asked.light))
             values = atlas.columns(atlas.default_space).number(asked.column.name)
-            means = atlas.sky.mean(projection, box, width, height, values, mask, key=asked.column.name)
+            means = atlas.sky.mean(projection, box, width, height, values, mask)
             return mean_to_png(means, scale_of(asked.column))
 
         where = (projection.kind, projection.ra_deg, projection.dec_deg)

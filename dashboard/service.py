@@ -1,7 +1,7 @@
 """The atlas that is served, with its answers kept: masks and results are computed once and shared by every view.
 
-Masks of joined selections are joined from the masks of their parts, each kept by itself: moving one brush evaluates that
-one column, not the lasso beside it.
+Masks of joined selections are joined from the masks of their parts, each kept by itself: moving one brush evaluates
+that one column, not the lasso beside it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from atlas.errors import AtlasError, InputError
 from atlas.format import build_path
 from atlas.histogram import Histogram
 from atlas.manifest import read_manifest
-from atlas.quality import Recall
 from atlas.order import Orders
 from atlas.plane import Plane
+from atlas.quality import Recall
 from atlas.query import canonical as canonical_query
 from atlas.selection import All, And, Not, Or, Selection
 from atlas.trust import Outside, neighbours_outside

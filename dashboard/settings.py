@@ -90,9 +90,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # Views
     points_per_view: Annotated[int, Meta(ge=100, le=200_000, description="Points drawn in one graph.")] = 20_000
     table_rows: Annotated[
-        int, Meta(ge=100, le=100_000, description="Rows of the table where similarity orders it; other orders have all.")
+        int,
+        Meta(ge=100, le=100_000, description="Rows of a table ordered by similarity; other orders have all."),
     ] = 10_000
-    table_page: Annotated[int, Meta(ge=10, le=1_000, description="Rows that the table asks for at once, at most.")] = 500
+    table_page: Annotated[int, Meta(ge=10, le=1_000, description="Most rows that a table asks for at once.")] = 500
     gallery_max: Annotated[int, Meta(ge=16, le=100, description="Images in the gallery at most.")] = 100
     max_raster_pixels: Annotated[
         int, Meta(ge=10_000, le=20_000_000, description="Pixels of a density raster or sky picture.")

@@ -501,8 +501,11 @@ def parts(state: State) -> dict[str, State]:
     """What each view depends on: the state with all else at its default, so that equal parts need no new answer."""
     blank = State()
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
-    looks = {"color": state.color, "paint": state.paint if state.color not in ("density", "subsets") else blank.paint,
-             "subsets": state.subsets if state.color == "subsets" else ()}
+    looks = {
+        "color": state.color,
+        "paint": state.paint if state.color not in ("density", "subsets") else blank.paint,
+        "subsets": state.subsets if state.color == "subsets" else (),
+    }
     examples = {"wanted": state.wanted, "unwanted": state.unwanted, "focus": state.focus}
     asked = replace(question(state), axes=None, subsets=())
     return {
@@ -518,7 +521,7 @@ def parts(state: State) -> dict[str, State]:
         "drawer": replace(blank, drawer=state.drawer, **(_drawer_needs(state))),
         "page": replace(blank, **which, **looks, **examples, axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
-                        listing=state.listing, sexagesimal=state.sexagesimal),
+                        listing=state.listing, table=Table(state.table.columns), sexagesimal=state.sexagesimal),
     }  # fmt: skip
 
 

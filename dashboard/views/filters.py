@@ -12,6 +12,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 import numpy as np
 from dash import html
+from msgspec.structs import replace
 
 from atlas import Atlas
 from atlas.histogram import Histogram
@@ -20,7 +21,6 @@ from atlas.selection import Category, Range
 from dashboard.service import Service
 from dashboard.state import State, active
 from dashboard.views import elements as el
-from msgspec.structs import replace
 
 DEFAULT_COLUMNS = 7
 OWN_COLUMNS = ("anomaly_knn", "trust")
@@ -44,15 +44,16 @@ def filterable(atlas: Atlas) -> list[Column]:
     skip = {"ra", "dec", *atlas.manifest.id_columns}
     own = {c.name: c for c in atlas.space().described.columns}
     catalogue = [c for c in atlas.columns() if c.name not in skip and c.kind in ("number", "category")]
-    catalogue.sort(key=lambda c: c.truth)
+    # What a galaxy is like comes before where its picture lay and before what only a simulation knows.
+    catalogue.sort(key=lambda c: (c.truth, c.unit == "pix"))
     return catalogue + [own[name] for name in ("anomaly_knn", "anomaly_forest", "trust") if name in own]
 
 
 def shown_columns(atlas: Atlas, state: State) -> list[Column]:
     """Columns whose histograms are shown: a few by default, those asked for, those with a filter."""
     known = filterable(atlas)
-    wanted = {c.name for c in known if not c.truth and c.name not in OWN_COLUMNS[:0]}
-    first = [c.name for c in known if c.name in wanted and c.quantiles or c.kind == "category"][:DEFAULT_COLUMNS]
+    own = {c.name for c in atlas.space().described.columns}
+    first = [c.name for c in known if c.name not in own and not c.truth][:DEFAULT_COLUMNS]
     chosen = {*first, *OWN_COLUMNS, *state.brushed, *(one.column for one in state.filters)}
     return [c for c in known if c.name in chosen]
 
@@ -95,7 +96,11 @@ def _brush(column: Column, total: Histogram, now: Histogram, own: Range | None) 
             },
         ),
         html.Div(
-            [_bound(column, "low", low, total.edges[0]), html.Span(_ends(now)), _bound(column, "high", high, total.edges[-1])],
+            [
+                _bound(column, "low", low, total.edges[0]),
+                html.Span(_ends(now)),
+                _bound(column, "high", high, total.edges[-1]),
+            ],
             className="gf-bounds",
         ),
     ]  # fmt: skip
@@ -165,7 +170,7 @@ def _expression(state: State) -> html.Section:
             ]),
             dbc.Input(
                 id="expression", type="text", value=state.expression, autocomplete="off", size="sm", maxlength="500",
-                placeholder="mag_g - mag_r > 0.8 & z_phot < 0.3", spellcheck="false",
+                placeholder="mag_g - mag_r > 0.8 & z_phot < 0.3",
             ),
             html.Div(id="expression-says", className="gf-says", role="status"),
             html.Div(id="expression-words", className="gf-completions"),

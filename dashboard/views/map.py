@@ -1,4 +1,4 @@
-"""The map's panel: density behind, a fair sample of points, outliers as a layer of their own, images that stand for more.
+"""The map's panel: density behind, a fair sample of points, outliers as a layer, images that stand for many.
 
 It shows the map of the embedding, or any column against any other: both are planes, with the same levels, counts,
 lassos and colours.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from atlas import Atlas, Mask
 from atlas.atlas import ClusterInfo
 from atlas.column_plane import column_axes
+from atlas.columns import is_magnitude
 from atlas.manifest import Column
 from atlas.plane import Box as PlaneBox
 from atlas.plane import Plane
@@ -25,8 +26,8 @@ from dashboard.service import Service
 from dashboard.state import Axes, Box, State, active, is_narrowed
 from dashboard.views import figure as fig
 from dashboard.views.outlines import outlines
-from dashboard.views.palette import Coloring, Theme, theme
-from dashboard.views.paint import color_points, mean_of
+from dashboard.views.paint import color_points, mean_of, mean_pixels
+from dashboard.views.palette import Theme, theme
 
 OUTLIERS_IN_VIEW = 120
 REPRESENTATIVES = 30
@@ -56,6 +57,7 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
     -------
     dict or None
         `points`, `outliers`: traces; `images`, `shapes`, `annotations`: of the layout; `coloring`: Coloring or None;
+        `mean`: column whose mean is painted, or None;
         `key`: names the plane; `view`: what is in view; `drawn`, `in_view`, `outliers_in_view`: counts; `trust`: mean
         of the column over what is drawn, None where it is not known.
     """
@@ -70,7 +72,7 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
     sample = plane.viewport(view, service.settings.points_per_view, mask)
     coloring = color_points(service, state, sample.rows, look)
     drawn = int(sample.rows.size)
-    mean = mean_of(atlas, state)
+    mean = mean_of(atlas, state, sample.in_view)
     marker = fig.marker(drawn, look, coloring, selected=mask is not None)
     if mean is not None:
         # The picture says it; points are still felt under the mouse.
@@ -98,10 +100,11 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
                 "line": {"width": 1, "color": look.background},
             },
         },
-        "images": [*_rasters(service, atlas, state, box, mean), *images],
+        "images": [*_rasters(service, atlas, state, box, mean, sample.in_view), *images],
         "shapes": shapes,
         "annotations": labels + annotations,
         "coloring": coloring,
+        "mean": mean,
         "key": key(state.axes),
         "view": box,
         "drawn": drawn,
@@ -153,11 +156,6 @@ def axes_layout(atlas: Atlas, axes: Axes | None, view: Box, look: Theme) -> dict
     }
 
 
-def is_magnitude(column: Column) -> bool:
-    """Whether smaller values are brighter, so that astronomers draw the axis backwards."""
-    return column.unit == "mag" and not column.ucd.startswith(("phot.color", "stat.error")) and "-" not in column.name
-
-
 def _directed(extent: tuple[float, float], backwards: bool) -> list[float]:
     return [extent[1], extent[0]] if backwards else list(extent)
 
@@ -202,7 +200,7 @@ def _outliers(
 
 
 def _rasters(
-    service: Service, atlas: Atlas, state: State, box: Box, mean: Column | None
+    service: Service, atlas: Atlas, state: State, box: Box, mean: Column | None, in_view: int
 ) -> list[dict[str, Any]]:
     """Pictures behind the points: the density of all, that of what is active over it, or the mean of a column."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
@@ -233,7 +231,8 @@ def _rasters(
     selection = active(state)
     within = {} if not is_narrowed(state) else {"in": service.remember(selection, atlas)}
     if mean is not None:
-        return [raster(1.0, column=mean.name, **within)]
+        edge = str(round(mean_pixels(in_view) * 2 * half_x / width))
+        return [raster(1.0, column=mean.name, w=edge, h=edge, **within)]
     if within:
         return [raster(FADED), raster(0.8 if state.color == "density" else FADED, **within)]
     return [raster(1.0 if state.color == "density" else 0.45)]
@@ -285,7 +284,8 @@ def _clusters_in_view(atlas: Atlas, box: Box) -> list[ClusterInfo]:
 
 
 def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, size_y: float) -> dict[str, Any]:
-    words = atlas.space().cluster_words.get(cluster.label, "")
+    # One word on the map, all of them in the drawer.
+    words = atlas.space().cluster_words.get(cluster.label, "").partition(", ")[0]
     text = f"{cluster.size:,}" + (f"<br>{words}" if words else "")
     return fig.label(
         cluster.map_x, cluster.map_y - size_y * 0.5, text, look,

@@ -125,6 +125,8 @@ def orders(state: State) -> list[dict[str, str]]:
     if not examples and is_narrowed(state):
         # Nothing to be similar to.
         del shown["most"], shown["least"]
+    if state.listing == "table":
+        shown["random"] = "As in the catalogue"
     return [{"value": value, "label": label} for value, label in shown.items()]
 
 
@@ -142,16 +144,21 @@ def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
 def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:
     """What the map's panel can show: the map, a few pairs of columns that astronomers draw, and the pair in view."""
     pairs = dict.fromkeys([*([] if axes is None else [(axes.x, axes.y)]), *usual_pairs(atlas)])
-    return [{"value": "", "label": "Map"}] + [{"value": f"{x} {y}", "label": f"{y} – {x}"} for x, y in pairs]
+    return [{"value": "map", "label": "Map"}] + [{"value": f"{x} {y}", "label": f"{y} – {x}"} for x, y in pairs]
 
 
 def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:
     """Pairs of columns worth beginning with: magnitude against redshift, anomaly against magnitude, …"""
     columns = numbers(atlas)
     magnitudes = [c.name for c in columns if c.unit == "mag"]
-    redshifts = [c.name for c in columns if c.ucd.startswith("src.redshift") or c.name.startswith(("z_phot", "redshift"))]
+    redshifts = [
+        c.name for c in columns if c.ucd.startswith("src.redshift") or c.name.startswith(("z_phot", "redshift"))
+    ]
     colors = [c.name for c in columns if c.ucd.startswith("phot.color")]
-    pairs = [*((z, m) for z in redshifts[:1] for m in magnitudes[:1]), *((m, c) for m in magnitudes[:1] for c in colors[:1])]
+    pairs = [
+        *((z, m) for z in redshifts[:1] for m in magnitudes[:1]),
+        *((m, c) for m in magnitudes[:1] for c in colors[:1]),
+    ]
     pairs += [(magnitudes[0], magnitudes[1])] if len(magnitudes) > 1 else []
     pairs += [(magnitudes[0], "anomaly_knn")] if magnitudes else []
     return pairs or [(columns[0].name, columns[1].name)] if len(columns) > 1 else pairs
@@ -170,7 +177,7 @@ def axis_choices(atlas: Atlas, state: State) -> list[Any]:
     options = [{"value": c.name, "label": c.name} for c in numbers(atlas)]
     return [
         dbc.Select(id="axis-y", options=options, value=state.axes.y, size="sm"),
-        html.Span("against", className="gf-muted"),
+        html.Span("–", className="gf-muted"),
         dbc.Select(id="axis-x", options=options, value=state.axes.x, size="sm"),
     ]
 
@@ -260,14 +267,16 @@ def _map() -> html.Section:
             html.Header(
                 [
                     html.H2("Map", className="gf-hidden"),
-                    dbc.Select(id="plane", value="", options=[{"value": "", "label": "Map"}], size="sm"),
+                    dbc.Select(id="plane", value="map", options=[{"value": "map", "label": "Map"}], size="sm"),
                     html.Span(id="axes", className="gf-axes"),
                     html.Label(["colour ", dbc.Select(id="color", value="density", options=["density"], size="sm")]),
                     html.Span(id="paint"),
-                    html.Span(id="legend", className="gf-legend"),
-                    html.Span(id="trust", className="gf-trust"),
                     html.Span(_tools("map"), className="gf-graph-tools"),
                 ]
+            ),
+            html.Div(
+                [html.Span(id="legend", className="gf-legend"), html.Span(id="trust", className="gf-trust")],
+                className="gf-subhead",
             ),
             _plane("map"),
         ],
@@ -316,9 +325,11 @@ def _gallery() -> html.Section:
                     html.Span(id="within", className="gf-within"),
                     html.Span(
                         [
+                            html.Span(id="columns"),
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
                                    title="Download what is active as CSV, in this order"),
-                            el.button("table", label="Gallery or table (V)", kind="link listing", is_="local", do="listing"),
+                            el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
+                                      do="listing"),
                             el.button("⤢", label="Enlarge (G)", kind="icon", is_="local", do="enlarge", name="gallery"),
                         ],
                         className="gf-graph-tools",
@@ -371,8 +382,8 @@ def within(state: State) -> list[Any]:
     drops: list[Any] = []
     if not isinstance(state.selection, All):
         drops.append(el.button("clear", kind="link", label="Clear the selection (Esc)", is_="clear"))
-    if state.filters or state.expression:
-        drops.append(el.button("no filters", kind="link", label="Drop all filters", is_="clearfilters"))
+    elif state.filters or state.expression:
+        drops.append(el.button("clear", kind="link", label="Drop all filters", is_="clearfilters"))
     return [inside, *drops]
 
 
@@ -388,8 +399,8 @@ def paint(state: State, possible: bool) -> list[Any]:
 def mean_legend(column: Column) -> list[Any]:
     """The colour scale of a painted mean."""
     low, high = ends_of(column, scale_of(column))
-    return [html.Span(low), html.I(className="gf-ramp", style={"background": f"linear-gradient(90deg, {', '.join(VIRIDIS)})"}),
-            html.Span(high)]  # fmt: skip
+    ramp = {"background": f"linear-gradient(90deg, {', '.join(VIRIDIS)})"}
+    return [html.Span(low), html.I(className="gf-ramp", style=ramp), html.Span(high)]
 
 
 def _tools(plane: str) -> list[Any]:

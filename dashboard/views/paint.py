@@ -13,6 +13,9 @@ from dashboard.service import Service
 from dashboard.state import State
 from dashboard.views.palette import Coloring, Theme, color_by, color_by_subset
 
+FEWEST_FOR_MEAN = 4_000
+MEAN_PIXELS = (32, 240)
+
 
 def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme) -> Coloring | None:
     """Colours of some rows by the state's choice; None for one colour."""
@@ -39,10 +42,20 @@ def column_of(atlas: Atlas, state: State) -> Column | None:
     return None if column.kind == "text" else column
 
 
-def mean_of(atlas: Atlas, state: State) -> Column | None:
-    """The column whose mean is painted, if one is; words and labels have none."""
-    column = column_of(atlas, state) if state.paint == "mean" else None
+def mean_of(atlas: Atlas, state: State, in_view: int) -> Column | None:
+    """The column whose mean is painted, if one is; words and labels have none.
+
+    A few galaxies are shown as what they are, in the colours of their own values: closer in, means become points.
+    """
+    if state.paint != "mean" or in_view < FEWEST_FOR_MEAN:
+        return None
+    column = column_of(atlas, state)
     return column if column is not None and has_mean(column) else None
+
+
+def mean_pixels(in_view: int) -> int:
+    """Edge of a picture of means: about four galaxies a pixel or more, so that it is a mean that is seen."""
+    return int(np.clip(np.sqrt(in_view) / 2, MEAN_PIXELS[0], MEAN_PIXELS[1]))
 
 
 def has_mean(column: Column) -> bool:

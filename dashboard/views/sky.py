@@ -9,6 +9,7 @@ import numpy as np
 
 from atlas import Atlas
 from atlas.graticule import graticule
+from atlas.manifest import Column
 from atlas.plane import Box as PlaneBox
 from atlas.projection import Projection
 from atlas.selection import Selection, SkyPolygon
@@ -17,7 +18,7 @@ from dashboard.skyview import home
 from dashboard.state import SkyView, State, active, is_narrowed
 from dashboard.views import figure as fig
 from dashboard.views.outlines import outlines
-from dashboard.views.paint import color_points, mean_of
+from dashboard.views.paint import color_points, mean_of, mean_pixels
 from dashboard.views.palette import DARK, Theme
 
 TORN_DEG = 180.0
@@ -40,7 +41,7 @@ def picture(service: Service, state: State) -> dict[str, Any]:
     box = PlaneBox(view.box.x0, view.box.x1, view.box.y0, view.box.y1)
     sample = atlas.sky.viewport(view.projection, box, service.settings.points_per_view, mask)
     coloring = color_points(service, state, sample.rows, look)
-    mean = mean_of(atlas, state)
+    mean = mean_of(atlas, state, sample.in_view)
     drawn = int(sample.rows.size)
     marker = fig.marker(drawn, look, coloring, selected=mask is not None)
     background = _background(atlas, view)
@@ -51,10 +52,12 @@ def picture(service: Service, state: State) -> dict[str, Any]:
     if mean is not None:
         marker["opacity"] = 0.0
     lines, labels = _graticule(view, state.sexagesimal, look)
-    shapes, count = outlines(
-        active(state), lambda one: _corners(one, view), look, None if mask is None else mask.count
+    shapes, count = outlines(active(state), lambda one: _corners(one, view), look, None if mask is None else mask.count)
+    images = (
+        [background]
+        if background is not None and mean is None
+        else _rasters(service, view, state, mean, sample.in_view)
     )
-    images = [background] if background is not None and mean is None else _rasters(service, view, state)
     return {
         "points": {
             "x": fig.typed(sample.x.astype(np.float32)),
@@ -139,7 +142,7 @@ def _graticule(view: SkyView, sexagesimal: bool, look: Theme) -> tuple[dict[str,
     return trace, labels
 
 
-def _rasters(service: Service, view: SkyView, state: State) -> list[dict[str, Any]]:
+def _rasters(service: Service, view: SkyView, state: State, mean: Column | None, in_view: int) -> list[dict[str, Any]]:
     """Pictures behind the points: the density of all, that of what is active over it, or the mean of a column."""
     atlas, box = service.atlas, view.box
     query = {
@@ -167,9 +170,9 @@ def _rasters(service: Service, view: SkyView, state: State) -> list[dict[str, An
         return {**place, "source": address, "opacity": opacity}
 
     within = {"in": service.remember(active(state), atlas)} if is_narrowed(state) else {}
-    mean = mean_of(atlas, state)
     if mean is not None:
-        return [raster(1.0, column=mean.name, **within)]
+        edge = mean_pixels(in_view)
+        return [raster(1.0, column=mean.name, w=str(2 * edge), h=str(edge), **within)]
     if within:
         return [raster(FADED), raster(0.8 if state.color == "density" else FADED, **within)]
     return [raster(1.0 if state.color == "density" else 0.45)]

@@ -23,10 +23,8 @@ def drawer(service: Service, state: State) -> list[Any]:
     """Content of the drawer."""
     return [
         html.P(
-            [
-                "Shift adds a lasso to the selection, Alt takes it away. What you keep here has a colour on map and sky, "
-                "and can be joined with the selection."
-            ],
+            "Shift adds a lasso to the selection, Alt takes it away. What you keep here has a colour on map and "
+            "sky, and can be joined with the selection.",
             className="gf-note",
         ),
         _now(service, state),

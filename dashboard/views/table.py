@@ -1,7 +1,7 @@
 """The table: what is active, a row a galaxy, in the order of the gallery or of any column, however many there are.
 
-ag-grid asks for the rows that come into sight (`rows`), so a table of ten million costs what a screen of it does. Values
-travel as the text that is shown: the grid neither sorts nor counts.
+ag-grid asks for the rows that come into sight (`rows`), so a table of ten million costs what a screen of it does.
+Values travel as the text that is shown: the grid neither sorts nor counts.
 """
 
 from __future__ import annotations
@@ -24,25 +24,39 @@ from dashboard.views import elements as el
 from dashboard.views.details import words
 
 USUAL_COLUMNS = 8
+# The page's own colours, so that the grid follows its theme.
+LOOK = {
+    "backgroundColor": "var(--gf-panel)",
+    "foregroundColor": "var(--gf-text)",
+    "headerBackgroundColor": "var(--gf-raised)",
+    "borderColor": "var(--gf-line)",
+    "oddRowBackgroundColor": "var(--gf-panel)",
+    "rowHoverColor": "var(--gf-raised)",
+    "accentColor": "var(--gf-accent)",
+    "fontSize": 12,
+    "fontFamily": "inherit",
+    "cellHorizontalPadding": 8,
+    "wrapperBorder": False,
+    "wrapperBorderRadius": 0,
+}
+COLUMN_WIDTH = 122
 IMAGE, SCORE, ID = "_image", "_score", "_id"
 
 
 def grid(service: Service, state: State) -> list[Any]:
-    """The grid for a state, and the choice of its columns."""
+    """The grid for a state."""
     atlas = service.atlas
     listing = listing_of(service, state)
     shown = columns_of(atlas, state)
     # A grid is never given other rows than it began with: another question gets another grid.
     at = zlib.crc32(json.dumps([atlas.build_id, repr(question_of(atlas, state)), [c.name for c in shown]]).encode())
     return [
-        _chooser(atlas, shown),
         dag.AgGrid(
             id={"type": "grid", "at": at},
             columnDefs=[*_fixed(listing), *(_column(c, state) for c in shown)],
             rowModelType="infinite",
-            className="ag-theme-quartz-auto-dark gf-grid",
-            columnSize="autoSize",
-            defaultColDef={"sortable": True, "resizable": True, "suppressMovable": True, "minWidth": 70},
+            className="gf-grid",
+            defaultColDef={"sortable": True, "resizable": True, "suppressMovable": True, "width": COLUMN_WIDTH},
             getRowId="params.data._row",
             dashGridOptions={
                 "rowHeight": 30,
@@ -54,7 +68,7 @@ def grid(service: Service, state: State) -> list[Any]:
                 "suppressCellFocus": False,
                 "animateRows": False,
                 "suppressMultiSort": True,
-                "theme": "legacy",
+                "theme": {"function": f"themeQuartz.withParams({json.dumps(LOOK)})"},
             },
             style={"height": "100%", "width": "100%"},
         ),
@@ -104,7 +118,7 @@ def _fixed(listing: Listing) -> list[dict[str, Any]]:
     first = {"pinned": "left", "sortable": False}
     fixed = [
         {**first, "field": IMAGE, "headerName": "", "width": 44, "minWidth": 44, "cellRenderer": "GalaxyImage"},
-        {**first, "field": ID, "headerName": "id"},
+        {**first, "field": ID, "headerName": "id", "width": 170},
     ]
     if listing.scored:
         fixed.append({**first, "field": SCORE, "headerName": listing.scored, "type": "rightAligned", "width": 90})
@@ -123,12 +137,18 @@ def _column(column: Column, state: State) -> dict[str, Any]:
 
 
 def _text(column: Column, value: Any) -> str:
+    if column.unit == "deg" and isinstance(value, float):
+        return f"{value:.6f}"  # 0.004″: positions are for finding galaxies again
     return words(column, value).removesuffix(column.unit).strip() if column.unit else words(column, value)
 
 
-def _chooser(atlas: Atlas, shown: list[Column]) -> html.Details:
+def chooser(atlas: Atlas, state: State) -> list[Any]:
+    """The choice of columns, where a table is shown."""
+    if state.listing != "table":
+        return []
+    shown = columns_of(atlas, state)
     names = [c.name for c in shown]
-    return html.Details(
+    menu = html.Details(
         [
             html.Summary("columns"),
             html.Div(
@@ -145,4 +165,4 @@ def _chooser(atlas: Atlas, shown: list[Column]) -> html.Details:
         ],
         className="gf-menu gf-columns",
     )
-
+    return [menu]
