@@ -23,6 +23,7 @@ from atlas.columns import Columns, open_array
 from atlas.coordinates import parse_position
 from atlas.errors import InputError, NothingNearError
 from atlas.evaluate import evaluate
+from atlas.histogram import Histograms
 from atlas.identity import Identity
 from atlas.images import Thumbnails
 from atlas.manifest import Manifest, Space
@@ -195,6 +196,11 @@ class Atlas:
     def sky(self) -> SkyPlane:
         """The sky's level store."""
         return SkyPlane.open(self.build / layout.SKY, self._base.array(layout.RA), self._base.array(layout.DEC))
+
+    @cached_property
+    def histograms(self) -> Histograms:
+        """Histograms of the columns of the catalogue and of the default space."""
+        return Histograms(self.columns(self.default_space))
 
     @cached_property
     def identity(self) -> Identity:

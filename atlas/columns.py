@@ -107,6 +107,18 @@ class Columns:
         return column.vocabulary.index(word)
 
 
+def is_skewed(column: Column) -> bool:
+    """Whether a column's values are better told apart by their logarithm.
+
+    They are where all are positive, the central 98 % span at least a factor of ten, and the upper tail is at least
+    four times as long as the lower one: 3.2 is the ratio of a lognormal distribution of that span.
+    """
+    if not column.quantiles or column.quantiles[0] <= 0:
+        return False
+    first, middle, last = (column.quantiles[QUANTILES.index(share)] for share in (0.01, 0.5, 0.99))
+    return last >= 10 * first and last - middle >= 4 * (middle - first)
+
+
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:
     """Open a `.npy` file memory-mapped, after checking that header, size and expectation agree.
 
