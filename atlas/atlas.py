@@ -26,6 +26,7 @@ from atlas.coordinates import parse_position
 from atlas.effects import cluster_words
 from atlas.errors import InputError, NothingNearError
 from atlas.evaluate import evaluate
+from atlas.histogram import Histograms
 from atlas.identity import Identity
 from atlas.images import Thumbnails
 from atlas.manifest import Manifest, Space
@@ -259,6 +260,11 @@ class Atlas:
     def column_plane_ready(self, x: str, y: str, scratch: Path) -> bool:
         """Whether `column_plane` has nothing left to build."""
         return self.column_planes.ready(x, y, scratch)
+
+    @cached_property
+    def histograms(self) -> Histograms:
+        """Histograms of the columns of the catalogue and of the default space."""
+        return Histograms(self.columns(self.default_space))
 
     @cached_property
     def identity(self) -> Identity:

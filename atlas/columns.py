@@ -110,21 +110,23 @@ class Columns:
 def is_magnitude(column: Column) -> bool:
     """Whether a column is a brightness in magnitudes, which grow as galaxies get fainter; colours and errors are not."""
     other = ("color", "colour", "minus", "err", "ebv", "ext", "-")
-    return column.unit == "mag" and column.ucd[:10] not in ("phot.color", "stat.error") and not any(
-        word in column.name for word in other
+    return (
+        column.unit == "mag"
+        and column.ucd[:10] not in ("phot.color", "stat.error")
+        and not any(word in column.name for word in other)
     )
 
 
 def is_skewed(column: Column) -> bool:
-    """Whether a number column is positive with a long tail of large values, so that its logarithm shows more of it.
+    """Whether a column's values are better told apart by their logarithm.
 
-    The tail, from the median to 99 %, has to be five times as long as what lies between 1 % and the median. Judged by
-    the manifest's quantiles.
+    They are where all are positive, the central 98 % span at least a factor of ten, and the upper tail is at least
+    four times as long as the lower one: 3.2 is the ratio of a lognormal distribution of that span.
     """
-    if len(column.quantiles) != len(QUANTILES):
+    if not column.quantiles or column.quantiles[0] <= 0:
         return False
-    lowest, low, middle, high = (column.quantiles[QUANTILES.index(share)] for share in (0.0, 0.01, 0.5, 0.99))
-    return lowest > 0 and high - middle > 5 * (middle - low)
+    first, middle, last = (column.quantiles[QUANTILES.index(share)] for share in (0.01, 0.5, 0.99))
+    return last >= 10 * first and last - middle >= 4 * (middle - first)
 
 
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:

@@ -1,14 +1,8 @@
-"""From a checked expression to a mask: one pass over its columns, in pieces that stay in the cache, on two threads.
-
-numpy lets go of the interpreter while it computes, so the threads share the work. A temporary array is as long as a
-piece, so memory does not grow with the survey.
-"""
+"""From a checked expression to a mask: one pass over its columns."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -31,12 +25,7 @@ from atlas.expression_tree import (
     Word,
 )
 from atlas.mask import Mask
-
-PIECE_ROWS = 1 << 17
-"""Rows of a piece: 512 kB of float32; a multiple of eight, so that the bits of pieces can be joined."""
-
-THREADS = min(2, os.cpu_count() or 1)
-FEW_PIECES = 4  # fewer are done before a thread has started
+from atlas.pieces import each_piece
 
 Value = NDArray[Any] | float
 Truth = NDArray[np.bool_] | bool
@@ -55,21 +44,14 @@ def expression_mask(condition: Node, columns: Columns, n_rows: int) -> Mask:
     """
     packed = np.empty((n_rows + 7) // 8, dtype=np.uint8)
 
-    def fill(start: int) -> None:
-        piece = _Piece(columns, slice(start, min(start + PIECE_ROWS, n_rows)))
+    def fill(rows: slice) -> None:
+        piece = _Piece(columns, rows)
         with np.errstate(all="ignore"):  # what has no value becomes a missing value, as `atlas.expression` says
             holds = np.broadcast_to(piece.truth(condition), piece.size)
         bits = np.packbits(holds, bitorder="little")
-        packed[start // 8 : start // 8 + bits.size] = bits
+        packed[rows.start // 8 : rows.start // 8 + bits.size] = bits
 
-    starts = range(0, n_rows, PIECE_ROWS)
-    if len(starts) <= FEW_PIECES:
-        for start in starts:
-            fill(start)
-    else:
-        with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(fill, starts):
-                pass
+    each_piece(n_rows, fill)
     return Mask(packed, n_rows)
 
 

@@ -1,0 +1,234 @@
+"""Histograms of columns, over all rows or those of a mask: exact, and quick enough to follow a brush.
+
+The first look at a column writes down each row's bin, one byte a row. From then on a histogram under any mask is a
+count of bytes: 20 ms for ten million rows, whatever share of them is selected. Rows that are not selected are moved
+to a bin of their own rather than left out, since picking rows costs more than counting them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.columns import QUANTILES, Columns, is_skewed
+from atlas.errors import InputError
+from atlas.manifest import Column
+from atlas.mask import Mask
+from atlas.pieces import each_piece
+
+BINS = 40
+MOST_BINS = 200
+KEPT_BYTES = 512 << 20
+"""Bins of rows that are held: twelve columns of 42 million rows."""
+
+ROOM = 0.25
+"""The range holds the central 98 % of the values and, where values lie there, this share of its width on each side."""
+
+FEW_SHARE = 1 / 32  # below this share of selected rows it is quicker to pick them
+NARROWEST = 1e-9  # a range narrower than this, relative to its place, is that of a constant
+_ASIDE = 255  # bin of what is missing, or not selected: neither is counted
+
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often a column has which values.
+
+    Attributes
+    ----------
+    edges : ndarray of shape (b + 1,), float64
+        Bin i holds edges[i] ≤ value < edges[i + 1], the last bin its upper edge too. Whole numbers and categories get
+        bins that are centred on whole numbers (categories: on the positions of their words).
+    counts : ndarray of shape (b,), int64
+        Selected rows in each bin.
+    missing, below, above : int
+        Selected rows without a value, and with one beyond the edges.
+    log : bool
+        Whether the edges are equally spaced in the logarithm.
+    labels : tuple of str
+        A category's words, one a bin; empty for numbers.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    missing: int
+    below: int
+    above: int
+    log: bool
+    labels: tuple[str, ...] = ()
+
+
+def histogram(columns: Columns, name: str, bins: int = BINS, mask: Mask | None = None) -> Histogram:
+    """The histogram of one column, once; `Histograms` remembers.
+
+    Parameters
+    ----------
+    columns : Columns
+    name : str
+        A column of numbers, flags or categories.
+    bins : int
+        At most so many; whole numbers may need fewer, categories have one a word.
+    mask : Mask, optional
+        Only these rows.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, it holds text, or `bins` is not 1 to 200.
+    """
+    return Histograms(columns).get(name, mask, bins)
+
+
+class Histograms:
+    """Histograms of some columns, shared by threads. Each row's bin is found once and kept while there is room.
+
+    Parameters
+    ----------
+    columns : Columns
+    keep_bytes : int
+        What the bins of rows may take together; those that were not asked for longest are dropped.
+    """
+
+    def __init__(self, columns: Columns, keep_bytes: int = KEPT_BYTES) -> None:
+        self._columns = columns
+        self._keep_bytes = keep_bytes
+        self._codes: OrderedDict[tuple[str, int], Codes] = OrderedDict()
+        self._whole: dict[tuple[str, int], Histogram] = {}
+        self._lock = threading.Lock()
+        self._making = threading.Lock()
+
+    def get(self, name: str, mask: Mask | None = None, bins: int = BINS) -> Histogram:
+        """As `histogram`. For a cross-filter, give the mask of all filters but the one on this column."""
+        if not 1 <= bins <= MOST_BINS:
+            raise InputError(f"a histogram may have 1 to {MOST_BINS} bins, not {bins}")
+        column = self._columns.describe(name)
+        if mask is None and (name, bins) in self._whole:
+            return self._whole[name, bins]
+        edges, log = bin_edges(column, bins)
+        codes = self._codes_of(column, bins, edges, log)
+        counts = _count(codes, mask)
+        total = codes.size if mask is None else mask.count
+        n, first = edges.size - 1, 0 if column.kind == "category" else 1
+        inside = counts[first : first + n]
+        below, above = (0, 0) if column.kind == "category" else (int(counts[0]), int(counts[n + 1]))
+        missing = total - int(inside.sum()) - below - above
+        found = Histogram(edges, inside, missing, below, above, log, column.vocabulary)
+        if mask is None:
+            self._whole[name, bins] = found
+        return found
+
+    def _codes_of(self, column: Column, bins: int, edges: NDArray[np.float64], log: bool) -> Codes:
+        stored = self._columns.array(column.name)
+        if column.kind == "category":
+            return stored  # a category's codes are its bins, and memory-mapped
+        key = column.name, bins
+        with self._making:  # one at a time: each takes two threads
+            with self._lock:
+                if key in self._codes:
+                    self._codes.move_to_end(key)
+                    return self._codes[key]
+            codes = np.empty(stored.size, dtype=np.uint8)
+
+            def fill(rows: slice) -> None:
+                codes[rows] = bin_codes(np.asarray(stored[rows], dtype=np.float64), edges, log)
+
+            each_piece(stored.size, fill)
+            with self._lock:
+                self._codes[key] = codes
+                while len(self._codes) > 1 and sum(kept.nbytes for kept in self._codes.values()) > self._keep_bytes:
+                    self._codes.popitem(last=False)
+        return codes
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the bins of rows take now."""
+        with self._lock:
+            return sum(codes.nbytes for codes in self._codes.values())
+
+
+def bin_edges(column: Column, bins: int) -> tuple[NDArray[np.float64], bool]:
+    """Edges of a column's bins, and whether they are equally spaced in the logarithm.
+
+    Raises
+    ------
+    InputError
+        If the column holds text.
+    """
+    if column.kind == "text":
+        raise InputError(f"column {column.name!r} holds text, which has no histogram")
+    if column.kind == "category":
+        return np.arange(-0.5, len(column.vocabulary), dtype=np.float64), False
+    if not column.quantiles:
+        return np.array([0.0, 1.0]), False
+    smallest, first, last, largest = (column.quantiles[QUANTILES.index(share)] for share in (0.0, 0.01, 0.99, 1.0))
+    if is_skewed(column):
+        room = (last / first) ** ROOM
+        low, high = max(smallest, first / room), min(largest, last * room)
+        return np.geomspace(low, high, bins + 1, dtype=np.float64), True
+    room = ROOM * (last - first)
+    low, high = max(smallest, first - room), min(largest, last + room)
+    narrow = max(max(abs(low), abs(high)) * NARROWEST, 1e-300)
+    if np.dtype(column.dtype).kind in "iub" and high - low + 1 > narrow:
+        # Bins as wide as some whole number, or some would hold more of the values than others.
+        low, high = np.floor(low), np.ceil(high)
+        width = np.ceil((high - low + 1) / bins)
+        return np.arange(low - 0.5, high + width, width, dtype=np.float64), False
+    if high - low < narrow:
+        slack = max(abs(low) * 1e-3, 0.5)
+        low, high = low - slack, high + slack
+    return np.linspace(low, high, bins + 1, dtype=np.float64), False
+
+
+def bin_codes(values: NDArray[np.float64], edges: NDArray[np.float64], log: bool) -> Codes:
+    """The bin of each value: 0 below the edges, 1 to b between them, b + 1 above, 255 for NaN.
+
+    Parameters
+    ----------
+    values : ndarray of shape (m,), float64
+    edges : ndarray of shape (b + 1,), float64
+        Equally spaced, in the logarithm where `log`.
+    log : bool
+
+    Returns
+    -------
+    ndarray of shape (m,), uint8
+    """
+    n = edges.size - 1
+    with np.errstate(all="ignore"):  # the logarithm of what is not positive lies below, what overflows above
+        place = np.log(values) if log else values.copy()
+        low, high = np.log(edges[[0, -1]]) if log else edges[[0, -1]]
+        place -= low
+        place *= n / (high - low)
+        place += 1
+    guess = np.fmin(np.fmax(place, 0), n + 1).astype(np.int64)
+    # Rounding may put a value near an edge on its wrong side; the edges themselves decide.
+    bounds = np.array([-np.inf, *edges[:-1], np.nextafter(edges[-1], np.inf), np.nan])
+    guess -= values < bounds[guess]
+    guess += values >= bounds[guess + 1]
+    codes: Codes = guess.astype(np.uint8)
+    codes[np.isnan(values)] = _ASIDE
+    return codes
+
+
+def _count(codes: Codes, mask: Mask | None) -> NDArray[np.int64]:
+    """How many selected rows have each code, of shape (256,); `_ASIDE` holds no meaning."""
+    if mask is not None and mask.count < codes.size * FEW_SHARE:
+        return np.bincount(codes[mask.rows], minlength=256)
+
+    def count(rows: slice) -> NDArray[np.int64]:
+        piece = np.asarray(codes[rows])
+        if mask is not None:
+            packed = ~mask.packed[rows.start // 8 : (rows.stop + 7) // 8]
+            aside = np.unpackbits(packed, count=piece.size, bitorder="little")
+            aside *= _ASIDE
+            aside |= piece
+            piece = aside
+        return np.bincount(piece, minlength=256)
+
+    counts: NDArray[np.int64] = np.sum(each_piece(codes.size, count), axis=0)
+    return counts
