@@ -8,10 +8,11 @@ import msgspec
 
 from atlas.errors import NothingNearError
 from dashboard import parse, skyview
+from dashboard.events import reduce
 from dashboard.failures import explain
 from dashboard.resolve import resolve
 from dashboard.service import Service
-from dashboard.state import State, is_step, reduce
+from dashboard.state import State, is_step
 from dashboard.views.map import home_box
 
 

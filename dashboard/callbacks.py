@@ -18,7 +18,7 @@ from dashboard.advance import Step, advance
 from dashboard.ask import question_of
 from dashboard.service import Service
 from dashboard.state import State, active, parts
-from dashboard.views import details, drawers, gallery, page, sky, status, table
+from dashboard.views import choices, details, drawers, gallery, page, sky, status, table
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
 from dashboard.views import map as map_view
@@ -247,15 +247,15 @@ def register_callbacks(app: Dash, service: Service) -> None:
         return (
             page.page_class(state),
             page.head(atlas, state),
-            page.orders(state),
+            choices.orders(state),
             state.order,
             str(state.shown),
-            page.colors(atlas, state),
+            choices.colors(atlas, state),
             state.color,
-            page.planes(atlas, state.axes),
+            choices.planes(atlas, state.axes),
             "map" if state.axes is None else f"{state.axes.x} {state.axes.y}",
-            page.axis_choices(atlas, state),
-            page.paint(state, column is not None and has_mean(column)),
+            choices.axis_choices(atlas, state),
+            choices.paint(state, column is not None and has_mean(column)),
             page.within(state),
             table.chooser(atlas, state),
         )

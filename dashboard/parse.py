@@ -13,22 +13,9 @@ from atlas.errors import InputError, shorten
 from atlas.projection import Projection
 from atlas.selection import Name, Row, Vertices
 from dashboard import links
+from dashboard.events import Brush, Change, Clear, ClearExamples, ClearFilters, Express, Invert, Join, Keep, WithSubset
 from dashboard.settings import Settings
-from dashboard.state import (
-    Box,
-    Brush,
-    Change,
-    Clear,
-    ClearExamples,
-    ClearFilters,
-    Express,
-    Finite,
-    Invert,
-    Join,
-    Keep,
-    State,
-    WithSubset,
-)
+from dashboard.state import Box, Finite, State
 
 Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
 Plane = Literal["map", "sky"]

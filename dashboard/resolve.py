@@ -16,14 +16,9 @@ from atlas.mask import Mask
 from atlas.projection import Projection
 from atlas.selection import Category, ColumnPolygon, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
 from dashboard import links, parse
-from dashboard.service import Service
-from dashboard.settings import Settings
-from dashboard.skyview import follow, reveal
-from dashboard.state import (
+from dashboard.events import (
     Against,
     AnyEvent,
-    Axes,
-    Box,
     Brush,
     Change,
     Clear,
@@ -32,23 +27,21 @@ from dashboard.state import (
     Drawn,
     Example,
     Express,
-    Filter,
     Focus,
-    Galaxy,
     Invert,
     Keep,
-    Lasso,
     Open,
     OpenCluster,
     SetFilter,
-    State,
-    Table,
     Tabulate,
     ViewMap,
     ViewSky,
     WithSubset,
-    active,
 )
+from dashboard.service import Service
+from dashboard.settings import Settings
+from dashboard.skyview import follow, reveal
+from dashboard.state import Axes, Box, Filter, Galaxy, Lasso, State, Table, active
 
 SAME_PLACE_ARCSEC = 1.0
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from atlas.errors import InputError
 from dashboard import parse
+from dashboard.events import Brush, Change, Clear, ClearFilters, Express, Invert, Keep, WithSubset
 from dashboard.settings import Settings
-from dashboard.state import Change, Clear
 
 SETTINGS = Settings()
 BUILD = "0123456789ab"
@@ -31,6 +31,17 @@ SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1]]
         ({"is": "mark", "id": "1-2-3", "sign": -1}, parse.Mark),
         ({"is": "lasso", "plane": "map", "vertices": SQUARE}, parse.Lasso),
         ({"is": "lasso", "plane": "sky", "vertices": SQUARE, "projection": TAN}, parse.Lasso),
+        ({"is": "lasso", "plane": "map", "vertices": SQUARE, "join": "add"}, parse.Lasso),
+        ({"is": "filter", "column": "mag_r", "low": 14, "high": None}, parse.FilterBy),
+        ({"is": "filter", "column": "type", "values": ["DEV", "EXP"]}, parse.FilterBy),
+        ({"is": "brush", "column": "mag_r"}, Brush),
+        ({"is": "express", "text": "mag_r < 18"}, Express),
+        ({"is": "against", "x": "z_phot", "y": "mag_r"}, parse.Against),
+        ({"is": "tabulate", "sort": "mag_r", "descending": True}, parse.Tabulate),
+        ({"is": "keep", "name": "mergers"}, Keep),
+        ({"is": "withsubset", "at": 0, "do": "unite"}, WithSubset),
+        ({"is": "invert"}, Invert),
+        ({"is": "clearfilters"}, ClearFilters),
         ({"is": "cluster", "label": 0}, parse.OpenClusterLabel),
         ({"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1, "y0": 0, "y1": 1}}, parse.View),
         ({"is": "view", "plane": "sky"}, parse.View),
@@ -71,6 +82,16 @@ def test_what_the_page_sends_is_understood(body: dict[str, Any], kind: type) -> 
         ],
         [{"is": "view", "plane": "map", "box": {"x0": 1, "x1": 0, "y0": 0, "y1": 1}}],
         [{"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1e300, "y0": 0, "y1": 1}}],
+        [{"is": "lasso", "plane": "map", "vertices": SQUARE, "join": "maybe"}],
+        [{"is": "filter", "column": "../etc", "low": 1}],
+        [{"is": "filter", "column": "mag_r", "low": "14"}],
+        [{"is": "filter", "column": "mag_r", "low": 1e300}],
+        [{"is": "express", "text": "x" * 501}],
+        [{"is": "keep", "name": ""}],
+        [{"is": "keep", "name": "x" * 41}],
+        [{"is": "withsubset", "at": 99, "do": "drop"}],
+        [{"is": "withsubset", "at": 0, "do": "publish"}],
+        [{"is": "tabulate", "columns": ["mag_r"] * 61}],
         [{"is": "view", "plane": "moon"}],
         [{"is": "change", "shown": 5000}],
         [{"is": "change", "order": "best"}],
@@ -97,6 +118,7 @@ def test_nothing_but_an_input_error_comes_out_of_any_body(body: Any) -> None:
         lambda: parse.events(body, SETTINGS),
         lambda: parse.events([body], SETTINGS),
         lambda: parse.state(body),
+        lambda: parse.rows_request(body, SETTINGS),
     ):
         with contextlib.suppress(InputError):
             function()
@@ -114,3 +136,27 @@ def test_a_missing_number_is_named() -> None:
     with pytest.raises(InputError, match="whole"):
         parse.whole({"w": "1.5"}, "w", 1, 10)
     assert math.isclose(parse.number({"x": "2.5"}, "x", 0, 3), 2.5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"startRow": 0},
+        {"startRow": -1, "endRow": 5},
+        {"startRow": 5, "endRow": 5},
+        {"startRow": 0, "endRow": 5_000},
+        {"startRow": 0, "endRow": 2**40},
+        {"startRow": 0, "endRow": 5, "sortModel": [{"colId": "a", "sort": "up"}]},
+        {"startRow": 0, "endRow": 5, "sortModel": [{"colId": "a", "sort": "asc"}] * 2},
+    ],
+)
+def test_a_table_asks_for_a_few_rows_at_once(body: Any) -> None:
+    with pytest.raises(InputError, match="rows"):
+        parse.rows_request(body, SETTINGS)
+
+
+def test_what_a_table_asks_for_is_understood() -> None:
+    body = {"startRow": 100, "endRow": 200, "sortModel": [{"colId": "z", "sort": "desc"}], "filterModel": {}}
+    assert parse.rows_request(body, SETTINGS) == (100, 200, "z", True)
+    assert parse.rows_request({"startRow": 0, "endRow": 100}, SETTINGS) == (0, 100, "", False)
+    assert parse.rows_request(None, SETTINGS) is None

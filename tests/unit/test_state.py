@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,27 +11,30 @@ from hypothesis import strategies as st
 
 from atlas.errors import InputError
 from atlas.projection import Projection
-from atlas.selection import All, Cluster, MapPolygon, SkyPolygon
+from atlas.selection import All, And, Category, Cluster, Expression, MapPolygon, Not, Or, Range, SkyPolygon, canonical
 from dashboard import links
-from dashboard.state import (
-    Box,
+from dashboard.events import (
+    Against,
     Change,
     Clear,
     ClearExamples,
+    ClearFilters,
+    Drawn,
     Example,
+    Express,
     Focus,
-    Galaxy,
-    LassoMap,
-    LassoSky,
+    Invert,
+    Keep,
     Open,
     OpenCluster,
-    SkyView,
-    State,
+    SetFilter,
+    Tabulate,
     ViewMap,
-    is_step,
-    parts,
+    WithSubset,
     reduce,
 )
+from dashboard.kept import KeptFiles
+from dashboard.state import MOST_SUBSETS, Axes, Box, Galaxy, SkyView, State, Subset, Table, active, is_step, parts
 
 A, B = Galaxy("1-2-3", 10.0, -5.0), Galaxy("1-2-4", 11.0, -5.5)
 TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
@@ -47,6 +52,13 @@ full_states = st.builds(
     shown=st.sampled_from([16, 24, 100]),
     map=st.sampled_from([None, Box(0, 1, 0, 1)]),
     sky=st.sampled_from([None, SkyView(TAN, Box(-1, 1, -1, 1))]),
+    filters=st.sampled_from([(), (Range("mag_r", 14.0, 18.0),), (Category("type", ("DEV",)), Range("z", None, 0.3))]),
+    expression=st.sampled_from(["", "mag_r < 18 & z_phot > 0.1"]),
+    subsets=st.sampled_from([(), (Subset("mergers", Cluster("v1", 2), 1),)]),
+    axes=st.sampled_from([None, Axes("z_phot", "mag_r")]),
+    paint=st.sampled_from(["points", "mean"]),
+    listing=st.sampled_from(["gallery", "table"]),
+    table=st.sampled_from([Table(), Table(("mag_r", "z_phot"), "mag_r", True)]),
     color=st.sampled_from(["density", "z_phot"]),
     light=st.booleans(),
     enlarged=st.sampled_from(["", "map"]),
@@ -58,6 +70,37 @@ def test_a_link_holds_the_whole_state(state: State) -> None:
     token = links.to_token(state)
     assert links.from_token(token) == state
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@given(full_states)
+def test_a_long_state_is_kept_and_found_by_its_hash(tmp_path_factory: pytest.TempPathFactory, state: State) -> None:
+    kept = KeptFiles(tmp_path_factory.getbasetemp() / "kept", 1000)
+    link = links.to_link(state, kept, 20)
+    assert len(link) <= 25
+    assert links.from_link(link, kept) == state
+    assert links.to_link(state, kept, 6000) == links.to_token(state)
+
+
+def test_a_link_to_what_is_not_kept_is_refused_in_words(tmp_path: Path) -> None:
+    kept = KeptFiles(tmp_path / "kept", 1000)
+    for link in ("~" + "0" * 24, "~", "~../../etc/passwd", "~xyz"):
+        with pytest.raises(InputError, match="kept"):
+            links.from_link(link, kept)
+    name = kept.put(b"{}")
+    (tmp_path / "kept" / f"{name}.kept").write_bytes(b"forged")
+    with pytest.raises(InputError, match="kept"):
+        kept.get(name)
+
+
+def test_kept_states_are_bounded_and_the_longest_unused_go(tmp_path: Path) -> None:
+    kept = KeptFiles(tmp_path / "kept", 40)
+    first = kept.put(b"first")
+    for i in range(100):
+        kept.put(str(i).encode())
+    assert len(list((tmp_path / "kept").iterdir())) <= 44
+    with pytest.raises(InputError):
+        kept.get(first)
+    assert kept.get(kept.put(b"99")) == b"99"
 
 
 @given(full_states)
@@ -104,19 +147,19 @@ def test_an_example_is_wanted_or_unwanted_but_never_both() -> None:
 
 
 def test_a_lasso_replaces_the_selection_and_clear_removes_it() -> None:
-    state = reduce(State(focus=A), LassoMap("v1", TRIANGLE))
-    state = reduce(state, LassoSky(TAN, TRIANGLE))
+    state = reduce(State(focus=A), Drawn(MapPolygon("v1", TRIANGLE)))
+    state = reduce(state, Drawn(SkyPolygon(TAN, TRIANGLE)))
     assert state.selection == SkyPolygon(TAN, TRIANGLE)
     assert reduce(state, Clear()).selection == All()
 
 
 def test_a_lasso_without_a_galaxy_shows_a_sample_of_it() -> None:
-    assert reduce(State(), LassoMap("v1", TRIANGLE)).order == "random"
-    assert reduce(State(focus=A), LassoMap("v1", TRIANGLE)).order == "most"
+    assert reduce(State(), Drawn(MapPolygon("v1", TRIANGLE))).order == "random"
+    assert reduce(State(focus=A), Drawn(MapPolygon("v1", TRIANGLE))).order == "most"
 
 
 def test_an_order_that_has_lost_its_ground_gives_way() -> None:
-    lasso = LassoMap("v1", TRIANGLE)
+    lasso = Drawn(MapPolygon("v1", TRIANGLE))
     without = reduce(reduce(reduce(State(), Example(A, 1)), lasso), ClearExamples())
     assert without.order == "random"
     assert reduce(reduce(State(), OpenCluster("v1", 2)), lasso).order == "random"
@@ -135,11 +178,100 @@ def test_a_change_touches_only_what_it_names() -> None:
     assert reduce(before, Change(light=False)).light is False
 
 
+OTHER = ((5.0, 5.0), (6.0, 5.0), (5.0, 6.0))
+ONE, TWO = MapPolygon("v1", TRIANGLE), MapPolygon("v1", OTHER)
+
+
+def test_shift_adds_a_lasso_and_alt_takes_it_away() -> None:
+    first = reduce(State(), Drawn(ONE))
+    assert reduce(first, Drawn(TWO, "add")).selection == canonical(Or((ONE, TWO)))
+    assert reduce(first, Drawn(TWO, "subtract")).selection == canonical(And((ONE, Not(TWO))))
+    assert reduce(State(), Drawn(ONE, "add")).selection == ONE
+    assert reduce(State(), Drawn(ONE, "subtract")).selection == canonical(Not(ONE))
+
+
+def test_a_selection_is_inverted_and_inverted_back() -> None:
+    first = reduce(State(), Drawn(ONE))
+    assert reduce(first, Invert()).selection == canonical(Not(ONE))
+    assert reduce(reduce(first, Invert()), Invert()).selection == canonical(ONE)
+
+
+def test_filters_expression_and_selection_are_joined_and_dropped_apart() -> None:
+    bright, near = Range("mag_r", None, 18.0), Range("z_phot", 0.0, 0.1)
+    state = reduce(reduce(State(), SetFilter("z_phot", near)), SetFilter("mag_r", bright))
+    assert state.filters == (bright, near), "in order of their columns, so that equal filters are equal states"
+    state = reduce(reduce(state, Express("snr > 5")), Drawn(ONE))
+    assert active(state) == And((ONE, bright, near, Expression("snr > 5")))
+    assert active(reduce(state, SetFilter("mag_r"))) == And((ONE, near, Expression("snr > 5")))
+    assert active(reduce(state, ClearFilters())) == ONE
+    assert active(reduce(reduce(state, ClearFilters()), Clear())) == All()
+    assert reduce(state, SetFilter("mag_r", Range("mag_r", 15.0, 16.0))).filters[0] == Range("mag_r", 15.0, 16.0)
+
+
+def test_a_filter_alone_shows_a_sample_of_what_passes_it() -> None:
+    state = reduce(State(), SetFilter("mag_r", Range("mag_r", None, 18.0)))
+    assert state.order == "random"
+    assert reduce(state, ClearFilters()).order == "most"
+
+
+def test_what_is_kept_has_a_colour_of_its_own_and_joins_the_selection() -> None:
+    state = reduce(reduce(State(), Drawn(ONE)), Keep("one"))
+    state = reduce(reduce(state, Drawn(TWO)), Keep("two"))
+    assert [s.name for s in state.subsets] == ["one", "two"]
+    assert len({s.color for s in state.subsets}) == 2
+    assert state.color == "subsets"
+    assert reduce(state, WithSubset(0, "select")).selection == canonical(ONE)
+    assert reduce(state, WithSubset(0, "unite")).selection == canonical(Or((ONE, TWO)))
+    assert reduce(state, WithSubset(0, "intersect")).selection == canonical(And((ONE, TWO)))
+    assert reduce(state, WithSubset(0, "subtract")).selection == canonical(And((TWO, Not(ONE))))
+    assert reduce(state, WithSubset(1, "show")).subsets[1].shown is False
+    assert reduce(state, WithSubset(1, "rename", " spirals ")).subsets[1].name == "spirals"
+    assert reduce(state, WithSubset(1, "rename", "  ")).subsets[1].name == "two"
+    dropped = reduce(reduce(state, WithSubset(0, "drop")), WithSubset(0, "drop"))
+    assert (dropped.subsets, dropped.color) == ((), "density")
+    assert reduce(state, WithSubset(7, "drop")) == state
+
+
+def test_a_subset_holds_its_filters_and_replaces_the_present_ones() -> None:
+    bright = Range("mag_r", None, 18.0)
+    state = reduce(reduce(reduce(State(), SetFilter("mag_r", bright)), Drawn(ONE)), Keep("bright ones"))
+    state = reduce(state, WithSubset(0, "select"))
+    assert (state.filters, state.selection) == ((), canonical(And((ONE, bright))))
+
+
+def test_nothing_and_too_much_cannot_be_kept() -> None:
+    with pytest.raises(InputError, match="nothing is selected"):
+        reduce(State(), Keep("all"))
+    state = reduce(State(), Drawn(ONE))
+    for i in range(MOST_SUBSETS):
+        state = reduce(state, Keep(f"number {i}"))
+    with pytest.raises(InputError, match="drop one"):
+        reduce(state, Keep("one more"))
+    again = reduce(reduce(state, WithSubset(3, "drop")), Keep("in its place"))
+    assert again.subsets[-1].color == 3, "a colour that became free is taken"
+
+
+def test_another_plane_opens_with_its_own_view() -> None:
+    state = State(map=Box(0, 1, 0, 1))
+    against = reduce(state, Against(Axes("z_phot", "mag_r")))
+    assert (against.axes, against.map) == (Axes("z_phot", "mag_r"), None)
+    assert reduce(state, Against(None)) == state
+    assert is_step(state, against)
+
+
+def test_sorting_the_table_needs_no_new_table() -> None:
+    state = State(listing="table")
+    after = reduce(state, Tabulate(Table((), "mag_r", True)))
+    assert parts(after)["table"] == parts(state)["table"]
+    assert parts(reduce(state, Tabulate(Table(("mag_r",)))))["table"] != parts(state)["table"]
+    assert parts(State())["table"] == parts(State(focus=A))["table"], "a gallery's page makes no tables"
+
+
 def test_panning_is_no_step_of_the_history_and_a_new_question_is() -> None:
     state = State(focus=A)
     assert not is_step(state, reduce(state, ViewMap(Box(0, 1, 0, 1))))
     assert not is_step(state, reduce(state, Change(light=True)))
-    assert is_step(state, reduce(state, LassoMap("v1", TRIANGLE)))
+    assert is_step(state, reduce(state, Drawn(MapPolygon("v1", TRIANGLE))))
     assert is_step(state, reduce(state, Focus(B)))
 
 
@@ -151,5 +283,5 @@ def test_a_panel_is_concerned_only_by_what_it_depends_on() -> None:
     state = State(focus=A)
     assert "map" not in concerned(state, reduce(state, Focus(B)))
     assert concerned(state, reduce(state, ViewMap(Box(0, 1, 0, 1)))) == {"map"}
-    assert {"map", "sky", "gallery"} <= concerned(state, reduce(state, LassoMap("v1", TRIANGLE)))
+    assert {"map", "sky", "gallery"} <= concerned(state, reduce(state, Drawn(MapPolygon("v1", TRIANGLE))))
     assert concerned(state, reduce(state, Change(enlarged="map"))) == {"page"}

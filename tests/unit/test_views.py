@@ -11,10 +11,10 @@ from PIL import Image
 
 from atlas.manifest import Column
 from dashboard.fingerprint import fingerprint
-from dashboard.raster import to_png, tone
+from dashboard.raster import mean_to_png, to_png, tone
 from dashboard.views.figure import marker, typed
 from dashboard.views.map import spread
-from dashboard.views.palette import CLUSTER_COLORS, DARK, LIGHT, VIRIDIS, color_by
+from dashboard.views.palette import CLUSTER_COLORS, DARK, LIGHT, VIRIDIS, Scale, color_by, color_by_subset, scale_of
 
 
 def scale_color(scale: list[tuple[float, str]], position: float) -> str:
@@ -45,6 +45,41 @@ def test_a_number_is_coloured_on_its_robust_range_and_missing_is_grey() -> None:
     assert at[3] == at[4] == pytest.approx(1.0)
     assert coloring.ends == ("≤ 1", "≥ 5 mag")
     assert (coloring.scale[0][0], coloring.scale[-1][0]) == (0.0, 1.0)
+
+
+def test_a_positive_skewed_column_is_coloured_by_its_logarithm() -> None:
+    flux = Column(
+        name="flux", file="f.npy", dtype="float32", kind="number",
+        quantiles=(0.1, 1.0, 1.5, 3.0, 10.0, 40.0, 200.0, 1000.0, 9000.0),
+    )  # fmt: skip
+    scale = scale_of(flux)
+    assert scale == Scale(1.0, 1000.0, True)
+    at = scale.positions(np.array([1.0, 10.0, 100.0, 1000.0, 1e9, 0.0, -1.0, np.nan]))
+    assert np.allclose(at[:5], [0, 1 / 3, 2 / 3, 1, 1], atol=1e-6)
+    assert at[5] == 0 and np.isnan(at[6:]).all(), "what has no logarithm is missing; zero lies below the range"
+    assert color_by(flux, np.array([10.0], dtype=np.float32), "#808080").ends[1].endswith("log")
+
+
+def test_points_have_the_colour_of_the_first_subset_that_holds_them() -> None:
+    inside = [np.array([True, False, False, True]), np.array([False, True, False, True])]
+    coloring = color_by_subset([("a", 4), ("b", 2)], inside, 4, "#808080")
+    assert coloring.values.tolist() == [5, 3, 0, 5]
+    assert coloring.legend == (("a", CLUSTER_COLORS[4]), ("b", CLUSTER_COLORS[2]))
+    assert color_by_subset([], [], 3, "#808080").values.tolist() == [0, 0, 0]
+
+
+def test_a_picture_of_means_has_the_colours_of_its_scale_and_turns_with_its_axes() -> None:
+    means = np.full((4, 6), np.nan, dtype=np.float32)
+    means[0, 0], means[3, 5] = 0.0, 1.0
+    for flip, low, high in (
+        ((False, False), (3, 0), (0, 5)),
+        ((True, True), (0, 5), (3, 0)),
+        ((True, False), (3, 5), (0, 0)),
+    ):
+        picture = np.asarray(Image.open(io.BytesIO(mean_to_png(means, Scale(0.0, 1.0, False), flip))).convert("RGBA"))
+        assert picture[:, :, 3].sum() == 2 * 255
+        for place, color in ((low, VIRIDIS[0]), (high, VIRIDIS[-1])):
+            assert "#" + bytes(picture[place][:3]).hex() == color
 
 
 def test_categories_have_a_colour_each_and_a_legend() -> None:

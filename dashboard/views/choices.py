@@ -1,0 +1,98 @@
+"""What can be chosen on the page as it stands: orders, colours, planes and their axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_bootstrap_components as dbc
+from dash import html
+
+from atlas import Atlas
+from atlas.manifest import Column
+from atlas.selection import Cluster
+from dashboard.state import Axes, State, is_narrowed
+from dashboard.views import elements as el
+
+ORDERS = {
+    "most": "Most similar",
+    "least": "Least similar",
+    "anomaly_knn": "Anomalous: far from others",
+    "anomaly_forest": "Anomalous: isolation forest",
+    "typical": "Most typical",
+    "random": "Random sample",
+}
+
+
+def orders(state: State) -> list[dict[str, str]]:
+    """The orders that make sense in a state."""
+    examples = state.focus is not None or state.wanted or state.unwanted
+    shown = dict(ORDERS)
+    if not isinstance(state.selection, Cluster):
+        del shown["typical"]
+    if not examples and is_narrowed(state):
+        # Nothing to be similar to.
+        del shown["most"], shown["least"]
+    if state.listing == "table":
+        shown["random"] = "As in the catalogue"
+    return [{"value": value, "label": label} for value, label in shown.items()]
+
+
+def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
+    """What the points can be coloured by: density, subsets, what the build found, then the catalogue."""
+    own = {c.name: c for c in atlas.space().described.columns}
+    first = [own[name] for name in ("cluster", "anomaly_knn", "anomaly_forest", "trust") if name in own]
+    catalogue = [
+        c for c in atlas.columns() if c.kind in ("number", "category") and c.name not in atlas.manifest.id_columns
+    ]
+    fixed = ["density", *(["subsets"] if state.subsets or state.color == "subsets" else [])]
+    return [{"value": name, "label": name} for name in (*fixed, *(c.name for c in first + catalogue))]
+
+
+def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:
+    """What the map's panel can show: the map, a few pairs of columns that astronomers draw, and the pair in view."""
+    pairs = dict.fromkeys([*([] if axes is None else [(axes.x, axes.y)]), *usual_pairs(atlas)])
+    return [{"value": "map", "label": "Map"}] + [{"value": f"{x} {y}", "label": f"{y} – {x}"} for x, y in pairs]
+
+
+def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:
+    """Pairs of columns worth beginning with: magnitude against redshift, anomaly against magnitude, …"""
+    columns = numbers(atlas)
+    magnitudes = [c.name for c in columns if c.unit == "mag"]
+    redshifts = [
+        c.name for c in columns if c.ucd.startswith("src.redshift") or c.name.startswith(("z_phot", "redshift"))
+    ]
+    colors = [c.name for c in columns if c.ucd.startswith("phot.color")]
+    pairs = [
+        *((z, m) for z in redshifts[:1] for m in magnitudes[:1]),
+        *((m, c) for m in magnitudes[:1] for c in colors[:1]),
+    ]
+    pairs += [(magnitudes[0], magnitudes[1])] if len(magnitudes) > 1 else []
+    pairs += [(magnitudes[0], "anomaly_knn")] if magnitudes else []
+    return pairs or [(columns[0].name, columns[1].name)] if len(columns) > 1 else pairs
+
+
+def numbers(atlas: Atlas) -> list[Column]:
+    """Columns that can be an axis."""
+    skip = {"map_x", "map_y", "cluster", *atlas.manifest.id_columns}
+    return [c for c in atlas.columns(atlas.default_space) if c.kind == "number" and c.name not in skip]
+
+
+def axis_choices(atlas: Atlas, state: State) -> list[Any]:
+    """Two choices of column, where columns are shown."""
+    if state.axes is None:
+        return []
+    options = [{"value": c.name, "label": c.name} for c in numbers(atlas)]
+    return [
+        dbc.Select(id="axis-y", options=options, value=state.axes.y, size="sm"),
+        html.Span("–", className="gf-muted"),
+        dbc.Select(id="axis-x", options=options, value=state.axes.x, size="sm"),
+    ]
+
+
+def paint(state: State, possible: bool) -> list[Any]:
+    """The choice between points and the mean, where a column has one."""
+    if not possible:
+        return []
+    other = "points" if state.paint == "mean" else "mean"
+    label = "Show the mean in each spot" if other == "mean" else "Show single galaxies"
+    return [el.button(state.paint, kind="link", label=label, is_="change", paint=other)]
