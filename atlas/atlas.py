@@ -91,6 +91,12 @@ class OpenSpace:
             self._folder / layout.EMBEDDINGS, shape=(self.n_rows, self.dimension), dtype=self.described.dtype
         )
 
+    @cached_property
+    def neighbors(self) -> NDArray[np.uint32]:
+        """The ten nearest of every row, of shape (n, 10) (fewer in a tiny atlas), nearest first, memory-mapped."""
+        k = min(layout.KNN_NEIGHBORS, self.n_rows - 1)
+        return open_array(self._folder / layout.KNN / layout.KNN_ROWS, shape=(self.n_rows, k), dtype="uint32")
+
     @property
     def index(self) -> NeighborIndex:
         """The neighbour index; loading it takes seconds at tens of millions of rows, hence the lock."""

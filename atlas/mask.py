@@ -70,10 +70,28 @@ class Mask:
             packed[-1] &= (1 << (self.n_rows % 8)) - 1  # the bits behind the last row stay clear
         return Mask(packed, self.n_rows)
 
-    def holds(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """Which of some rows are selected, without unpacking the others."""
-        held: NDArray[np.bool_] = (self.packed[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(np.bool_)
-        return held
+    def holds(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of some rows are selected; of the shape of `rows`, and without the boolean array of all."""
+        bits: NDArray[np.uint8] = self.packed[rows >> 3] >> (rows & 7).astype(np.uint8) & 1
+        return bits.view(np.bool_)
+
+    def sample(self, size: int, seed: int) -> NDArray[np.int64]:
+        """A uniform sample of the selected rows, ascending, that the seed fixes; all of them where there are fewer.
+
+        Costs a count of bits: the selected rows are not listed.
+        """
+        counts = np.bitwise_count(self.packed)
+        last = np.cumsum(counts, dtype=np.uint32)
+        ranks = np.arange(self.count)
+        if self.count > size:
+            ranks = np.sort(np.random.default_rng(seed).choice(self.count, size, replace=False))
+        byte = np.searchsorted(last, ranks, side="right")
+        within = ranks - (last[byte].astype(np.int64) - counts[byte])
+        bits = np.unpackbits(self.packed[byte, None], axis=1, bitorder="little")
+        # The bit that is the last of `within + 1` set ones: as many positions lie before it as have a smaller sum.
+        bit = np.count_nonzero(np.cumsum(bits, axis=1) <= within[:, None], axis=1)
+        rows: NDArray[np.int64] = byte * 8 + bit
+        return rows
 
     def __contains__(self, row: int) -> bool:
         return bool(self.packed[row >> 3] >> (row & 7) & 1)

@@ -194,7 +194,7 @@ class Service:
 
         def count() -> dict[str, Any]:
             found = neighbours_outside(atlas, atlas.default_space, mask)
-            return {"share": found.share, "rows": found.rows, "sampled": found.sampled}
+            return {"share": found.share, "trust": found.trust, "rows": found.rows, "sampled": found.sampled}
 
         stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "outside", name), count)
         return Outside(**stored)

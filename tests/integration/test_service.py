@@ -17,6 +17,7 @@ from PIL import Image
 from atlas import Atlas
 from dashboard.app import create_app
 from dashboard.settings import load
+from dashboard.state import State, parts
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,8 @@ def test_addresses_that_lead_nowhere_are_4xx_without_internals(client: FlaskClie
 def post(client: FlaskClient, events: Any, state: Any = None) -> Any:
     """What the page's one event callback answers."""
     outputs = [
-        *((name, "data") for name in ("state", "part-map", "part-sky", "part-gallery", "part-details", "part-page")),
+        ("state", "data"),
+        *((f"part-{name}", "data") for name in parts(State())),
         ("move", "data"), ("url", "data"), ("toast", "children"), ("toast", "is_open"), ("ack", "data"),
     ]  # fmt: skip
     layout = client.get("/_dash-dependencies").get_json()
