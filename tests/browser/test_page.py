@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from atlas.coordinates import format_position
 from dashboard.views.palette import VIRIDIS
 from tests.browser.conftest import Watched
+from tests.browser.hands import choose, lasso, middle_of_the_map, state_polygon
 
 pytestmark = pytest.mark.browser
 
@@ -27,46 +28,6 @@ def watched(request: pytest.FixtureRequest) -> Watched:
     page: Watched = request.getfixturevalue(request.param)
     page.open()
     return page
-
-
-def choose(watched: Watched, row: int) -> None:
-    """Type a galaxy's id."""
-    watched.page.keyboard.press("/")
-    watched.page.fill("#find", watched.atlas.identity.name(row))
-    watched.page.keyboard.press("Enter")
-    watched.settle()
-
-
-def lasso(watched: Watched, plane: str, vertices: list[tuple[float, float]]) -> None:
-    """Draw a lasso with the mouse through positions of a plane."""
-    watched.page.keyboard.press("l")
-    points = [watched.pixel(plane, x, y) for x, y in vertices]
-    watched.page.mouse.move(*points[0])
-    watched.page.mouse.down()
-    for point in [*points[1:], points[0]]:
-        watched.page.mouse.move(*point, steps=3)
-    watched.page.mouse.up()
-    watched.page.keyboard.press("p")
-    watched.page.wait_for_timeout(200)
-    watched.settle()
-
-
-def middle_of_the_map(watched: Watched, share: float) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:
-    """All map positions, and a circle around their middle that holds a share of them."""
-    columns = watched.atlas.columns("v1")
-    x, y = (np.asarray(columns.array(name), dtype=np.float64) for name in ("map_x", "map_y"))
-    cx, cy = float(np.median(x)), float(np.median(y))
-    radius = float(np.quantile(np.hypot(x - cx, y - cy), share))
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    return x, y, [(cx + radius * np.cos(a), cy + radius * np.sin(a)) for a in angles]
-
-
-def state_polygon(watched: Watched) -> shapely.Polygon:
-    """The lasso that the page's state holds."""
-    vertices = watched.page.evaluate("window.galaxyFinder.state.selection.vertices")
-    from atlas.selection import canonical_vertices
-
-    return shapely.Polygon(canonical_vertices(tuple(map(tuple, vertices))))
 
 
 def test_the_page_is_small_its_own_and_silent(watched: Watched) -> None:
