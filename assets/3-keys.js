@@ -21,7 +21,7 @@
     v: () => gf.local.listing(),
     x: function () {
       const select = document.getElementById("plane");
-      const pair = Array.from(select.options).map((o) => o.value).find((v) => v !== "map");
+      const pair = Array.from(select.options).map((o) => o.value).find((v) => v.includes(" "));
       const [x, y] = gf.get("axes") || !pair ? ["", ""] : pair.split(" ");
       gf.send({ is: "against", x: x, y: y });
     },

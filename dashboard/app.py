@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dash_ag_grid
 from dash import Dash, set_props
 
 from dashboard.cache import Cached
@@ -16,6 +17,12 @@ from dashboard.service import Service
 from dashboard.settings import Settings
 from dashboard.views.page import layout
 
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
+<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+</html>
+"""
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 
@@ -29,9 +36,13 @@ def create_app(*, settings: Settings) -> Dash:
     ResourceError
         If the cache's folder is not safe to use.
     """
+    for script in dash_ag_grid._js_dist:
+        if "dynamic" not in script:
+            script["async"] = "lazy"  # the table's code is large, and most visitors look at pictures: assets fetch it
     app = Dash(
         "galaxy_finder",
         title="Galaxy Finder",
+        index_string=INDEX,
         update_title="",
         assets_folder=str(ASSETS),
         external_stylesheets=[BOOTSTRAP_URL],

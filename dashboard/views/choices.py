@@ -83,9 +83,19 @@ def axis_choices(atlas: Atlas, state: State) -> list[Any]:
         return []
     options = [{"value": c.name, "label": c.name} for c in numbers(atlas)]
     return [
-        dbc.Select(id="axis-y", options=options, value=state.axes.y, size="sm"),
+        html.Label(
+            [
+                html.Span("Vertical axis", className="gf-hidden"),
+                dbc.Select(id="axis-y", options=options, value=state.axes.y, size="sm"),
+            ]
+        ),
         html.Span("–", className="gf-muted"),
-        dbc.Select(id="axis-x", options=options, value=state.axes.x, size="sm"),
+        html.Label(
+            [
+                html.Span("Horizontal axis", className="gf-hidden"),
+                dbc.Select(id="axis-x", options=options, value=state.axes.x, size="sm"),
+            ]
+        ),
     ]
 
 

@@ -183,4 +183,9 @@ def _more(hidden: list[Column]) -> Any:
     if not hidden:
         return None
     options = [{"value": "", "label": "another column …"}] + [{"value": c.name, "label": c.name} for c in hidden]
-    return dbc.Select(id="brush", options=options, value="", size="sm")
+    return html.Label(
+        [
+            html.Span("Histogram of another column", className="gf-hidden"),
+            dbc.Select(id="brush", options=options, value="", size="sm"),
+        ]
+    )

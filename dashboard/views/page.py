@@ -81,7 +81,7 @@ def layout(build_id: str, title: str) -> html.Div:
                 ],
                 className="gf-main",
             ),
-            html.Footer(
+            html.Div(
                 [
                     html.Span(id="status-selected"),
                     html.Span(id="status-drawn"),
@@ -194,7 +194,10 @@ def _map() -> html.Section:
             html.Header(
                 [
                     html.H2("Map", className="gf-hidden"),
-                    dbc.Select(id="plane", value="map", options=[{"value": "map", "label": "Map"}], size="sm"),
+                    _named(
+                        dbc.Select(id="plane", value="map", options=[{"value": "map", "label": "Map"}], size="sm"),
+                        "Plane that is shown",
+                    ),
                     html.Span(id="axes", className="gf-axes"),
                     html.Label(["colour ", dbc.Select(id="color", value="density", options=["density"], size="sm")]),
                     html.Span(id="paint"),
@@ -210,6 +213,11 @@ def _map() -> html.Section:
         className="gf-panel gf-map",
         **{"aria-label": "Map of embedding space"},
     )
+
+
+def _named(field: Any, name: str) -> html.Label:
+    """A field with a name for those who do not see it."""
+    return html.Label([html.Span(name, className="gf-hidden"), field])
 
 
 def _plane(name: str) -> html.Div:
@@ -247,8 +255,9 @@ def _gallery() -> html.Section:
             html.Header(
                 [
                     html.H2(id="gallery-title"),
-                    dbc.Select(id="order", options=choices.orders(State()), value="most", size="sm"),
-                    dbc.Select(id="shown", options=sizes, value="24", size="sm"),
+                    _named(dbc.Select(id="order", options=choices.orders(State()), value="most", size="sm"),
+                           "Order of the gallery"),
+                    _named(dbc.Select(id="shown", options=sizes, value="24", size="sm"), "Images in the gallery"),
                     html.Span(id="within", className="gf-within"),
                     html.Span(
                         [

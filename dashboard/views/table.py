@@ -117,7 +117,7 @@ def choices(atlas: Atlas) -> list[Column]:
 def _fixed(listing: Listing) -> list[dict[str, Any]]:
     first = {"pinned": "left", "sortable": False}
     fixed = [
-        {**first, "field": IMAGE, "headerName": "", "width": 44, "minWidth": 44, "cellRenderer": "GalaxyImage"},
+        {**first, "field": IMAGE, "headerName": "image", "width": 62, "cellRenderer": "GalaxyImage"},
         {**first, "field": ID, "headerName": "id", "width": 170},
     ]
     if listing.scored:
