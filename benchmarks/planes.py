@@ -261,8 +261,8 @@ class Questions:
         ]
         return everything
 
-    def first_times(self) -> dict[str, float]:
-        """Seconds of what is made once and then kept, before anything else was asked."""
+    def first_times(self) -> dict[str, dict[str, float]]:
+        """Seconds and memory of what is made once and then kept, before anything else was asked."""
         frame, other, mask = self.plane.frame, self.column["mag_g"], self.masks[1]
         once: dict[str, Callable[[], Any]] = {
             "a mask's rows in the order of the plane": lambda: self.plane.viewport(frame, BUDGET, mask),
@@ -275,11 +275,14 @@ class Questions:
             "order within a mask": lambda: self.orders.page("mag_g", True, mask, 0, 100),
             "plane of two columns": lambda: self.atlas.column_plane("mag_g", "mag_r", self.scratch),
         }
-        taken = {}
+        taken: dict[str, dict[str, float]] = {}
         for what, work in once.items():
+            tracemalloc.start()
             begun = time.perf_counter()
             work()
-            taken[what] = round(time.perf_counter() - begun, 3)
+            seconds = round(time.perf_counter() - begun, 3)
+            taken[what] = {"seconds": seconds, "peak_mb": round(tracemalloc.get_traced_memory()[1] / 1e6, 1)}
+            tracemalloc.stop()
         return taken
 
 
@@ -315,7 +318,7 @@ def measure(n: int, folder: Path) -> dict[str, Any]:
         print(result, flush=True)
         lines.append(result)
     touched = max(questions.plane.viewport(box, BUDGET).touched for box in questions.boxes)
-    return {"rows": n, "lines": lines, "first_s": first, "rows_touched": touched, "load": os.getloadavg()[0]}
+    return {"rows": n, "lines": lines, "first": first, "rows_touched": touched, "load": os.getloadavg()[0]}
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
@@ -345,8 +348,11 @@ def to_markdown(about: dict[str, Any], runs: list[dict[str, Any]]) -> str:
         ["most rows touched by a viewport", *(f"{run['rows_touched']:,}" for run in runs), f"≤ {20 * BUDGET:,} rows"]
     )
     text += table(["what", *sizes, "target"], rows)
-    text += ["Seconds, once, for what is then kept:"]
-    firsts = [[what, *(f"{run['first_s'][what]:g}" for run in runs)] for what in runs[0]["first_s"]]
+    text += ["Seconds (and memory, MB), once, for what is then kept:"]
+    firsts = [
+        [what, *(f"{run['first'][what]['seconds']:g} ({run['first'][what]['peak_mb']:g})" for run in runs)]
+        for what in runs[0]["first"]
+    ]
     text += table(["what", *sizes], firsts)
     for run in runs:
         text += [f"Beside a pass of numpy over all {run['rows']:,} rows and duckdb, median ms; and memory of one call:"]
