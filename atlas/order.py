@@ -34,7 +34,7 @@ KIND = "*.order"
 KEEP = 8
 MAX_BYTES = 2_000_000_000
 FEW_ROWS = 200_000  # sorted in 20 ms
-BUCKET_ROWS = 1 << 19
+BUCKET_ROWS = 1 << 17
 SAMPLE_PER_BUCKET = 256
 
 
@@ -230,7 +230,7 @@ def _write(folder: Path, sorting: _Sorting) -> None:
         bucket[~known] = missing
         dealt[part] = bucket.astype(np.uint64) << np.uint64(32) | np.arange(part.start, part.stop, dtype=np.uint64)
 
-    deque(in_threads(deal, chunks(n)), maxlen=0)
+    deque(in_threads(deal, chunks(n, BUCKET_ROWS)), maxlen=0)
     dealt.sort()
     bounds = np.searchsorted(dealt, np.arange(missing + 2, dtype=np.uint64) << np.uint64(32))
     known = int(bounds[missing])
