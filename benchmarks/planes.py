@@ -286,6 +286,17 @@ class Questions:
         return taken
 
 
+def duckdb_of(columns: dict[str, NDArray]) -> duckdb.DuckDBPyConnection:
+    """A database in memory with a table `t` of the columns, if any, the row, and a random number of each."""
+    connection = duckdb.connect(config={"threads": os.cpu_count() or 1})
+    if columns:
+        galaxies = pd.DataFrame(columns)
+        galaxies["row"] = np.arange(len(galaxies), dtype=np.uint32)
+        galaxies["shuffled"] = np.random.default_rng(0).random(len(galaxies))
+        connection.execute("CREATE TABLE t AS SELECT * FROM galaxies")
+    return connection
+
+
 def measure(n: int, folder: Path) -> dict[str, Any]:
     """All questions to a survey of n galaxies."""
     begun = time.perf_counter()
@@ -295,12 +306,7 @@ def measure(n: int, folder: Path) -> dict[str, Any]:
     written = time.perf_counter()
     print(f"{n:,}: drawn in {drawn - begun:.1f} s, written in {written - drawn:.1f} s", flush=True)
     peers = n <= PEERS_UP_TO
-    connection = duckdb.connect(config={"threads": os.cpu_count() or 1})
-    if peers:
-        galaxies = pd.DataFrame(columns)
-        galaxies["row"], galaxies["shuffled"] = np.arange(n, dtype=np.uint32), np.random.default_rng(0).random(n)
-        connection.execute("CREATE TABLE t AS SELECT * FROM galaxies")
-        del galaxies
+    connection = duckdb_of(columns if peers else {})
     del columns
     questions = Questions(atlas, folder / "scratch")
     lines = []
