@@ -45,7 +45,7 @@ test: lint
 
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
-	$(RUN) -m benchmarks.views
+	$(RUN) -m benchmarks.planes
 
 screenshots: $(VENV)/.dev
 	$(RUN) -m benchmarks.screenshots docs

@@ -28,11 +28,12 @@ from atlas.selection import (
     Selection,
     SkyPolygon,
 )
+from atlas.threads import in_threads
 
 if TYPE_CHECKING:
     from atlas.atlas import Atlas
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 
 
 def evaluate(atlas: Atlas, selection: Selection) -> Mask:
@@ -89,11 +90,11 @@ def _range(values: NDArray[Any], low: float | None, high: float | None) -> Mask:
 
 def _pack(values: NDArray[Any], inside: Any) -> Mask:
     """Test a column in chunks that fit a cache; chunks are multiples of eight rows, so their bits can be joined."""
-    parts = [
-        np.packbits(inside(np.asarray(values[start : start + _CHUNK])), bitorder="little")
-        for start in range(0, values.size, _CHUNK)
-    ]
-    return Mask(np.concatenate(parts), values.size)
+
+    def tested(start: int) -> NDArray[np.uint8]:
+        return np.packbits(inside(np.asarray(values[start : start + _CHUNK])), bitorder="little")
+
+    return Mask(np.concatenate(list(in_threads(tested, range(0, values.size, _CHUNK)))), values.size)
 
 
 def _full(n: int) -> Mask:

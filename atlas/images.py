@@ -11,6 +11,7 @@ import io
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ class Thumbnails:
     def has(self, row: int) -> bool:
         """Whether a row has an image."""
         return bool(self._lengths[row])
+
+    def which(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of some rows have an image."""
+        return np.asarray(self._lengths[rows] > 0)
 
     def read(self, row: int) -> bytes | None:
         """The encoded image of a row (`MIME_TYPE`), or None where there is none.

@@ -16,6 +16,7 @@ list has a quarter of all points: where it is not enough, few points are in view
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,7 @@ from atlas.mask import Mask
 from atlas.recent import PerMask
 from atlas.region import CROSSING, INSIDE, OUTSIDE
 from atlas.sampling import level_of, row_hash, smallest
+from atlas.threads import in_threads
 
 TOP_CELLS = 1024  # a walk begins with at most so many cells: asking about them at once is faster than step by step
 LEAF_ROWS = 32  # a cell across an edge is divided while it holds more points
@@ -225,8 +227,11 @@ class LevelStore:
         """All rows in a region, exactly."""
         ranges = self.cover(query, leaf_rows).ranges(leaf_rows)
         dense = np.zeros(self.header.n_rows, dtype=np.bool_)
-        for positions in _pieces(*ranges.inside):
+
+        def select(positions: Positions) -> None:
             dense[self.row[positions]] = True
+
+        deque(in_threads(select, _pieces(*ranges.inside)), maxlen=0)
         for positions in _pieces(*ranges.crossing):
             dense[self.row[positions[query.contains(positions)]]] = True
         return Mask.from_dense(dense)

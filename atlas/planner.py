@@ -134,18 +134,17 @@ def top_of_column(
     """
     rows = None if mask is None else mask.rows
     key = np.asarray(values if rows is None else values[rows])
-    key = key.astype(np.float64) if key.dtype.kind in "iub" else key
-    key = -key if descending else key
-    missing = np.isnan(key)
-    if missing.any():
-        key = np.where(missing, np.inf, key)
+    if descending:
+        # Without loss: a minus overflows for unsigned and for extreme integers, float64 does not hold every 64-bit id.
+        key = -key if key.dtype.kind == "f" else ~key
     k = min(k, key.size)
     if k == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
     last = np.partition(key, k - 1)[k - 1]
-    better = np.flatnonzero(key < last)
-    ties = np.flatnonzero(key == last)[: k - better.size]
-    chosen = np.concatenate([better, ties])
+    missing = key != key
+    better, equal = (~missing, missing) if last != last else (key < last, key == last)
+    chosen = np.flatnonzero(better)
+    chosen = np.concatenate([chosen, np.flatnonzero(equal)[: k - chosen.size]])
     chosen = chosen[np.lexsort((chosen, key[chosen]))]
     found = chosen if rows is None else rows[chosen].astype(np.int64)
     return found, np.asarray(values[found], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What was derived from a mask, or from a mask and a column, kept while these are in use."""
+"""What was derived from a mask, or from a mask and something else, kept while these are in use."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
-
-from numpy.typing import NDArray
-
-from atlas.mask import Mask
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
-Input = Mask | NDArray[Any]
 
 
 class PerMask(Generic[T]):
-    """A function of a mask (and of arrays, or None) that remembers its latest results.
+    """A function of a mask (and of other objects, or None) that remembers its latest results.
 
-    Masks and arrays are told apart by identity: the cache that shares masks between views shares what is derived from
-    them, and `Columns.array` hands out one array a column. Few results are kept, since each may take four bytes a
+    Objects are told apart by identity: the cache that shares masks between views shares what is derived from them, and
+    `Columns.array` hands out one array a column. Few results are kept, since each may take four bytes a
     selected row (168 MB where all of 42 million are).
 
     Parameters
@@ -34,10 +29,10 @@ class PerMask(Generic[T]):
     def __init__(self, make: Callable[..., T], keep: int = 2) -> None:
         self._make = make
         self._keep = keep
-        self._values: OrderedDict[tuple[int, ...], tuple[tuple[weakref.ref[Input] | None, ...], T]] = OrderedDict()
+        self._values: OrderedDict[tuple[int, ...], tuple[tuple[weakref.ref[object] | None, ...], T]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, *inputs: Input | None) -> T:
+    def __call__(self, *inputs: object) -> T:
         key = tuple(map(id, inputs))
         with self._lock:
             kept = self._values.get(key)

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 Part = TypeVar("Part")
@@ -24,11 +25,16 @@ def in_threads(work: Callable[[Part], Done], parts: Iterable[Part]) -> Iterator[
     The calls must not depend on each other. Parts are taken as they are needed, and few results wait to be fetched.
     Where a call fails, or the caller stops listening, those not begun are dropped.
     """
+    parts = iter(parts)
+    begun = list(islice(parts, 2))
+    if len(begun) < 2:
+        yield from map(work, begun)  # small atlases never wait for a thread to start
+        return
     # A pool of its own: threads that outlive the call would be lost in a fork.
     pool = ThreadPoolExecutor(THREADS)
     waiting: deque[Future[Done]] = deque()
     try:
-        for part in parts:
+        for part in chain(begun, parts):
             waiting.append(pool.submit(work, part))
             if len(waiting) > THREADS:
                 yield waiting.popleft().result()

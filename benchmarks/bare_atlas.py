@@ -75,5 +75,6 @@ def _write(build: Path, name: str, values: NDArray | tuple[NDArray, Words]) -> C
     )
     if described.kind != "number":
         return described
-    missing, quantiles = describe_numbers(array)
+    with np.errstate(invalid="ignore"):  # between infinite values there are no quantiles
+        missing, quantiles = describe_numbers(array)
     return msgspec.structs.replace(described, missing=missing, quantiles=quantiles)

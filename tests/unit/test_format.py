@@ -108,6 +108,7 @@ def test_packed_images_come_back_row_by_row(tmp_path: Path) -> None:
         assert images.present == 3
     thumbnails = Thumbnails(tmp_path, 5)
     assert [thumbnails.has(row) for row in range(5)] == [True, False, True, False, True]
+    assert thumbnails.which(np.array([4, 1, 0], dtype=np.uint32)).tolist() == [True, False, True]
     assert thumbnails.read(1) is None
     for row in (0, 2, 4):
         data = thumbnails.read(row)
