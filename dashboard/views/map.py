@@ -17,6 +17,7 @@ from atlas.atlas import ClusterInfo
 from atlas.column_plane import column_axes
 from atlas.columns import is_magnitude
 from atlas.manifest import Column
+from atlas.medoids import representatives
 from atlas.plane import Box as PlaneBox
 from atlas.plane import Plane
 from atlas.sampling import Sample
@@ -243,34 +244,28 @@ def _images(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Images of galaxies that stand for their surroundings, those of whole clusters first, with the clusters' sizes."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
-    size_x, size_y = width * REPRESENTATIVE_HEIGHT, height * REPRESENTATIVE_HEIGHT
-    if state.axes is None:
-        size_x = size_y
-    # In units of an image, so that one distance serves both axes.
-    x, y = (sample.x - box.x0) / size_x, (sample.y - box.y0) / size_y
+    size = (height if state.axes is None else width) * REPRESENTATIVE_HEIGHT, height * REPRESENTATIVE_HEIGHT
+    distance = size[0] * IMAGE_DISTANCE, size[1] * IMAGE_DISTANCE
     taken: list[tuple[float, float]] = []
     images, labels = [], []
-
-    def put(row: int, at: tuple[float, float]) -> None:
-        place = (box.x0 + at[0] * size_x, box.y0 + at[1] * size_y)
-        images.append(_image(atlas, row, place, (size_x, size_y)))
+    for cluster in _clusters_in_view(atlas, box) if state.axes is None and not is_narrowed(state) else ():
+        at = cluster.map_x, cluster.map_y
+        near = LABEL_DISTANCE * size[0], LABEL_DISTANCE * size[1]
+        if any(abs(at[0] - x) < near[0] and abs(at[1] - y) < near[1] for x, y in taken):
+            continue
+        if _has_image(atlas, cluster.medoid):
+            images.append(_image(atlas, cluster.medoid, at, size))
         taken.append(at)
-
-    if state.axes is None and not is_narrowed(state):
-        for cluster in _clusters_in_view(atlas, box):
-            at = ((cluster.map_x - box.x0) / size_x, (cluster.map_y - box.y0) / size_y)
-            if any(max(abs(at[0] - a), abs(at[1] - b)) < LABEL_DISTANCE for a, b in taken):
-                continue
-            if _has_image(atlas, cluster.medoid):
-                put(cluster.medoid, at)
-            labels.append(_label(atlas, cluster, look, size_y))
-            if len(labels) == CLUSTER_LABELS:
-                break
+        labels.append(_label(atlas, cluster, look, size[1]))
+        if len(labels) == CLUSTER_LABELS:
+            break
     if atlas.thumbnails is not None and sample.rows.size:
-        for i in spread(x, y, IMAGE_DISTANCE, REPRESENTATIVES):
-            near = any(max(abs(x[i] - a), abs(y[i] - b)) < IMAGE_DISTANCE for a, b in taken)
-            if not near and _has_image(atlas, int(sample.rows[i])):
-                put(int(sample.rows[i]), (float(x[i]), float(y[i])))
+        usable = atlas.thumbnails.have(sample.rows)
+        for i in representatives(
+            atlas.space().embeddings, sample.rows, sample.x, sample.y, distance, REPRESENTATIVES,
+            usable=usable, taken=taken,
+        ):  # fmt: skip
+            images.append(_image(atlas, int(sample.rows[i]), (float(sample.x[i]), float(sample.y[i])), size))
     return images, labels
 
 
@@ -308,35 +303,3 @@ def _image(atlas: Atlas, row: int, at: tuple[float, float], size: tuple[float, f
         "layer": "below",
         "opacity": 0.96,
     }
-
-
-def spread(x: NDArray[Any], y: NDArray[Any], distance: float, limit: int) -> list[int]:
-    """Points that stand for their surroundings and keep their distance.
-
-    The plane is cut into cells; the fullest cells come first, each with the point nearest to its points' mean.
-
-    Returns
-    -------
-    list of int
-        Positions in `x` and `y`, at most `limit`, no two nearer than `distance` along both axes.
-    """
-    if x.size == 0:
-        return []
-    cell = distance * 1.5
-    i = np.floor((x - x.min()) / cell).astype(np.int64)
-    j = np.floor((y - y.min()) / cell).astype(np.int64)
-    _, inverse, counts = np.unique(i * (int(j.max()) + 1) + j, return_inverse=True, return_counts=True)
-    mean_x = np.bincount(inverse, weights=x) / counts
-    mean_y = np.bincount(inverse, weights=y) / counts
-    away = np.hypot(x - mean_x[inverse], y - mean_y[inverse])
-    # First of each cell after sorting by cell, then by distance from the cell's mean.
-    order = np.lexsort((away, inverse))
-    middles = order[np.searchsorted(inverse[order], np.arange(counts.size))]
-    chosen: list[int] = []
-    for candidate in middles[np.argsort(-counts, kind="stable")]:
-        near = (np.abs(x[chosen] - x[candidate]) < distance) & (np.abs(y[chosen] - y[candidate]) < distance)
-        if not near.any():
-            chosen.append(int(candidate))
-            if len(chosen) == limit:
-                break
-    return chosen

@@ -13,7 +13,6 @@ from atlas.manifest import Column
 from dashboard.fingerprint import fingerprint
 from dashboard.raster import mean_to_png, to_png, tone
 from dashboard.views.figure import marker, typed
-from dashboard.views.map import spread
 from dashboard.views.palette import CLUSTER_COLORS, DARK, LIGHT, VIRIDIS, Scale, color_by, color_by_subset, scale_of
 
 
@@ -106,20 +105,6 @@ def test_rows_outside_all_clusters_are_grey() -> None:
 def test_fewer_points_are_drawn_larger() -> None:
     sizes = [marker(n, DARK, None, selected=False)["size"] for n in (100, 1_000, 20_000)]
     assert sizes == sorted(sizes, reverse=True)
-
-
-def test_representatives_keep_their_distance_and_cover_the_plane() -> None:
-    rng = np.random.default_rng(0)
-    x, y = (rng.random(5_000).astype(np.float32) * 10 for _ in range(2))
-    chosen = spread(x, y, 1.0, 40)
-    assert 15 < len(chosen) <= 40
-    for i, a in enumerate(chosen):
-        for b in chosen[i + 1 :]:
-            assert max(abs(x[a] - x[b]), abs(y[a] - y[b])) >= 1.0
-    quadrants = {(bool(x[i] > 5), bool(y[i] > 5)) for i in chosen}
-    assert len(quadrants) == 4
-    assert spread(x[:0], y[:0], 1.0, 40) == []
-    assert spread(x[:1], y[:1], 1.0, 40) == [0]
 
 
 def test_more_galaxies_are_never_darker() -> None:
