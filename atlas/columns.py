@@ -108,7 +108,7 @@ class Columns:
 
 
 def is_magnitude(column: Column) -> bool:
-    """Whether a column is a brightness in magnitudes, which grow as galaxies get fainter; colours and errors are not."""
+    """Whether a column is a brightness in magnitudes, which grow as galaxies fade; colours and errors are not."""
     other = ("color", "colour", "minus", "err", "ebv", "ext", "-")
     return (
         column.unit == "mag"

@@ -19,6 +19,7 @@ SAMPLE = 200_000
 LARGE_EFFECT = 0.8
 FEWEST = 20
 WORDS = 2
+MOSTLY_KNOWN = 0.5  # what is known of fewer may be known of a special kind
 SHARE_INSIDE = 0.8
 SHARE_OF_ALL = 0.4
 
@@ -64,6 +65,8 @@ def _number_effects(
     if not column.quantiles:
         return []
     known = ~np.isnan(numbers)
+    if known.mean() < MOSTLY_KNOWN:
+        return []
     # A few absurd values must not widen the spread that all are measured by.
     numbers = np.clip(numbers, column.quantiles[1], column.quantiles[-2])
     spread = float(numbers[known].std()) if known.any() else 0.0

@@ -36,6 +36,7 @@ REPRESENTATIVE_HEIGHT = 0.064
 IMAGE_DISTANCE = 1.35  # between middles, in images
 LABEL_DISTANCE = 2.6
 CLUSTER_LABELS = 12
+EDGE = 0.18  # of the panel's width: there a label runs inwards
 RASTER_PIXELS = 480
 HOME_MARGIN = 0.03
 # The raster reaches beyond the view, so that a pan shows something before the server answers.
@@ -256,7 +257,7 @@ def _images(
         if _has_image(atlas, cluster.medoid):
             images.append(_image(atlas, cluster.medoid, at, size))
         taken.append(at)
-        labels.append(_label(atlas, cluster, look, size[1]))
+        labels.append(_label(atlas, cluster, look, box, size[1]))
         if len(labels) == CLUSTER_LABELS:
             break
     if atlas.thumbnails is not None and sample.rows.size:
@@ -278,13 +279,15 @@ def _clusters_in_view(atlas: Atlas, box: Box) -> list[ClusterInfo]:
     return [c for c in atlas.space().clusters if box.x0 < c.map_x < box.x1 and box.y0 < c.map_y < box.y1]
 
 
-def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, size_y: float) -> dict[str, Any]:
-    # One word on the map, all of them in the drawer.
+def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Box, size_y: float) -> dict[str, Any]:
+    """How many galaxies a cluster has, and the first of the words that it deserves, kept inside the panel."""
     words = atlas.space().cluster_words.get(cluster.label, "").partition(", ")[0]
-    text = f"{cluster.size:,}" + (f"<br>{words}" if words else "")
+    share = (cluster.map_x - box.x0) / (box.x1 - box.x0)
+    anchor = "left" if share < EDGE else "right" if share > 1 - EDGE else "center"
     return fig.label(
-        cluster.map_x, cluster.map_y - size_y * 0.5, text, look,
-        font={"color": look.text, "size": 10}, yanchor="top", yshift=-1, borderpad=1, opacity=0.85, captureevents=False,
+        cluster.map_x, cluster.map_y - size_y * 0.5, f"{cluster.size:,}" + (f"<br>{words}" if words else ""), look,
+        font={"color": look.text, "size": 10}, xanchor=anchor, align=anchor, yanchor="top", yshift=-1,
+        xshift={"left": -20, "center": 0, "right": 20}[anchor], borderpad=1, opacity=0.85, captureevents=False,
     )  # fmt: skip
 
 

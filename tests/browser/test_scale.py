@@ -306,7 +306,8 @@ def test_the_table_sorts_everything_and_shows_any_part_of_it(page: Watched) -> N
     page.settle()
     z = column(page, "z_phot")
     order = np.lexsort((np.arange(z.size), z))
-    names = "Array.from(document.querySelectorAll('.ag-row .ag-cell[col-id=_id]')).map(c => [Number(c.closest('.ag-row').getAttribute('row-index')), c.textContent])"
+    names = """Array.from(document.querySelectorAll('.ag-row .ag-cell[col-id=_id]'))
+        .map(c => [Number(c.closest('.ag-row').getAttribute('row-index')), c.textContent])"""
     page.page.wait_for_function(
         f"({names}).some(([i, t]) => i === 0 && t === '{page.atlas.identity.name(int(order[0]))}')"
     )
