@@ -31,6 +31,8 @@ SUBSET_ROWS = 200_000
 OVER_FETCH = (4_000, 16_000, 64_000)
 INDEX_LIMIT = 1_000
 WANTED_RECALL = 0.99
+SETTINGS = {"recall": WANTED_RECALL}
+"""What the answer depends on besides the build and the query."""
 
 Ranked = tuple[NDArray[Any], NDArray[np.float32], Method, Recall | None]
 
@@ -79,7 +81,7 @@ def run(atlas: Atlas, query: Query, mask: Mask | None) -> Result:
         method=method,
         recall=recall,
         elapsed_ms=(time.perf_counter() - started) * 1e3,
-        receipt=receipt(atlas.build_id, query, {"recall": WANTED_RECALL}),
+        receipt=receipt(atlas.build_id, query, SETTINGS),
     )
 
 

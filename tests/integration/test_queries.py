@@ -29,9 +29,12 @@ from atlas import (
     Similar,
     SkyPolygon,
     Typical,
+    planner,
 )
 from atlas.errors import NothingNearError
-from atlas.planner import SUBSET_ROWS, top_of_column
+from atlas.mask import Mask
+from atlas.neighbors import SearchSetting, candidate_rows
+from atlas.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
 from atlas.projection import Projection
 from atlas.query import canonical
 from atlas.selection import Selection, encode
@@ -165,13 +168,35 @@ def test_similarity_inside_a_selection_is_right_at_any_selectivity(large: Atlas)
         assert result.total == int(inside.sum()) - int(inside[row])
     mask = np.zeros(large.n_rows, dtype=bool)
     mask[farthest] = True
-    from atlas.mask import Mask
-
     assert farthest.size > SUBSET_ROWS
     result = large.run(query(Similar((row,)), selection=Not(All()), limit=50), Mask.from_dense(mask))
     best = farthest[np.argsort(-everything[farthest], kind="stable")[:50]]
     assert result.method == "exact"
     assert np.isin(best, result.rows).mean() >= 0.98
+
+
+@pytest.mark.parametrize("subset_rows", [SUBSET_ROWS, 1_000])
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5, 0.7])
+def test_the_rows_least_like_the_query_are_ranked_as_numpy_ranks_them(
+    large: Atlas, monkeypatch: pytest.MonkeyPatch, share: float, subset_rows: int
+) -> None:
+    """On the selected rows alone, and where the index is tried first: none of its 64,000 candidates is selected."""
+    monkeypatch.setattr(planner, "SUBSET_ROWS", subset_rows)
+    row, wanted = 54_321, 50
+    scores = np.asarray(large.space().embeddings, dtype=np.float32) @ embedding(large, row)
+    order = np.argsort(scores, kind="stable")
+    least = order[: int(share * large.n_rows)]
+    nearest = candidate_rows(large.space().index, embedding(large, row), SearchSetting(2_000, OVER_FETCH[-1]))
+    own = np.setdiff1d(nearest, large.space().index.isolated)
+    assert own.size > 60_000 and not np.isin(own, least).any()
+    mask = Mask.from_rows(least, large.n_rows)
+    result = large.run(query(Similar((row,)), selection=Range("ra"), limit=wanted), mask)
+    best = least[np.lexsort((least, -scores[least]))][:wanted]
+    assert result.method == ("exact on the selection" if least.size <= subset_rows else "exact")
+    assert result.total == least.size and result.recall is None
+    assert np.allclose(result.scores, scores[best], atol=1e-5)
+    assert (result.scores[np.isin(result.rows, best, invert=True)] <= scores[best[-1]] + 1e-5).all()
+    assert np.isin(result.rows, least).all()
 
 
 def test_selections_are_exact_over_all_rows(small: Atlas) -> None:
