@@ -137,7 +137,7 @@ def estimate_bytes(source: Source, config: BuildConfig) -> int:
         + 8 * len(source.column_names)
     )  # fmt: skip
     images = config.thumbnail_pixels**2 // 3 if source.has_images else 0
-    return source.n_rows * (a_row + images) + (64 << 20)
+    return source.n_rows * a_row + min(source.n_rows, config.thumbnails or source.n_rows) * images + (64 << 20)
 
 
 def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> StageRecord:
