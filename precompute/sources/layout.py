@@ -1,6 +1,9 @@
 """What a layout makes of a source's files: a catalogue, embeddings and images, each with one face for all layouts.
 
     table            a catalogue file beside `embeddings.npy`, images in a folder      (`precompute.sources.table`)
+    HATS             Parquet partitions of the sky                                      (`.hats`)
+    Legacy Surveys   HDF5 chunks with images, representations in chunks                 (`.legacy_survey`)
+    column files     one `.npy` a column, representations in chunks                     (`.column_files`)
 
 `precompute.sources.source` knows nothing of files: it reads these parts.
 """

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import UnknownColumnError, shorten
 from precompute.errors import SourceError
-from precompute.sources import table
+from precompute.sources import column_files, hats, legacy_survey, table
 from precompute.sources.catalog import FileColumn
 from precompute.sources.checks import check_ids, check_positions, degrees_per_unit, raise_problems
 from precompute.sources.columns import StoredColumn, normalize_column, plan_columns
@@ -43,7 +43,7 @@ from precompute.sources.layout import Layout, Parts
 from precompute.sources.resolve import SOURCE_ROW, check_shape, complete, merge, override, take_positions
 
 # The first that matches is taken; a table is what is left.
-LAYOUTS: tuple[Layout, ...] = (table.LAYOUT,)
+LAYOUTS: tuple[Layout, ...] = (hats.LAYOUT, legacy_survey.LAYOUT, column_files.LAYOUT, table.LAYOUT)
 
 
 @dataclass(frozen=True, eq=False)
