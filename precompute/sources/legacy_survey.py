@@ -113,7 +113,8 @@ class Hdf5Catalog:
                 raise SourceError(f"{file.path} is damaged at dataset {how.dataset!r}: {shorten(e, 200)}") from e
             if values.dtype.kind == "O":
                 values = np.array(values, dtype="S")
-            parts.append(values if how.band is None else values[:, how.band])
+            # A copy of the band: a view of it would hold the others in memory.
+            parts.append(values if how.band is None else values[:, how.band].copy())
         whole = np.concatenate(parts)
         native: NDArray[Any] = whole.astype(whole.dtype.newbyteorder("="), copy=False)
         return native if how.convert is None else how.convert(native)
@@ -132,11 +133,7 @@ class Hdf5Images:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         file = self._files[number]
         try:
-            if self._open is None or self._open[0] != number:
-                if self._open is not None:
-                    self._open[1].close()
-                self._open = number, h5py.File(file.path, "r", rdcc_nbytes=BLOCK_CACHE_BYTES)
-            images = self._open[1].get(IMAGES)
+            images = self._chunk(number).get(IMAGES)
             if images is None:
                 return None
             grz = images[row - file.start]
@@ -144,6 +141,14 @@ class Hdf5Images:
             raise SourceError(f"{file.path} is damaged at image {row - file.start:,}: {shorten(e, 160)}") from e
         # Rows of a FITS image run from south to north, those of a picture from the top down.
         return asinh_rgb(grz)[::-1]
+
+    def _chunk(self, number: int) -> h5py.File:
+        if self._open is None or self._open[0] != number:
+            if self._open is not None:
+                self._open[1].close()
+                self._open = None
+            self._open = number, h5py.File(self._files[number].path, "r", rdcc_nbytes=BLOCK_CACHE_BYTES)
+        return self._open[1]
 
 
 class LegacySurvey:
