@@ -17,8 +17,10 @@ from PIL import Image
 from precompute.errors import SourceError
 from precompute.sources.columns import NormalizedColumn, normalize_column
 from precompute.sources.description import SourceDescription, write_description
+from precompute.sources.guess import guess_magnitude
 from precompute.sources.rgb import asinh_rgb
 from precompute.sources.source import Source, open_source
+from precompute.stages.thumbnails import brightest_rows
 from tests.unit.layouts import (
     MISSING,
     NO_FLUX,
@@ -523,6 +525,24 @@ def test_a_margin_is_no_catalogue(hats: Path) -> None:
 def test_properties_under_their_old_name_are_read_too(hats: Path) -> None:
     (hats / "hats.properties").rename(hats / "properties")
     assert open_source(hats).n_rows == N
+
+
+# The brightest
+
+
+def test_the_brightest_rows_have_the_smallest_magnitudes_and_missing_ones_come_last() -> None:
+    magnitude = np.array([19, np.nan, 17, 18, 17, np.nan, 20])
+    assert brightest_rows(magnitude, 3).tolist() == [2, 3, 4]
+    assert brightest_rows(magnitude, 1).tolist() == [2]
+    assert brightest_rows(magnitude, 6).tolist() == [0, 1, 2, 3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [(("mag_g", "MAG_Z", "mag_r"), "MAG_Z"), (("flux", "mag"), "mag"), (("magnetic", "image"), "")],
+)
+def test_brightness_is_told_by_the_reddest_magnitude(names: tuple[str, ...], found: str) -> None:
+    assert guess_magnitude(names) == found
 
 
 # All of them
