@@ -23,7 +23,7 @@ EIGHT_BIT_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "
 
 
 class Images(Protocol):
-    """Where the images of a source come from."""
+    """Where the images of a source come from; safe to share between threads."""
 
     def read(self, row: int) -> NDArray[np.uint8] | None:
         """The image of a row, (height, width, 3), or None where it has none.

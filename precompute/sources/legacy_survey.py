@@ -10,6 +10,7 @@ The files may lie up to three folders down.
 from __future__ import annotations
 
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -121,22 +122,27 @@ class Hdf5Catalog:
 
 
 class Hdf5Images:
-    """Images in nanomaggies, rendered when a row is asked for; the file of the last row stays open."""
+    """Images in nanomaggies, rendered when a row is asked for; the file of the last row stays open.
+
+    Safe to share between threads: one reads at a time, all render.
+    """
 
     def __init__(self, files: Sequence[ChunkFile]) -> None:
         self._files = files
         self._starts = [file.start for file in files]
         self._open: tuple[int, h5py.File] | None = None
+        self._lock = threading.Lock()
 
     def read(self, row: int) -> NDArray[np.uint8] | None:
         """See `Images.read`."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         file = self._files[number]
         try:
-            images = self._chunk(number).get(IMAGES)
-            if images is None:
-                return None
-            grz = images[row - file.start]
+            with self._lock:
+                images = self._chunk(number).get(IMAGES)
+                if images is None:
+                    return None
+                grz = images[row - file.start]
         except OSError as e:
             raise SourceError(f"{file.path} is damaged at image {row - file.start:,}: {shorten(e, 160)}") from e
         # Rows of a FITS image run from south to north, those of a picture from the top down.

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from atlas import format as layout
 from atlas.errors import InputError
-from atlas.images import ThumbnailWriter
+from atlas.images import ThumbnailWriter, encode_thumbnail
 from precompute.context import StageContext
 from precompute.sources.guess import guess_magnitude
+from precompute.sources.source import Source
+from precompute.stages.chunks import run_chunks, thread_count
+
+CHUNK_ROWS = 256
+"""Images that a thread reads and encodes at a time: 2 MB once they are encoded."""
 
 
 class PackThumbnails:
@@ -29,24 +35,26 @@ class PackThumbnails:
         if not ctx.source.has_images:
             ctx.measured = {"present": 0, "source_pixels": 0}
             return
-        unreadable: list[str] = []
-        shapes = set()
-        n = ctx.source.n_rows
         rows = _wanted_rows(ctx)
+        encoded: dict[int, _Encoded] = {}
+
+        def work(part: slice) -> None:
+            encoded[part.start] = _encode(ctx.source, rows[part].tolist(), ctx.config.thumbnail_pixels)
+
+        unreadable: list[str] = []
+        shapes: set[tuple[int, ...]] = set()
         with (
-            ThumbnailWriter(ctx.build / layout.THUMBNAILS, n, ctx.config.thumbnail_pixels) as writer,
+            ThumbnailWriter(ctx.build / layout.THUMBNAILS, ctx.source.n_rows) as writer,
             ctx.progress(len(rows), "images") as bar,
         ):
-            for row in rows:
-                bar.update()
-                try:
-                    image = ctx.source.image(int(row))
-                except InputError as e:
-                    unreadable.append(str(e))
-                    continue
-                if image is not None:
-                    writer.add(int(row), image)
-                    shapes.add(image.shape)
+            # Parts are finished in order, so that the files do not depend on the number of threads.
+            for part in run_chunks(work, len(rows), CHUNK_ROWS, thread_count(ctx.config.threads)):
+                done = encoded.pop(part.start)
+                for row, data in done.images:
+                    writer.add(row, data)
+                unreadable += done.unreadable
+                shapes |= done.shapes
+                bar.update(part.stop - part.start)
             present = writer.present
         ctx.measured = {
             "present": present,
@@ -57,6 +65,28 @@ class PackThumbnails:
         }
         if unreadable:
             ctx.note(f"{len(unreadable)} of {len(rows)} images could not be read; the first: {unreadable[0]}")
+
+
+class _Encoded(msgspec.Struct):
+    """Images of a few rows, ready to be stored; the shapes that they had, and what could not be read."""
+
+    images: list[tuple[int, bytes]]
+    shapes: set[tuple[int, ...]]
+    unreadable: list[str]
+
+
+def _encode(source: Source, rows: list[int], pixels: int) -> _Encoded:
+    done = _Encoded([], set(), [])
+    for row in rows:
+        try:
+            image = source.image(row)
+        except InputError as e:
+            done.unreadable.append(str(e))
+            continue
+        if image is not None:
+            done.images.append((row, encode_thumbnail(image, pixels)))
+            done.shapes.add(image.shape)
+    return done
 
 
 def brightest_rows(magnitude: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
-from PIL import Image
 
 from atlas import Atlas
-from atlas.images import QUALITY
+from atlas.images import encode_thumbnail
 from atlas.validate import validate
 from precompute.__main__ import main
-from precompute.context import BuildConfig
+from precompute.context import BuildConfig, StageContext
 from precompute.errors import SourceError
 from precompute.pipeline import build, estimate_bytes
 from precompute.report import describe_atlas
 from precompute.sources.rgb import asinh_rgb
 from precompute.sources.source import open_source
+from precompute.stages import thumbnails
 from tests.unit.layouts import (
     survey_columns,
     survey_embeddings,
@@ -39,13 +39,6 @@ def built(folder: Path, out: Path, config: BuildConfig = QUICK) -> Atlas:
     build(open_source(folder), out, config, quiet=True)
     assert validate(out) == []
     return Atlas.open(out)
-
-
-def encoded(image: np.ndarray) -> bytes:
-    """As a thumbnail of the same size is stored."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", quality=QUALITY, method=4)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +74,10 @@ def test_its_neighbours_are_those_of_the_embeddings_in_the_chunks(legacy_atlas: 
 
 
 def test_its_images_are_the_rendered_chunks(legacy_atlas: Atlas) -> None:
-    thumbnails, images = legacy_atlas.thumbnails, survey_images(N)
-    assert thumbnails is not None and all(thumbnails.has(row) for row in range(N))
+    stored, images = legacy_atlas.thumbnails, survey_images(N)
+    assert stored is not None and all(stored.has(row) for row in range(N))
     for row in (0, 110, 111, 113, N - 1):
-        assert thumbnails.read(row) == encoded(asinh_rgb(images[row])[::-1])
+        assert stored.read(row) == encode_thumbnail(asinh_rgb(images[row])[::-1], 20)
     about = legacy_atlas.manifest.thumbnails
     assert about is not None and about.scale_arcsec == pytest.approx(0.262)
 
@@ -98,12 +91,22 @@ def test_thumbnails_are_kept_of_the_brightest_where_not_all_fit(legacy: Path, tm
     )
     assert status == 0
     atlas = Atlas.open(tmp_path)
-    thumbnails, magnitude = atlas.thumbnails, atlas.columns("v1").array("mag_z")
-    assert thumbnails is not None
-    kept = [row for row in range(N) if thumbnails.has(row)]
+    stored, magnitude = atlas.thumbnails, atlas.columns("v1").array("mag_z")
+    assert stored is not None
+    kept = [row for row in range(N) if stored.has(row)]
     assert kept == sorted(np.argsort(magnitude)[:40].tolist())
     about = atlas.manifest.thumbnails
     assert about is not None and (about.present, about.scale_arcsec) == (40, pytest.approx(0.131))
+
+
+def test_images_are_packed_to_the_same_bytes_whatever_the_number_of_threads(legacy: Path, tmp_path: Path) -> None:
+    packed = []
+    for threads in (1, 3):
+        config = msgspec.structs.replace(QUICK, threads=threads)
+        ctx = StageContext(tmp_path / str(threads), config, name="thumbnails", quiet=True, source=open_source(legacy))
+        thumbnails.STAGE.run(ctx)
+        packed.append({path.name: path.read_bytes() for path in (ctx.build / "thumbnails").iterdir()})
+    assert packed[0] == packed[1]
 
 
 def test_fewer_thumbnails_need_less_disk(legacy: Path) -> None:
