@@ -527,6 +527,17 @@ def test_properties_under_their_old_name_are_read_too(hats: Path) -> None:
     assert open_source(hats).n_rows == N
 
 
+def test_a_table_may_have_its_embeddings_in_chunks_too(tmp_path: Path) -> None:
+    columns = survey_columns()
+    pq.write_table(pa.table({name: columns[name] for name in ("ra", "dec", "objid")}), tmp_path / "catalog.parquet")
+    write_representations(tmp_path / "latent", survey_embeddings(), (0, 30, N), "v1_embeddings")
+    source = open_source(tmp_path, embeddings="latent")
+    assert source.column_names == ("objid",)
+    assert np.array_equal(all_embeddings(source, 20), survey_embeddings())
+    (tmp_path / "latent" / numbered("v1_embeddings", 0, 30, ".npy")).unlink()
+    assert "rows 0 to 29 are in no file" in problems_of(tmp_path, embeddings="latent")
+
+
 # The brightest
 
 
