@@ -123,13 +123,15 @@ def _parser() -> argparse.ArgumentParser:
     simulate.set_defaults(run=_simulate)
 
     build = commands.add_parser("build", help="build an atlas from a catalogue and its embeddings")
-    build.add_argument("source", type=Path, metavar="SOURCE", help="folder, or catalogue file beside embeddings.npy")
+    build.add_argument("source", type=Path, metavar="SOURCE", help="folder of the survey, or its catalogue file")
     build.add_argument("--out", type=Path, required=True, help="folder of the atlas")
     build.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
     build.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
     build.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
-    build.add_argument("--embeddings", help=".npy file, or a list column of the Parquet file (embeddings.npy)")
-    build.add_argument("--images", type=Path, help="folder of one image a galaxy (images/)")
+    build.add_argument(
+        "--embeddings", help=".npy file, folder of numbered ones, or a list column of Parquet files (found)"
+    )
+    build.add_argument("--images", type=Path, help="folder of one image a galaxy (images/, or those of the chunks)")
     build.set_defaults(run=_build)
     _add_parameters(build)
 

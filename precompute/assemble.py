@@ -68,7 +68,9 @@ def assemble_manifest(
         thumbnails=None
         if not thumbnails["present"]
         else Thumbnails(
-            pixels=config.thumbnail_pixels, present=thumbnails["present"], scale_arcsec=description.image_scale_arcsec
+            pixels=config.thumbnail_pixels,
+            present=thumbnails["present"],
+            scale_arcsec=_thumbnail_scale(description.image_scale_arcsec, thumbnails["source_pixels"], config),
         ),
         parameters=msgspec.to_builtins(config),
         # The columns stand in the manifest already.
@@ -77,6 +79,13 @@ def assemble_manifest(
             for r in records
         ),
     )
+
+
+def _thumbnail_scale(scale_arcsec: float | None, source_pixels: int, config: BuildConfig) -> float | None:
+    """Arcseconds a pixel after scaling; None where the images of the source have no common scale or size."""
+    if scale_arcsec is None or not source_pixels:
+        return None
+    return scale_arcsec * source_pixels / config.thumbnail_pixels
 
 
 def _space(build: Path, n_rows: int, config: BuildConfig) -> Space:

@@ -46,8 +46,12 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Smallest group of anchors that counts as a cluster; 0 means as many as the subsample grants a rare class.
     forest_components, forest_trees
         PCA components and trees of the isolation forest.
+    thumbnails : int
+        Rows that get a stored image, the brightest where magnitudes are known; 0 for all.
     thumbnail_pixels : int
         Edge of the stored images.
+    pca : int
+        Numbers that wider embeddings are reduced to; 0 reduces those of more than 256 to 128.
     recall_queries : int
         Queries of each kind that recall is measured with.
     """
@@ -66,10 +70,14 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     min_cluster_size: Annotated[int, Meta(ge=0)] = 0
     forest_components: Annotated[int, Meta(ge=1, le=256)] = 16
     forest_trees: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    thumbnails: Annotated[int, Meta(ge=0)] = 0
     thumbnail_pixels: Annotated[int, Meta(ge=16, le=1024)] = 128
+    pca: Annotated[int, Meta(ge=0)] = 0
     recall_queries: Annotated[int, Meta(ge=1, le=100_000)] = 200
 
     def __post_init__(self) -> None:
+        if self.pca == 1:
+            raise ValueError("pca is 1: allowed is 0 (chosen for you) or 2 and more")
         if self.min_cluster_size == 1:
             raise ValueError("min_cluster_size is 1: allowed is 0 (chosen for you) or 2 and more")
 

@@ -42,6 +42,7 @@ from precompute.stages import (
     thumbnails,
     umap,
 )
+from precompute.stages.reduction import reduced_width
 
 STAGES: tuple[Stage, ...] = (
     read.STAGE,
@@ -129,15 +130,16 @@ def stage_keys(fingerprint: str, config: BuildConfig) -> dict[str, str]:
 def estimate_bytes(source: Source, config: BuildConfig) -> int:
     """Disk that a build takes, from the number of rows; the biggest part is the embeddings."""
     itemsize = 2 if config.embedding_dtype == "float16" else 4
+    width = reduced_width(source.dimension, config.pca)
     a_row = (
-        source.dimension * itemsize  # embeddings
-        + source.dimension // 2 + 24  # codes of the index, and what it knows of each row
+        width * itemsize  # embeddings
+        + width // 2 + 24  # codes of the index, and what it knows of each row
         + layout.KNN_NEIGHBORS * 8  # neighbours and similarities
         + 2 * 16 + 12 + 40  # planes, identity, columns of the space
         + 8 * len(source.column_names)
     )  # fmt: skip
     images = config.thumbnail_pixels**2 // 3 if source.has_images else 0
-    return source.n_rows * (a_row + images) + (64 << 20)
+    return source.n_rows * a_row + min(source.n_rows, config.thumbnails or source.n_rows) * images + (64 << 20)
 
 
 def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> StageRecord:

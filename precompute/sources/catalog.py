@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -31,6 +31,8 @@ from precompute.errors import SourceError
 from precompute.sources.description import ColumnDescription
 
 T = TypeVar("T")
+
+ColumnKind = Literal["number", "text", "vector", "list", "other"]
 
 # astropy and pyarrow raise many kinds for broken files; VOTable's errors are warnings by type.
 _BROKEN = (
@@ -60,7 +62,7 @@ class FileColumn(msgspec.Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["number", "text", "vector", "list", "other"]
+    kind: ColumnKind
     type_name: str
     width: int = 1
     description: ColumnDescription = ColumnDescription()
@@ -141,19 +143,24 @@ class AstropyCatalog:
 
 
 def _open_parquet(path: Path) -> CatalogFile:
-    schema = pq.read_schema(path)
+    return open_parquet([path], pq.read_schema(path), pq.read_metadata(path).num_rows)
+
+
+def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int) -> CatalogFile:
+    """Parquet files of one schema that hold consecutive rows, as one catalogue; only their footers have been read."""
     # Text as dictionaries: the few words of a category are then held once and not once a row.
     words = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    file = pq.ParquetFile(path, memory_map=True, read_dictionary=words)
 
-    def read(name: str) -> pa.ChunkedArray:
+    def read_file(path: Path, name: str) -> pa.Table:
         # Opening sees the footer only; damage inside shows here.
         try:
-            return file.read(columns=[name]).column(0)
+            return pq.ParquetFile(path, memory_map=True, read_dictionary=words).read(columns=[name])
         except (OSError, pa.ArrowException) as e:
             raise SourceError(f"{path} is damaged at column {name!r}: {shorten(e, 200)}") from e
 
-    return ArrowCatalog(schema, file.metadata.num_rows, read)
+    return ArrowCatalog(
+        schema, n_rows, lambda name: pa.concat_tables([read_file(path, name) for path in paths]).column(0)
+    )
 
 
 def _open_csv(path: Path) -> CatalogFile:
@@ -285,7 +292,7 @@ def _arrow_column(field: pa.Field, told: dict[str, Any] | None) -> FileColumn:
     )
 
 
-def _arrow_kind(kind: pa.DataType) -> tuple[Literal["number", "text", "vector", "list", "other"], int]:
+def _arrow_kind(kind: pa.DataType) -> tuple[ColumnKind, int]:
     if pa.types.is_dictionary(kind):
         return _arrow_kind(kind.value_type)
     if _is_arrow_text(kind):
@@ -339,7 +346,7 @@ def _arrow_to_numpy(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def _astropy_column(name: str, column: Any, told: ColumnDescription) -> FileColumn:
-    kind: Literal["number", "text", "vector", "list", "other"] = "other"
+    kind: ColumnKind = "other"
     width = 1
     if not isinstance(column, Column):
         # A mixin (SkyCoord, Time): its parts are not columns of numbers.

@@ -52,7 +52,10 @@ class SkyBackground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The whole description; every field has a default, so that a source without one can be read."""
+    """The whole description; every field has a default, so that a source without one can be read.
+
+    `image_scale_arcsec` is that of the source's own images, before they are made thumbnails.
+    """
 
     name: str = ""
     title: str = ""

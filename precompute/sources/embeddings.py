@@ -1,7 +1,13 @@
-"""Embeddings of a source: read in chunks, checked and normalised on the way, never held whole."""
+"""Embeddings of a source: read in chunks, checked and normalised on the way, never held whole.
+
+embeddings.npy                                   an array (`ArrayEmbeddings`)
+representations_000000000_001000000.npy …        an array a chunk (`ChunkedEmbeddings`)
+a list column of one or more Parquet files       (`ListEmbeddings`)
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +22,31 @@ from numpy.typing import NDArray
 from atlas.errors import shorten
 from precompute.errors import SourceError
 from precompute.sources.catalog import PARQUET_ENDINGS, FileColumn, catalog_ending
-from precompute.sources.checks import SHOWN, counted, name_rows
+from precompute.sources.checks import SHOWN, counted, name_rows, raise_problems
+from precompute.sources.chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
 from precompute.sources.description import EMBEDDINGS
 from precompute.sources.guess import guess_embedding_column
 
 # A float16 unit row may be off by its rounding; anything more was not a unit vector.
 UNIT_TOLERANCE = 1e-3
 
+ARRAY_NAMES = (EMBEDDINGS, "representations.npy")
+CHUNK_STEM = re.compile(r"(?:.*[_-])?(?:representations?|embeddings?)", re.IGNORECASE)
+
 
 class Embeddings(Protocol):
-    """Embeddings in some file."""
+    """Embeddings in one file or several.
+
+    Attributes
+    ----------
+    path : Path
+        What messages name: the file, or the folder of the files.
+    files : tuple of Path
+    n_rows, dimension : int
+    """
 
     path: Path
+    files: tuple[Path, ...]
     n_rows: int
     dimension: int
 
@@ -46,6 +65,7 @@ class ArrayEmbeddings:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.files: tuple[Path, ...] = (path,)
         try:
             # Opened as a map: whatever the file holds, nothing of it is unpickled.
             self._array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
@@ -66,8 +86,62 @@ class ArrayEmbeddings:
                 yield start, self._array[start : start + chunk].astype(np.float32)
 
 
+class ChunkedEmbeddings:
+    """Arrays of consecutive rows, one a file.
+
+    Parameters
+    ----------
+    files : sequence of ChunkFile
+        In order.
+
+    Raises
+    ------
+    SourceError
+        With everything that is wrong: files that cannot be read, gaps, overlaps, wrong counts, different widths.
+    """
+
+    def __init__(self, files: Sequence[ChunkFile]) -> None:
+        self.path = files[0].path.parent
+        self.files = tuple(file.path for file in files)
+        problems = check_ranges(files)
+        self._arrays: list[ArrayEmbeddings] = []
+        for file in files:
+            try:
+                array = ArrayEmbeddings(file.path)
+            except SourceError as e:
+                problems.append(str(e))
+                continue
+            problems += check_count(file, array.n_rows)
+            first = self._arrays[0] if self._arrays else array
+            if array.dimension != first.dimension:
+                problems.append(
+                    f"{file.path.name} holds embeddings of {array.dimension} numbers, "
+                    f"{first.path.name} of {first.dimension}"
+                )
+            self._arrays.append(array)
+        raise_problems(self.path, problems)
+        self.n_rows = files[-1].stop
+        self.dimension = self._arrays[0].dimension
+
+    def chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """See `Embeddings.chunks`; no chunk reaches from one file into the next."""
+        first = 0
+        for array in self._arrays:
+            for start, rows in array.chunks(chunk):
+                yield first + start, rows
+            first += array.n_rows
+
+
 class ListEmbeddings:
-    """A list column of a Parquet file; every list has the length of the first.
+    """A list column of Parquet files that hold consecutive rows; every list has the length of the first.
+
+    Parameters
+    ----------
+    path : Path
+        What messages name: the file, or the folder of the files.
+    column : str
+    files : sequence of Path, optional
+        The path itself where not given.
 
     Raises
     ------
@@ -75,11 +149,11 @@ class ListEmbeddings:
         If the column has no list at all.
     """
 
-    def __init__(self, path: Path, column: str) -> None:
+    def __init__(self, path: Path, column: str, files: Sequence[Path] = ()) -> None:
         self.path = path
-        self._file = pq.ParquetFile(path, memory_map=True)
+        self.files = tuple(files) or (path,)
         self._column = column
-        self.n_rows: int = self._file.metadata.num_rows
+        self.n_rows: int = sum(pq.read_metadata(file).num_rows for file in self.files)
         first = next((a for _, a in self._arrays(1024) if len(a) > a.null_count), None)
         if first is None:
             raise SourceError(f"{path}: column {column!r} holds no embedding in its first rows")
@@ -110,12 +184,14 @@ class ListEmbeddings:
 
     def _arrays(self, chunk: int) -> Iterator[tuple[int, pa.Array]]:
         start = 0
-        try:
-            for batch in self._file.iter_batches(batch_size=chunk, columns=[self._column]):
-                yield start, batch.column(0)
-                start += len(batch)
-        except (OSError, pa.ArrowException) as e:
-            raise SourceError(f"{self.path} is damaged at column {self._column!r}: {shorten(e, 200)}") from e
+        # File by file: pyarrow's datasets read ahead, which with embeddings is gigabytes.
+        for path in self.files:
+            try:
+                for batch in pq.ParquetFile(path, memory_map=True).iter_batches(chunk, columns=[self._column]):
+                    yield start, batch.column(0)
+                    start += len(batch)
+            except (OSError, pa.ArrowException) as e:
+                raise SourceError(f"{path} is damaged at column {self._column!r}: {shorten(e, 200)}") from e
 
 
 def open_embeddings(catalog: Path, columns: Sequence[FileColumn], wanted: str) -> tuple[Embeddings, str]:
@@ -128,8 +204,8 @@ def open_embeddings(catalog: Path, columns: Sequence[FileColumn], wanted: str) -
     columns : sequence of FileColumn
         Its columns.
     wanted : str
-        A list column of the Parquet file, or an `.npy` file, also relative to the catalogue's folder. Empty:
-        `embeddings.npy` beside the catalogue, or the list column that looks like embeddings.
+        A list column of the Parquet file, or what `open_arrays` takes. Empty: `embeddings.npy` beside the catalogue,
+        or the list column that looks like embeddings.
 
     Returns
     -------
@@ -143,7 +219,9 @@ def open_embeddings(catalog: Path, columns: Sequence[FileColumn], wanted: str) -
         If there are none, or they cannot be read.
     """
     beside = catalog.parent / EMBEDDINGS
-    if not wanted and not beside.exists():
+    if not wanted and beside.exists():
+        return ArrayEmbeddings(beside), ""
+    if not wanted:
         wanted = guess_embedding_column(columns)
         if not wanted:
             raise SourceError(
@@ -152,16 +230,66 @@ def open_embeddings(catalog: Path, columns: Sequence[FileColumn], wanted: str) -
             )
     column = next((column for column in columns if column.name == wanted), None)
     if column is None:
-        path = beside if not wanted else next((p for p in (Path(wanted), catalog.parent / wanted) if p.exists()), None)
-        if path is None:
+        if (arrays := find_arrays(catalog.parent, wanted)) is None:
             raise SourceError(f"embeddings {shorten(wanted)!r} are neither a file nor a column of the catalogue")
-        return ArrayEmbeddings(path), ""
+        return arrays, ""
     if catalog_ending(catalog) not in PARQUET_ENDINGS or column.kind not in ("list", "vector"):
         raise SourceError(
             f"column {wanted!r} ({column.type_name}) holds no embeddings: a list column of floats in Parquet does; "
             "otherwise give an .npy file"
         )
     return ListEmbeddings(catalog, wanted), wanted
+
+
+def open_arrays(folder: Path, wanted: str) -> Embeddings:
+    """Embeddings in one `.npy` file or in numbered ones, of a source whose columns hold none.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the source.
+    wanted : str
+        A file, a folder of numbered files, or such a folder and the start of their names; also relative to the
+        source. Empty: the only numbered files below the folder, or `embeddings.npy` or `representations.npy` in it.
+
+    Raises
+    ------
+    SourceError
+        If there are none, or they cannot be read.
+    """
+    if wanted:
+        if (arrays := find_arrays(folder, wanted)) is None:
+            raise SourceError(f"embeddings {shorten(wanted)!r} are neither a file nor a folder of numbered files")
+        return arrays
+    sets = find_chunk_files(folder, ".npy", CHUNK_STEM)
+    if len(sets) > 1:
+        names = ", ".join(stem.relative_to(folder).as_posix() for stem in sets)
+        raise SourceError(f"{len(sets)} sets of embeddings ({shorten(names, 200)}); name one (--embeddings)")
+    if sets:
+        return ChunkedEmbeddings(*sets.values())
+    path = next((folder / name for name in ARRAY_NAMES if (folder / name).exists()), None)
+    if path is None:
+        raise SourceError(
+            f"no embeddings: neither files such as representations_000000000_001000000.npy below {folder} "
+            f"nor {' or '.join(ARRAY_NAMES)} in it; name them (--embeddings)"
+        )
+    return ArrayEmbeddings(path)
+
+
+def find_arrays(folder: Path, wanted: str) -> Embeddings | None:
+    """What `open_arrays` finds where it is told where to look; None where nothing is there."""
+    for path in (Path(wanted), folder / wanted):
+        if path.is_file():
+            return ArrayEmbeddings(path)
+        anchor = path if path.is_dir() else path.parent
+        sets = find_chunk_files(anchor, ".npy", CHUNK_STEM, depth=0) if anchor.is_dir() else {}
+        sets = {stem: files for stem, files in sets.items() if path in (stem, stem.parent)}
+        if len(sets) > 1:
+            names = ", ".join(stem.name for stem in sets)
+            raise SourceError(f"{path} holds {len(sets)} sets of embeddings ({names}); name one, as {path / 'NAME'}")
+        if sets:
+            return ChunkedEmbeddings(*sets.values())
+    return None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from precompute.errors import SourceError
 from precompute.sources.catalog import FileColumn, catalog_ending
-from precompute.sources.description import PARTIAL
 
 CATALOG_STEM = "catalog."
 
@@ -51,6 +50,8 @@ EMBEDDING_NAMES = ("embedding", "embeddings", "representation", "representations
 # A list of fewer floats is photometry rather than an embedding.
 MIN_EMBEDDING_WIDTH = 8
 IMAGE_NAMES = ("image", "image_name", "image_file", "cutout", "filename")
+# Red bands first: surveys of galaxies are selected in them.
+MAGNITUDE_NAMES = ("mag_z", "mag_i", "mag_r", "mag_g", "mag", "mag_auto", "magnitude", "inst_mag_red")
 
 FLAGS_NAME = re.compile(r"mask|flag|bits", re.IGNORECASE)
 
@@ -61,14 +62,10 @@ def find_catalog(path: Path) -> Path:
     Raises
     ------
     SourceError
-        If there is none, or more than one, or the folder was never finished.
+        If there is none, or more than one.
     """
-    if not path.exists():
-        raise SourceError(f"{path} does not exist")
     if path.is_file():
         return path
-    if (path / PARTIAL).exists():
-        raise SourceError(f"{path} was never finished: run the command that writes it again")
     known = sorted(p for p in path.iterdir() if p.is_file() and catalog_ending(p))
     found = [p for p in known if p.name.startswith(CATALOG_STEM)] or known
     if not found:
@@ -112,6 +109,12 @@ def guess_image_column(columns: Sequence[FileColumn]) -> str:
     """The text column that by its name holds names of images; empty where there is none."""
     texts = {column.name.lower(): column.name for column in reversed(columns) if column.kind == "text"}
     return next((texts[name] for name in IMAGE_NAMES if name in texts), "")
+
+
+def guess_magnitude(names: Sequence[str]) -> str:
+    """The column that by its name says how bright a galaxy is, lower brighter; empty where there is none."""
+    by_name = {name.lower(): name for name in reversed(names)}
+    return next((by_name[name] for name in MAGNITUDE_NAMES if name in by_name), "")
 
 
 def guess_flags(column: FileColumn) -> bool:

@@ -1,9 +1,12 @@
-"""Images of a source: one file a row, named by a column or by the row."""
+"""Images of a source; most bring one file a row, named by a column or by the row."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path, PurePath
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,50 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 # Far above any cut-out; a file that promises more would fill the memory when it is unpacked.
 MAX_PIXELS = 4096 * 4096
 EIGHT_BIT_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"))
+
+
+class Images(Protocol):
+    """Where the images of a source come from; safe to share between threads."""
+
+    def read(self, row: int) -> NDArray[np.uint8] | None:
+        """The image of a row, (height, width, 3), or None where it has none.
+
+        Raises
+        ------
+        SourceError
+            If it cannot be read.
+        """
+
+
+class FolderImages:
+    """One file a row in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    names : callable
+        Reads the names of the files, an array of shape (n,), when the first image is asked for; where it returns None
+        files are named by their row.
+    """
+
+    def __init__(self, folder: Path, names: Callable[[], NDArray[Any] | None] = lambda: None) -> None:
+        self.folder = folder
+        self._read_names = names
+
+    def read(self, row: int) -> NDArray[np.uint8] | None:
+        """See `Images.read`; a name that leads out of the folder is an error."""
+        if self._names is None:
+            path = numbered_path(self.folder, row)
+        else:
+            name = self._names[row]
+            name = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "")
+            path = named_path(self.folder, name.strip())
+        return None if path is None else read_image(path)
+
+    @cached_property
+    def _names(self) -> NDArray[Any] | None:
+        names = self._read_names()
+        return np.ma.filled(names, "") if isinstance(names, np.ma.MaskedArray) else names
 
 
 def named_path(folder: Path, name: str) -> Path | None:

@@ -34,6 +34,12 @@ def override(
     )
 
 
+def fill(told: SourceDescription, own: SourceDescription) -> SourceDescription:
+    """The description with what the layout knows wherever nothing was told; columns are merged one by one later."""
+    known = {name: getattr(own, name) for name in own.__struct_fields__ if not getattr(told, name)}
+    return msgspec.structs.replace(told, **known)
+
+
 def merge(column: FileColumn, told: ColumnDescription | None) -> FileColumn:
     """A column with what `source.json` says of it before what the file says."""
     own = column.description
@@ -42,8 +48,8 @@ def merge(column: FileColumn, told: ColumnDescription | None) -> FileColumn:
         unit=told.unit or own.unit,
         ucd=told.ucd or own.ucd,
         description=told.description or own.description,
-        missing=told.missing,
-        flags=told.flags or guess_flags(column),
+        missing=own.missing if told.missing is None else told.missing,
+        flags=told.flags or own.flags or guess_flags(column),
     )
     return msgspec.structs.replace(column, description=merged)
 

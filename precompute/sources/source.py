@@ -8,7 +8,8 @@
     for start, rows in source.embedding_chunks(65_536):
         unit, report = check_and_normalize(rows, start)
 
-From here on a column goes by its name in the atlas (`plan_columns`), also where the file calls it differently.
+From here on a column goes by its name in the atlas (`plan_columns`), also where the file calls it differently. How
+the files lie is known to the layouts alone (`precompute.sources.layout`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,24 @@ from numpy.typing import NDArray
 
 from atlas.errors import UnknownColumnError, shorten
 from precompute.errors import SourceError
-from precompute.sources.catalog import CatalogFile, FileColumn, open_catalog
+from precompute.sources import column_files, hats, legacy_survey, table
+from precompute.sources.catalog import FileColumn
 from precompute.sources.checks import check_ids, check_positions, degrees_per_unit, raise_problems
 from precompute.sources.columns import StoredColumn, normalize_column, plan_columns
-from precompute.sources.description import FILENAME, IMAGES, ColumnDescription, SourceDescription, read_description
-from precompute.sources.embeddings import Embeddings, open_embeddings
-from precompute.sources.guess import find_catalog, guess_id_columns, guess_image_column
-from precompute.sources.images import named_path, numbered_path
+from precompute.sources.description import (
+    FILENAME,
+    PARTIAL,
+    ColumnDescription,
+    SourceDescription,
+    read_description,
+)
+from precompute.sources.embeddings import Embeddings
+from precompute.sources.guess import guess_id_columns
+from precompute.sources.layout import Layout, Parts
 from precompute.sources.resolve import SOURCE_ROW, check_shape, complete, merge, override, take_positions
+
+# The first that matches is taken; a table is what is left.
+LAYOUTS: tuple[Layout, ...] = (hats.LAYOUT, legacy_survey.LAYOUT, column_files.LAYOUT, table.LAYOUT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,36 +92,33 @@ class Source:
     def __init__(
         self,
         *,
-        path: Path,
-        file: CatalogFile,
+        folder: Path,
+        parts: Parts,
         embeddings: Embeddings,
         positions: tuple[FileColumn, FileColumn],
         stored: Sequence[StoredColumn],
         description: SourceDescription,
-        images: Path | None,
         choices: tuple[str, ...],
         notes: list[str],
     ) -> None:
-        self.folder = path.parent
-        self.n_rows = file.n_rows
+        self.folder = folder
+        self.n_rows = parts.catalog.n_rows
         self.dimension = embeddings.dimension
         self.description = description
         self.column_names = tuple(column.name for column in stored)
         background = description.sky_background
         self.background_path = None if background is None else self.folder / background.file
         self.notes = notes
-        self._path = path
-        self._file = file
+        self._parts = parts
         self._embeddings = embeddings
         self._positions = positions
         self._stored = {column.name: column for column in stored}
-        self._images = images
         self._choices = choices
 
     @property
     def has_images(self) -> bool:
-        """Whether there is a folder of images."""
-        return self._images is not None
+        """Whether the source brings images, if perhaps not of every row."""
+        return self._parts.images is not None
 
     def check(self) -> CheckedCatalog:
         """Read positions and ids and check them.
@@ -130,7 +137,7 @@ class Source:
         else:
             id_columns, found = self._find_ids()
             notes += found
-        raise_problems(self._path, problems)
+        raise_problems(self._parts.path, problems)
         generated = (SOURCE_ROW,) if SOURCE_ROW in id_columns else ()
         return CheckedCatalog(
             positions.ra_deg, positions.dec_deg, id_columns, self.column_names + generated, tuple(notes)
@@ -149,28 +156,22 @@ class Source:
         if name not in self._stored:
             raise UnknownColumnError(name, self._stored)
         column = self._stored[name]
-        values = self._file.read(column.file_name)
+        values = self._parts.catalog.read(column.file_name)
         return values if column.component is None else values[:, column.component]
 
     def embedding_chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Each first row with the embeddings from there, shape (m, d), m ≤ `chunk`, as the file has them."""
         return self._embeddings.chunks(chunk)
 
-    def image_path(self, row: int) -> Path | None:
-        """The image of a row, or None where it has none.
+    def image(self, row: int) -> NDArray[np.uint8] | None:
+        """The image of a row, shape (height, width, 3), or None where it has none.
 
         Raises
         ------
         SourceError
-            If the name of the image leads out of the folder of images.
+            If it cannot be read, or the name of its file leads out of the folder of images.
         """
-        if self._images is None:
-            return None
-        if self._image_names is None:
-            return numbered_path(self._images, row)
-        name = self._image_names[row]
-        name = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "")
-        return named_path(self._images, name.strip())
+        return None if self._parts.images is None else self._parts.images.read(row)
 
     def fingerprint(self) -> str:
         """Identity of what the source holds: names, sizes and times of its files, its description, the choices made.
@@ -178,9 +179,8 @@ class Source:
         An image that is replaced inside the folder of images does not change it; adding or removing one does.
         """
         told = self.folder / FILENAME
-        paths = [self._path, self._embeddings.path, self._images, self.background_path]
         files = []
-        for path in paths:
+        for path in (*self._parts.files, *self._embeddings.files, self.background_path):
             if path is not None:
                 status = path.stat()
                 files.append((path.name, 0 if path.is_dir() else status.st_size, status.st_mtime_ns))
@@ -188,18 +188,10 @@ class Source:
         digest.update(told.read_bytes() if told.exists() else b"")
         return digest.hexdigest()
 
-    @cached_property
-    def _image_names(self) -> NDArray[Any] | None:
-        name = self.description.image_column
-        if not name:
-            return None
-        values = self._file.read(name)
-        return np.ma.filled(values, "") if isinstance(values, np.ma.MaskedArray) else values
-
     def _degrees(self, column: FileColumn, *, is_ra: bool) -> NDArray[Any]:
         """A column of positions, missing values NaN."""
         told = ColumnDescription(missing=column.description.missing)
-        values = normalize_column(self._file.read(column.name), told).array
+        values = normalize_column(self._parts.catalog.read(column.name), told).array
         factor = degrees_per_unit(column.description.unit, is_ra=is_ra)
         return values if factor == 1 else values * np.float64(factor)
 
@@ -232,65 +224,64 @@ def open_source(
     embeddings: str | None = None,
     images: Path | None = None,
 ) -> Source:
-    """Open a source: reads headers and `source.json`, not the data.
+    """Open a source of any layout: reads headers and `source.json`, not the data.
 
     Parameters
     ----------
     path : Path
-        A folder with one catalogue, or a catalogue file; what else belongs to it lies beside it.
+        A folder, or the file of its catalogue; what else belongs to it lies beside it.
     ra, dec : str, optional
         Columns of the positions. Otherwise source.json's, those of UCD pos.eq.ra;meta.main, or usual names.
     id_columns : tuple of str, optional
         Columns that name a galaxy, together. Otherwise source.json's, or found by `Source.check`.
     embeddings : str, optional
-        An `.npy` file, or a list column of the Parquet file. Otherwise source.json's column, `embeddings.npy`, or the
-        only list column of floats.
+        An `.npy` file, a folder of numbered ones, or a list column of Parquet files. Otherwise source.json's column,
+        `embeddings.npy`, numbered files, or the only list column of floats.
     images : Path, optional
-        Folder of images. Otherwise `images`, where it exists.
+        Folder of one image a row. Otherwise the layout's own images, or `images`, where it exists.
 
     Raises
     ------
     SourceError
         With everything that is wrong: files missing, broken or of different lengths, columns that do not exist.
     """
-    path = find_catalog(path)
-    file = open_catalog(path)
-    description = override(read_description(path.parent), ra, dec, id_columns)
-    columns = tuple(merge(column, description.columns.get(column.name)) for column in file.columns)
-    problems, notes = check_shape(file, description), list(file.notes)
+    if not path.exists():
+        raise SourceError(f"{path} does not exist")
+    folder = path if path.is_dir() else path.parent
+    if (folder / PARTIAL).exists():
+        raise SourceError(f"{folder} was never finished: run the command that writes it again")
+    told = override(read_description(folder), ra, dec, id_columns)
+    layout = next(layout for layout in LAYOUTS if layout.matches(path))
+    is_folder = images is None or images.is_dir()
+    parts = layout.open(path, told, embeddings or "", images if is_folder else None)
+    description, opened = parts.description, parts.embeddings
+    columns = tuple(merge(column, description.columns.get(column.name)) for column in parts.catalog.columns)
+    problems, notes = check_shape(parts.catalog, description) + parts.problems, parts.notes
 
     positions = take_positions(columns, description, problems, notes)
-    opened, embedding_column = None, ""
-    try:
-        opened, embedding_column = open_embeddings(path, columns, embeddings or description.embedding_column)
-    except SourceError as e:
-        problems.append(str(e))
-    if opened is not None and opened.n_rows != file.n_rows:
+    if opened is not None and opened.n_rows != parts.catalog.n_rows:
         problems.append(
-            f"the catalogue has {file.n_rows:,} rows, but there are {opened.n_rows:,} embeddings ({opened.path.name}); "
-            "one a row is needed, in the same order"
+            f"the catalogue has {parts.catalog.n_rows:,} rows, but there are {opened.n_rows:,} embeddings "
+            f"({opened.path.name}); one a row is needed, in the same order"
         )
-    images = images or (path.parent / IMAGES if (path.parent / IMAGES).is_dir() else None)
-    if images is not None and not images.is_dir():
+    if not is_folder:
         problems.append(f"{images} is not a folder of images")
     background = description.sky_background
-    if background is not None and not (path.parent / background.file).is_file():
+    if background is not None and not (folder / background.file).is_file():
         problems.append(f"the picture of the sky, {shorten(background.file)}, is missing")
-    image_column = description.image_column or (guess_image_column(columns) if images is not None else "")
-    raise_problems(path, problems)
+    raise_problems(parts.path, problems)
     assert positions is not None and opened is not None  # their lack is a problem, raised above
 
-    used = {positions[0].name, positions[1].name, embedding_column, image_column} - set(description.id_columns)
-    stored, found = plan_columns(column for column in columns if column.name not in used)
+    used = {positions[0].name, positions[1].name, parts.embedding_column, parts.image_column}
+    stored, found = plan_columns(c for c in columns if c.name not in used - set(description.id_columns))
     notes += found
     return Source(
-        path=path,
-        file=file,
+        folder=folder,
+        parts=parts,
         embeddings=opened,
         positions=positions,
         stored=stored,
-        description=complete(description, columns, stored, positions, image_column, notes),
-        images=images,
+        description=complete(description, columns, stored, positions, parts.image_column, notes),
         choices=(ra or "", dec or "", *id_columns, embeddings or ""),
         notes=notes,
     )

@@ -1,25 +1,41 @@
-"""Stage `embeddings`: one checked pass that brings every embedding to unit length and stores it compactly."""
+"""Stage `embeddings`: every embedding checked, brought to unit length and stored compactly; wide ones are reduced.
+
+One pass over the source, two where embeddings are reduced; memory holds a chunk of `CHUNK_NUMBERS` numbers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from atlas import format as layout
 from atlas.errors import shorten
 from precompute.context import StageContext
 from precompute.errors import SourceError
 from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
+from precompute.stages.reduction import (
+    NEIGHBORS,
+    Moments,
+    NearestOfSample,
+    neighbors_kept,
+    reduced_width,
+    sampled_rows,
+)
 
-CHUNK_ROWS = 65_536
+CHUNK_NUMBERS = 1 << 23
+"""65,536 rows of 128 numbers: 64 MiB where they are held in float64."""
 
 
 class Embeddings:
     """Copies the embeddings into the atlas."""
 
     name = "embeddings"
-    version = 1
+    version = 2
     needs = ()
-    parameters = ("embedding_dtype", "space")
+    parameters = ("embedding_dtype", "pca", "space")
     outputs = ("{space}/embeddings.npy",)
     reads_source = True
 
@@ -32,19 +48,72 @@ class Embeddings:
             If embeddings are not finite or have no length; says how many and which are the first.
         """
         source = ctx.source
-        shape = (source.n_rows, source.dimension)
-        stored = ctx.create(ctx.space / layout.EMBEDDINGS, shape, np.dtype(ctx.config.embedding_dtype))
-        report = EmbeddingReport()
-        with ctx.progress(source.n_rows) as bar:
-            for start, rows in source.embedding_chunks(CHUNK_ROWS):
-                unit, found = check_and_normalize(rows, start)
-                stored[start : start + len(unit)] = unit
-                report += found
-                bar.update(len(unit))
-        if report.problems:
-            raise SourceError(f"{shorten(source.folder, 200)}: " + "; ".join(report.problems))
+        width = reduced_width(source.dimension, ctx.config.pca)
+        stored = ctx.create(ctx.space / layout.EMBEDDINGS, (source.n_rows, width), np.dtype(ctx.config.embedding_dtype))
+        ctx.measured = {"dimension": width, "dtype": ctx.config.embedding_dtype}
+        notes = _copy(ctx, stored) if width == source.dimension else _reduce(ctx, stored)
         stored.flush()
-        ctx.measured = {"dimension": source.dimension, "dtype": ctx.config.embedding_dtype, "notes": report.notes}
+        ctx.measured["notes"] = notes
+
+
+def _copy(ctx: StageContext, stored: NDArray[np.floating[Any]]) -> list[str]:
+    report = EmbeddingReport()
+    with ctx.progress(len(stored)) as bar:
+        for start, unit, found in _unit_chunks(ctx):
+            stored[start : start + len(unit)] = unit
+            report += found
+            bar.update(len(unit))
+    _refuse(ctx, report.problems)
+    return report.notes
+
+
+def _reduce(ctx: StageContext, stored: NDArray[np.floating[Any]]) -> list[str]:
+    n, width = stored.shape
+    d = ctx.source.dimension
+    sample = sampled_rows(n)
+    queries = np.empty((sample.size, d), dtype=np.float32)
+    moments, report = Moments(d), EmbeddingReport()
+    with ctx.progress(2 * n) as bar:
+        for start, unit, found in _unit_chunks(ctx):
+            moments.add(unit)
+            inside = (sample >= start) & (sample < start + len(unit))
+            queries[inside] = unit[sample[inside] - start]
+            report += found
+            bar.update(len(unit))
+        _refuse(ctx, report.problems)
+        reduction = moments.reduction(width)
+        nearest = NearestOfSample(sample, queries, min(NEIGHBORS, n - 1))
+        lost = EmbeddingReport()
+        for start, unit, _ in _unit_chunks(ctx):
+            nearest.add(start, unit)
+            stored[start : start + len(unit)], found = check_and_normalize(unit @ reduction.axes, start)
+            lost += found
+            bar.update(len(unit))
+    if lost.n_zero:
+        _refuse(ctx, [f"reduced to {width} numbers, nothing is left of {lost.n_zero:,} embeddings; keep more (--pca)"])
+    kept = neighbors_kept(nearest, sample, stored)
+    ctx.measured |= {
+        "source_dimension": d,
+        "variance_kept": round(reduction.variance_kept, 4),
+        "neighbors_kept": round(kept, 4),
+        "neighbors_sample": sample.size,
+    }
+    note = (
+        f"embeddings reduced from {d:,} to {width:,} numbers by principal components: {reduction.variance_kept:.1%} of "
+        f"the variance and {kept:.1%} of the ten nearest of {sample.size:,} sampled galaxies are kept"
+    )
+    ctx.note(note)
+    return [*report.notes, note]
+
+
+def _unit_chunks(ctx: StageContext) -> Iterator[tuple[int, NDArray[np.float32], EmbeddingReport]]:
+    for start, rows in ctx.source.embedding_chunks(max(1, CHUNK_NUMBERS // ctx.source.dimension)):
+        yield start, *check_and_normalize(rows, start)
+
+
+def _refuse(ctx: StageContext, problems: list[str]) -> None:
+    if problems:
+        raise SourceError(f"{shorten(ctx.source.folder, 200)}: " + "; ".join(problems))
 
 
 STAGE = Embeddings()

@@ -2,46 +2,120 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
 from atlas import format as layout
 from atlas.errors import InputError
-from atlas.images import ThumbnailWriter
+from atlas.images import ThumbnailWriter, encode_thumbnail
 from precompute.context import StageContext
-from precompute.sources.images import read_image
+from precompute.sources.guess import guess_magnitude
+from precompute.sources.source import Source
+from precompute.stages.chunks import run_chunks, thread_count
+
+CHUNK_ROWS = 256
+"""Images that a thread reads and encodes at a time: 2 MB once they are encoded."""
 
 
 class PackThumbnails:
     """Packs one image a row, where the source has images; unreadable ones are counted and named, not fatal."""
 
     name = "thumbnails"
-    version = 1
+    version = 2
     needs = ("read",)
-    parameters = ("thumbnail_pixels",)
+    parameters = ("thumbnails", "thumbnail_pixels")
     outputs = (layout.THUMBNAILS,)
     reads_source = True
 
     def run(self, ctx: StageContext) -> None:
         """Read, scale, encode and pack."""
         if not ctx.source.has_images:
-            ctx.measured = {"present": 0}
+            ctx.measured = {"present": 0, "source_pixels": 0}
             return
+        rows = _wanted_rows(ctx)
+        encoded: dict[int, _Encoded] = {}
+
+        def work(part: slice) -> None:
+            encoded[part.start] = _encode(ctx.source, rows[part].tolist(), ctx.config.thumbnail_pixels)
+
         unreadable: list[str] = []
-        n = ctx.source.n_rows
+        shapes: set[tuple[int, ...]] = set()
         with (
-            ThumbnailWriter(ctx.build / layout.THUMBNAILS, n, ctx.config.thumbnail_pixels) as writer,
-            ctx.progress(n, "images") as bar,
+            ThumbnailWriter(ctx.build / layout.THUMBNAILS, ctx.source.n_rows) as writer,
+            ctx.progress(len(rows), "images") as bar,
         ):
-            for row in range(n):
-                bar.update()
-                try:
-                    path = ctx.source.image_path(row)
-                    if path is not None:
-                        writer.add(row, read_image(path))
-                except InputError as e:
-                    unreadable.append(str(e))
+            # Parts are finished in order, so that the files do not depend on the number of threads.
+            for part in run_chunks(work, len(rows), CHUNK_ROWS, thread_count(ctx.config.threads)):
+                done = encoded.pop(part.start)
+                for row, data in done.images:
+                    writer.add(row, data)
+                unreadable += done.unreadable
+                shapes |= done.shapes
+                bar.update(part.stop - part.start)
             present = writer.present
-        ctx.measured = {"present": present, "unreadable": len(unreadable), "first_unreadable": unreadable[:5]}
+        ctx.measured = {
+            "present": present,
+            "wanted": len(rows),
+            "source_pixels": _common_edge(shapes),
+            "unreadable": len(unreadable),
+            "first_unreadable": unreadable[:5],
+        }
         if unreadable:
-            ctx.note(f"{len(unreadable)} of {n} images could not be read; the first: {unreadable[0]}")
+            ctx.note(f"{len(unreadable)} of {len(rows)} images could not be read; the first: {unreadable[0]}")
+
+
+class _Encoded(msgspec.Struct):
+    """Images of a few rows, ready to be stored; the shapes that they had, and what could not be read."""
+
+    images: list[tuple[int, bytes]]
+    shapes: set[tuple[int, ...]]
+    unreadable: list[str]
+
+
+def _encode(source: Source, rows: list[int], pixels: int) -> _Encoded:
+    done = _Encoded([], set(), [])
+    for row in rows:
+        try:
+            image = source.image(row)
+        except InputError as e:
+            done.unreadable.append(str(e))
+            continue
+        if image is not None:
+            done.images.append((row, encode_thumbnail(image, pixels)))
+            done.shapes.add(image.shape)
+    return done
+
+
+def brightest_rows(magnitude: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
+    """Rows of the smallest magnitudes, ascending by row; those without a magnitude come last, ties go by row.
+
+    Parameters
+    ----------
+    magnitude : ndarray of shape (n,), float
+    count : int
+        At most n.
+    """
+    return np.sort(np.argsort(magnitude, kind="stable")[:count])
+
+
+def _wanted_rows(ctx: StageContext) -> NDArray[np.int64]:
+    n, wanted = ctx.source.n_rows, ctx.config.thumbnails
+    name = guess_magnitude(ctx.source.column_names)
+    if 0 < wanted < n and name:
+        magnitude = ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy")
+        if magnitude.dtype.kind == "f":
+            return brightest_rows(magnitude, wanted)
+    # Where nothing says how bright galaxies are, the survey's own order is as good as any.
+    return np.arange(min(n, wanted or n))
+
+
+def _common_edge(shapes: set[tuple[int, ...]]) -> int:
+    """Edge of images that are all squares of one size, else 0."""
+    edges = {edge for shape in shapes for edge in shape[:2]}
+    return edges.pop() if len(edges) == 1 else 0
 
 
 STAGE = PackThumbnails()

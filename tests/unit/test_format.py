@@ -16,7 +16,7 @@ from atlas import writer
 from atlas.columns import Columns, describe_numbers, open_array
 from atlas.errors import FormatError, ResourceError, UnknownColumnError, UnknownGalaxyError
 from atlas.identity import Identity, hash_columns, write_identity
-from atlas.images import SHARD_BYTES, Thumbnails, ThumbnailWriter, shard_path
+from atlas.images import SHARD_BYTES, Thumbnails, ThumbnailWriter, encode_thumbnail, shard_path
 from atlas.manifest import Column, Manifest, Provenance, Segment, Space, read_manifest, write_manifest
 from atlas.mask import Mask
 
@@ -100,11 +100,10 @@ def test_repeated_ids_are_told(tmp_path: Path) -> None:
 
 def test_packed_images_come_back_row_by_row(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    with ThumbnailWriter(tmp_path, 5, 32) as images:
+    with ThumbnailWriter(tmp_path, 5) as images:
         for row in (0, 2, 4):
-            images.add(
-                row, np.full((48, 48, 3), 60 * row, dtype=np.uint8) + rng.integers(0, 3, (48, 48, 3)).astype(np.uint8)
-            )
+            grain = rng.integers(0, 3, (48, 48, 3)).astype(np.uint8)
+            images.add(row, encode_thumbnail(np.full((48, 48, 3), 60 * row, dtype=np.uint8) + grain, 32))
         assert images.present == 3
     thumbnails = Thumbnails(tmp_path, 5)
     assert [thumbnails.has(row) for row in range(5)] == [True, False, True, False, True]
@@ -122,9 +121,9 @@ def test_packed_images_come_back_row_by_row(tmp_path: Path) -> None:
 def test_no_image_crosses_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("atlas.images.SHARD_BYTES", 4_000)
     noise = np.random.default_rng(2).integers(0, 255, (32, 32, 3)).astype(np.uint8)
-    with ThumbnailWriter(tmp_path, 12, 32) as images:
+    with ThumbnailWriter(tmp_path, 12) as images:
         for row in range(12):
-            images.add(row, noise)
+            images.add(row, encode_thumbnail(noise, 32))
     assert shard_path(tmp_path, 1).exists()
     thumbnails = Thumbnails(tmp_path, 12)
     assert len({thumbnails.read(row) for row in range(12)}) == 1
@@ -132,8 +131,8 @@ def test_no_image_crosses_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
-    with ThumbnailWriter(tmp_path, 1, 32) as images:
-        images.add(0, np.zeros((32, 32, 3), dtype=np.uint8))
+    with ThumbnailWriter(tmp_path, 1) as images:
+        images.add(0, encode_thumbnail(np.zeros((32, 32, 3), dtype=np.uint8), 32))
     os.truncate(shard_path(tmp_path, 0), 10)
     with pytest.raises(FormatError, match="truncated"):
         Thumbnails(tmp_path, 1).read(0)
