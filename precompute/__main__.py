@@ -52,9 +52,23 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from precompute.sources.simulated import simulate_survey
+    if args.images:
+        from precompute.sources.simulated_imaging import simulate_images
 
-    simulate_survey(args.n, args.out, seed=args.seed, dimension=args.dimension, quiet=args.quiet)
+        simulate_images(
+            args.n,
+            args.out,
+            seed=args.seed,
+            pixels=args.pixels,
+            dimension=args.dimension or 32,
+            chunk_rows=args.chunk_rows,
+            threads=args.threads,
+            quiet=args.quiet,
+        )
+    else:
+        from precompute.sources.simulated import simulate_survey
+
+        simulate_survey(args.n, args.out, seed=args.seed, dimension=args.dimension or 128, quiet=args.quiet)
     return 0
 
 
@@ -119,7 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("n", type=int, metavar="N", help="number of galaxies")
     simulate.add_argument("--out", type=Path, required=True, help="folder to write")
     simulate.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
-    simulate.add_argument("--dimension", type=int, default=128, help="numbers an embedding (128)")
+    simulate.add_argument("--dimension", type=int, default=0, help="numbers an embedding (128; 32 with --images)")
+    simulate.add_argument("--images", action="store_true", help="render galaxies, in the layout of ssl-legacysurvey")
+    simulate.add_argument("--pixels", type=int, default=96, help="with --images: edge of an image (96)")
+    simulate.add_argument(
+        "--chunk-rows", type=int, default=0, help="with --images: rows a file (10,000; 1,000,000 without pictures)"
+    )
+    simulate.add_argument("--threads", type=int, default=0, help="with --images: workers, 0 for every core (0)")
     simulate.set_defaults(run=_simulate)
 
     build = commands.add_parser("build", help="build an atlas from a catalogue and its embeddings")
