@@ -20,11 +20,12 @@ from precompute.sources.simulated_objects import CLASS_NAMES, draw_parameters
 SEED = 1
 CANDIDATES = 60_000
 MAGNITUDES = (15.5, 16.0, 16.5, 17.0, 17.5, 18.0, 18.5, 19.0, 19.5, 20.0)
+MAX_DIFFERENCE = 0.25
 TILE = 76
 GAP = 3
 LEFT = 92
 TOP = 24
-COLORS = 128
+COLORS = 112
 BACKGROUND = (9, 12, 20)
 TEXT = (222, 228, 240)
 
@@ -58,9 +59,12 @@ def draw_sheet(path: Path, *, seed: int = SEED, tile: int = TILE) -> None:
         top = TOP + line * (tile + GAP)
         pen.text((6, top + tile / 2), name, TEXT, font, anchor="lm")
         members = parameters[parameters["true_class"] == line]
-        nearest = [np.argmin(np.abs(members["mag_z"] - magnitude)) for magnitude in MAGNITUDES]
-        for column, image in enumerate(to_rgb(render(seed, members[nearest], tile))):
-            canvas.paste(Image.fromarray(image), (LEFT + column * (tile + GAP), top))
+        for column, magnitude in enumerate(MAGNITUDES):
+            nearest = np.argmin(np.abs(members["mag_z"] - magnitude))
+            # A class that has none so bright leaves the place empty.
+            if abs(members["mag_z"][nearest] - magnitude) < MAX_DIFFERENCE:
+                image = to_rgb(render(seed, members[nearest : nearest + 1], tile))[0]
+                canvas.paste(Image.fromarray(image), (LEFT + column * (tile + GAP), top))
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
 

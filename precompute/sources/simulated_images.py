@@ -37,6 +37,8 @@ MARGIN = 24  # pixels around the image whose light the seeing may bring in; on b
 # Moffat (1969, A&A 3, 455) exponents: r and g profiles fall more steeply than z, whose light scatters in the silicon.
 BETA = np.array([3.5, 3.5, 2.5])
 SATURATION = np.array([9.0, 7.5, 11.0])  # nanomaggies a pixel that a well holds
+FAINT = 1e-5  # nanomaggies a pixel: a hundredth of the noise of the deepest images
+SPIKED = 150.0  # nanomaggies from which a star shows spikes and a halo
 SKY_OFFSET = 0.1  # residual of the sky, in sigma of a pixel's noise
 SKY_SLOPE = 0.3  # and its change across the image
 
@@ -134,9 +136,13 @@ def _add_stars(image: Planes, stars: NDArray[np.float64], g: Any) -> None:
         for i in range(len(stars)):
             x, y, flux = stars[i, 0], stars[i, 1], stars[i, 2 + band]
             peak = flux * (beta - 1.0) / (np.pi * alpha * alpha)
-            spike = 1.2e-4 * flux if flux > 150.0 else 0.0
-            for row in range(pixels):
-                for column in range(pixels):
+            spike = 1.2e-4 * flux if flux > SPIKED else 0.0
+            # Where the wings sink below `FAINT`; those of bright stars reach everywhere.
+            reach = alpha * (peak / FAINT) ** (0.5 / beta) + 1.0 if spike == 0.0 else 2.0 * pixels
+            first_row, last_row = max(0, int(middle + y - reach)), min(pixels - 1, int(middle + y + reach))
+            first, last = max(0, int(middle + x - reach)), min(pixels - 1, int(middle + x + reach))
+            for row in range(first_row, last_row + 1):
+                for column in range(first, last + 1):
                     dx, dy = column - middle - x, row - middle - y
                     value = peak * (1.0 + (dx * dx + dy * dy) / (alpha * alpha)) ** -beta
                     if spike > 0.0:
@@ -216,8 +222,8 @@ def _add_trail(stream: Stream, g: Any, image: Planes) -> None:
     pixels = image.shape[1]
     middle = (pixels - 1) / 2
     angle = uniform(stream, 0.0, np.pi)
-    offset = uniform(stream, -9.0, 9.0) / PIXEL_ARCSEC
-    strength = _brightness_in_noise(stream, 1.5, 30.0)
+    offset = uniform(stream, -5.0, 5.0) / PIXEL_ARCSEC
+    strength = _brightness_in_noise(stream, 2.5, 40.0)
     first = int(uniform(stream, 0.0, 3.0))
     second = int(uniform(stream, 0.0, 3.0)) if uniform(stream, 0.0, 1.0) < 0.2 else first
     # A satellite is nearer than the focus: its streak is wider than a star.
@@ -245,9 +251,9 @@ def _add_bad_column(stream: Stream, g: Any, image: Planes) -> None:
     """One to three columns of a detector that are dead or hot, over all of the picture or from some row on."""
     pixels = image.shape[1]
     middle = (pixels - 1) / 2
-    column = int(middle + uniform(stream, -9.0, 9.0) / PIXEL_ARCSEC)
+    column = int(middle + uniform(stream, -5.0, 5.0) / PIXEL_ARCSEC)
     width = 1 + int(uniform(stream, 0.0, 3.0))
-    strength = _brightness_in_noise(stream, 2.5, 50.0)
+    strength = _brightness_in_noise(stream, 4.0, 80.0)
     sign = 1.0 if uniform(stream, 0.0, 1.0) < 0.5 else -1.0
     first = int(uniform(stream, 0.0, 3.0))
     second = int(uniform(stream, 0.0, 3.0)) if uniform(stream, 0.0, 1.0) < 0.3 else first

@@ -253,7 +253,7 @@ def _draw_one(stream: NDArray[np.uint64], g: Any) -> None:
         distance = uniform(stream, 1.3, 4.2)
         g.other_mag = uniform(stream, -0.6, 1.3)
     elif kind == SATURATED:
-        distance = uniform(stream, 2.5, 16.0)
+        distance = uniform(stream, 2.5, 12.0)
         g.other_mag = uniform(stream, 10.5, 14.5) - mag_z
     elif kind == LENS:
         g.feature = 1.2 + 1.9 * uniform(stream, 0.0, 1.0) ** 1.4
