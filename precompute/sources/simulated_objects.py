@@ -227,7 +227,7 @@ def _draw_one(stream: NDArray[np.uint64], g: Any) -> None:
     g.arms = 2 if arms < 0.72 else (3 if arms < 0.9 else 4)
     slant = uniform(stream, 0.0, 1.0)
     if shape in (ELLIPTICAL, LENS):
-        g.index = min(max(4.0 + 0.9 * normal(stream), 2.2), 6.0)
+        g.index = min(max(4.0 + 0.8 * normal(stream), 2.2), 5.0)
         g.bulge = 1.0
         g.axis_ratio = 1.0 - 0.55 * slant**1.6
     elif shape == DISC:

@@ -28,7 +28,9 @@ _TOTAL = (  # light within the truncation, of a round profile with re = 1 and a 
     2 * np.pi * _INDEX * _B ** (-2 * _INDEX) * special.gamma(2 * _INDEX)
 ) * special.gammainc(2 * _INDEX, _B * TRUNCATION ** (1 / _INDEX))
 
-MAX_SAMPLES = 7
+# Samples of a pixel and axis around the middle, where steep profiles have a cusp.
+CORE_SAMPLES = 7
+CUSP_SAMPLES = 41
 
 
 @compiled
@@ -56,8 +58,10 @@ def add_sersic(
             # The core of a steep profile changes within a pixel, the flank of a thin one too.
             near = dx * dx + dy * dy
             samples = thin
-            if near < 2.5:
-                samples = MAX_SAMPLES
+            if near < 0.6 and index > 1.5:
+                samples = CUSP_SAMPLES
+            elif near < 2.5:
+                samples = CORE_SAMPLES
             elif near < 20.0 and index > 0.8:
                 samples = max(thin, 3)
             elif distance > 3.0 * radius:
