@@ -18,7 +18,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import time
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +143,12 @@ def measure(seeds: int, galaxies: int) -> dict[str, object]:
         "dimension": DIMENSION,
         "pixels": DEFAULT_PIXELS,
         "seconds": round(time.perf_counter() - start),
+        "about": {
+            "machine": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "date": datetime.now(UTC).isoformat(timespec="minutes"),
+            "versions": {name: metadata.version(name) for name in ("numpy", "numba", "scipy", "scikit-learn")},
+        },
         "share": {name: round(float(s), 5) for name, s in zip(CLASS_NAMES, share, strict=True)},
         "artefact_share": round(float(share[IS_ARTEFACT].sum()), 5),
         "scores": scores,

@@ -53,7 +53,8 @@ from precompute.stages.chunks import run_chunks, thread_count
 IMAGES = "images"
 MIN_ROWS = 200
 MAX_ROWS = 2**31 - 1
-MIN_DIMENSION, MAX_DIMENSION = 8, len(FEATURES)
+MIN_DIMENSION = 8
+MAX_DIMENSION = 4096  # of rows of the mixture; the descriptor has no more than its features
 RENDERED_CHUNK_ROWS = 10_000
 DRAWN_CHUNK_ROWS = 1_000_000
 # Galaxies that a thread renders and describes, or draws, at a time. Blocks are counted from the first row, and chunks
@@ -102,7 +103,7 @@ def simulate_images(
     pixels : int
         Edge of an image of 0.262″ a pixel; the reference has 152.
     dimension : int
-        Numbers in an embedding, 8 to 72.
+        Numbers in an embedding, 8 to 72; without images up to 4,096.
     chunk_rows : int
         Rows of a file, a multiple of 50 (of 10,000 where no images are written); 0 takes 10,000 (1,000,000).
     threads : int
@@ -123,7 +124,7 @@ def simulate_images(
     _check_range("number of rows", n, MIN_ROWS, MAX_ROWS)
     _check_range("seed", seed, 0, 2**62)
     _check_range("edge of an image in pixels", pixels, MIN_PIXELS, MAX_PIXELS)
-    _check_range("dimension", dimension, MIN_DIMENSION, MAX_DIMENSION)
+    _check_range("dimension", dimension, MIN_DIMENSION, len(FEATURES) if is_rendered else MAX_DIMENSION)
     if chunk_rows < 0 or chunk_rows % block:
         raise InputError(f"rows of a chunk are {chunk_rows}; allowed are multiples of {block:,}")
     recipe = Recipe(n=n, seed=seed, pixels=pixels, dimension=dimension, chunk_rows=chunk_rows, code=CODE_DIGEST)
@@ -286,7 +287,9 @@ class _Work:
             save(path, features)
         features = self._load("fit.npy")
         natural = features[parameters["number"] < NATURAL]
-        return Mixture.fit(parameters, _fit(natural, self.recipe.dimension).embed(features))
+        dimension = self.recipe.dimension
+        embeddings = _fit(natural, min(dimension, len(FEATURES))).embed(features)
+        return Mixture.fit(parameters, embeddings, dimension=dimension)
 
     def draw(self, mixture: Mixture) -> None:
         """Chunks of columns and of embeddings drawn from the mixture."""

@@ -4,6 +4,9 @@ Fitted to embedding and parameters (`KEYS`) together, and drawn given the parame
 among those of bright red galaxies, so that an image rendered for it on demand looks like its neighbours' images. What
 the keys do not tell is drawn at random, so two rows that are near need not look alike in every detail: rows of the
 mixture measure speed and size, never the quality of a search.
+
+The descriptor has 72 features. Wider embeddings, as networks have, are those laid into more dimensions by a fixed
+isometry, with a little noise in all of them.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ CANDIDATES = 600_000
 MEMBERS_PER_COMPONENT = 350
 MAX_COMPONENTS = 12
 REGULARISATION = 2e-4  # added to variances: embeddings of few members would else lie in a plane
+NOISE = 0.1  # length of what is added in dimensions that the descriptor does not have
 KEYS = ("mag_z", "log_radius", "axis_ratio", "g_r", "strength", "log_seeing")
 # Spread of each key over all galaxies; divided by it and by `KEY_WEIGHT`, keys vary about as embeddings do.
 KEY_SCALE = np.array([1.0, 0.4, 0.25, 0.25, 0.3, 0.12])
@@ -68,14 +72,19 @@ class Mixture:
     ----------
     components : list of list of Component
         By class.
+    dimension : int
+        Of the rows that are drawn; at least that of the components.
     """
 
-    def __init__(self, components: list[list[Component]]) -> None:
+    def __init__(self, components: list[list[Component]], dimension: int) -> None:
         self._components = components
-        self.dimension = components[0][0].embedding.size
+        self._fitted = components[0][0].embedding.size
+        self.dimension = dimension
+        random = np.random.default_rng(0).normal(size=(dimension, self._fitted))
+        self._isometry: Doubles = np.linalg.qr(random).Q.T
 
     @classmethod
-    def fit(cls, parameters: Parameters, embeddings: NDArray[np.float32]) -> Mixture:
+    def fit(cls, parameters: Parameters, embeddings: NDArray[np.float32], *, dimension: int = 0) -> Mixture:
         """Fit to galaxies that were rendered, of every class.
 
         Parameters
@@ -83,19 +92,21 @@ class Mixture:
         parameters : ndarray of shape (n,), dtype PARAMETERS
         embeddings : ndarray of shape (n, d), float32
             Unit rows.
+        dimension : int
+            Of the rows to draw; 0 takes d.
         """
         joint = np.concatenate([embeddings.astype(np.float64), _keys(parameters)], axis=1)
-        dimension = embeddings.shape[1]
+        true_class, d = parameters["true_class"], embeddings.shape[1]
         with threadpool_limits(limits=1, user_api="blas"):
-            return cls(
-                [_fit_class(joint[parameters["true_class"] == index], dimension) for index in range(len(CLASSES))]
-            )
+            return cls([_fit_class(joint[true_class == index], d) for index in range(len(CLASSES))], dimension or d)
 
     def sample(self, seed: int, parameters: Parameters) -> NDArray[np.float16]:
         """Embeddings of galaxies, unit rows of shape (n, d), float16, each from a stream of its own."""
-        normals = draw_normals(seed, parameters["number"], PURPOSE_EMBEDDING, self.dimension + 1).astype(np.float64)
+        count = self._fitted + 1 + (self.dimension if self.dimension > self._fitted else 0)
+        drawn = draw_normals(seed, parameters["number"], PURPOSE_EMBEDDING, count).astype(np.float64)
+        normals, chance, noise = drawn[:, : self._fitted], ndtr(drawn[:, self._fitted]), drawn[:, self._fitted + 1 :]
         keys = _keys(parameters)
-        embeddings = np.empty((len(parameters), self.dimension))
+        embeddings = np.empty((len(parameters), self._fitted))
         for index, components in enumerate(self._components):
             rows = np.flatnonzero(parameters["true_class"] == index)
             whitened = np.stack([(keys[rows] - c.keys) @ c.whiten.T for c in components])
@@ -103,15 +114,18 @@ class Mixture:
                 [c.log_weight - 0.5 * (w**2).sum(axis=1) for c, w in zip(components, whitened, strict=True)]
             )
             cumulative = np.exp(weight - logsumexp(weight, axis=0)).cumsum(axis=0)
-            chosen = np.minimum((cumulative < ndtr(normals[rows, -1])).sum(axis=0), len(components) - 1)
+            chosen = np.minimum((cumulative < chance[rows]).sum(axis=0), len(components) - 1)
             for k, component in enumerate(components):
                 mine = chosen == k
                 embeddings[rows[mine]] = (
                     component.embedding
                     + whitened[k, mine] @ component.slope.T
-                    + normals[rows[mine], :-1] @ component.spread.T
+                    + normals[rows[mine]] @ component.spread.T
                 )
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        if self.dimension > self._fitted:
+            embeddings = embeddings @ self._isometry + NOISE / np.sqrt(self.dimension) * noise
+            embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings.astype(np.float16)
 
 

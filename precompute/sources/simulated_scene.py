@@ -88,7 +88,7 @@ def draw_scene(seed: int, g: Any, planes: Planes, stars: NDArray[np.float64], al
     elif g.true_class == MERGER:
         _add_merger(stream, g, x, y, radius, flux, planes)
     else:
-        _add_galaxy(stream, g, g.shape, x, y, radius, g.axis_ratio, g.angle, flux, planes)
+        _add_galaxy(stream, g, int(g.shape), x, y, radius, g.axis_ratio, g.angle, flux, planes)
     if alone:
         return count
     if g.true_class == LENS:

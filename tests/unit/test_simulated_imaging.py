@@ -317,6 +317,21 @@ def test_the_mixture_puts_classes_and_brightness_where_rendered_galaxies_lie() -
     assert np.corrcoef(near, others["mag_g"] - others["mag_r"])[0, 1] > 0.5
 
 
+def test_wider_rows_of_the_mixture_keep_the_angles_between_them() -> None:
+    parameters = draw_parameters(SEED, np.arange(3000))
+    parameters["true_class"] = np.arange(3000) % len(CLASS_NAMES)
+    embeddings = np.random.default_rng(1).normal(size=(3000, 12)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    narrow, wide = (
+        Mixture.fit(parameters, embeddings, dimension=dimension).sample(SEED, parameters[:300]).astype(np.float32)
+        for dimension in (12, 100)
+    )
+    assert wide.shape == (300, 100)
+    assert np.linalg.matrix_rank(wide) == 100
+    np.testing.assert_allclose(np.linalg.norm(wide, axis=1), 1, atol=2e-3)
+    assert np.corrcoef((wide @ wide.T).ravel(), (narrow @ narrow.T).ravel())[0, 1] > 0.98
+
+
 # Refusals
 
 
