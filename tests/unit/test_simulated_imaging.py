@@ -380,3 +380,9 @@ def test_the_command_writes_a_survey(tmp_path: Path, rows: dict[str, NDArray[Any
     command = f"--quiet simulate {N} --images --pixels {PIXELS} --seed {SEED} --chunk-rows 250 --out {tmp_path}"
     assert main(command.split()) == 0
     assert_same(read(tmp_path), rows)
+
+
+def test_options_of_images_without_images_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(f"simulate 500 --pixels 48 --out {tmp_path / 'new'}".split()) == 1
+    assert "--pixels says something only with --images" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
