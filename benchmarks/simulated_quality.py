@@ -88,7 +88,7 @@ def precision(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8], se
         queries = rng.permutation(members)[:QUERIES]
         similarity = embeddings[queries] @ embeddings.T
         similarity[np.arange(len(queries)), queries] = -np.inf
-        order = np.argsort(-similarity, axis=1)[:, : max(AT)]
+        order = np.argsort(-similarity, axis=1)[:, : min(max(AT), len(embeddings) - 1)]
         same = true_class[order] == index
         for k in AT:
             scores[f"{name} @{k}"] = float(same[:, :k].sum(axis=1).mean() / min(k, len(members) - 1))
@@ -96,13 +96,13 @@ def precision(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8], se
 
 
 def lens_retrieval(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8]) -> float:
-    """Mean over lenses of the average precision with which the others are found from that one."""
+    """Mean over lenses, two at least, of the average precision with which the others are found from that one."""
     is_lens = true_class == LENS
     found = []
     for row in np.flatnonzero(is_lens):
         others = np.arange(len(is_lens)) != row
         found.append(average_precision_score(is_lens[others], (embeddings @ embeddings[row])[others]))
-    return float(np.mean(found)) if is_lens.sum() > 1 else float("nan")
+    return float(np.mean(found))
 
 
 def artefact_detection(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8]) -> Scores:
@@ -132,7 +132,8 @@ def measure(seeds: int, galaxies: int) -> dict[str, object]:
         counts += np.bincount(survey.true_class, minlength=len(CLASS_NAMES))
         for method, embeddings in survey.embeddings.items():
             found = precision(embeddings, survey.true_class, seed)
-            found["lens retrieval, average precision"] = lens_retrieval(embeddings, survey.true_class)
+            if np.count_nonzero(survey.true_class == LENS) > 1:
+                found["lens retrieval, average precision"] = lens_retrieval(embeddings, survey.true_class)
             found |= artefact_detection(embeddings, survey.true_class)
             for name, value in found.items():
                 scores[method].setdefault(name, []).append(round(value, 4))
@@ -162,7 +163,7 @@ def as_text(result: dict[str, object]) -> str:
     artefacts = result["artefact_share"]
 
     def told(values: list[float]) -> str:
-        return f"{np.nanmean(values):.3f} ({np.nanmin(values):.3f} to {np.nanmax(values):.3f})"
+        return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
     lines = [
         f"{result['seeds']} seeds of {result['galaxies']:,} rendered galaxies, {result['dimension']} dimensions: "

@@ -56,7 +56,7 @@ NEIGHBOR_MAG_Z = (17.0, 23.2)
 NEIGHBOR_SLOPE = 0.30
 NEIGHBOR_STAR_SHARE = 0.15
 # What is drawn around the middle whatever the size of the picture, so that a larger picture shows the same sky.
-FIELD_ARCSEC = 46.0
+FIELD_ARCSEC = 72.0
 CLEAR_ARCSEC = 2.6  # around the galaxy: nearer, it would be a blend
 
 
