@@ -46,9 +46,11 @@ test: lint
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.planes
+	$(RUN) -m benchmarks.simulated_quality
 
 screenshots: $(VENV)/.dev
 	$(RUN) -m benchmarks.screenshots docs
+	$(RUN) -m benchmarks.simulated_sheet docs/simulated.png
 
 clean:
 	rm -rf $(VENV) .cache data

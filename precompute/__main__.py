@@ -15,6 +15,7 @@ from precompute.context import BuildConfig
 from precompute.report import describe_atlas
 
 DEMO_OUT = Path("data/xdf")
+IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,9 +53,21 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
+    given = {"seed": args.seed, "quiet": args.quiet}
+    if args.dimension is not None:
+        given["dimension"] = args.dimension
+    of_images = {name: getattr(args, name) for name in IMAGE_OPTIONS if getattr(args, name) is not None}
+    if args.images:
+        from precompute.sources.simulated_imaging import simulate_images
+
+        simulate_images(args.n, args.out, **given, **of_images)
+        return 0
+    if of_images:
+        raise _UsageError(f"--{next(iter(of_images)).replace('_', '-')} says something only with --images")
+
     from precompute.sources.simulated import simulate_survey
 
-    simulate_survey(args.n, args.out, seed=args.seed, dimension=args.dimension, quiet=args.quiet)
+    simulate_survey(args.n, args.out, **given)
     return 0
 
 
@@ -119,7 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("n", type=int, metavar="N", help="number of galaxies")
     simulate.add_argument("--out", type=Path, required=True, help="folder to write")
     simulate.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
-    simulate.add_argument("--dimension", type=int, default=128, help="numbers an embedding (128)")
+    simulate.add_argument("--dimension", type=int, help="numbers an embedding (128; 32 with --images)")
+    simulate.add_argument("--images", action="store_true", help="render galaxies, in the layout of ssl-legacysurvey")
+    simulate.add_argument("--pixels", type=int, help="with --images: edge of an image (96)")
+    simulate.add_argument(
+        "--chunk-rows", type=int, help="with --images: rows a file (10,000; 1,000,000 beyond 100,000)"
+    )
+    simulate.add_argument("--threads", type=int, help="with --images: workers (every core)")
     simulate.set_defaults(run=_simulate)
 
     build = commands.add_parser("build", help="build an atlas from a catalogue and its embeddings")

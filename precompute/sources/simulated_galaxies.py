@@ -160,7 +160,7 @@ class Survey:
         for index, galaxy_class in enumerate(CLASSES):
             members = true_class == index
             inclination[members] = rng.beta(*galaxy_class.inclination, members.sum())
-        columns = self._draw_places(rng, block)
+        columns = draw_places(self.footprint, rng, block)
         columns |= _draw_photometry(rng, true_class, colour)
         columns |= {
             "true_class": true_class.astype(np.int8),
@@ -169,25 +169,6 @@ class Survey:
         }
         brightness = FAINTEST_MAG_R - columns["mag_r"].astype(np.float64)
         return columns, self._draw_embeddings(rng, group, inclination, colour, brightness)
-
-    def _draw_places(self, rng: np.random.Generator, block: int) -> dict[str, NDArray[np.generic]]:
-        """Positions, ids and foreground dust."""
-        xyz = self.footprint.sample(rng, BLOCK_ROWS)
-        ra_deg, dec_deg = to_ra_dec_deg(xyz)
-        low, high = OVERLAP_DEC_DEG
-        is_north = dec_deg > np.where(rng.random(BLOCK_ROWS) < 0.5, low, high)
-        release = np.where(is_north, RELEASE_NORTH, RELEASE_SOUTH).astype(np.int16)
-        brickid = brick_id(ra_deg, dec_deg)
-        # Dust in a plane layer: E(B−V) = E_pole / sin|b|, patchy by a third.
-        dust = 0.018 / np.abs(sin_galactic_latitude(xyz)) * np.exp(0.3 * rng.standard_normal(BLOCK_ROWS))
-        return {
-            "release": release,
-            "brickid": brickid,
-            "objid": (block * BLOCK_ROWS + _rank_within(release * np.int64(2**32) + brickid)).astype(np.int32),
-            "ra": ra_deg,
-            "dec": dec_deg,
-            "ebv": dust.astype(np.float32),
-        }
 
     def _draw_embeddings(
         self,
@@ -222,6 +203,26 @@ class Survey:
             embeddings[rows] += self.centres[g] + latents[rows] @ self.directions[g]
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return embeddings.astype(np.float16)
+
+
+def draw_places(footprint: Footprint, rng: np.random.Generator, block: int) -> dict[str, NDArray[np.generic]]:
+    """Positions, ids and foreground dust of the rows of a block, each of shape (BLOCK_ROWS,)."""
+    xyz = footprint.sample(rng, BLOCK_ROWS)
+    ra_deg, dec_deg = to_ra_dec_deg(xyz)
+    low, high = OVERLAP_DEC_DEG
+    is_north = dec_deg > np.where(rng.random(BLOCK_ROWS) < 0.5, low, high)
+    release = np.where(is_north, RELEASE_NORTH, RELEASE_SOUTH).astype(np.int16)
+    brickid = brick_id(ra_deg, dec_deg)
+    # Dust in a plane layer: E(B−V) = E_pole / sin|b|, patchy by a third.
+    dust = 0.018 / np.abs(sin_galactic_latitude(xyz)) * np.exp(0.3 * rng.standard_normal(BLOCK_ROWS))
+    return {
+        "release": release,
+        "brickid": brickid,
+        "objid": (block * BLOCK_ROWS + _rank_within(release * np.int64(2**32) + brickid)).astype(np.int32),
+        "ra": ra_deg,
+        "dec": dec_deg,
+        "ebv": dust.astype(np.float32),
+    }
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
