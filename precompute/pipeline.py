@@ -161,13 +161,15 @@ def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> S
     if not (started.exists() and started.read_text() == key):
         for output in outputs:
             _remove(ctx.build / output)
+        ctx.forget()
         started.write_text(key)
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), _cpu_seconds()
     stage.run(ctx)
     record = StageRecord(
         name=stage.name,
         key=key,
         seconds=round(time.perf_counter() - begun, 3),
+        cpu_seconds=round(_cpu_seconds() - cpu_begun, 3),
         peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         measured=ctx.measured,
     )
@@ -175,6 +177,12 @@ def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> S
     started.unlink()
     ctx.note(f"{record.seconds:.1f} s")
     return record
+
+
+def _cpu_seconds() -> float:
+    """Seconds of CPU that this process and those that it started have taken."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _finished(out: Path, build_id: str) -> Manifest | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import msgspec
 import numpy as np
 
 from atlas import format as layout
@@ -9,6 +12,7 @@ from atlas.errors import shorten
 from precompute.context import StageContext
 from precompute.errors import SourceError
 from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
+from precompute.stages.chunks import KEEP_EVERY
 
 CHUNK_ROWS = 65_536
 
@@ -33,17 +37,26 @@ class Embeddings:
         """
         source = ctx.source
         shape = (source.n_rows, source.dimension)
-        stored = ctx.create(ctx.space / layout.EMBEDDINGS, shape, np.dtype(ctx.config.embedding_dtype))
-        report = EmbeddingReport()
+        stored = ctx.open_or_create(ctx.space / layout.EMBEDDINGS, shape, np.dtype(ctx.config.embedding_dtype))
+        kept = ctx.kept()
+        report = msgspec.convert(kept.found, EmbeddingReport)
+        done = kept.rows
         with ctx.progress(source.n_rows) as bar:
             for start, rows in source.embedding_chunks(CHUNK_ROWS):
+                bar.update(len(rows))
+                stop = start + len(rows)
+                if stop <= kept.rows:
+                    continue
                 unit, found = check_and_normalize(rows, start)
-                stored[start : start + len(unit)] = unit
+                stored[start:stop] = unit
                 report += found
-                bar.update(len(unit))
+                if stop - done >= KEEP_EVERY or stop == source.n_rows:
+                    stored.flush()
+                    done = stop
+                    ctx.keep(done, asdict(report))
         if report.problems:
             raise SourceError(f"{shorten(source.folder, 200)}: " + "; ".join(report.problems))
-        stored.flush()
+        ctx.forget()
         ctx.measured = {"dimension": source.dimension, "dtype": ctx.config.embedding_dtype, "notes": report.notes}
 
 
