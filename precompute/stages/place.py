@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -126,7 +127,9 @@ class Place:
         x, y, nearest = out
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / layout.INDEX
-            build_index(anchors, folder, engine=choose_engine(ctx.config.engine, len(anchors)), threads=threads)
+            # The parameters of the atlas's own index would not fit one of the anchors.
+            of_anchors = msgspec.structs.replace(ctx.config, leaves=0, tree_sample=0)
+            build_index(anchors, folder, engine=choose_engine(ctx.config.engine, len(anchors)), config=of_anchors)
             index = open_index(folder, anchors)
 
         def work(part: slice) -> None:
