@@ -67,7 +67,7 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     space: Name = "v1"
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 1
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
-    memory_gib: Annotated[float, Meta(ge=0.5, le=65_536)] = 8.0
+    memory_gib: Annotated[float, Meta(ge=1, le=65_536)] = 8.0
     embedding_dtype: Literal["float16", "float32"] = "float16"
     engine: Literal["auto", "scann", "faiss", "exact"] = "auto"
     leaves: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
