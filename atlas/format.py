@@ -17,11 +17,13 @@
                 index/                the neighbour index's own files (`atlas.neighbors`)
                 knn/rows.npy          uint32 (n, 10), ten nearest of every row, nearest first
                     similarity.npy    float32 (n, 10)
+                    sampled.npy       uint32 (m,), ascending: where it exists, the two above are of these rows alone
                 map/plane/            level store and count pyramid of the map (`atlas.plane`)
                     outliers.npy      uint32, rows of the outlier layer, most anomalous first
                     subsample.npy …   rows that UMAP saw
                 clusters/             medoid.npy size.npy centroids.npy map_xy.npy
-                columns/<name>.npy    map_x map_y cluster anomaly_knn anomaly_forest trust: they belong to the space
+                columns/<name>.npy    map_x map_y stray cluster anomaly_knn anomaly_forest trust: they belong to the
+                                      space
             stages/<name>.json        what each stage of the build read, wrote and measured
         builds/.<id>.partial/         a build under way; resumed by the same command, never served
 
@@ -51,6 +53,7 @@ EMBEDDINGS = "embeddings.npy"
 INDEX = "index"
 KNN = "knn"
 KNN_ROWS = "rows.npy"
+KNN_SAMPLED = "sampled.npy"
 MAP = "map"
 MAP_PLANE = "map/plane"
 OUTLIERS = "map/outliers.npy"

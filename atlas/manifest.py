@@ -124,8 +124,8 @@ class StageRecord(_Record, frozen=True, kw_only=True):
     ----------
     key : str
         Hash of the stage's inputs, parameters and version: equal keys mean equal outputs.
-    seconds, peak_mib : float
-        Wall time, and the highest resident memory of the process by its end.
+    seconds, cpu_seconds, peak_mib : float
+        Wall time, time of all cores, and the highest resident memory of the process by its end.
     measured : dict
         What the stage reports.
     """
@@ -134,6 +134,7 @@ class StageRecord(_Record, frozen=True, kw_only=True):
     key: str
     seconds: float
     peak_mib: float
+    cpu_seconds: float = 0.0
     measured: dict[str, Any] = {}
 
 

@@ -112,7 +112,14 @@ def _space_faults(build: Path, manifest: Manifest, space: Space) -> Iterator[str
     if worst > UNIT_TOLERANCE[space.dtype]:
         yield f"{space.name}: embeddings are not unit vectors (off by up to {worst:.2g})"
     neighbors = open_array(folder / layout.KNN / "rows.npy")
-    if neighbors.shape[0] != n or (neighbors.size and int(neighbors.max()) >= n):
+    sampled = folder / layout.KNN / layout.KNN_SAMPLED
+    rows_known = n
+    if sampled.exists():
+        known = open_array(sampled, dtype="uint32")
+        rows_known = known.shape[0]
+        if int(known.max(initial=0)) >= n:
+            yield f"{space.name}: the sample of rows with neighbours names rows that do not exist"
+    if neighbors.shape[0] != rows_known or (neighbors.size and int(neighbors.max()) >= n):
         yield f"{space.name}: neighbours name rows that do not exist"
     yield from _order_faults(folder / layout.MAP_PLANE, n, f"{space.name}: map")
 

@@ -117,16 +117,21 @@ def require_disk(folder: Path, needed: int, what: str) -> None:
     ResourceError
         If less than `needed` bytes (and a twentieth more) are free where `folder` lies or will lie.
     """
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     needed = needed + needed // 20
     if free < needed:
         raise ResourceError(
             f"{what} needs about {human_bytes(needed)} in {folder}, {human_bytes(free)} are free; "
             "free some space or choose another folder"
         )
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free where a folder lies or will lie."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def human_bytes(size: float) -> str:

@@ -1,10 +1,11 @@
-"""`python -m precompute`: demo, simulate, build, info, validate. Parses, calls and prints; logic lives elsewhere."""
+"""`python -m precompute`: demo, simulate, plan, build, info, validate. Parses, calls, prints; logic lives elsewhere."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from tqdm import tqdm
@@ -13,6 +14,9 @@ from atlas.errors import AtlasError, shorten
 from atlas.validate import total_bytes, validate
 from precompute.context import BuildConfig
 from precompute.report import describe_atlas
+
+if TYPE_CHECKING:
+    from precompute.sources.source import Source
 
 DEMO_OUT = Path("data/xdf")
 IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
@@ -71,8 +75,27 @@ def _simulate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(args: argparse.Namespace) -> int:
+    from precompute.estimate import calibrate, check_fits, describe
+    from precompute.pipeline import estimate_source
+
+    config = _config(args)
+    estimate = estimate_source(_open(args), config, speed=calibrate())
+    print(describe(estimate, config))
+    check_fits(estimate, args.out, config)
+    print("disk and memory suffice")
+    return 0
+
+
 def _build(args: argparse.Namespace) -> int:
     from precompute.pipeline import build
+
+    build(_open(args), args.out, _config(args), quiet=args.quiet)
+    return 0
+
+
+def _open(args: argparse.Namespace) -> Source:
+    """The source that `plan` and `build` are told."""
     from precompute.sources.source import open_source
 
     source = open_source(
@@ -85,8 +108,7 @@ def _build(args: argparse.Namespace) -> int:
     )
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
-    build(source, args.out, _config(args), quiet=args.quiet)
-    return 0
+    return source
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -141,17 +163,16 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--threads", type=int, help="with --images: workers (every core)")
     simulate.set_defaults(run=_simulate)
 
+    plan = commands.add_parser("plan", help="say what a build will take: time, memory, disk")
+    plan.add_argument("--out", type=Path, default=Path(), help="folder of the atlas (.)")
+    plan.set_defaults(run=_plan)
+    _add_source(plan)
+    _add_parameters(plan)
+
     build = commands.add_parser("build", help="build an atlas from a catalogue and its embeddings")
-    build.add_argument("source", type=Path, metavar="SOURCE", help="folder of the survey, or its catalogue file")
     build.add_argument("--out", type=Path, required=True, help="folder of the atlas")
-    build.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
-    build.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
-    build.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
-    build.add_argument(
-        "--embeddings", help=".npy file, folder of numbered ones, or a list column of Parquet files (found)"
-    )
-    build.add_argument("--images", type=Path, help="folder of one image a galaxy (images/, or those of the chunks)")
     build.set_defaults(run=_build)
+    _add_source(build)
     _add_parameters(build)
 
     info = commands.add_parser("info", help="what an atlas holds and how good it measured")
@@ -162,6 +183,18 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("atlas", type=Path, metavar="DIR")
     check.set_defaults(run=_validate)
     return parser
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    """A source, and what its files leave open."""
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the survey, or its catalogue file")
+    parser.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
+    parser.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
+    parser.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
+    parser.add_argument(
+        "--embeddings", help=".npy file, folder of numbered ones, or a list column of Parquet files (found)"
+    )
+    parser.add_argument("--images", type=Path, help="folder of one image a galaxy (images/, or those of the chunks)")
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> None:

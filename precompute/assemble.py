@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,15 +15,17 @@ from atlas.manifest import Column, Manifest, Provenance, Segment, SkyBackground,
 from precompute.context import BuildConfig
 from precompute.sources.source import Source
 
-# Columns that a build adds to a space: name, unit, UCD, description.
+# Columns that a build adds to a space: name, UCD, description.
 SPACE_COLUMNS = (
-    ("map_x", "", "", "Position on the map of embedding space"),
-    ("map_y", "", "", "Position on the map of embedding space"),
-    ("cluster", "", "meta.code.class", "Cluster of the map, 0 the largest, -1 outside all clusters"),
-    ("anomaly_knn", "", "stat.value", "Mean cosine distance to the ten nearest galaxies in embedding space"),
-    ("anomaly_forest", "", "stat.value", "Isolation forest on principal components; higher is more anomalous"),
-    ("trust", "", "stat.value", "Share of the ten nearest galaxies that lie nearby on the map"),
+    ("map_x", "", "Position on the map of embedding space"),
+    ("map_y", "", "Position on the map of embedding space"),
+    ("stray", "meta.code", "Placed far from most of the anchors that it resembles: its position means little"),
+    ("cluster", "meta.code.class", "Cluster of the map, 0 the largest, -1 outside all clusters"),
+    ("anomaly_knn", "stat.value", "Mean cosine distance to the ten nearest galaxies in embedding space"),
+    ("anomaly_forest", "stat.value", "Isolation forest on principal components; higher is more anomalous"),
+    ("trust", "stat.value", "Share of the ten nearest galaxies that lie nearby on the map"),
 )
+VOCABULARIES = {"stray": ("no", "yes")}
 
 
 def assemble_manifest(
@@ -54,7 +57,7 @@ def assemble_manifest(
         segments=(Segment(start=0, stop=source.n_rows),),
         id_columns=tuple(measured["read"]["id_columns"]),
         columns=columns,
-        spaces=(_space(build, source.n_rows, config),),
+        spaces=(_space(build, source.n_rows, config, measured["knn"]),),
         provenance=Provenance(
             survey=description.survey,
             release=description.release,
@@ -88,25 +91,26 @@ def _thumbnail_scale(scale_arcsec: float | None, source_pixels: int, config: Bui
     return scale_arcsec * source_pixels / config.thumbnail_pixels
 
 
-def _space(build: Path, n_rows: int, config: BuildConfig) -> Space:
+def _space(build: Path, n_rows: int, config: BuildConfig, knn: dict[str, Any]) -> Space:
     folder = layout.space_path(build, config.space)
     embeddings = open_array(folder / layout.EMBEDDINGS)
     columns = []
-    for name, unit, ucd, description in SPACE_COLUMNS:
+    for name, ucd, description in SPACE_COLUMNS:
         path = folder / layout.COLUMNS / f"{name}.npy"
         array = open_array(path, shape=(n_rows,))
-        missing, quantiles = describe_numbers(array)
+        words = VOCABULARIES.get(name, ())
+        missing, quantiles = (0, ()) if words else describe_numbers(array)
         columns.append(
             Column(
                 name=name,
                 file=path.relative_to(build).as_posix(),
                 dtype=array.dtype.name,
-                kind="number",
-                unit=unit,
+                kind="category" if words else "number",
                 ucd=ucd,
-                description=description,
+                description=description + _of_sample(name, knn),
                 missing=missing,
                 quantiles=quantiles,
+                vocabulary=words,
             )
         )
     return Space(
@@ -117,3 +121,16 @@ def _space(build: Path, n_rows: int, config: BuildConfig) -> Space:
         n_clusters=int(open_array(folder / layout.CLUSTERS / "size.npy").shape[0]),
         n_outliers=int(open_array(folder / layout.OUTLIERS).shape[0]),
     )
+
+
+def _of_sample(name: str, knn: dict[str, Any]) -> str:
+    """What a column means where the nearest of a sample alone were looked for with care; told after its description."""
+    if "sampled" not in knn:
+        return ""
+    match name:
+        case "anomaly_knn":
+            return f", as a quick search finds them ({knn['recall_at_10_quick']:.0%} of the true ones)"
+        case "trust":
+            return f"; known for {knn['sampled']:,} sampled galaxies"
+        case _:
+            return ""

@@ -30,12 +30,24 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Seeds every random choice.
     threads : int
         Threads for stages that can use several; 0 means all cores. Never changes a result's meaning.
+    memory_gib : float
+        Memory that the build may take, GiB; decides the size of chunks and how many are in hand. Never changes a
+        result's meaning.
     embedding_dtype : {"float16", "float32"}
         How embeddings are stored.
     engine : {"auto", "scann", "faiss", "exact"}
         Neighbour index; "auto" takes scann where it is installed, else faiss.
     leaves : int
         Leaves of the index's tree; 0 means 2 sqrt(n).
+    tree_sample : int
+        Rows that the index's tree is trained on; 0 means 250,000, or 64 a leaf where that is more.
+    codebook_sample : int
+        Rows among these that the index's codes are trained on.
+    knn : {"all", "sample"}
+        Rows whose ten nearest are looked for with care and kept. "sample" keeps those of a stratified sample, and
+        looks quickly for the others'.
+    knn_sample : int
+        Size of that sample.
     subsample : int
         Rows that UMAP sees.
     n_neighbors, min_dist, n_epochs
@@ -59,9 +71,14 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     space: Name = "v1"
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 1
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    memory_gib: Annotated[float, Meta(ge=1, le=65_536)] = 8.0
     embedding_dtype: Literal["float16", "float32"] = "float16"
     engine: Literal["auto", "scann", "faiss", "exact"] = "auto"
     leaves: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    tree_sample: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
+    codebook_sample: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 250_000
+    knn: Literal["all", "sample"] = "all"
+    knn_sample: Annotated[int, Meta(ge=100, le=100_000_000)] = 100_000
     subsample: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
     n_neighbors: Annotated[int, Meta(ge=2, le=200)] = 15
     min_dist: Annotated[float, Meta(ge=0, le=1)] = 0.1
@@ -80,6 +97,26 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("pca is 1: allowed is 0 (chosen for you) or 2 and more")
         if self.min_cluster_size == 1:
             raise ValueError("min_cluster_size is 1: allowed is 0 (chosen for you) or 2 and more")
+
+    @property
+    def memory(self) -> int:
+        """`memory_gib` in bytes."""
+        return int(self.memory_gib * 2**30)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Record of a stage's pass over the rows, from which the next run of it goes on.
+
+    Attributes
+    ----------
+    rows : int
+        Rows that are on disk.
+    found : dict
+        What the stage has to remember of them. JSON values only.
+    """
+
+    rows: int = 0
+    found: dict[str, Any] = {}
 
 
 class StageContext:
@@ -132,6 +169,33 @@ class StageContext:
         path.parent.mkdir(parents=True, exist_ok=True)
         array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         return array
+
+    def open_or_create(self, path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, Any]:
+        """The array that a killed run of this stage was filling, or a new one where it had come to nothing."""
+        if self.kept().rows:
+            kept: np.memmap[Any, Any] = np.load(path, mmap_mode="r+", allow_pickle=False)
+            return kept
+        return self.create(path, shape, dtype)
+
+    @property
+    def _record(self) -> Path:
+        return self.build / layout.STAGES / f"{self.name}.progress"
+
+    def kept(self) -> Kept:
+        """What a killed run of this stage had kept; no rows for a fresh start."""
+        try:
+            return msgspec.json.decode(self._record.read_bytes(), type=Kept)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return Kept()
+
+    def keep(self, rows: int, found: dict[str, Any] | None = None) -> None:
+        """Record that the first `rows` of this stage's pass are on disk, and what was found in them."""
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        layout.write_atomically(self._record, msgspec.json.encode(Kept(rows=rows, found=found or {})))
+
+    def forget(self) -> None:
+        """Drop the record: the stage is done, or what it stood for is gone."""
+        self._record.unlink(missing_ok=True)
 
     def progress(self, total: int, unit: str = "rows") -> tqdm[Any]:
         """A bar with rate and end, named after the stage."""

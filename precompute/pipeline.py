@@ -27,6 +27,7 @@ from atlas.manifest import Manifest, StageRecord, read_manifest
 from precompute.assemble import assemble_manifest
 from precompute.context import BuildConfig, Stage, StageContext
 from precompute.errors import SourceError
+from precompute.estimate import Estimate, check_fits, estimate_build
 from precompute.sources.source import Source
 from precompute.stages import (
     anomalies,
@@ -87,7 +88,7 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
     SourceError
         If the source cannot be built from.
     ResourceError
-        If the disk is too small, or another build of the same atlas runs.
+        If disk or memory are too small, or another build of the same atlas runs.
     """
     if source.n_rows < FEWEST_ROWS or source.dimension < 2:
         raise SourceError(
@@ -101,7 +102,7 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
         if finished is not None:
             _say(quiet, f"{out}: build {build_id} is up to date")
             return finished
-        writer.require_disk(out, estimate_bytes(source, config), f"the atlas of {source.n_rows:,} galaxies")
+        check_fits(estimate_source(source, config), out, config)
         before = writer.current_build(out)
         partial = writer.begin(out, build_id)
         (partial / layout.STAGES).mkdir(exist_ok=True)
@@ -117,6 +118,18 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
     return manifest
 
 
+def estimate_source(source: Source, config: BuildConfig, *, speed: float = 1.0) -> Estimate:
+    """What building from a source will take."""
+    return estimate_build(
+        source.n_rows,
+        reduced_width(source.dimension, config.pca),
+        config,
+        columns=len(source.column_names),
+        has_images=source.has_images,
+        speed=speed,
+    )
+
+
 def stage_keys(fingerprint: str, config: BuildConfig) -> dict[str, str]:
     """Key of each stage for a source and parameters."""
     keys: dict[str, str] = {}
@@ -125,21 +138,6 @@ def stage_keys(fingerprint: str, config: BuildConfig) -> dict[str, str]:
         reads = fingerprint if stage.reads_source else ""
         keys[stage.name] = _digest([stage.name, stage.version, parameters, [keys[n] for n in stage.needs], reads])
     return keys
-
-
-def estimate_bytes(source: Source, config: BuildConfig) -> int:
-    """Disk that a build takes, from the number of rows; the biggest part is the embeddings."""
-    itemsize = 2 if config.embedding_dtype == "float16" else 4
-    width = reduced_width(source.dimension, config.pca)
-    a_row = (
-        width * itemsize  # embeddings
-        + width // 2 + 24  # codes of the index, and what it knows of each row
-        + layout.KNN_NEIGHBORS * 8  # neighbours and similarities
-        + 2 * 16 + 12 + 40  # planes, identity, columns of the space
-        + 8 * len(source.column_names)
-    )  # fmt: skip
-    images = config.thumbnail_pixels**2 // 3 if source.has_images else 0
-    return source.n_rows * a_row + min(source.n_rows, config.thumbnails or source.n_rows) * images + (64 << 20)
 
 
 def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> StageRecord:
@@ -163,13 +161,15 @@ def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> S
     if not (started.exists() and started.read_text() == key):
         for output in outputs:
             _remove(ctx.build / output)
+        ctx.forget()
         started.write_text(key)
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), _cpu_seconds()
     stage.run(ctx)
     record = StageRecord(
         name=stage.name,
         key=key,
         seconds=round(time.perf_counter() - begun, 3),
+        cpu_seconds=round(_cpu_seconds() - cpu_begun, 3),
         peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         measured=ctx.measured,
     )
@@ -177,6 +177,12 @@ def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> S
     started.unlink()
     ctx.note(f"{record.seconds:.1f} s")
     return record
+
+
+def _cpu_seconds() -> float:
+    """Seconds of CPU that this process and those that it started have taken."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _finished(out: Path, build_id: str) -> Manifest | None:

@@ -1,6 +1,6 @@
-"""Stage `anomalies`: how unusual every galaxy is, by two scores, and the rows of the map's outlier layer.
+"""Stage `anomalies`: how unusual every galaxy is by a second score, and the rows of the map's outlier layer.
 
-anomaly_knn      mean cosine distance to the ten nearest: far from everything
+anomaly_knn      mean cosine distance to the ten nearest: far from everything (`precompute.stages.knn` writes it)
 anomaly_forest   isolation forest (Liu, Ting & Zhou 2008, ICDM) on principal components, as Stein et al. 2021
                  (arXiv 2110.13151) used: easily separated from the rest
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from atlas import format as layout
 from atlas.neighbors import Embeddings
 from precompute.context import StageContext
-from precompute.stages.chunks import run_chunks, thread_count
+from precompute.stages.chunks import fill_rows
 
 FIT_ROWS = 100_000
 CHUNK_ROWS = 16_384
@@ -53,17 +53,6 @@ class Forest:
         return scores
 
 
-def mean_distance(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean cosine distance to the neighbours, (n,) from their similarities (n, k); 0 where there is none.
-
-    Rounded embeddings are not exactly of unit length, so equal ones can seem more than equal: no distance is negative.
-    """
-    if similarity.shape[1] == 0:
-        return np.zeros(len(similarity), dtype=np.float32)
-    distance: NDArray[np.float32] = np.maximum(1 - similarity, 0).mean(axis=1, dtype=np.float32)
-    return distance
-
-
 def outlier_rows(distance: NDArray[np.float32]) -> NDArray[np.uint32]:
     """The farthest 0.5 % of rows (20 to 5,000), farthest first, ties by row."""
     n = distance.size
@@ -76,21 +65,16 @@ class Anomalies:
     """Scores every row."""
 
     name = "anomalies"
-    version = 2
+    version = 3
     needs = ("embeddings", "knn")
     parameters = ("forest_components", "forest_trees", "seed", "space")
-    outputs = (
-        "{space}/columns/anomaly_knn.npy",
-        "{space}/columns/anomaly_forest.npy",
-        "{space}/map/outliers.npy",
-    )
+    outputs = ("{space}/columns/anomaly_forest.npy", "{space}/map/outliers.npy")
     reads_source = False
 
     def run(self, ctx: StageContext) -> None:
-        """Write the columns `anomaly_knn` and `anomaly_forest` (float32) and `map/outliers.npy` (uint32)."""
+        """Write the column `anomaly_forest` (float32) and `map/outliers.npy` (uint32)."""
         config = ctx.config
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
-        similarity = ctx.load(ctx.space / layout.KNN / "similarity.npy")
         n = embeddings.shape[0]
         sample = np.sort(np.random.default_rng(config.seed).choice(n, min(n, FIT_ROWS), replace=False))
         forest = Forest(
@@ -99,19 +83,15 @@ class Anomalies:
             trees=config.forest_trees,
             seed=config.seed,
         )
-        by_knn = ctx.create(ctx.space / layout.COLUMNS / "anomaly_knn.npy", (n,), np.float32)
-        by_forest = ctx.create(ctx.space / layout.COLUMNS / "anomaly_forest.npy", (n,), np.float32)
+        by_forest = ctx.open_or_create(ctx.space / layout.COLUMNS / "anomaly_forest.npy", (n,), np.float32)
 
         def work(part: slice) -> None:
-            by_knn[part] = mean_distance(similarity[part])
             by_forest[part] = forest.score(embeddings[part])
 
-        with ctx.progress(n) as bar:
-            for part in run_chunks(work, n, CHUNK_ROWS, thread_count(config.threads)):
-                bar.update(part.stop - part.start)
-        by_knn.flush()
-        by_forest.flush()
+        fill_rows(ctx, work, n, CHUNK_ROWS, (by_forest,))
+        by_knn = ctx.load(ctx.space / layout.COLUMNS / "anomaly_knn.npy")
         ctx.save(ctx.space / layout.OUTLIERS, outlier_rows(by_knn))
+        ctx.forget()
 
 
 STAGE = Anomalies()

@@ -1,9 +1,12 @@
-"""Passes over all rows in chunks, on several threads: what they call (numpy, ScaNN, scipy) releases the GIL."""
+"""Passes over all rows in chunks, on several threads: what they call (numpy, ScaNN, scipy) releases the GIL.
+
+A pass that is killed goes on where it was (`fill_rows`).
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,8 +16,12 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from atlas.neighbors import Embeddings
+from precompute.context import StageContext
 
 SUM_ROWS = 65_536
+
+KEEP_EVERY = 262_144
+"""Rows between two records of progress: some ten seconds of work."""
 
 
 def thread_count(threads: int) -> int:
@@ -53,6 +60,35 @@ def run_chunks(
             yield from pool.map(do, slices)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def fill_rows(
+    ctx: StageContext, work: Callable[[slice], None], n_rows: int, size: int, arrays: Sequence[np.memmap[Any, Any]]
+) -> None:
+    """Do `work` on all rows in chunks, from where a killed run of this stage ended; shows progress.
+
+    The record stays, so that a stage killed after its pass does not begin anew: `StageContext.forget` drops it.
+
+    Parameters
+    ----------
+    ctx : StageContext
+    work : callable
+        Fills one slice of the arrays; calls for different slices may run at once.
+    n_rows, size : int
+        Rows in all, and in one slice.
+    arrays : sequence of memmap
+        From `StageContext.open_or_create`.
+    """
+    kept = ctx.kept().rows
+    with ctx.progress(n_rows) as bar:
+        bar.update(kept)
+        for part in run_chunks(work, n_rows, size, thread_count(ctx.config.threads), start=kept):
+            bar.update(part.stop - part.start)
+            if part.stop - kept >= KEEP_EVERY or part.stop == n_rows:
+                for array in arrays:
+                    array.flush()
+                kept = part.stop
+                ctx.keep(kept)
 
 
 def sum_by_group(embeddings: Embeddings, groups: NDArray[np.signedinteger[Any]], n_groups: int) -> NDArray[np.float64]:

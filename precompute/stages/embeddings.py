@@ -6,8 +6,10 @@ One pass over the source, two where embeddings are reduced; memory holds a chunk
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from atlas.errors import shorten
 from precompute.context import StageContext
 from precompute.errors import SourceError
 from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
+from precompute.stages.chunks import KEEP_EVERY
 from precompute.stages.reduction import (
     NEIGHBORS,
     Moments,
@@ -49,7 +52,8 @@ class Embeddings:
         """
         source = ctx.source
         width = reduced_width(source.dimension, ctx.config.pca)
-        stored = ctx.create(ctx.space / layout.EMBEDDINGS, (source.n_rows, width), np.dtype(ctx.config.embedding_dtype))
+        shape, dtype = (source.n_rows, width), np.dtype(ctx.config.embedding_dtype)
+        stored = ctx.open_or_create(ctx.space / layout.EMBEDDINGS, shape, dtype)
         ctx.measured = {"dimension": width, "dtype": ctx.config.embedding_dtype}
         notes = _copy(ctx, stored) if width == source.dimension else _reduce(ctx, stored)
         stored.flush()
@@ -57,13 +61,24 @@ class Embeddings:
 
 
 def _copy(ctx: StageContext, stored: NDArray[np.floating[Any]]) -> list[str]:
-    report = EmbeddingReport()
+    """As they are, in unit length; goes on where a killed run ended."""
+    kept = ctx.kept()
+    report = msgspec.convert(kept.found, EmbeddingReport)
+    done = kept.rows
     with ctx.progress(len(stored)) as bar:
-        for start, unit, found in _unit_chunks(ctx):
-            stored[start : start + len(unit)] = unit
+        for start, rows in ctx.source.embedding_chunks(_chunk_rows(ctx)):
+            bar.update(len(rows))
+            stop = start + len(rows)
+            if stop <= kept.rows:
+                continue
+            stored[start:stop], found = check_and_normalize(rows, start)
             report += found
-            bar.update(len(unit))
+            if stop - done >= KEEP_EVERY or stop == len(stored):
+                stored.flush()
+                done = stop
+                ctx.keep(done, asdict(report))
     _refuse(ctx, report.problems)
+    ctx.forget()
     return report.notes
 
 
@@ -107,8 +122,12 @@ def _reduce(ctx: StageContext, stored: NDArray[np.floating[Any]]) -> list[str]:
 
 
 def _unit_chunks(ctx: StageContext) -> Iterator[tuple[int, NDArray[np.float32], EmbeddingReport]]:
-    for start, rows in ctx.source.embedding_chunks(max(1, CHUNK_NUMBERS // ctx.source.dimension)):
+    for start, rows in ctx.source.embedding_chunks(_chunk_rows(ctx)):
         yield start, *check_and_normalize(rows, start)
+
+
+def _chunk_rows(ctx: StageContext) -> int:
+    return max(1, CHUNK_NUMBERS // ctx.source.dimension)
 
 
 def _refuse(ctx: StageContext, problems: list[str]) -> None:

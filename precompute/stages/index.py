@@ -1,19 +1,14 @@
-"""Stage `index`: the neighbour index of all embeddings.
+"""Stage `index`: the neighbour index of all embeddings, built in bounded memory, and how large its parts are.
 
-ScaNN is built in one shot: it takes a float32 copy of the embeddings and needs twice that at its peak (1.1 GiB for a
-million rows of 128 numbers, 10 GiB for ten million).
+What the engines do is in `scann_build` and `faiss_build`; both train on a sample and take the rows in chunks.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import metadata
+from collections.abc import Callable
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +20,11 @@ from numpy.typing import NDArray
 from atlas import format as layout
 from atlas.errors import InputError, ResourceError
 from atlas.neighbors import DESCRIPTION, ISOLATED, Embeddings, IndexDescription
-from precompute.context import StageContext
-from precompute.stages.chunks import sum_by_group, thread_count
+from precompute.context import BuildConfig, StageContext
+from precompute.stages import faiss_build, scann_build
+from precompute.stages.chunks import run_chunks, sum_by_group, thread_count
 
 Engine = Literal["scann", "faiss", "exact"]
-Parameters = dict[str, int | float]
 
 EXACT_BELOW = 10_000
 """Fewer rows than this are scanned. Measured with 128 numbers, for a hundred neighbours: among 960 rows a scan takes
@@ -37,14 +32,7 @@ EXACT_BELOW = 10_000
 
 TREE_SAMPLE = 250_000
 ROWS_A_LEAF = 64
-CODEBOOK_SAMPLE = 250_000
-DIMENSIONS_A_BLOCK = 2
-
-SCANN_MIN_PARTITION = 10
-"""ScaNN's default of 50 makes two thirds of the centroids near-duplicates at 64 sample rows a leaf."""
-
-ANISOTROPIC_THRESHOLD = 0.2
-"""Guo et al. 2020 (ICML), their recommendation for unit embeddings."""
+"""Rows that the tree is trained on: so many at least, and so many for each leaf."""
 
 ISOLATED_ROWS = 512
 """Scoring as many takes a query 0.1 ms."""
@@ -89,8 +77,27 @@ def leaf_count(leaves: int, n_rows: int) -> int:
     return max(1, min(leaves or round(2 * math.sqrt(n_rows)), n_rows // 4))
 
 
+def index_plan(n_rows: int, dimensions: int, config: BuildConfig) -> scann_build.Plan:
+    """Sizes of an index's parts, from rows, dimensions and the budget of memory, where the parameters do not say."""
+    leaves = leaf_count(config.leaves, n_rows)
+    return scann_build.plan_build(
+        n_rows,
+        dimensions,
+        leaves=leaves,
+        tree_sample=max(leaves, config.tree_sample or max(TREE_SAMPLE, ROWS_A_LEAF * leaves)),
+        codebook_sample=config.codebook_sample,
+        memory=config.memory,
+        threads=thread_count(config.threads),
+    )
+
+
 def build_index(
-    embeddings: Embeddings, directory: Path, *, engine: Engine, leaves: int = 0, threads: int = 1
+    embeddings: Embeddings,
+    directory: Path,
+    *,
+    engine: Engine,
+    config: BuildConfig,
+    step: Callable[[int], object] = lambda rows: None,
 ) -> IndexDescription:
     """Write an index that `atlas.neighbors.open_index` opens.
 
@@ -99,36 +106,58 @@ def build_index(
     embeddings : ndarray of shape (n, d), float16 or float32
         Unit rows.
     directory : Path
-        Made anew; what it held is removed.
+        What another build left in it is removed; what a killed run of this one left is gone on with.
     engine : {"scann", "faiss", "exact"}
-    leaves : int
-        0 for 2 sqrt(n).
-    threads : int
+    config : BuildConfig
+        `leaves`, `tree_sample`, `codebook_sample`, `seed`, `memory_gib` and `threads` are read.
+    step : callable
+        Told the rows that are done.
 
     Returns
     -------
     IndexDescription
         What was written as `index.json`.
     """
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
     n_rows, dimensions = embeddings.shape
-    leaves = 1 if engine == "exact" else leaf_count(leaves, n_rows)
-    version, parameters = "", Parameters()
-    leaf: NDArray[np.signedinteger[Any]]
+    # ScaNN's record of progress stands while rows are missing, and in no finished index.
+    if not (engine == "scann" and (directory / scann_build.PROGRESS).exists()):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+    plan = index_plan(n_rows, dimensions, config)
+    threads = thread_count(config.threads)
+    version, leaves, parameters = "", plan.leaves, dict[str, int | float]()
+    leaf: NDArray[np.int32] | None = None
     match engine:
         case "scann":
             version = metadata.version("scann")
-            parameters, leaf = _build_scann(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
-            np.save(directory / ISOLATED, isolated_rows(embeddings, leaf, ISOLATED_ROWS))
+            parameters = {
+                "dimensions_a_block": scann_build.DIMENSIONS_A_BLOCK,
+                "anisotropic_threshold": scann_build.ANISOTROPIC_THRESHOLD,
+                "min_partition_size": scann_build.MIN_PARTITION,
+                "tree_sample": plan.tree_sample,
+                "codebook_sample": min(plan.codebook_sample, plan.tree_sample),
+            }
+            leaf = scann_build.build_scann(embeddings, directory, plan, seed=config.seed, threads=threads, step=step)
         case "faiss":
-            import faiss
-
-            version = faiss.__version__
-            parameters, leaf = _build_faiss(np.asarray(embeddings, dtype=np.float32), directory, leaves, threads)
-            np.save(directory / ISOLATED, isolated_rows(embeddings, leaf, ISOLATED_ROWS))
+            version = import_module("faiss").__version__
+            parameters = {
+                "dimensions_a_block": faiss_build.block_width(dimensions),
+                "tree_sample": plan.tree_sample,
+            }
+            leaf = faiss_build.build_faiss(
+                embeddings,
+                directory,
+                leaves=leaves,
+                tree_sample=plan.tree_sample,
+                seed=config.seed,
+                threads=threads,
+                step=step,
+            )
         case "exact":
-            pass
+            leaves = 1
+            step(n_rows)
+    if leaf is not None:
+        np.save(directory / ISOLATED, isolated_rows(embeddings, leaf, ISOLATED_ROWS, threads=threads))
     description = IndexDescription(
         engine=engine, version=version, n_rows=n_rows, dimensions=dimensions, leaves=leaves, parameters=parameters
     )
@@ -136,7 +165,9 @@ def build_index(
     return description
 
 
-def isolated_rows(embeddings: Embeddings, leaf: NDArray[np.signedinteger[Any]], count: int) -> NDArray[np.uint32]:
+def isolated_rows(
+    embeddings: Embeddings, leaf: NDArray[np.signedinteger[Any]], count: int, *, threads: int = 1
+) -> NDArray[np.uint32]:
     """The rows farthest from the mean of their leaf: what codes of that difference describe worst.
 
     Parameters
@@ -145,6 +176,7 @@ def isolated_rows(embeddings: Embeddings, leaf: NDArray[np.signedinteger[Any]], 
     leaf : ndarray of shape (n,), signed integer
         Leaf of each row.
     count : int
+    threads : int
 
     Returns
     -------
@@ -154,100 +186,23 @@ def isolated_rows(embeddings: Embeddings, leaf: NDArray[np.signedinteger[Any]], 
     size = np.bincount(leaf)
     means = (sum_by_group(embeddings, leaf, size.size) / np.maximum(size, 1)[:, None]).astype(np.float32)
     distance = np.empty(len(leaf), dtype=np.float32)
-    for start in range(0, len(leaf), CHUNK_ROWS):
-        part = slice(start, start + CHUNK_ROWS)
-        distance[part] = np.linalg.norm(np.asarray(embeddings[part], dtype=np.float32) - means[leaf[part]], axis=1)
+
+    def work(part: slice) -> None:
+        beyond = np.asarray(embeddings[part], dtype=np.float32) - means[leaf[part]]
+        distance[part] = np.sqrt(np.einsum("nd,nd->n", beyond, beyond))
+
+    for _ in run_chunks(work, len(leaf), CHUNK_ROWS, threads):
+        pass
     return np.sort(np.argsort(-distance, kind="stable")[:count]).astype(np.uint32)
-
-
-def _build_scann(
-    embeddings: NDArray[np.float32], directory: Path, leaves: int, threads: int
-) -> tuple[Parameters, NDArray[np.int32]]:
-    from scann.scann_ops.py import scann_ops_pybind
-
-    from atlas.engines.scann import LEAF_OF_ROW
-
-    tree_sample = max(TREE_SAMPLE, ROWS_A_LEAF * leaves)
-    with _quiet_native_code():
-        searcher = (
-            scann_ops_pybind.builder(embeddings, layout.KNN_NEIGHBORS, "dot_product")
-            .set_n_training_threads(threads)
-            .tree(
-                num_leaves=leaves,
-                num_leaves_to_search=leaves,
-                training_sample_size=tree_sample,
-                min_partition_size=SCANN_MIN_PARTITION,
-            )
-            .score_ah(
-                DIMENSIONS_A_BLOCK,
-                anisotropic_quantization_threshold=ANISOTROPIC_THRESHOLD,
-                training_sample_size=CODEBOOK_SAMPLE,
-            )
-            .build()
-        )
-        # Without relative paths the assets would name this machine's folders.
-        searcher.serialize(str(directory), relative_path=True)
-    parameters: Parameters = {
-        "dimensions_a_block": DIMENSIONS_A_BLOCK,
-        "anisotropic_threshold": ANISOTROPIC_THRESHOLD,
-        "min_partition_size": SCANN_MIN_PARTITION,
-        "tree_sample": min(tree_sample, len(embeddings)),
-        "codebook_sample": min(CODEBOOK_SAMPLE, len(embeddings)),
-    }
-    return parameters, np.load(directory / LEAF_OF_ROW, allow_pickle=False)
-
-
-def _build_faiss(
-    embeddings: NDArray[np.float32], directory: Path, leaves: int, threads: int
-) -> tuple[Parameters, NDArray[np.int64]]:
-    import faiss
-
-    from atlas.engines.faiss import CODES
-
-    n_rows, dimensions = embeddings.shape
-    # Fast scan wants blocks of equal width.
-    block = DIMENSIONS_A_BLOCK if dimensions % DIMENSIONS_A_BLOCK == 0 else 1
-    coarse = faiss.IndexFlatIP(dimensions)
-    index = faiss.IndexIVFPQFastScan(coarse, dimensions, leaves, dimensions // block, 4, faiss.METRIC_INNER_PRODUCT)
-    index.cp.niter = 12
-    index.cp.max_points_per_centroid = ROWS_A_LEAF
-    faiss.omp_set_num_threads(threads)
-    # A seeded sample spread over all rows, since surveys are sorted (by brightness, by position).
-    sample = max(TREE_SAMPLE, ROWS_A_LEAF * leaves)
-    chosen = np.random.default_rng(0).choice(n_rows, sample, replace=False) if n_rows > sample else slice(None)
-    with _quiet_native_code():
-        index.train(embeddings[chosen])
-    index.add(embeddings)
-    faiss.write_index(index, str(directory / CODES))
-    _, leaf = coarse.search(embeddings, 1)
-    return {"dimensions_a_block": block, "tree_sample": min(sample, n_rows)}, leaf[:, 0]
-
-
-@contextmanager
-def _quiet_native_code() -> Iterator[None]:
-    """Keep an engine's own log lines, which C++ writes to the standard error stream, out of the progress display."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            log.seek(0)
-            os.write(kept, log.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 class Index:
     """Builds the neighbour index that knn, placement and the page search with."""
 
     name = "index"
-    version = 2
+    version = 3
     needs = ("embeddings",)
-    parameters = ("engine", "leaves", "space")
+    parameters = ("codebook_sample", "engine", "leaves", "seed", "space", "tree_sample")
     outputs = ("{space}/index",)
     reads_source = False
 
@@ -257,13 +212,8 @@ class Index:
         engine = choose_engine(ctx.config.engine, embeddings.shape[0])
         with ctx.progress(embeddings.shape[0]) as bar:
             description = build_index(
-                embeddings,
-                ctx.space / layout.INDEX,
-                engine=engine,
-                leaves=ctx.config.leaves,
-                threads=thread_count(ctx.config.threads),
+                embeddings, ctx.space / layout.INDEX, engine=engine, config=ctx.config, step=bar.update
             )
-            bar.update(embeddings.shape[0])
         ctx.measured["engine"] = description.engine
         ctx.measured["leaves"] = description.leaves
         ctx.measured["bytes"] = sum(f.stat().st_size for f in (ctx.space / layout.INDEX).iterdir())

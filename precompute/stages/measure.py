@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -15,7 +15,9 @@ from atlas.neighbors import Embeddings, NeighborIndex, SearchSetting, open_index
 from atlas.quality import FILENAME, Quality, Recall
 from atlas.ranking import QueryKind
 from precompute.context import StageContext
-from precompute.stages.chunks import run_chunks, thread_count
+from precompute.stages.chunks import fill_rows
+from precompute.stages.knn import read_neighbors
+from precompute.stages.surroundings import surroundings_radius, trust_share
 
 RECALL_AT = (10, 100, 1_000)
 
@@ -41,10 +43,6 @@ EXAMPLES = 3
 TRUSTWORTHINESS_ROWS = 4_000
 TRUSTWORTHINESS_NEIGHBORS = 15
 
-TRUST_SHARE = 0.01
-TRUST_ROWS = 50
-"""A galaxy's surroundings on the map hold 1 % of all rows, and at least fifty."""
-
 RADIUS_SAMPLE = 10_000
 CHUNK_ROWS = 16_384
 
@@ -65,6 +63,7 @@ class Queries(msgspec.Struct, frozen=True):
 
 def make_queries(
     embeddings: Embeddings,
+    known: NDArray[np.uint32],
     neighbors: NDArray[np.uint32],
     centroids: NDArray[np.float32],
     count: int,
@@ -75,8 +74,10 @@ def make_queries(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-    neighbors : ndarray of shape (n, k), uint32
-        The nearest of each row.
+    known : ndarray of shape (m,), uint32
+        Rows whose nearest are known, ascending: the queries are made from these.
+    neighbors : ndarray of shape (m, k), uint32
+        The nearest of each.
     centroids : ndarray of shape (c, d), float32
         Of the clusters.
     count : int
@@ -84,14 +85,15 @@ def make_queries(
     rng : Generator
     """
     n = embeddings.shape[0]
-    rows = np.sort(rng.choice(n, min(n, count), replace=False))
+    drawn = np.sort(rng.choice(known.size, min(known.size, count), replace=False))
+    rows = known[drawn].astype(np.int64)
     kinds: dict[QueryKind, Queries] = {}
     of_rows = np.asarray(embeddings[rows], dtype=np.float32)
     kinds["row"] = Queries(of_rows, rows[:, None])
     kinds["least similar"] = Queries(-of_rows, rows[:, None])
     if n > 4 * EXAMPLES:
         # Three galaxies alike, as somebody would pick them, less three at random.
-        alike = neighbors[rows, : EXAMPLES - 1].astype(np.int64)
+        alike = neighbors[drawn, : EXAMPLES - 1].astype(np.int64)
         wanted = np.column_stack([rows, alike])
         unwanted = rng.integers(n, size=(rows.size, EXAMPLES))
         mean = [np.asarray(embeddings[group], dtype=np.float32).mean(axis=1) for group in (wanted, unwanted)]
@@ -130,8 +132,8 @@ def measure_recall(
     if not at:
         return ()
     table = []
-    for kind, queries in kinds.items():
-        worst_score = _scores_at(embeddings, queries, at)
+    truth = _scores_at(embeddings, list(kinds.values()), at)
+    for (kind, queries), worst_score in zip(kinds.items(), truth, strict=True):
         for setting in ladder_of(index, at[-1]):
             reach = [k for k in at if k <= setting.candidates]
             hits = np.empty((len(queries.embeddings), len(reach)))
@@ -158,14 +160,23 @@ def measure_recall(
     return tuple(table)
 
 
-def _scores_at(embeddings: Embeddings, queries: Queries, at: list[int]) -> NDArray[np.float32]:
-    """The k-th best exact score of each query, examples left out, for each k; (q, len(at))."""
-    spare = queries.examples.shape[1]
-    rows, scores = top_k_exact_many(embeddings, queries.embeddings, at[-1] + spare)
-    own = (rows[:, :, None] == queries.examples[:, None, :]).any(axis=2)
-    # Descending order survives: examples go to the end.
-    scores = -np.sort(np.where(own, np.inf, -scores), axis=1)
-    return scores[:, np.array(at) - 1]
+def _scores_at(embeddings: Embeddings, kinds: Sequence[Queries], at: list[int]) -> list[NDArray[np.float32]]:
+    """The k-th best exact score of each query, examples left out, for each k; an array (q, len(at)) a kind.
+
+    All kinds together, since a pass over all rows costs more than the products of a few hundred queries.
+    """
+    spare = max(queries.examples.shape[1] for queries in kinds)
+    together = np.concatenate([queries.embeddings for queries in kinds])
+    rows, scores = top_k_exact_many(embeddings, together, at[-1] + spare)
+    found, start = [], 0
+    for queries in kinds:
+        part = slice(start, start + len(queries.embeddings))
+        own = (rows[part, :, None] == queries.examples[:, None, :]).any(axis=2)
+        # Descending order survives: examples go to the end.
+        best = -np.sort(np.where(own, np.inf, -scores[part]), axis=1)
+        found.append(best[:, np.array(at) - 1])
+        start = part.stop
+    return found
 
 
 def map_trustworthiness(embeddings: NDArray[np.float32], positions: NDArray[np.float32], n_neighbors: int) -> float:
@@ -176,18 +187,6 @@ def map_trustworthiness(embeddings: NDArray[np.float32], positions: NDArray[np.f
     if n_neighbors < 1:
         return 1.0
     return float(trustworthiness(embeddings, positions, n_neighbors=n_neighbors, metric="cosine"))
-
-
-def trust_share(n_rows: int) -> float:
-    """Share of all rows that a galaxy's surroundings on the map hold."""
-    return min(1.0, max(TRUST_SHARE, TRUST_ROWS / n_rows))
-
-
-def surroundings_radius(tree: cKDTree, positions: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """Radius about each position that holds the given share of the tree's points."""
-    radius, _ = tree.query(positions, k=[min(tree.n, max(1, round(share * tree.n)))])
-    radii: NDArray[np.float32] = radius[:, 0].astype(np.float32)
-    return radii
 
 
 def trust_of(
@@ -218,26 +217,26 @@ class Measure:
     """Measures search and map."""
 
     name = "measure"
-    version = 1
+    version = 2
     needs = ("embeddings", "index", "knn", "place", "clusters")
     parameters = ("recall_queries", "seed", "space")
     outputs = ("{space}/quality.json", "{space}/columns/trust.npy")
     reads_source = False
 
     def run(self, ctx: StageContext) -> None:
-        """Write `quality.json` and the column `trust` (float32)."""
+        """Write `quality.json` and the column `trust` (float32), NaN for rows whose neighbours are not known."""
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
         positions = np.stack([ctx.load(ctx.space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy"], axis=1)
-        neighbors = ctx.load(ctx.space / layout.KNN / "rows.npy")
+        known, neighbors = read_neighbors(ctx, embeddings.shape[0])
         index = open_index(ctx.space / layout.INDEX, embeddings)
         rng = np.random.default_rng(ctx.config.seed)
         n = embeddings.shape[0]
-        recall = self._recall(ctx, index, embeddings, neighbors, rng)
+        recall = self._recall(ctx, index, embeddings, known, neighbors, rng)
         sample = np.sort(rng.choice(n, min(n, TRUSTWORTHINESS_ROWS), replace=False))
         trustworthiness = map_trustworthiness(
             np.asarray(embeddings[sample], dtype=np.float32), positions[sample], TRUSTWORTHINESS_NEIGHBORS
         )
-        trust_mean = self._trust(ctx, positions, neighbors, rng)
+        trust_mean = self._trust(ctx, positions, known, neighbors, rng)
         quality = Quality(
             engine=index.name,
             recall=recall,
@@ -250,38 +249,44 @@ class Measure:
         layout.write_atomically(ctx.space / FILENAME, msgspec.json.format(msgspec.json.encode(quality)))
         ctx.measured["trustworthiness"] = quality.trustworthiness
         ctx.measured["trust_mean"] = quality.trust_mean
+        ctx.forget()
 
     def _recall(
         self,
         ctx: StageContext,
         index: NeighborIndex,
         embeddings: Embeddings,
+        known: NDArray[np.uint32],
         neighbors: NDArray[np.uint32],
         rng: np.random.Generator,
     ) -> tuple[Recall, ...]:
         centroids = ctx.load(ctx.space / layout.CLUSTERS / "centroids.npy")
-        kinds = make_queries(embeddings, neighbors, centroids, ctx.config.recall_queries, rng)
+        kinds = make_queries(embeddings, known, neighbors, centroids, ctx.config.recall_queries, rng)
         searches = sum(len(q.embeddings) for q in kinds.values()) * len(ladder_of(index, RECALL_AT[-1]))
         with ctx.progress(searches, "queries") as bar:
             return measure_recall(index, embeddings, kinds, bar.update)
 
     def _trust(
-        self, ctx: StageContext, positions: NDArray[np.float32], neighbors: NDArray[np.uint32], rng: np.random.Generator
+        self,
+        ctx: StageContext,
+        positions: NDArray[np.float32],
+        known: NDArray[np.uint32],
+        neighbors: NDArray[np.uint32],
+        rng: np.random.Generator,
     ) -> float:
         n = len(positions)
         share = trust_share(n)
         tree = cKDTree(positions[rng.choice(n, min(n, RADIUS_SAMPLE), replace=False)])
-        trust = ctx.create(ctx.space / layout.COLUMNS / "trust.npy", (n,), np.float32)
+        trust = ctx.open_or_create(ctx.space / layout.COLUMNS / "trust.npy", (n,), np.float32)
+        if known.size < n and not ctx.kept().rows:
+            trust[:] = np.nan
 
         def work(part: slice) -> None:
-            radius = surroundings_radius(tree, positions[part], share)
-            trust[part] = trust_of(positions[part], positions[neighbors[part]], radius)
+            own = positions[known[part]]
+            trust[known[part]] = trust_of(own, positions[neighbors[part]], surroundings_radius(tree, own, share))
 
-        with ctx.progress(n) as bar:
-            for part in run_chunks(work, n, CHUNK_ROWS, thread_count(ctx.config.threads)):
-                bar.update(part.stop - part.start)
-        trust.flush()
-        return float(trust.mean(dtype=np.float64))
+        fill_rows(ctx, work, known.size, CHUNK_ROWS, (trust,))
+        return float(trust[known].mean(dtype=np.float64))
 
 
 STAGE = Measure()

@@ -136,7 +136,7 @@ class Subsample:
     """Chooses the anchors of the map."""
 
     name = "subsample"
-    version = 2
+    version = 3
     needs = ("embeddings", "knn")
     parameters = ("subsample", "n_neighbors", "seed", "space")
     outputs = ("{space}/map/subsample.npy",)
@@ -155,12 +155,10 @@ class Subsample:
         n = embeddings.shape[0]
         centres = group_centres(embeddings, max(1, size // ANCHORS_A_GROUP), rng)
         groups = np.empty(n, dtype=np.int32)
-        distance = np.empty(n, dtype=np.float32)
-        similarity = ctx.load(ctx.space / layout.KNN / "similarity.npy")
+        distance = ctx.load(ctx.space / layout.COLUMNS / "anomaly_knn.npy")
 
         def work(part: slice) -> None:
             groups[part] = nearest_centre(embeddings[part], centres)
-            distance[part] = 1 - similarity[part].mean(axis=1)
 
         with ctx.progress(n) as bar:
             for part in run_chunks(work, n, CHUNK_ROWS, thread_count(ctx.config.threads)):

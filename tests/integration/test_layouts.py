@@ -16,7 +16,7 @@ from atlas.validate import validate
 from precompute.__main__ import main
 from precompute.context import BuildConfig, StageContext
 from precompute.errors import SourceError
-from precompute.pipeline import build, estimate_bytes
+from precompute.pipeline import build, estimate_source
 from precompute.report import describe_atlas
 from precompute.sources.rgb import asinh_rgb
 from precompute.sources.source import open_source
@@ -111,9 +111,9 @@ def test_images_are_packed_to_the_same_bytes_whatever_the_number_of_threads(lega
 
 def test_fewer_thumbnails_need_less_disk(legacy: Path) -> None:
     source = open_source(legacy)
-    every = estimate_bytes(source, BuildConfig())
-    some = estimate_bytes(source, BuildConfig(thumbnails=30))
-    assert every - some == (N - 30) * (128**2 // 3)
+    every = estimate_source(source, BuildConfig()).disk
+    some = estimate_source(source, BuildConfig(thumbnails=30)).disk
+    assert every - some == (N - 30) * (128**2 * 3 // 5)
 
 
 def test_an_image_that_cannot_be_read_is_counted_and_the_build_goes_on(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_every_file_that_the_readme_names_exists(path: str) -> None:
     assert (Path(__file__).resolve().parents[2] / path).exists()
 
 
-@pytest.mark.parametrize("command", ["demo", "simulate", "build", "info", "validate"])
+@pytest.mark.parametrize("command", ["demo", "simulate", "plan", "build", "info", "validate"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])

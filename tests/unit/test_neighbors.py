@@ -25,6 +25,7 @@ from atlas.neighbors import (
     top_k_exact,
     top_k_exact_many,
 )
+from precompute.context import BuildConfig
 from precompute.stages.index import build_index
 from tests.unit.groups import grouped_embeddings
 
@@ -52,7 +53,7 @@ def indexed(embeddings, tmp_path_factory):
     """Folder of an index of each engine."""
     root = tmp_path_factory.mktemp("indexes")
     for engine in ENGINES:
-        build_index(embeddings, root / engine, engine=engine, threads=2)
+        build_index(embeddings, root / engine, engine=engine, config=BuildConfig(threads=2))
     return root
 
 
@@ -197,7 +198,7 @@ class TestSearch:
         rows[-12:] = np.random.default_rng(5).standard_normal((12, rows.shape[1]))
         stored = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
         outliers = np.arange(len(stored) - 12, len(stored))
-        build_index(stored, tmp_path / engine, engine=engine)
+        build_index(stored, tmp_path / engine, engine=engine, config=BuildConfig())
         index = open_index(tmp_path / engine, stored)
         missed_by_codes = 0
         for row in range(0, 1000, 40):
@@ -237,7 +238,7 @@ class TestPadding:
         stored = 0.05 * rng.standard_normal((400, 16)).astype(np.float32)
         stored[:, 0] += np.where(np.arange(400) < 200, 1, -1)
         stored = (stored / np.linalg.norm(stored, axis=1, keepdims=True)).astype(np.float16)
-        build_index(stored, tmp_path / engine, engine=engine, leaves=20)
+        build_index(stored, tmp_path / engine, engine=engine, config=BuildConfig(leaves=20))
         np.save(tmp_path / engine / ISOLATED, np.empty(0, dtype=np.uint32))  # they are candidates with good reason
         index = open_index(tmp_path / engine, stored)
         query = np.asarray(stored[399], dtype=np.float32)

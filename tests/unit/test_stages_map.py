@@ -13,7 +13,7 @@ from atlas import format as layout
 from atlas.neighbors import ExactIndex, open_index
 from atlas.quality import read_quality
 from precompute.context import BuildConfig, StageContext
-from precompute.stages import anomalies, clusters, index, knn, measure, place, subsample, umap
+from precompute.stages import anomalies, chunks, clusters, index, knn, measure, place, subsample, umap
 from tests.unit.groups import grouped_embeddings
 
 STAGES = (index, knn, subsample, umap, place, clusters, anomalies, measure)
@@ -67,6 +67,7 @@ class TestWhole:
                 f"columns/{name}.npy": (np.float32, (N,))
                 for name in ("map_x", "map_y", "anomaly_knn", "anomaly_forest", "trust")
             },
+            "columns/stray.npy": (np.uint8, (N,)),
             "columns/cluster.npy": (np.int16, (N,)),
         }
         for name, (dtype, shape) in expected.items():
@@ -134,7 +135,7 @@ class TestSubsample:
         ctx = StageContext(tmp_path, BuildConfig(subsample=size), name="subsample", quiet=True)
         ctx.save(ctx.space / layout.EMBEDDINGS, stored.astype(np.float16))
         # Nothing stands out by its distance: the groups alone must do it.
-        ctx.save(ctx.space / "knn/similarity.npy", np.full((n, 10), 0.9, dtype=np.float32))
+        ctx.save(ctx.space / "columns/anomaly_knn.npy", np.full(n, 0.1, dtype=np.float32))
         subsample.STAGE.run(ctx)
         rows = np.load(ctx.space / "map/subsample.npy")
         assert rows.size == size == len(np.unique(rows))
@@ -239,6 +240,50 @@ class TestPlace:
         np.testing.assert_allclose(similarity, -np.sort(-products, axis=1)[:, :15], atol=1e-6)
         np.testing.assert_allclose(np.take_along_axis(products, found, axis=1), similarity, atol=1e-6)
 
+    def test_a_row_whose_anchors_lie_apart_is_a_stray_and_one_among_them_is_not(self):
+        rng = np.random.default_rng(0)
+        corners = np.array([[0, 0], [10, 0], [0, 10]], dtype=np.float32)
+        apart = np.repeat(corners, 5, axis=0)
+        together = np.repeat(corners, (10, 3, 2), axis=0)
+        points = np.stack([apart, together]) + rng.normal(scale=0.1, size=(2, 15, 2)).astype(np.float32)
+        weights = np.ones((2, 15), dtype=np.float32)
+        own = place.geometric_median(points, weights)
+        np.testing.assert_array_equal(place.is_stray(points, weights, own, np.ones(2, dtype=np.float32)), [True, False])
+
+    def test_strays_are_few_and_mostly_outliers(self, built):
+        stray = np.load(built / "columns/stray.npy")
+        assert set(np.unique(stray)) <= {0, 1}
+        assert stray.mean() < 0.05
+        assert not stray[np.load(built / "map/subsample.npy")].any(), "anchors lie where UMAP put them"
+
+    def test_a_killed_run_goes_on_where_it_was(self, built, survey, tmp_path, monkeypatch):
+        monkeypatch.setattr(place, "CHUNK_ROWS", 100)
+        monkeypatch.setattr(chunks, "KEEP_EVERY", 300)
+        ctx = StageContext(tmp_path, BuildConfig(engine="exact", threads=1), name="place", quiet=True)
+        ctx.save(ctx.space / layout.EMBEDDINGS, survey[0])
+        for name in ("subsample.npy", "anchors_xy.npy"):
+            ctx.save(ctx.space / "map" / name, np.load(built / "map" / name))
+        place.STAGE.run(ctx)
+        whole = positions(ctx.space)
+        asked = []
+        nearest = place.nearest_anchors
+
+        def counted(*arguments):
+            if len(asked) == 8:
+                raise KeyboardInterrupt
+            asked.append(1)
+            return nearest(*arguments)
+
+        monkeypatch.setattr(place, "nearest_anchors", counted)
+        with pytest.raises(KeyboardInterrupt):
+            place.STAGE.run(ctx)
+        assert ctx.kept().rows == 600
+        asked.clear()
+        monkeypatch.setattr(place, "nearest_anchors", lambda *a: (asked.append(1), nearest(*a))[1])
+        place.STAGE.run(ctx)
+        assert len(asked) == -(-(N - 600) // 100), "600 rows were on disk"
+        np.testing.assert_array_equal(positions(ctx.space), whole)
+
 
 class TestClusters:
     def test_recover_the_groups(self, built, survey):
@@ -323,7 +368,7 @@ class TestAnomalies:
         assert anomalies.outlier_rows(np.zeros(2_000_000, dtype=np.float32)).size == 5_000
 
     def test_no_distance_is_negative_where_rounding_makes_a_row_more_than_equal(self):
-        np.testing.assert_array_equal(anomalies.mean_distance(np.full((3, 10), 1.0004, dtype=np.float32)), 0)
+        np.testing.assert_array_equal(knn.mean_distance(np.full((3, 10), 1.0004, dtype=np.float32)), 0)
 
 
 def test_the_index_of_the_build_serves_searches(built, survey):

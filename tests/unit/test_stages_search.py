@@ -12,8 +12,8 @@ from atlas.errors import InputError, ResourceError
 from atlas.neighbors import ExactIndex, SearchSetting, open_index
 from atlas.quality import read_quality
 from precompute.context import BuildConfig, StageContext
+from precompute.stages import chunks, knn, measure
 from precompute.stages import index as index_stage
-from precompute.stages import knn, measure
 from precompute.stages.chunks import run_chunks, sum_by_group
 from precompute.stages.index import choose_engine, isolated_rows, leaf_count
 from tests.unit.groups import grouped_embeddings
@@ -104,6 +104,8 @@ class TestKnn:
         similarity = np.load(ctx.space / "knn/similarity.npy")
         assert (rows.dtype, similarity.dtype, rows.shape) == (np.uint32, np.float32, (N, 10))
         assert {file.name for file in (ctx.space / "knn").iterdir()} == {"rows.npy", "similarity.npy"}
+        distance = np.load(ctx.space / "columns/anomaly_knn.npy")
+        np.testing.assert_allclose(distance, np.maximum(1 - similarity, 0).mean(axis=1), atol=1e-6)
         assert (rows != np.arange(N)[:, None]).all()
         assert (np.diff(similarity, axis=1) <= 0).all()
         expected, products = true_neighbors(embeddings, 10)
@@ -122,7 +124,7 @@ class TestKnn:
                 found[::3, 4:] = -1  # every third query finds four
                 return found
 
-        rows, similarity = knn.nearest_others(Shy(embeddings), embeddings, slice(30, 90), 10, SearchSetting(1, 40))
+        rows, similarity = knn.nearest_others(Shy(embeddings), embeddings, np.arange(30, 90), 10, SearchSetting(1, 40))
         expected, _ = true_neighbors(embeddings, 10)
         np.testing.assert_array_equal(rows, expected[30:90])
         assert np.isfinite(similarity).all()
@@ -130,7 +132,7 @@ class TestKnn:
     def test_equal_rows_are_each_others_neighbours_and_not_their_own(self, embeddings):
         stored = embeddings[:200].copy()
         stored[50:80] = stored[50]
-        rows, _ = knn.nearest_others(ExactIndex(stored), stored, slice(0, 200), 10, SearchSetting(1, 11))
+        rows, _ = knn.nearest_others(ExactIndex(stored), stored, np.arange(200), 10, SearchSetting(1, 11))
         assert (rows != np.arange(200)[:, None]).all()
         assert np.isin(rows[50:80], np.arange(50, 80)).all()
 
@@ -140,17 +142,68 @@ class TestKnn:
         knn.STAGE.run(ctx)
         np.testing.assert_array_equal(np.load(ctx.space / "knn/rows.npy"), true_neighbors(embeddings[:4], 3)[0])
 
+    def test_leaves_that_hold_too_few_are_joined_by_others_before_all_rows_are_searched(self, embeddings, monkeypatch):
+        class Leafy(ExactIndex):
+            """Row r lies in leaf r % 300; a search finds what the first leaves hold."""
+
+            leaves = 300
+
+            def candidates(self, queries, setting):
+                asked.append(setting.leaves)
+                found = super().candidates(queries, SearchSetting(1, self.n_rows))
+                kept = np.where(found % self.leaves < setting.leaves, found, -1)
+                return np.array([np.r_[line[line >= 0], line[line < 0]][: setting.candidates] for line in kept])
+
+        asked = []
+        monkeypatch.setattr(knn, "top_k_exact_many", lambda *_: pytest.fail("all rows were searched"))
+        rows, similarity = knn.nearest_others(Leafy(embeddings), embeddings, np.arange(5), 10, SearchSetting(1, 40))
+        assert asked == [1, 4], "a leaf holds five rows"
+        assert np.isfinite(similarity).all()
+        assert (rows % 300 < 4).all()
+
+    def test_of_a_sample_the_nearest_are_kept_and_of_all_rows_the_distance(self, tmp_path, embeddings):
+        index_stage.STAGE.run(context(tmp_path, embeddings, index_stage.STAGE, engine="scann"))
+        ctx = context(tmp_path, embeddings, knn.STAGE, knn="sample", knn_sample=200)
+        knn.STAGE.run(ctx)
+        sampled = np.load(ctx.space / "knn/sampled.npy")
+        rows = np.load(ctx.space / "knn/rows.npy")
+        assert (sampled.dtype, sampled.shape, rows.shape) == (np.uint32, (200,), (200, 10))
+        assert (np.diff(sampled.astype(int)) > 0).all()
+        expected, products = true_neighbors(embeddings, 10)
+        assert (rows[:, :, None] == expected[sampled][:, None, :]).any(axis=2).mean() >= 0.98
+        distance = np.load(ctx.space / "columns/anomaly_knn.npy")
+        true_distance = np.maximum(1 - products, 0).mean(axis=1)
+        # A quick search can only miss neighbours, hence see the others farther.
+        assert (distance >= true_distance - 1e-6).all()
+        assert np.corrcoef(np.argsort(np.argsort(distance)), np.argsort(np.argsort(true_distance)))[0, 1] > 0.95
+        assert 0.8 < ctx.measured["recall_at_10_quick"] <= ctx.measured["recall_at_10"]
+
+    def test_the_sample_gives_every_leaf_its_share(self):
+        leaf = np.random.default_rng(3).choice(20, 40_000, p=np.arange(1, 21) / 210)
+        order = np.argsort(leaf, kind="stable").astype(np.uint32)
+        sampled = knn.stratified_sample(order, 2_000, np.random.default_rng(0))
+        assert len(np.unique(sampled)) == 2_000
+        share = np.bincount(leaf[sampled], minlength=20) - np.bincount(leaf) / 20
+        assert np.abs(share).max() <= 2, "a uniform sample would be off by ten"
+
+    def test_a_sample_as_large_as_the_atlas_is_the_atlas(self, tmp_path, embeddings):
+        index_stage.STAGE.run(context(tmp_path, embeddings, index_stage.STAGE))
+        ctx = context(tmp_path, embeddings, knn.STAGE, knn="sample", knn_sample=N)
+        knn.STAGE.run(ctx)
+        assert not (ctx.space / "knn/sampled.npy").exists()
+        assert np.load(ctx.space / "knn/rows.npy").shape == (N, 10)
+
     def test_a_killed_run_goes_on_where_it_was(self, tmp_path, embeddings, monkeypatch):
         monkeypatch.setattr(knn, "CHUNK_ROWS", 100)
-        monkeypatch.setattr(knn, "KEEP_EVERY", 300)
+        monkeypatch.setattr(chunks, "KEEP_EVERY", 300)
         index_stage.STAGE.run(context(tmp_path, embeddings, index_stage.STAGE))
         asked = []
 
-        def counted(index, stored, part, k, setting, *, fail_at=None):
-            if fail_at is not None and part.start >= fail_at:
+        def counted(index, stored, rows, k, setting, *, fail_at=None):
+            if fail_at is not None and rows[0] >= fail_at:
                 raise KeyboardInterrupt
-            asked.append(part.start)
-            return nearest(index, stored, part, k, setting)
+            asked.append(rows[0])
+            return nearest(index, stored, rows, k, setting)
 
         nearest = knn.nearest_others
         monkeypatch.setattr(knn, "nearest_others", lambda *a: counted(*a, fail_at=800))
@@ -159,9 +212,11 @@ class TestKnn:
             knn.STAGE.run(ctx)
         asked.clear()
         monkeypatch.setattr(knn, "nearest_others", counted)
+        monkeypatch.setattr(knn, "_recall", lambda *_: 1.0)
         knn.STAGE.run(ctx)
         assert asked == list(range(600, N, 100)), "600 rows were on disk"
         np.testing.assert_array_equal(np.load(ctx.space / "knn/rows.npy"), true_neighbors(embeddings, 10)[0])
+        assert ctx.kept().rows == 0, "the record is gone"
 
 
 class TestMeasure:
@@ -197,7 +252,9 @@ class TestMeasure:
     def test_examples_are_left_out_of_the_truth(self, embeddings):
         rows = np.arange(20)
         queries = measure.Queries(embeddings[rows].astype(np.float32), np.stack([rows, rows + 20], axis=1))
-        scores = measure._scores_at(embeddings, queries, [1, 10])
+        other = measure.Queries(embeddings[:7].astype(np.float32), np.empty((7, 0), dtype=np.int64))
+        before, scores = measure._scores_at(embeddings, [other, queries], [1, 10])
+        np.testing.assert_allclose(before[:, 0], 1, atol=1e-3)
         for row in rows:
             products = embeddings.astype(np.float64) @ embeddings[row].astype(np.float64)
             left = np.sort(np.delete(products, [row, row + 20]))[::-1]
@@ -206,7 +263,12 @@ class TestMeasure:
     def test_every_kind_of_query_is_made_from_rows_that_it_leaves_out(self, embeddings):
         neighbors = true_neighbors(embeddings, 10)[0].astype(np.uint32)
         centroids = embeddings[:4].astype(np.float32)
-        kinds = measure.make_queries(embeddings, neighbors, centroids, 50, np.random.default_rng(0))
+        known = np.arange(0, N, 2, dtype=np.uint32)
+        kinds = measure.make_queries(embeddings, known, neighbors[known], centroids, 50, np.random.default_rng(0))
+        assert np.isin(kinds["row"].examples, known).all()
+        np.testing.assert_array_equal(
+            kinds["examples"].examples[:, 1:3], neighbors[kinds["examples"].examples[:, 0], :2]
+        )
         assert {kind: len(q.embeddings) for kind, q in kinds.items()} == {
             "row": 50,
             "least similar": 50,
@@ -235,6 +297,31 @@ class TestMeasure:
         radius = measure.surroundings_radius(tree, positions[:200], 0.01)
         held = [(np.hypot(*(positions - p).T) <= r).mean() for p, r in zip(positions[:200], radius, strict=True)]
         assert np.mean(held) == pytest.approx(0.01, rel=0.05)
+
+    def test_one_pass_over_all_rows_serves_every_kind_of_query(self, embeddings, monkeypatch):
+        passes = []
+        exact = measure.top_k_exact_many
+        monkeypatch.setattr(measure, "top_k_exact_many", lambda *a: (passes.append(1), exact(*a))[1])
+        known = np.arange(N, dtype=np.uint32)
+        neighbors = true_neighbors(embeddings, 10)[0].astype(np.uint32)
+        kinds = measure.make_queries(
+            embeddings, known, neighbors, embeddings[:4].astype(np.float32), 20, np.random.default_rng(0)
+        )
+        assert len({line.kind for line in measure.measure_recall(ExactIndex(embeddings), embeddings, kinds)}) == 4
+        assert len(passes) == 1
+
+    def test_trust_is_missing_where_neighbours_were_not_looked_for(self, tmp_path, embeddings):
+        stored = embeddings[:800]
+        index_stage.STAGE.run(context(tmp_path, stored, index_stage.STAGE))
+        knn.STAGE.run(context(tmp_path, stored, knn.STAGE, knn="sample", knn_sample=100))
+        ctx = context(tmp_path, stored, measure.STAGE, recall_queries=5)
+        for axis, values in zip("xy", stored[:, :2].astype(np.float32).T, strict=True):
+            ctx.save(ctx.space / layout.COLUMNS / f"map_{axis}.npy", values)
+        ctx.save(ctx.space / layout.CLUSTERS / "centroids.npy", stored[:0].astype(np.float32))
+        measure.STAGE.run(ctx)
+        trust = np.load(ctx.space / layout.COLUMNS / "trust.npy")
+        np.testing.assert_array_equal(np.flatnonzero(np.isfinite(trust)), np.load(ctx.space / "knn/sampled.npy"))
+        assert read_quality(ctx.space).trust_mean == pytest.approx(float(np.nanmean(trust)), abs=1e-4)
 
     def test_a_perfect_map_is_trusted_and_a_shuffled_one_is_not(self, tmp_path):
         # Galaxies on a circle, and the circle as the map.

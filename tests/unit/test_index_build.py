@@ -1,0 +1,190 @@
+"""Indexes built out of core: the same as in one shot, within a budget of memory, from where a killed run ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scann.scann_ops.py import scann_ops_pybind
+
+from atlas.engines import scann as engine
+from atlas.errors import ResourceError
+from atlas.neighbors import SearchSetting, open_index, pair_scores, top_k_exact_many, top_of_each
+from precompute.context import BuildConfig
+from precompute.stages import faiss_build, index, scann_build
+from precompute.stages.native import quiet_native_code
+from tests.unit.groups import grouped_embeddings
+
+N = 3_000
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    rows, _ = grouped_embeddings([1_000, 900, 600, 400, 100])
+    return rows.astype(np.float16)
+
+
+def plan(n_rows, dimensions, **changes):
+    plan = index.index_plan(n_rows, dimensions, BuildConfig(threads=2))
+    return scann_build.Plan(**{**{name: getattr(plan, name) for name in plan.__struct_fields__}, **changes})
+
+
+def one_shot(embeddings, directory, leaves):
+    """An index as ScaNN builds it itself, of all rows at once."""
+    directory.mkdir()
+    with quiet_native_code():
+        scann_ops_pybind.builder(embeddings.astype(np.float32), 10, "dot_product").tree(
+            num_leaves=leaves,
+            num_leaves_to_search=leaves,
+            training_sample_size=len(embeddings),
+            min_partition_size=scann_build.MIN_PARTITION,
+        ).score_ah(
+            scann_build.DIMENSIONS_A_BLOCK,
+            anisotropic_quantization_threshold=scann_build.ANISOTROPIC_THRESHOLD,
+            training_sample_size=len(embeddings),
+        ).build().serialize(str(directory), relative_path=True)
+
+
+class TestLayout:
+    """What `scann_build` assumes of files that ScaNN does not document."""
+
+    def test_the_version_is_the_pinned_one(self):
+        pinned = re.search(r"^scann==([\d.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+        assert pinned is not None
+        assert metadata.version("scann") == pinned[1], "check the layout again, then this test"
+
+    @pytest.mark.parametrize("d", [48, 47])
+    def test_chunks_laid_end_to_end_are_the_codes_of_one_shot(self, tmp_path, embeddings, d):
+        stored = np.ascontiguousarray(embeddings[:, :d])
+        shot, ours = tmp_path / "shot", tmp_path / "ours"
+        one_shot(stored, shot, leaves=40)
+        assert {file.name for file in shot.iterdir()} == engine.FILES
+        codes, leaf = (np.load(shot / name) for name in (engine.CODES, engine.LEAF_OF_ROW))
+        assert (codes.dtype, codes.shape) == (np.uint8, (N, -(-d // 2)))
+        assert (leaf.dtype, leaf.shape) == (np.int32, (N,))
+        centroids = scann_build.read_centroids(shot)
+        assert centroids.shape == (40, d)
+        np.testing.assert_array_equal(scann_build.nearest_leaf(stored, centroids), leaf)
+
+        # The same tree and codebook, as if training had ended a moment ago: five chunks and a short one.
+        ours.mkdir()
+        for name in (*engine.FILES - {engine.CODES, engine.LEAF_OF_ROW},):
+            (ours / name).write_bytes((shot / name).read_bytes())
+        for name, array in ((engine.CODES, codes), (engine.LEAF_OF_ROW, leaf)):
+            np.save(ours / name, np.full_like(array, 7))
+        (ours / scann_build.PROGRESS).write_text("0")
+        scann_build.build_scann(stored, ours, plan(N, d, chunk_rows=599, encoders=2), seed=0, threads=2)
+        assert {file.name for file in ours.iterdir()} == engine.FILES
+        np.testing.assert_array_equal(np.load(ours / engine.CODES), codes)
+        np.testing.assert_array_equal(np.load(ours / engine.LEAF_OF_ROW), leaf)
+
+
+def test_recall_is_that_of_one_shot(tmp_path):
+    stored, _ = grouped_embeddings([40_000, 30_000, 20_000, 9_000, 1_000], d=32, dimension=10)
+    stored = stored.astype(np.float16)
+    leaves, sample = 400, 30_000
+    shot, ours = tmp_path / "shot", tmp_path / "ours"
+    one_shot(stored, shot, leaves)
+    config = BuildConfig(threads=2, leaves=leaves, tree_sample=sample, codebook_sample=sample)
+    described = index.build_index(stored, ours, engine="scann", config=config)
+    for name in ("index.json", "isolated.npy"):
+        (shot / name).write_bytes((ours / name).read_bytes())
+    assert described.parameters["tree_sample"] == sample
+    queries = stored[::100].astype(np.float32)
+    truth = top_k_exact_many(stored, queries, 100)[1][:, -1]
+    recall = {}
+    for path in (shot, ours):
+        opened = open_index(path, stored)
+        for leaves_searched in (10, 40):
+            found = opened.candidates(queries, SearchSetting(leaves_searched, 500))
+            _, scores = top_of_each(found, pair_scores(stored, found, queries), 100)
+            recall[path.name, leaves_searched] = float((scores >= truth[:, None] - 1e-6).mean())
+    assert recall["ours", 40] > 0.97
+    for leaves_searched in (10, 40):
+        assert recall["ours", leaves_searched] == pytest.approx(recall["shot", leaves_searched], abs=0.005)
+
+
+class TestResume:
+    def test_a_killed_run_goes_on_at_its_chunk_and_trains_nothing_again(self, tmp_path, embeddings, monkeypatch):
+        encoded, run_apart = [], scann_build._run_apart
+
+        def killed(work, chunk):
+            if len(encoded) == 3:
+                raise KeyboardInterrupt
+            run_apart(work, chunk)
+            encoded.append(chunk.name)
+
+        chunks = plan(N, embeddings.shape[1], chunk_rows=500, encoders=1)
+        monkeypatch.setattr(scann_build, "_run_apart", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scann_build.build_scann(embeddings, tmp_path, chunks, seed=0, threads=1)
+        assert (tmp_path / scann_build.PROGRESS).read_text() == "1500"
+        tree = (tmp_path / scann_build.TREE).read_bytes()
+        encoded.clear()
+        monkeypatch.setattr(scann_build, "_run_apart", lambda *a: (run_apart(*a), encoded.append(a[1].name)))
+        rows = []
+        scann_build.build_scann(embeddings, tmp_path, chunks, seed=0, threads=1, step=rows.append)
+        assert encoded == ["chunk-1500", "chunk-2000", "chunk-2500"]
+        assert rows == [1500, 500, 500, 500]
+        assert (tmp_path / scann_build.TREE).read_bytes() == tree
+        assert {file.name for file in tmp_path.iterdir()} == engine.FILES
+        leaf = scann_build.nearest_leaf(embeddings, scann_build.read_centroids(tmp_path))
+        np.testing.assert_array_equal(np.load(tmp_path / engine.LEAF_OF_ROW), leaf)
+
+    def test_a_finished_index_is_built_anew(self, tmp_path, embeddings):
+        config = BuildConfig(threads=1)
+        for rows in (embeddings, embeddings[:2_000]):
+            index.build_index(rows, tmp_path / "index", engine="scann", config=config)
+            assert open_index(tmp_path / "index", rows).n_rows == len(rows)
+
+    def test_an_encoder_that_the_system_ends_is_told_with_a_way_out(self, tmp_path):
+        with pytest.raises(ResourceError, match="memory_gib"):
+            scann_build._run_apart(_end_oneself, tmp_path)
+
+
+def _end_oneself(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class TestBudget:
+    @pytest.mark.parametrize("n_rows", [1_000, 1_000_000, 10_000_000, 42_272_646])
+    def test_a_survey_of_128_numbers_fits_eight_gib(self, n_rows):
+        ours = index.index_plan(n_rows, 128, BuildConfig(threads=2))
+        assert max(ours.train_bytes, ours.encode_bytes) <= 8 << 30
+        assert 4 * 128 * ours.chunk_rows <= 512 << 20
+        assert 1 <= ours.encoders <= 2
+
+    def test_less_memory_means_smaller_chunks_and_fewer_encoders_and_the_same_index(self):
+        wide, narrow = (index.index_plan(10_000_000, 128, BuildConfig(threads=8, memory_gib=gib)) for gib in (32, 4))
+        assert wide.encoders > narrow.encoders == 1
+        assert wide.chunk_rows > narrow.chunk_rows
+        assert (wide.leaves, wide.tree_sample) == (narrow.leaves, narrow.tree_sample)
+
+    def test_parameters_of_the_index_follow_its_size_unless_they_are_given(self):
+        small, large = (index.index_plan(n, 128, BuildConfig()) for n in (1_000_000, 42_272_646))
+        assert (small.leaves, small.tree_sample) == (2_000, 250_000)
+        assert (large.leaves, large.tree_sample) == (13_003, 64 * 13_003)
+        given = index.index_plan(1_000_000, 128, BuildConfig(leaves=77, tree_sample=9_000, codebook_sample=5_000))
+        assert (given.leaves, given.tree_sample, given.codebook_sample) == (77, 9_000, 5_000)
+
+
+def test_faiss_takes_rows_in_chunks(tmp_path, embeddings, monkeypatch):
+    opened = []
+    for rows in (N, 700):
+        monkeypatch.setattr(faiss_build, "ADD_ROWS", rows)
+        done = []
+        directory = tmp_path / str(rows)
+        index.build_index(
+            embeddings, directory, engine="faiss", config=BuildConfig(threads=1, leaves=30), step=done.append
+        )
+        assert (max(done), sum(done)) == (rows, N)
+        opened.append(open_index(directory, embeddings))
+    queries = embeddings[:50].astype(np.float32)
+    once, chunked = (np.sort(i.candidates(queries, SearchSetting(10, 100))) for i in opened)
+    np.testing.assert_array_equal(once, chunked)
