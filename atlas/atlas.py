@@ -93,9 +93,19 @@ class OpenSpace:
 
     @cached_property
     def neighbors(self) -> NDArray[np.uint32]:
-        """The ten nearest of every row, of shape (n, 10) (fewer in a tiny atlas), nearest first, memory-mapped."""
+        """The ten nearest of every row that `known_rows` names, nearest first, memory-mapped; shape (m, 10).
+
+        A tiny atlas has fewer than ten.
+        """
+        m = self.n_rows if self.known_rows is None else self.known_rows.size
         k = min(layout.KNN_NEIGHBORS, self.n_rows - 1)
-        return open_array(self._folder / layout.KNN / layout.KNN_ROWS, shape=(self.n_rows, k), dtype="uint32")
+        return open_array(self._folder / layout.KNN / layout.KNN_ROWS, shape=(m, k), dtype="uint32")
+
+    @cached_property
+    def known_rows(self) -> NDArray[np.uint32] | None:
+        """Rows whose neighbours were found, ascending, uint32; None where those of all rows were."""
+        path = self._folder / layout.KNN / layout.KNN_SAMPLED
+        return open_array(path, dtype="uint32") if path.exists() else None
 
     @property
     def index(self) -> NeighborIndex:

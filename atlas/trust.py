@@ -7,9 +7,10 @@ nearest of every row in the space of the embeddings were found when the atlas wa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atlas.mask import Mask
 
@@ -63,10 +64,10 @@ def neighbours_outside(atlas: Atlas, space: str, mask: Mask, sample: int = SAMPL
         If there is no space of that name.
     """
     opened = atlas.space(space)
-    rows = mask.sample(sample, _SEED)
+    rows, places = _rows(opened.known_rows, mask, sample)
     left_out = looked_at = 0
     for start in range(0, rows.size, _STEP):
-        neighbours = opened.neighbors[rows[start : start + _STEP]]
+        neighbours = opened.neighbors[places[start : start + _STEP]]
         left_out += neighbours.size - int(np.count_nonzero(mask.holds(neighbours)))
         looked_at += neighbours.size
     trust = None
@@ -75,3 +76,16 @@ def neighbours_outside(atlas: Atlas, space: str, mask: Mask, sample: int = SAMPL
         values = values[~np.isnan(values)]
         trust = float(values.mean()) if values.size else None
     return Outside(left_out / max(1, looked_at), trust, rows.size, rows.size < mask.count)
+
+
+def _rows(
+    known: NDArray[np.uint32] | None, mask: Mask, sample: int
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
+    """Some selected rows whose neighbours are known, and where those stand."""
+    if known is None:
+        rows = mask.sample(sample, _SEED)
+        return rows, rows
+    places = np.flatnonzero(mask.holds(np.asarray(known)))
+    if places.size > sample:
+        places = np.sort(np.random.default_rng(_SEED).choice(places, sample, replace=False))
+    return known[places], places

@@ -60,7 +60,7 @@ class Embeddings:
         ctx.measured["notes"] = notes
 
 
-def _copy(ctx: StageContext, stored: NDArray[np.floating[Any]]) -> list[str]:
+def _copy(ctx: StageContext, stored: np.memmap[Any, Any]) -> list[str]:
     """As they are, in unit length; goes on where a killed run ended."""
     kept = ctx.kept()
     report = msgspec.convert(kept.found, EmbeddingReport)

@@ -13,6 +13,7 @@ from atlas.columns import describe_numbers
 from atlas.identity import write_identity
 from atlas.manifest import Column
 from precompute.context import StageContext
+from precompute.sources.colors import colors_of, difference
 from precompute.sources.columns import NormalizedColumn, normalize_column
 from precompute.sources.description import ColumnDescription
 
@@ -23,7 +24,7 @@ class Read:
     """Copies the catalogue into the atlas."""
 
     name = "read"
-    version = 1
+    version = 2
     needs = ()
     parameters = ()
     outputs = (layout.COLUMNS, layout.IDENTITY)
@@ -60,6 +61,10 @@ class Read:
                 identifier = name in catalog.id_columns
                 store(name, normalize_column(source.read_column(name), about, identifier=identifier), about)
                 bar.update()
+        numbers = [c.name for c in columns if c.kind == "number"]
+        for color in colors_of(numbers):
+            pair = [ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in (color.bluer, color.redder)]
+            store(color.name, NormalizedColumn(kind="number", array=difference(*pair)), color.about)
         write_identity(
             ctx.build / layout.IDENTITY,
             [ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in catalog.id_columns],

@@ -68,3 +68,16 @@ def test_a_large_selection_is_sampled_fairly_and_only_the_sample_is_read(
     assert sum(rows.size for rows in asked) == 2 * 2_000
     assert mask.holds(asked[0]).all() and np.unique(asked[0]).size == 2_000
     assert found.share == pytest.approx(truth(small, mask.dense), abs=0.03)
+
+
+def test_where_neighbours_of_a_sample_are_known_those_are_asked(small: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = np.sort(np.random.default_rng(1).choice(small.n_rows, 5_000, replace=False)).astype(np.uint32)
+    stored = np.asarray(small.space().neighbors)
+    mask = small.mask(Range("mag_r", high=19.5))
+    monkeypatch.setattr(small.space(), "known_rows", known)
+    monkeypatch.setattr(small.space(), "neighbors", stored[known])
+    found = neighbours_outside(small, "v1", mask)
+    selected = known[mask.dense[known]]
+    assert (found.rows, found.sampled) == (selected.size, True)
+    assert found.share == pytest.approx(float((~mask.dense[stored[selected]]).mean()))
+    assert neighbours_outside(small, "v1", mask, sample=500).rows == 500
