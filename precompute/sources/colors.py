@@ -1,4 +1,4 @@
-"""Colours: differences of magnitudes in neighbouring bands, which no catalogue needs to bring but everybody asks for."""
+"""Colours: differences of magnitudes in neighbouring bands. Few catalogues bring them, everybody asks for them."""
 
 from __future__ import annotations
 
@@ -43,4 +43,5 @@ def colors_of(column_names: Sequence[str]) -> list[Color]:
 
 def difference(bluer: NDArray[np.floating], redder: NDArray[np.floating]) -> NDArray[np.float32]:
     """The colour of each row, float32; NaN where a magnitude is missing."""
-    return np.subtract(bluer, redder, dtype=np.float32, casting="unsafe")
+    color: NDArray[np.float32] = np.subtract(bluer, redder, dtype=np.float32, casting="unsafe")
+    return color
