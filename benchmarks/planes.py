@@ -38,7 +38,7 @@ from precompute.sources.simulated_galaxies import BLOCK_ROWS, Survey
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 WHOLE = 42_272_646
-PEERS_UP_TO = 10_000_000  # beyond, duckdb's own copy of the columns would not leave room for the page cache
+PEERS_UP_TO = 10_000_000  # beyond, duckdb's own copy of the columns leaves too little room for the page cache
 DRAWN_BLOCKS = 62
 DIMENSION = 16
 REPEATS = 200
@@ -297,15 +297,14 @@ def duckdb_of(columns: dict[str, NDArray]) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def measure(n: int, folder: Path) -> dict[str, Any]:
-    """All questions to a survey of n galaxies."""
+def measure(n: int, folder: Path, peers: bool = True) -> dict[str, Any]:
+    """All questions to a survey of n galaxies; to numpy and duckdb too, where asked for."""
     begun = time.perf_counter()
     columns = draw_columns(n)
     drawn = time.perf_counter()
     atlas = bare_atlas(folder / "build", columns)
     written = time.perf_counter()
     print(f"{n:,}: drawn in {drawn - begun:.1f} s, written in {written - drawn:.1f} s", flush=True)
-    peers = n <= PEERS_UP_TO
     connection = duckdb_of(columns if peers else {})
     del columns
     questions = Questions(atlas, folder / "scratch")
@@ -361,6 +360,8 @@ def to_markdown(about: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     ]
     text += table(["what", *sizes], firsts)
     for run in runs:
+        if "numpy_p50_ms" not in run["lines"][0]:
+            continue
         text += [f"Beside a pass of numpy over all {run['rows']:,} rows and duckdb, median ms; and memory of one call:"]
         keys = ("p50_ms", "numpy_p50_ms", "duckdb_p50_ms", "peak_mb")
         rows = [[line["what"], *(f"{line[key]:g}" if key in line else "" for key in keys)] for line in run["lines"]]
@@ -373,6 +374,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--whole", action="store_true", help="also 42.3 million rows: 8 GB of disk, 6 GB of memory")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="rows of the surveys")
+    parser.add_argument("--peers-up-to", type=int, default=PEERS_UP_TO, help="rows that numpy and duckdb are asked too")
     parser.add_argument("--folder", type=Path, help="where the surveys are written (a temporary folder)")
     parser.add_argument("--out", type=Path, default=RESULTS / "planes", help="the results, without .json and .md")
     args = parser.parse_args()
@@ -380,11 +382,13 @@ def main() -> None:
     for n in (*args.sizes, *([WHOLE] if args.whole else [])):
         folder = Path(tempfile.mkdtemp(prefix="planes-", dir=args.folder))
         try:
-            runs.append(measure(n, folder))
+            runs.append(measure(n, folder, n <= args.peers_up_to))
         finally:
             shutil.rmtree(folder)
     about = {
-        "command": "python -m benchmarks.planes" + (" --whole" if args.whole else ""),
+        "command": "python -m benchmarks.planes"
+        + (" --whole" if args.whole else "")
+        + (f" --peers-up-to {args.peers_up_to}" if args.peers_up_to != PEERS_UP_TO else ""),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
