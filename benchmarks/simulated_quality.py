@@ -38,8 +38,9 @@ from precompute.descriptor import DIMENSION, FEATURES, Descriptor
 from precompute.sources.simulated_images import DEFAULT_PIXELS, render
 from precompute.sources.simulated_imaging import BLOCK, describe_survey
 from precompute.sources.simulated_objects import CLASS_NAMES, IS_ARTEFACT, LENS, draw_parameters
-from precompute.stages.anomalies import Forest, mean_distance
+from precompute.stages.anomalies import Forest
 from precompute.stages.chunks import run_chunks, thread_count
+from precompute.stages.knn import mean_distance
 
 SEEDS = 3
 GALAXIES = 4_000
