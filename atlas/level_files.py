@@ -133,10 +133,10 @@ def create_array(path: Path, dtype: Any, size: int) -> NDArray[Any]:
     return np.asarray(np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(size,)))
 
 
-def chunks(size: int) -> Iterator[slice]:
-    """Slices that cover an array of `size` entries."""
-    for first in range(0, size, CHUNK):
-        yield slice(first, min(first + CHUNK, size))
+def chunks(size: int, step: int = CHUNK) -> Iterator[slice]:
+    """Slices of `step` entries that cover an array of `size`."""
+    for first in range(0, size, step):
+        yield slice(first, min(first + step, size))
 
 
 def _start_depth(n_points: int, roots: int, depth: int) -> int:
