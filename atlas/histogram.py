@@ -32,7 +32,7 @@ PIECE_ROWS = 1 << 17
 ROOM = 0.25
 """The range holds the central 98 % of the values and, where values lie there, this share of its width on each side."""
 
-FEW_SHARE = 1 / 32  # below this share of selected rows it is quicker to pick them
+FEW_SHARE = 1 / 8  # below this share of selected rows it is quicker to pick them
 NARROWEST = 1e-9  # a range narrower than this, relative to its place, is that of a constant
 _ASIDE = 255  # bin of what is missing, or not selected: neither is counted
 
