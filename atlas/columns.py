@@ -118,15 +118,15 @@ def is_magnitude(column: Column) -> bool:
 
 
 def is_skewed(column: Column) -> bool:
-    """Whether a column's values are better told apart by their logarithm.
+    """Whether a number column is positive with a long tail of large values, so that its logarithm shows more of it.
 
-    They are where all are positive, the central 98 % span at least a factor of ten, and the upper tail is at least
-    four times as long as the lower one: 3.2 is the ratio of a lognormal distribution of that span.
+    The tail, from the median to 99 %, has to be five times as long as what lies between 1 % and the median. Judged by
+    the manifest's quantiles.
     """
-    if not column.quantiles or column.quantiles[0] <= 0:
+    if len(column.quantiles) != len(QUANTILES):
         return False
-    first, middle, last = (column.quantiles[QUANTILES.index(share)] for share in (0.01, 0.5, 0.99))
-    return last >= 10 * first and last - middle >= 4 * (middle - first)
+    lowest, low, middle, high = (column.quantiles[QUANTILES.index(share)] for share in (0.0, 0.01, 0.5, 0.99))
+    return lowest > 0 and high - middle > 5 * (middle - low)
 
 
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:

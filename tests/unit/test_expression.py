@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atlas import pieces
+from atlas import expression_mask
 from atlas.columns import Columns
 from atlas.errors import ExpressionError, InputError
 from atlas.expression import complete, names, parse
@@ -288,7 +288,7 @@ def test_whole_numbers_keep_every_digit(arrays: Arrays, columns: Columns) -> Non
 
 def test_many_pieces_on_two_threads_are_one_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the last piece is no whole byte."""
-    monkeypatch.setattr(pieces, "PIECE_ROWS", 64)
+    monkeypatch.setattr(expression_mask, "PIECE_ROWS", 64)
     for n in (63, 64, 1_001):
         data = survey(n)
         mask = mask_of(parse("mag_g < 20", columns := opened(tmp_path, data)), columns, n)
@@ -310,7 +310,7 @@ def test_a_pass_reads_each_row_of_a_used_column_once(columns: Columns, monkeypat
 
             return Array()
 
-    monkeypatch.setattr(pieces, "PIECE_ROWS", 256)
+    monkeypatch.setattr(expression_mask, "PIECE_ROWS", 256)
     counted: Any = Counted()
     mask_of(parse("mag_g - mag_r > 0.8 & log10(mag_g + mag_r) < 2", columns), counted, N)
     assert sorted(read_rows) == [(name, start) for name in ("mag_g", "mag_r") for start in range(0, N, 256)]

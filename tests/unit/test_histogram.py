@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from atlas import histogram as module
-from atlas import pieces
 from atlas.columns import Columns, describe_numbers, is_skewed
 from atlas.errors import InputError, UnknownColumnError
 from atlas.histogram import Histogram, Histograms, histogram
@@ -189,7 +188,7 @@ def test_a_row_finds_its_bin_once_however_many_masks_and_threads_ask(
         return plain(values, edges, log)
 
     monkeypatch.setattr(module, "bin_codes", counted)
-    monkeypatch.setattr(pieces, "PIECE_ROWS", 512)
+    monkeypatch.setattr(module, "PIECE_ROWS", 512)
     histograms = Histograms(columns)
     rng = np.random.default_rng(3)
     masks = [Mask.from_dense(rng.random(N) < share) for share in (0.01, 0.2, 0.5, 0.8) * 4]
