@@ -43,11 +43,6 @@ class Thumbnails:
         """Which of some rows have an image."""
         return np.asarray(self._lengths[rows] > 0)
 
-    def have(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """Which of some rows have an image."""
-        present: NDArray[np.bool_] = self._lengths[rows] > 0
-        return present
-
     def read(self, row: int) -> bytes | None:
         """The encoded image of a row (`MIME_TYPE`), or None where there is none.
 

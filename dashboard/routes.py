@@ -11,7 +11,6 @@ from typing import Any
 import flask_bootstrap
 import msgspec
 import numpy as np
-from atlas.receipts import make_receipt
 from flask import Flask, Response, abort, jsonify, request, send_from_directory, stream_with_context
 from PIL import Image, ImageDraw
 
@@ -24,6 +23,7 @@ from atlas.images import MIME_TYPE
 from atlas.manifest import Column
 from atlas.plane import Box
 from atlas.projection import Projection
+from atlas.receipts import make_receipt
 from atlas.selection import All, Selection
 from dashboard import links, parse
 from dashboard.ask import question_of

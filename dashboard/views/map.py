@@ -261,7 +261,7 @@ def _images(
         if len(labels) == CLUSTER_LABELS:
             break
     if atlas.thumbnails is not None and sample.rows.size:
-        usable = atlas.thumbnails.have(sample.rows)
+        usable = atlas.thumbnails.which(sample.rows)
         for i in representatives(
             atlas.space().embeddings, sample.rows, sample.x, sample.y, distance, REPRESENTATIVES,
             usable=usable, taken=taken,

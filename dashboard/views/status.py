@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from atlas.trust import Outside
 from dash import html
 
 from atlas import Atlas, Result
 from atlas.ranking import query_kind
+from atlas.trust import Outside
 from dashboard.ask import Question
 from dashboard.state import Axes, State
 from dashboard.views import elements as el
