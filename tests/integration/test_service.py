@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from atlas import Atlas
+from atlas import Atlas, ByColumn, Range
+from atlas.receipts import read_receipt
 from dashboard.app import create_app
+from dashboard.links import to_token
 from dashboard.settings import load
-from dashboard.state import State, parts
+from dashboard.state import State, Table, parts
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +206,103 @@ def test_a_new_build_is_taken_up_without_a_restart(
     layout.write_atomically(root / layout.CURRENT, f"{new}\n".encode())
     assert post(client, [{"is": "clear"}]).get_json()["response"]["ack"]["data"]["build"] == new
     assert client.get(f"/cutout/{old}/1.webp").status_code == 200
+
+
+def box_of(demo: Atlas) -> dict[str, Any]:
+    frame = demo.space().plane.frame
+    return {"x0": frame.x0, "x1": frame.x1, "y0": frame.y0, "y1": frame.y1, "w": 64, "h": 64, "light": 0}
+
+
+def test_pictures_show_means_selections_and_planes_of_columns(client: FlaskClient, demo: Atlas) -> None:
+    everything = client.get(f"/raster/{demo.build_id}/map.png", query_string=box_of(demo)).data
+    mean = client.get(f"/raster/{demo.build_id}/map.png", query_string={**box_of(demo), "column": "snr"})
+    assert mean.status_code == 200 and mean.mimetype == "image/png" and mean.data != everything
+    sky = client.get(f"/raster/{demo.build_id}/sky.png", query_string={**SKY_BOX, "column": "snr"})
+    assert sky.status_code == 200
+    box = {"x0": -14, "x1": -5, "y0": -1, "y1": 0.5, "w": 64, "h": 64, "light": 0}
+    axes = {"x": "inst_mag_red", "y": "inst_blue_minus_green"}
+    one, other = (
+        np.asarray(Image.open(io.BytesIO(client.get(
+            f"/raster/{demo.build_id}/map.png", query_string={**box, **axes, "flip": flip}
+        ).data)).convert("RGBA"))
+        for flip in (0, 3)
+    )  # fmt: skip
+    assert (one[:, :, 3] > 0).any()
+    assert np.array_equal(one, other[::-1, ::-1])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"column": "no_such"},
+        {"column": "cluster"},
+        {"in": "0" * 24},
+        {"in": "../../etc/passwd"},
+        {"x": "snr"},
+        {"x": "snr", "y": "no_such"},
+        {"x": "snr", "y": "x" * 1000},
+        {"flip": 9},
+    ],
+)
+def test_a_picture_of_what_is_not_there_is_refused_in_words(
+    client: FlaskClient, demo: Atlas, wrong: dict[str, Any]
+) -> None:
+    response = client.get(f"/raster/{demo.build_id}/map.png", query_string={**box_of(demo), **wrong})
+    assert response.status_code == 400, response.data
+    assert 5 < len(response.get_json()["error"]) < 600
+
+
+def test_a_condition_is_checked_as_it_is_typed(client: FlaskClient, demo: Atlas) -> None:
+    def check(text: str, cursor: int) -> Any:
+        query = {"text": text, "cursor": cursor}
+        return client.get(f"/expression/{demo.build_id}.json", query_string=query).get_json()
+
+    assert check("", 0)["error"] is None
+    assert check("snr > 20", 8)["error"] is None
+    wrong = check("snr > 20 & gino > 1", 15)
+    assert wrong["error"]["start"] == 11 and wrong["error"]["end"] == 15 and "gini" in wrong["error"]["message"]
+    assert "gini" in check("gi", 2)["words"]
+    for bad in ({"text": "x" * 501, "cursor": 0}, {"text": "snr", "cursor": -1}, {"cursor": 0}, {"text": "snr"}):
+        assert client.get(f"/expression/{demo.build_id}.json", query_string=bad).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        State(),
+        State(focus=None, filters=(Range("snr", 100.0),)),
+        State(order="anomaly_knn", expression="snr > 50"),
+        State(table=Table((), "snr", True), expression="snr > 50"),
+    ],
+)
+def test_a_download_is_the_whole_selection_in_its_order(client: FlaskClient, demo: Atlas, state: State) -> None:
+    response = client.get(f"/export/{demo.build_id}.csv", query_string={"s": to_token(state)})
+    assert response.status_code == 200 and response.mimetype == "text/csv"
+    table = pd.read_csv(io.StringIO(response.get_data(as_text=True)))
+    snr = np.asarray(demo.columns().array("snr"))
+    least = 100.0 if state.filters else 50.0 if state.expression else -np.inf
+    assert len(table) == int((snr >= least).sum())
+    if state.table.sort:
+        assert (np.diff(table["snr"]) <= 0).all()
+    elif state.order == "anomaly_knn":
+        assert (np.diff(table["anomaly_knn"]) <= 0).all()
+
+
+@pytest.mark.parametrize("link", ["damaged", "~" + "0" * 24, "x" * 7000])
+def test_a_download_of_a_damaged_link_is_refused_in_words(client: FlaskClient, demo: Atlas, link: str) -> None:
+    for address in (f"/export/{demo.build_id}.csv", f"/receipt/{demo.build_id}/00000000.json"):
+        response = client.get(address, query_string={"s": link})
+        assert response.status_code == 400
+        assert 5 < len(response.get_json()["error"]) < 300
+
+
+def test_a_receipt_belongs_to_its_question(client: FlaskClient, demo: Atlas) -> None:
+    state = State(order="anomaly_knn")
+    address = f"/receipt/{demo.build_id}/00000000.json"
+    wrong = client.get(address, query_string={"s": to_token(state)})
+    assert wrong.status_code == 400
+    right = re.search(r"receipt ([0-9a-f]{8})", wrong.get_json()["error"])
+    assert right is not None
+    found = client.get(address.replace("00000000", right[1]), query_string={"s": to_token(state)})
+    assert read_receipt(found.data).query.ranking == ByColumn("anomaly_knn")
+    assert client.get(address, query_string={"s": to_token(State())}).status_code == 400, "no question, no receipt"

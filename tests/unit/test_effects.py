@@ -1,0 +1,78 @@
+"""Words on clusters: only where a difference is large enough to deserve one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atlas.columns import Columns, is_magnitude
+from atlas.effects import cluster_words, sample_rows
+from atlas.manifest import Column
+
+QUANTILE_SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+def columns(folder: Path, **arrays: np.ndarray) -> Columns:
+    described = []
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values)
+        words = ("DEV", "EXP") if name == "kind" else ()
+        quantiles = () if words else tuple(np.nanquantile(values, QUANTILE_SHARES).tolist())
+        described.append(Column(
+            name=name, file=f"{name}.npy", dtype=values.dtype.name, kind="category" if words else "number",
+            unit="mag" if name.startswith("mag") else "", quantiles=quantiles, vocabulary=words,
+        ))  # fmt: skip
+    return Columns(folder, tuple(described), len(next(iter(arrays.values()))))
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Columns:
+    rng = np.random.default_rng(0)
+    n = 6_000
+    cluster = np.repeat([0, 1, 2, -1], n // 4).astype(np.int16)
+    z = rng.normal(0, 1, n) + np.where(cluster == 1, 3.0, 0.0)
+    mag = rng.normal(18, 1, n) - np.where(cluster == 2, 3.0, 0.0)
+    noise = rng.normal(0, 1, n)
+    mostly_missing = np.where((cluster == 0) & (np.arange(n) % 10 == 0), 50.0, np.nan)
+    kind = np.where(cluster == 0, 0, 1).astype(np.uint8)
+    return columns(tmp_path, cluster=cluster, z=z, mag_r=mag, noise=noise, z_spec=mostly_missing, kind=kind)
+
+
+def test_a_cluster_is_called_what_sets_it_apart(survey: Columns) -> None:
+    used = [c for c in survey if c.name != "cluster"]
+    words = cluster_words(survey, used, 6_000, 3)
+    assert words[1] == "high z"
+    assert words[2] == "bright mag_r", "a small magnitude is a bright galaxy"
+    assert words[0] == "DEV"
+    assert not any("noise" in told or "z_spec" in told for told in words.values())
+
+
+def test_few_members_have_nothing_said_of_them(tmp_path: Path) -> None:
+    cluster = np.r_[np.zeros(500), np.ones(10)].astype(np.int16)
+    few = columns(tmp_path, cluster=cluster, z=np.r_[np.random.default_rng(1).normal(size=500), np.full(10, 9.0)])
+    assert cluster_words(few, [c for c in few if c.name == "z"], 510, 2) == {}
+
+
+def test_effects_are_judged_by_a_sample_whatever_the_survey() -> None:
+    rows = sample_rows(42_272_646)
+    assert rows.size <= 200_000 and (np.diff(rows) > 0).all()
+    assert np.histogram(rows, 4, (0, 42_272_646))[0].min() > 48_000
+    assert np.array_equal(sample_rows(10), np.arange(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "ucd", "expected"),
+    [
+        ("mag_r", "mag", "phot.mag;em.opt.R", True),
+        ("g_minus_r", "mag", "phot.color", False),
+        ("inst_blue_minus_green", "mag", "", False),
+        ("mag_err", "mag", "stat.error", False),
+        ("ebv", "mag", "", False),
+        ("z_phot", "", "src.redshift.phot", False),
+    ],
+)
+def test_only_brightness_is_a_magnitude(name: str, unit: str, ucd: str, expected: bool) -> None:
+    column = Column(name=name, file="a.npy", dtype="float32", kind="number", unit=unit, ucd=ucd)
+    assert is_magnitude(column) is expected
