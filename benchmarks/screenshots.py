@@ -49,12 +49,12 @@ def lasso_and_filter(page: Page) -> None:
 
 def color_magnitude(page: Page) -> None:
     """Colour against magnitude, coloured by redshift, with a brush on a histogram."""
-    page.select_option("#plane", index=page.locator("#plane option").count() - 2)
+    page.select_option("#plane", "mag_g g_minus_r")
     page.wait_for_function("document.querySelector('#map .js-plotly-plot').layout.meta.key !== 'map'")
     settle(page)
     page.keyboard.press("f")
     settle(page)
-    brush(page, 1, 0.1, 0.75)
+    brush(page, 0, 0.1, 0.75)
 
 
 def brush(page: Page, at: int, start: float, stop: float) -> None:

@@ -44,9 +44,18 @@ def filterable(atlas: Atlas) -> list[Column]:
     skip = {"ra", "dec", *atlas.manifest.id_columns}
     own = {c.name: c for c in atlas.space().described.columns}
     catalogue = [c for c in atlas.columns() if c.name not in skip and c.kind in ("number", "category")]
-    # What a galaxy is like comes before where its picture lay and before what only a simulation knows.
-    catalogue.sort(key=lambda c: (c.truth, c.unit == "pix"))
+    catalogue.sort(key=_interest)
     return catalogue + [own[name] for name in ("anomaly_knn", "anomaly_forest", "trust") if name in own]
+
+
+def _interest(column: Column) -> int:
+    """Magnitudes, colours, redshifts and words first; where a picture lay and what a simulation knows last."""
+    if column.truth:
+        return 3
+    if column.unit == "pix":
+        return 2
+    redshift = "redshift" in column.ucd and not column.ucd.startswith("stat.")
+    return 0 if column.unit == "mag" or redshift or column.kind == "category" else 1
 
 
 def shown_columns(atlas: Atlas, state: State) -> list[Column]:
