@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from precompute.sources.simulated_mixture import Mixture, fitting_numbers
 from precompute.sources.simulated_objects import CLASS_NAMES, Parameters, draw_parameters, fluxes
 from precompute.sources.source import open_source
 
+ROOT = Path(__file__).resolve().parents[2]
 N = 500
 PIXELS = 32
 SEED = 9
@@ -219,6 +223,23 @@ def test_what_was_rendered_before_an_interruption_is_not_rendered_again(
     assert sum(rendered) == 300  # the first chunk of 200 was whole
     assert_same(read(tmp_path), rows)
     assert not (tmp_path / PARTIAL).exists()
+
+
+def test_a_killed_process_leaves_its_whole_chunks_to_the_next(
+    tmp_path: Path, rows: dict[str, NDArray[Any]], rendered: list[int]
+) -> None:
+    command = f"-m precompute --quiet simulate {N} --images --pixels {PIXELS} --seed {SEED} --chunk-rows 50 --out"
+    process = subprocess.Popen([sys.executable, *command.split(), str(tmp_path)], cwd=ROOT)
+    while process.poll() is None and not list((tmp_path / PARTIAL).glob("images_*_000000100.h5")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert process.returncode == -9
+    whole = len(list((tmp_path / PARTIAL).glob("images_*.h5")))
+    assert 2 <= whole < 10
+    simulate(tmp_path, chunk_rows=50)
+    assert sum(rendered) == N - 50 * whole
+    assert_same(read(tmp_path), rows)
 
 
 @pytest.mark.parametrize("moved", [0, 1, 4])
