@@ -352,6 +352,36 @@ class TestMeasure:
 
 
 class TestChunks:
+    def test_a_killed_pass_goes_on_at_the_last_record(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(chunks, "KEEP_EVERY", 300)
+        ctx = StageContext(tmp_path, BuildConfig(threads=1), name="some", quiet=True)
+        seen = []
+
+        def run(stop_at):
+            out = ctx.open_or_create(tmp_path / "out.npy", (1_003,), np.int64)
+
+            def work(part):
+                if part.start >= stop_at:
+                    raise KeyboardInterrupt
+                seen.append(part.start)
+                out[part] = np.arange(part.start, part.stop)
+
+            chunks.fill_rows(ctx, work, 1_003, 100, (out,))
+
+        with pytest.raises(KeyboardInterrupt):
+            run(stop_at=800)
+        assert ctx.kept().rows == 600
+        seen.clear()
+        run(stop_at=2_000)
+        assert seen == list(range(600, 1_003, 100))
+        np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), np.arange(1_003))
+        seen.clear()
+        run(stop_at=2_000)
+        assert seen == [], "a stage killed after its pass does not begin anew"
+        ctx.forget()
+        run(stop_at=2_000)
+        assert len(seen) == 11
+
     def test_finished_slices_come_in_order_and_cover_all_rows_once(self):
         count = np.zeros(1_003, dtype=int)
 
