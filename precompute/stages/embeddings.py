@@ -54,6 +54,7 @@ class Embeddings:
                     stored.flush()
                     done = stop
                     ctx.keep(done, asdict(report))
+                    ctx.release()
         if report.problems:
             raise SourceError(f"{shorten(source.folder, 200)}: " + "; ".join(report.problems))
         ctx.forget()

@@ -33,6 +33,7 @@ from atlas import format as layout
 from atlas.engines.scann import ASSETS, CODES, LEAF_OF_ROW
 from atlas.errors import ResourceError
 from atlas.neighbors import Embeddings
+from precompute.context import release
 from precompute.stages.chunks import run_chunks
 from precompute.stages.native import quiet_native_code
 
@@ -199,6 +200,8 @@ def build_scann(
         codes.flush()
         leaf.flush()
         layout.write_atomically(record, msgspec.json.encode(part.stop))
+        release(codes)
+        release(leaf)
         step(part.stop - part.start)
     record.unlink()
     return leaf

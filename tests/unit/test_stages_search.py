@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -351,7 +352,30 @@ class TestMeasure:
         assert all(line.mean == 1 for line in quality["true"].recall), "the exact engine is exact"
 
 
+def mapped_mib() -> int:
+    """Pages of mapped files that count as this process's."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssFile:")[1].split()[0]) // 1024
+
+
 class TestChunks:
+    def test_a_pass_gives_back_the_pages_that_it_has_read_and_written(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(chunks, "KEEP_EVERY", 1 << 20)
+        n = 8 << 20
+        ctx = StageContext(tmp_path, BuildConfig(threads=1), name="some", quiet=True)
+        ctx.save(tmp_path / "in.npy", np.arange(n, dtype=np.int64))
+        values = ctx.load(tmp_path / "in.npy")
+        out = ctx.open_or_create(tmp_path / "out.npy", (n,), np.int64)
+        before, held = mapped_mib(), []
+
+        def work(part):
+            out[part] = 3 * values[part]
+            held.append(mapped_mib() - before)
+
+        chunks.fill_rows(ctx, work, n, 1 << 18, (out,))
+        assert max(held) < 64, "of 128 MiB that were read and written"
+        np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), 3 * np.arange(n))
+
     def test_a_killed_pass_goes_on_at_the_last_record(self, tmp_path, monkeypatch):
         monkeypatch.setattr(chunks, "KEEP_EVERY", 300)
         ctx = StageContext(tmp_path, BuildConfig(threads=1), name="some", quiet=True)
