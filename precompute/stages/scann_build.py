@@ -35,7 +35,7 @@ from atlas.errors import ResourceError
 from atlas.neighbors import Embeddings
 from precompute.context import release
 from precompute.stages.chunks import run_chunks
-from precompute.stages.native import quiet_native_code
+from precompute.stages.native import quiet_native_code, trim_heap
 
 DIMENSIONS_A_BLOCK = 2
 
@@ -173,6 +173,7 @@ def build_scann(
     record = directory / PROGRESS
     if not record.exists():
         _train(embeddings, directory, plan, seed, threads)
+        trim_heap()
         shapes = {CODES: ((n_rows, -(-dimensions // DIMENSIONS_A_BLOCK)), np.uint8), LEAF_OF_ROW: ((n_rows,), np.int32)}
         for name, (shape, dtype) in shapes.items():
             np.lib.format.open_memmap(directory / name, mode="w+", dtype=dtype, shape=shape).flush()
