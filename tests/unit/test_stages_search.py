@@ -213,7 +213,7 @@ class TestKnn:
             knn.STAGE.run(ctx)
         asked.clear()
         monkeypatch.setattr(knn, "nearest_others", counted)
-        monkeypatch.setattr(knn, "_recall", lambda *_: 1.0)
+        monkeypatch.setattr(knn, "_recall", lambda *_: [1.0, 1.0])
         knn.STAGE.run(ctx)
         assert asked == list(range(600, N, 100)), "600 rows were on disk"
         np.testing.assert_array_equal(np.load(ctx.space / "knn/rows.npy"), true_neighbors(embeddings, 10)[0])
