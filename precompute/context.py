@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -104,6 +106,15 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return int(self.memory_gib * 2**30)
 
 
+def release(array: np.memmap[Any, Any]) -> None:
+    """Give the pages of a mapped file back: they stay in the system's cache, and no longer count as this process's.
+
+    What was written is not lost; what is read again is mapped again, for a tenth of a microsecond a kilobyte.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):
+        array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
 class Kept(msgspec.Struct, frozen=True):
     """Record of a stage's pass over the rows, from which the next run of it goes on.
 
@@ -146,6 +157,7 @@ class StageContext:
         self.quiet = quiet
         self.measured: dict[str, Any] = {}
         self._source = source
+        self._mapped: list[weakref.ref[np.memmap[Any, Any]]] = []
 
     @property
     def source(self) -> Source:
@@ -156,8 +168,7 @@ class StageContext:
 
     def load(self, path: Path) -> NDArray[Any]:
         """Open an array memory-mapped, read only."""
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
+        return self._remember(np.load(path, mmap_mode="r", allow_pickle=False))
 
     def save(self, path: Path, array: NDArray[Any]) -> None:
         """Write an array; the folder is made."""
@@ -167,15 +178,23 @@ class StageContext:
     def create(self, path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, Any]:
         """A new memory-mapped array to fill in chunks; call `.flush()` when done."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-        return array
+        return self._remember(np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape))
 
     def open_or_create(self, path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, Any]:
         """The array that a killed run of this stage was filling, or a new one where it had come to nothing."""
         if self.kept().rows:
-            kept: np.memmap[Any, Any] = np.load(path, mmap_mode="r+", allow_pickle=False)
-            return kept
+            return self._remember(np.load(path, mmap_mode="r+", allow_pickle=False))
         return self.create(path, shape, dtype)
+
+    def release(self) -> None:
+        """`release` every array that this context has opened: else a pass over all rows would end up holding them."""
+        for reference in self._mapped:
+            if (array := reference()) is not None:
+                release(array)
+
+    def _remember(self, array: np.memmap[Any, Any]) -> np.memmap[Any, Any]:
+        self._mapped = [known for known in self._mapped if known() is not None] + [weakref.ref(array)]
+        return array
 
     @property
     def _record(self) -> Path:

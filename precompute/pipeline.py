@@ -43,6 +43,7 @@ from precompute.stages import (
     thumbnails,
     umap,
 )
+from precompute.stages.native import trim_heap
 from precompute.stages.reduction import reduced_width
 
 STAGES: tuple[Stage, ...] = (
@@ -165,6 +166,7 @@ def _run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None) -> S
         started.write_text(key)
     begun, cpu_begun = time.perf_counter(), _cpu_seconds()
     stage.run(ctx)
+    trim_heap()
     record = StageRecord(
         name=stage.name,
         key=key,

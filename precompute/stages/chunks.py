@@ -89,6 +89,7 @@ def fill_rows(
                     array.flush()
                 kept = part.stop
                 ctx.keep(kept)
+                ctx.release()
 
 
 def sum_by_group(embeddings: Embeddings, groups: NDArray[np.signedinteger[Any]], n_groups: int) -> NDArray[np.float64]:

@@ -77,6 +77,7 @@ def _copy(ctx: StageContext, stored: np.memmap[Any, Any]) -> list[str]:
                 stored.flush()
                 done = stop
                 ctx.keep(done, asdict(report))
+                ctx.release()
     _refuse(ctx, report.problems)
     ctx.forget()
     return report.notes

@@ -211,9 +211,12 @@ class Index:
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
         engine = choose_engine(ctx.config.engine, embeddings.shape[0])
         with ctx.progress(embeddings.shape[0]) as bar:
-            description = build_index(
-                embeddings, ctx.space / layout.INDEX, engine=engine, config=ctx.config, step=bar.update
-            )
+
+            def step(rows: int) -> None:
+                bar.update(rows)
+                ctx.release()
+
+            description = build_index(embeddings, ctx.space / layout.INDEX, engine=engine, config=ctx.config, step=step)
         ctx.measured["engine"] = description.engine
         ctx.measured["leaves"] = description.leaves
         ctx.measured["bytes"] = sum(f.stat().st_size for f in (ctx.space / layout.INDEX).iterdir())

@@ -1,7 +1,8 @@
-"""Engines written in C++ log to the standard error stream themselves; this keeps their lines out of the progress."""
+"""Living with engines written in C++: they log to the standard error stream themselves, and leave a heap behind."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -25,3 +26,10 @@ def quiet_native_code() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def trim_heap() -> None:
+    """Have the C library return what was freed to the system, where it can: glibc keeps gigabytes otherwise."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

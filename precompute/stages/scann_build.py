@@ -33,8 +33,9 @@ from atlas import format as layout
 from atlas.engines.scann import ASSETS, CODES, LEAF_OF_ROW
 from atlas.errors import ResourceError
 from atlas.neighbors import Embeddings
+from precompute.context import release
 from precompute.stages.chunks import run_chunks
-from precompute.stages.native import quiet_native_code
+from precompute.stages.native import quiet_native_code, trim_heap
 
 DIMENSIONS_A_BLOCK = 2
 
@@ -172,6 +173,7 @@ def build_scann(
     record = directory / PROGRESS
     if not record.exists():
         _train(embeddings, directory, plan, seed, threads)
+        trim_heap()
         shapes = {CODES: ((n_rows, -(-dimensions // DIMENSIONS_A_BLOCK)), np.uint8), LEAF_OF_ROW: ((n_rows,), np.int32)}
         for name, (shape, dtype) in shapes.items():
             np.lib.format.open_memmap(directory / name, mode="w+", dtype=dtype, shape=shape).flush()
@@ -199,6 +201,8 @@ def build_scann(
         codes.flush()
         leaf.flush()
         layout.write_atomically(record, msgspec.json.encode(part.stop))
+        release(codes)
+        release(leaf)
         step(part.stop - part.start)
     record.unlink()
     return leaf

@@ -6,20 +6,23 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from atlas import Atlas
 from atlas import format as layout
 from atlas.errors import FormatError, ResourceError
+from atlas.manifest import write_manifest
 from atlas.validate import validate
-from atlas.writer import current_build
+from atlas.writer import current_build, hash_file
 from precompute import pipeline
 from precompute.context import BuildConfig, StageContext
 from precompute.errors import SourceError
 from precompute.pipeline import STAGES, build
 from precompute.sources.simulated import simulate_survey
 from precompute.sources.source import Source, open_source
+from precompute.stages import embeddings as embeddings_stage
 
 QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1)
 
@@ -113,6 +116,69 @@ def test_a_change_of_one_parameter_runs_only_what_depends_on_it(
     assert "anomalies" in ran
     assert not {"read", "embeddings", "index", "knn", "subsample", "umap", "place", "clusters", "planes"} & set(ran)
     assert validate(out) == []
+
+
+def test_a_stage_killed_inside_goes_on_there_and_forgets_nothing(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings_stage, "CHUNK_ROWS", 100)
+    monkeypatch.setattr(embeddings_stage, "KEEP_EVERY", 300)
+    folder = tmp_path / "source"
+    shutil.copytree(source.folder, folder)
+    rows = np.load(folder / "embeddings.npy")
+    rows[:50] *= 2  # not of unit length, before and after the kill
+    rows[-50:] *= 2
+    np.save(folder / "embeddings.npy", rows)
+    check = embeddings_stage.check_and_normalize
+    seen: list[int] = []
+
+    def until(start: int) -> None:
+        def checked(chunk, first):  # type: ignore[no-untyped-def]
+            if first >= start:
+                raise Killed
+            seen.append(first)
+            return check(chunk, first)
+
+        monkeypatch.setattr(embeddings_stage, "check_and_normalize", checked)
+
+    until(800)
+    with pytest.raises(Killed):
+        build(open_source(folder), tmp_path / "atlas", QUICK, quiet=True)
+    seen.clear()
+    until(10_000)
+    manifest = build(open_source(folder), tmp_path / "atlas", QUICK, quiet=True)
+    assert seen == list(range(600, 1_500, 100)), "600 rows were on disk"
+    assert any("100 of 1,500" in note for note in manifest.provenance.notes)
+    assert validate(tmp_path / "atlas") == []
+
+
+def test_neighbours_of_a_sample_make_a_whole_atlas_that_says_so(source: Source, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(QUICK, knn="sample", knn_sample=200)
+    build(source, tmp_path / "atlas", config, quiet=True)
+    assert validate(tmp_path / "atlas") == []
+    atlas = Atlas.open(tmp_path / "atlas")
+    trust, by_knn = (atlas.columns("v1").describe(name) for name in ("trust", "anomaly_knn"))
+    assert trust.missing == source.n_rows - 200
+    assert "200 sampled galaxies" in trust.description
+    assert by_knn.missing == 0 and "quick search" in by_knn.description
+    known = np.isfinite(atlas.columns("v1").array("trust"))
+    values = atlas.columns("v1").values("trust", [int(np.flatnonzero(known)[0]), int(np.flatnonzero(~known)[0])])
+    assert isinstance(values[0], float) and values[1] is None
+    assert atlas.columns("v1").describe("stray").vocabulary == ("no", "yes")
+    assert {r.kind for r in atlas.space().quality.recall} == {"row", "least similar", "examples", "cluster"}
+
+
+def test_a_sample_that_names_rows_beyond_the_atlas_is_a_fault(source: Source, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(QUICK, knn="sample", knn_sample=200)
+    manifest = build(source, tmp_path / "atlas", config, quiet=True)
+    folder = layout.build_path(tmp_path / "atlas", manifest.build_id)
+    path = folder / "spaces/v1/knn/sampled.npy"
+    sampled = np.load(path)
+    sampled[-1] = source.n_rows
+    np.save(path, sampled)
+    name = path.relative_to(folder).as_posix()
+    write_manifest(folder, msgspec.structs.replace(manifest, files={**manifest.files, name: hash_file(path)}))
+    assert any("sample of rows" in fault for fault in validate(tmp_path / "atlas"))
 
 
 def test_deterministic_stages_write_the_same_bytes(built: Path, source: Source, tmp_path: Path) -> None:

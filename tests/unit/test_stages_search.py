@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,7 +213,7 @@ class TestKnn:
             knn.STAGE.run(ctx)
         asked.clear()
         monkeypatch.setattr(knn, "nearest_others", counted)
-        monkeypatch.setattr(knn, "_recall", lambda *_: 1.0)
+        monkeypatch.setattr(knn, "_recall", lambda *_: [1.0, 1.0])
         knn.STAGE.run(ctx)
         assert asked == list(range(600, N, 100)), "600 rows were on disk"
         np.testing.assert_array_equal(np.load(ctx.space / "knn/rows.npy"), true_neighbors(embeddings, 10)[0])
@@ -351,7 +352,60 @@ class TestMeasure:
         assert all(line.mean == 1 for line in quality["true"].recall), "the exact engine is exact"
 
 
+def mapped_mib() -> int:
+    """Pages of mapped files that count as this process's."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssFile:")[1].split()[0]) // 1024
+
+
 class TestChunks:
+    def test_a_pass_gives_back_the_pages_that_it_has_read_and_written(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(chunks, "KEEP_EVERY", 1 << 20)
+        n = 8 << 20
+        ctx = StageContext(tmp_path, BuildConfig(threads=1), name="some", quiet=True)
+        ctx.save(tmp_path / "in.npy", np.arange(n, dtype=np.int64))
+        values = ctx.load(tmp_path / "in.npy")
+        out = ctx.open_or_create(tmp_path / "out.npy", (n,), np.int64)
+        before, held = mapped_mib(), []
+
+        def work(part):
+            out[part] = 3 * values[part]
+            held.append(mapped_mib() - before)
+
+        chunks.fill_rows(ctx, work, n, 1 << 18, (out,))
+        assert max(held) < 64, "of 128 MiB that were read and written"
+        np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), 3 * np.arange(n))
+
+    def test_a_killed_pass_goes_on_at_the_last_record(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(chunks, "KEEP_EVERY", 300)
+        ctx = StageContext(tmp_path, BuildConfig(threads=1), name="some", quiet=True)
+        seen = []
+
+        def run(stop_at):
+            out = ctx.open_or_create(tmp_path / "out.npy", (1_003,), np.int64)
+
+            def work(part):
+                if part.start >= stop_at:
+                    raise KeyboardInterrupt
+                seen.append(part.start)
+                out[part] = np.arange(part.start, part.stop)
+
+            chunks.fill_rows(ctx, work, 1_003, 100, (out,))
+
+        with pytest.raises(KeyboardInterrupt):
+            run(stop_at=800)
+        assert ctx.kept().rows == 600
+        seen.clear()
+        run(stop_at=2_000)
+        assert seen == list(range(600, 1_003, 100))
+        np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), np.arange(1_003))
+        seen.clear()
+        run(stop_at=2_000)
+        assert seen == [], "a stage killed after its pass does not begin anew"
+        ctx.forget()
+        run(stop_at=2_000)
+        assert len(seen) == 11
+
     def test_finished_slices_come_in_order_and_cover_all_rows_once(self):
         count = np.zeros(1_003, dtype=int)
 
