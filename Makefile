@@ -46,6 +46,7 @@ test: lint
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.planes
+	$(RUN) -m benchmarks.filters
 	$(RUN) -m benchmarks.simulated_quality
 
 screenshots: $(VENV)/.dev

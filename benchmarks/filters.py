@@ -23,7 +23,7 @@ from atlas.expression_mask import expression_mask
 from atlas.histogram import Histograms
 from atlas.manifest import Column
 from atlas.mask import Mask
-from benchmarks.views import measure
+from benchmarks.planes import timed
 
 REPEATS = 15
 THREE_COLUMNS = "mag_g - mag_r > 0.8 & z_phot < 0.3"
@@ -55,13 +55,13 @@ def run(columns: Columns, n: int) -> list[dict[str, Any]]:
     lines = [
         {
             "what": "filter on three columns",
-            **measure(lambda _: expression_mask(condition, columns, n), REPEATS),
-            "numpy_p50_ms": measure(lambda _: (g - r > 0.8) & (z < 0.3), 4)["p50_ms"],
+            **timed(lambda _: expression_mask(condition, columns, n), REPEATS),
+            "numpy_p50_ms": timed(lambda _: (g - r > 0.8) & (z < 0.3), 4)["p50_ms"],
         },
         {
             "what": "first histogram of a column",
-            **measure(lambda _: Histograms(columns).get("mag_g"), REPEATS),
-            "numpy_p50_ms": measure(lambda _: np.histogram(g, 40), 2)["p50_ms"],
+            **timed(lambda _: Histograms(columns).get("mag_g"), REPEATS),
+            "numpy_p50_ms": timed(lambda _: np.histogram(g, 40), 2)["p50_ms"],
         },
     ]
     histograms = Histograms(columns)
@@ -73,8 +73,8 @@ def run(columns: Columns, n: int) -> list[dict[str, Any]]:
         lines.append(
             {
                 "what": f"histogram under a mask of {share:.1%} of the rows",
-                **measure(lambda _, chosen=chosen: histograms.get("mag_g", chosen), REPEATS),
-                "numpy_p50_ms": measure(
+                **timed(lambda _, chosen=chosen: histograms.get("mag_g", chosen), REPEATS),
+                "numpy_p50_ms": timed(
                     lambda _, chosen=chosen, edges=found.edges: np.histogram(g[chosen.dense], edges), 2
                 )["p50_ms"],
             }
