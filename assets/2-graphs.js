@@ -219,9 +219,16 @@
       paper_bgcolor: dark ? "#080b11" : "#ffffff", plot_bgcolor: dark ? "#080b11" : "#ffffff", font: { color: ink },
       margin: { l: 64, r: 24, t: 48, b: 56 }, title: { text: about.join(" · "), font: { size: 13, color: ink } },
     });
+    // A colour scale that stands above the panel goes into the figure.
+    const data = gd.data.slice();
+    const ends = document.querySelectorAll("#legend .gf-ramp").length ? document.querySelectorAll("#legend > span") : [];
+    if (ends.length >= 2 && data[0].marker.colorscale) {
+      const bar = { tickvals: [0, 1], ticktext: [ends[0].textContent, ends[1].textContent], thickness: 12, outlinewidth: 0, title: { text: gf.get("color") } };
+      data[0] = Object.assign({}, data[0], { marker: Object.assign({}, data[0].marker, { showscale: true, colorbar: bar }) });
+    }
     const scale = event.format === "png" ? 2 : 1;
     const size = { format: event.format, width: gd.clientWidth + 88, height: gd.clientHeight + 104, scale: scale };
-    return window.Plotly.toImage({ data: gd.data, layout: layout }, size).then(function (address) {
+    return window.Plotly.toImage({ data: data, layout: layout }, size).then(function (address) {
       const link = document.createElement("a");
       link.href = address;
       link.download = "galaxy-finder-" + event.plane + "." + event.format;
