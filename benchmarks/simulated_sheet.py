@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from precompute.sources.rgb import asinh_rgb
 from precompute.sources.simulated_images import render
 from precompute.sources.simulated_objects import CLASS_NAMES, draw_parameters
 
@@ -29,20 +30,10 @@ COLORS = 112
 BACKGROUND = (9, 12, 20)
 TEXT = (222, 228, 240)
 
-# The Legacy Surveys' viewer: a common arcsinh stretch (Lupton et al. 2004, PASP 116, 133) of bands scaled like this.
-BAND_SCALE = np.array([6.0, 3.4, 2.2], np.float32)
-OFFSET = 0.03
-SOFTENING = 20.0
-
 
 def to_rgb(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Images of shape (n, 3, h, w) in g, r, z nanomaggies as RGB of shape (n, h, w, 3): z red, north up."""
-    scaled = np.maximum(images * BAND_SCALE[:, None, None] + OFFSET, 0)
-    mean = np.maximum(scaled.mean(axis=1, keepdims=True), 1e-6)
-    stretched = scaled * np.arcsinh(SOFTENING * mean) / (np.sqrt(SOFTENING) * mean)
-    return np.ascontiguousarray(
-        (255 * np.clip(stretched, 0, 1)).astype(np.uint8).transpose(0, 2, 3, 1)[:, ::-1, :, ::-1]
-    )
+    return np.stack([asinh_rgb(image)[::-1] for image in images])
 
 
 def draw_sheet(path: Path, *, seed: int = SEED, tile: int = TILE) -> None:
