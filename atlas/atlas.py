@@ -23,7 +23,7 @@ from atlas import planner, validate
 from atlas.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
 from atlas.columns import Columns, open_array
 from atlas.coordinates import parse_position
-from atlas.effects import cluster_words
+from atlas.effects import cluster_words, speaks_of_galaxies
 from atlas.errors import InputError, NothingNearError
 from atlas.evaluate import evaluate
 from atlas.histogram import Histograms
@@ -161,8 +161,7 @@ class OpenSpace:
         if "cluster" not in self.columns:
             return {}
         own = {c.name for c in self.described.columns}
-        used = [c for c in self.columns if c.name not in own and not c.truth and c.name not in self._unsaid
-                and c.kind in ("number", "category")]  # fmt: skip
+        used = [c for c in self.columns if c.name not in own | self._unsaid and speaks_of_galaxies(c)]
         return cluster_words(self.columns, used, self.n_rows, len(self.clusters))
 
     def cluster(self, label: int) -> ClusterInfo:

@@ -21,7 +21,15 @@ FEWEST = 20
 WORDS = 2
 MOSTLY_KNOWN = 0.5  # what is known of fewer may be known of a special kind
 SHARE_INSIDE = 0.8
+# Fluxes say in a skewed way what magnitudes say.
+TECHNICAL_UCDS = ("meta", "stat", "instr", "pos", "phot.flux", "phys.absorption", "phys.transmission")
 SHARE_OF_ALL = 0.4
+
+
+def speaks_of_galaxies(column: Column) -> bool:
+    """Whether a column says what a galaxy is like, rather than how it was observed or measured."""
+    technical = column.ucd.startswith(TECHNICAL_UCDS)
+    return column.kind in ("number", "category") and not column.truth and not technical and column.unit != "pix"
 
 
 def cluster_words(columns: Columns, used: Iterable[Column], n_rows: int, n_clusters: int) -> dict[int, str]:

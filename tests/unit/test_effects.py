@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atlas.columns import Columns, is_magnitude
-from atlas.effects import cluster_words, sample_rows
+from atlas.effects import cluster_words, sample_rows, speaks_of_galaxies
 from atlas.manifest import Column
 
 QUANTILE_SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -76,3 +76,12 @@ def test_effects_are_judged_by_a_sample_whatever_the_survey() -> None:
 def test_only_brightness_is_a_magnitude(name: str, unit: str, ucd: str, expected: bool) -> None:
     column = Column(name=name, file="a.npy", dtype="float32", kind="number", unit=unit, ucd=ucd)
     assert is_magnitude(column) is expected
+
+
+@pytest.mark.parametrize(
+    ("ucd", "expected"),
+    [("phot.mag;em.opt.R", True), ("", True), ("src.redshift.phot", True), ("stat.error;src.redshift.phot", False),
+     ("instr.det.psf", False), ("meta.code", False), ("phot.flux", False)],
+)  # fmt: skip
+def test_what_was_measured_how_is_no_word_on_galaxies(ucd: str, expected: bool) -> None:
+    assert speaks_of_galaxies(Column(name="a", file="a.npy", dtype="float32", kind="number", ucd=ucd)) is expected
