@@ -8,6 +8,7 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from atlas import Atlas
+from atlas.columns import is_magnitude
 from atlas.manifest import Column
 from atlas.selection import Cluster
 from dashboard.state import Axes, State, is_narrowed
@@ -57,7 +58,7 @@ def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:
 def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:
     """Pairs of columns worth beginning with: magnitude against redshift, anomaly against magnitude, …"""
     columns = numbers(atlas)
-    magnitudes = [c.name for c in columns if c.unit == "mag"]
+    magnitudes = [c.name for c in columns if is_magnitude(c)]
     redshifts = [
         c.name for c in columns if c.ucd.startswith("src.redshift") or c.name.startswith(("z_phot", "redshift"))
     ]

@@ -15,6 +15,8 @@ from dash import html
 from msgspec.structs import replace
 
 from atlas import Atlas
+from atlas.columns import is_magnitude
+from atlas.effects import speaks_of_galaxies
 from atlas.histogram import Histogram
 from atlas.manifest import Column
 from atlas.selection import Category, Range
@@ -49,13 +51,16 @@ def filterable(atlas: Atlas) -> list[Column]:
 
 
 def _interest(column: Column) -> int:
-    """Magnitudes, colours, redshifts and words first; where a picture lay and what a simulation knows last."""
+    """Magnitudes, colours, redshifts and words come first, how galaxies were observed and what is simulated last."""
     if column.truth:
-        return 3
-    if column.unit == "pix":
-        return 2
-    redshift = "redshift" in column.ucd and not column.ucd.startswith("stat.")
-    return 0 if column.unit == "mag" or redshift or column.kind == "category" else 1
+        return 6
+    if not speaks_of_galaxies(column):
+        return 5
+    if is_magnitude(column):
+        return 0
+    if column.unit == "mag":
+        return 1
+    return 2 if "redshift" in column.ucd else 3 if column.kind == "category" else 4
 
 
 def shown_columns(atlas: Atlas, state: State) -> list[Column]:
