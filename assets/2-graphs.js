@@ -91,15 +91,15 @@
     return point && Number.isInteger(point.customdata) ? point.customdata : null;
   }
 
-  // A panel that grows shows more of its plane than the server was asked for: ask for the rest.
+  // A panel that changes its size shows another part of its plane than the server was asked for: ask for that. The
+  // opening view holds everything, whatever the size.
   function onResize(plane, gd) {
     window.clearTimeout(timers[plane]);
     timers[plane] = window.setTimeout(function () {
       const [now, had] = [box(gd), reach[plane]];
-      if (!had) return;
+      if (!had || !gf.state[plane]) return;
       const slack = 0.02 * Math.max(had.x1 - had.x0, had.y1 - had.y0);
-      const grown = now.x0 < had.x0 - slack || now.x1 > had.x1 + slack || now.y0 < had.y0 - slack || now.y1 > had.y1 + slack;
-      if (grown) tell(plane, gd);
+      if (["x0", "x1", "y0", "y1"].some((edge) => Math.abs(now[edge] - had[edge]) > slack)) tell(plane, gd);
     }, 3 * VIEW_DELAY_MS);
   }
 

@@ -294,6 +294,21 @@ def test_columns_against_each_other_with_a_lasso_of_their_own(page: Watched) -> 
     assert page.complaints == []
 
 
+def test_a_drawer_pushes_the_plane_aside_and_leaves_the_view_as_it_was(on_demo: Watched) -> None:
+    on_demo.open()
+    sizes = "document.querySelector('#map .js-plotly-plot').layout.images.map(i => i.sizex)"
+    width = "document.querySelector('#map .js-plotly-plot').clientWidth"
+    before = on_demo.page.evaluate(sizes), on_demo.page.evaluate(width)
+    open_drawer(on_demo, "f")
+    on_demo.page.wait_for_function(f"{width} < {before[1] - 200}")
+    on_demo.page.keyboard.press("f")
+    on_demo.page.wait_for_function(f"{width} === {before[1]}")
+    on_demo.page.wait_for_timeout(600)
+    on_demo.settle()
+    assert on_demo.page.evaluate(sizes) == before[0]
+    assert on_demo.page.evaluate("window.galaxyFinder.state.map || null") is None
+
+
 # The table
 
 
