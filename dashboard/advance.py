@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from atlas.errors import NothingNearError
-from dashboard import parse, skyview
+from atlas.errors import InputError, NothingNearError
+from dashboard import links, parse, skyview
 from dashboard.events import reduce
 from dashboard.failures import explain
 from dashboard.resolve import resolve
@@ -50,7 +50,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     try:
         before = after = parse.state(held)
         for raw in parse.events(events, service.settings):
-            previous, after = after, reduce(after, resolve(service, after, raw))
+            previous, after = after, _bounded(reduce(after, resolve(service, after, raw)))
             travelled |= isinstance(raw, parse.OpenToken)
             if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
@@ -65,6 +65,13 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     if held is None:
         moves = {}  # what is drawn first brings its own view
     return Step(before, after, message, nearest, moves, not travelled and is_step(before, after))
+
+
+def _bounded(state: State) -> State:
+    """A state that is small enough to travel with every request."""
+    if len(links.to_json(state).encode()) > links.MAX_JSON_BYTES:
+        raise InputError("the page holds too much: drop a subset, or simplify the selection")
+    return state
 
 
 def _held_back(raw: parse.View, after: State) -> bool:

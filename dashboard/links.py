@@ -17,7 +17,9 @@ from dashboard.state import State
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _DECODER = msgspec.json.Decoder(State)
-MAX_JSON_BYTES = 200_000
+MAX_JSON_BYTES = 100_000
+"""Largest state: every request of the page carries it, and has to stay under the limit of a body."""
+
 KEPT_MARK = "~"
 
 

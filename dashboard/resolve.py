@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas import Atlas, expression
@@ -57,7 +58,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
     atlas = service.atlas
     match raw:
         case parse.OpenToken(token):
-            return Open(links.from_link(token, service.kept))
+            return Open(_known(atlas, links.from_link(token, service.kept)))
         case parse.Find(text):
             return _focus(atlas, state, find(atlas, text, service.settings), typed=True)
         case parse.Pick(row, build):
@@ -100,6 +101,29 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
         case Clear() | ClearExamples() | ClearFilters() | Invert() | Keep() | WithSubset() | Change():
             return raw
     raise InputError("this event is incomplete")
+
+
+def _known(atlas: Atlas, state: State) -> State:
+    """A state from a link, without looks at columns that this atlas does not have; what it selects by is kept."""
+    columns = atlas.columns(atlas.default_space)
+    axes = state.axes
+    if axes is not None and not all(
+        name in columns and columns.describe(name).kind == "number" for name in (axes.x, axes.y)
+    ):
+        axes = None
+    fixed = ("density", "subsets")
+    return replace(
+        state,
+        axes=axes,
+        map=state.map if axes == state.axes else None,
+        color=state.color if state.color in fixed or state.color in columns else "density",
+        brushed=tuple(name for name in state.brushed if name in columns),
+        table=replace(
+            state.table,
+            columns=tuple(name for name in state.table.columns if name in columns),
+            sort=state.table.sort if state.table.sort in columns else "",
+        ),
+    )
 
 
 def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> Lasso:

@@ -10,14 +10,14 @@ import pytest
 from flask import Flask
 
 from atlas import Atlas
-from atlas.selection import MapPolygon
+from atlas.selection import And, ColumnPolygon, MapPolygon, Or
 from dashboard import links
 from dashboard.advance import Step, advance
 from dashboard.ask import question_of
 from dashboard.cache import Cached
 from dashboard.service import Service
 from dashboard.settings import load
-from dashboard.state import Box, Galaxy, State
+from dashboard.state import Axes, Box, Galaxy, State, Table
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +93,59 @@ def test_a_galaxy_that_moved_to_another_id_is_found_by_its_position(service: Ser
     assert question.query is not None and question.query.ranking.wanted == (9,)  # type: ignore[union-attr]
     lost = question_of(demo, State(focus=Galaxy("gone", 10.0, 10.0)))
     assert lost.query is None and [g.id for g in lost.gone] == ["gone"]
+
+
+def test_shift_and_alt_reach_the_selection_and_a_lasso_stands_on_its_plane(service: Service) -> None:
+    square = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    other = [[3, 3], [4, 3], [4, 4], [3, 4]]
+    first = step(service, {"is": "lasso", "plane": "map", "vertices": square}, state=State()).after
+    both = step(service, {"is": "lasso", "plane": "map", "vertices": other, "join": "add"}, state=first).after
+    assert isinstance(both.selection, Or)
+    less = step(service, {"is": "lasso", "plane": "map", "vertices": other, "join": "subtract"}, state=both).after
+    assert isinstance(less.selection, And)
+    against = step(service, {"is": "against", "x": "snr", "y": "inst_mag_red"}, state=State()).after
+    lasso = step(service, {"is": "lasso", "plane": "map", "vertices": square}, state=against).after.selection
+    assert isinstance(lasso, ColumnPolygon) and (lasso.x, lasso.y) == ("snr", "inst_mag_red")
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ({"is": "filter", "column": "no_such", "low": 1}, "no column"),
+        ({"is": "filter", "column": "snr", "low": 9, "high": 1}, "reversed"),
+        ({"is": "express", "text": "snr >"}, "expression"),
+        ({"is": "express", "text": "snrr > 1"}, "snr"),
+        ({"is": "against", "x": "snr", "y": ""}, "no column"),
+        ({"is": "tabulate", "sort": "no_such"}, "no column"),
+        ({"is": "brush", "column": "no_such"}, "no column"),
+        ({"is": "keep", "name": "nothing"}, "nothing is selected"),
+    ],
+)
+def test_what_makes_no_sense_is_said_and_changes_nothing(service: Service, event: dict[str, Any], told: str) -> None:
+    done = step(service, event, state=State())
+    assert told in done.message and done.after == State()
+
+
+def test_a_page_that_holds_too_much_to_travel_refuses_more(service: Service) -> None:
+    import math
+
+    state = State()
+    for i in range(40):
+        corners = [[i + math.cos(a / 16), math.sin(a / 16) + 0.01 * (a % 7)] for a in range(99)]
+        done = step(service, {"is": "lasso", "plane": "map", "vertices": corners, "join": "add"}, state=state)
+        done = step(service, {"is": "keep", "name": f"number {i}"}, state=done.after) if i < 12 else done
+        state = done.after
+        if done.message:
+            break
+    assert "too much" in done.message
+    assert len(links.to_json(state)) <= links.MAX_JSON_BYTES
+
+
+def test_a_link_with_columns_of_another_atlas_opens_without_them(service: Service) -> None:
+    foreign = State(
+        axes=Axes("no_such", "snr"), color="no_such", map=Box(0, 1, 0, 1), brushed=("snr", "no_such"),
+        table=Table(("snr", "no_such"), "no_such", True),
+    )  # fmt: skip
+    done = step(service, {"is": "open", "token": links.to_token(foreign)}, state=State())
+    assert not done.message
+    assert done.after == State(brushed=("snr",), table=Table(("snr",), "", True))
