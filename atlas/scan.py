@@ -221,22 +221,33 @@ def _best_of_all_blocks(embeddings: Embeddings, queries: NDArray[np.float32], k:
     scores = queries @ np.asarray(embeddings[:first], dtype=np.float32).T
     best_rows = np.argpartition(-scores, min(k, first - 1), axis=1)[:, :k]
     best = np.take_along_axis(scores, best_rows, axis=1)
+    mark = best.min(axis=1)
+    # Scores above the mark wait until they are as many as the best: a merge sorts all of those, and of ten million rows
+    # it takes ten, not one a block. The rows' own order within a query does not matter here.
+    waiting: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
     for start in range(first, embeddings.shape[0], BATCH_ROWS):
         block = np.asarray(embeddings[start : start + BATCH_ROWS], dtype=np.float32)
-        best_rows, best = _merge(best_rows, best, queries @ block.T, start)
-    return best_rows
+        scores = queries @ block.T
+        # Through flat positions: on two axes `nonzero` takes ten times as long.
+        line, column = np.divmod(np.flatnonzero(scores > mark[:, None]), scores.shape[1])
+        waiting.append((line, column + start, scores[line, column]))
+        if sum(lines.size for lines, _, _ in waiting) >= best.size:
+            best_rows, best = _merge(best_rows, best, waiting)
+            mark = best.min(axis=1)
+            waiting.clear()
+    return _merge(best_rows, best, waiting)[0]
 
 
 def _merge(
-    best_rows: NDArray[np.int64], best: NDArray[np.float32], scores: NDArray[np.float32], start: int
+    best_rows: NDArray[np.int64],
+    best: NDArray[np.float32],
+    waiting: Sequence[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k best (q, k) so far and of a block (q, m) that begins at row `start`; few of its scores can compete."""
+    """The k best (q, k) so far and of others, each a query's number, a row and its score."""
     q, k = best.shape
-    # Through flat positions: on two axes `nonzero` takes ten times as long.
-    line, column = np.divmod(np.flatnonzero(scores > best.min(axis=1)[:, None]), scores.shape[1])
-    lines = np.concatenate([np.repeat(np.arange(q), k), line])
-    all_rows = np.concatenate([best_rows.ravel(), column + start])
-    all_scores = np.concatenate([best.ravel(), scores[line, column]])
+    lines = np.concatenate([np.repeat(np.arange(q), k), *(line for line, _, _ in waiting)])
+    all_rows = np.concatenate([best_rows.ravel(), *(rows for _, rows, _ in waiting)])
+    all_scores = np.concatenate([best.ravel(), *(scores for _, _, scores in waiting)])
     order = np.lexsort((-all_scores, lines))
     held = np.bincount(lines, minlength=q)
     rank = np.arange(order.size) - np.repeat(np.cumsum(held) - held, held)

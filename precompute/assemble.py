@@ -129,7 +129,7 @@ def _of_sample(name: str, knn: dict[str, Any]) -> str:
         return ""
     match name:
         case "anomaly_knn":
-            return f", as a quick search finds them ({knn['recall_at_10_quick']:.0%} of the true ones)"
+            return f", by a quick search: rank correlation {knn['rank_correlation']:.2f} with a careful one"
         case "trust":
             return f"; known for {knn['sampled']:,} sampled galaxies"
         case _:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from atlas import format as layout
 from atlas.engines.scann import LEAF_OF_ROW
@@ -35,7 +36,9 @@ SETTING = SearchSetting(leaves=30, candidates=100)
 """Recall@10 0.985 to 0.997 on simulated surveys of 0.2 and 1 million galaxies; 85 µs a row and core."""
 
 QUICK_SETTING = SearchSetting(leaves=5, candidates=100)
-"""For the mean distance alone, where `sample` was asked for."""
+"""For the mean distance alone, where `sample` was asked for. Of ten million simulated galaxies it finds 0.76 of the ten
+nearest, and others almost as near: the mean distance is 2 % larger in the median, its rank correlation with that of a
+careful search 0.994."""
 
 CHECKED_ROWS = 500
 """Rows whose neighbours are compared with an exact search, for the record."""
@@ -179,6 +182,7 @@ class Knn:
 
             fill_rows(ctx, work, n, CHUNK_ROWS, (distance,))
             self._keep_sample(ctx, index, embeddings, order, k, careful)
+            ctx.measured["rank_correlation"] = self._agreement(ctx, distance)
         recall = _recall(index, embeddings, k, (careful, quick), ctx.config.seed)
         ctx.measured["recall_at_10"] = recall[0]
         if "sampled" in ctx.measured:
@@ -208,6 +212,15 @@ class Knn:
         similarity.flush()
         ctx.save(folder / layout.KNN_SAMPLED, sampled)
         ctx.measured["sampled"] = sampled.size
+
+    def _agreement(self, ctx: StageContext, distance: NDArray[np.float32]) -> float:
+        """Spearman's rank correlation of the sample's quick distances with its careful ones."""
+        folder = ctx.space / layout.KNN
+        careful = mean_distance(ctx.load(folder / "similarity.npy"))
+        quick = distance[ctx.load(folder / layout.KNN_SAMPLED)]
+        if np.ptp(careful) == 0 or np.ptp(quick) == 0:
+            return float(np.array_equal(quick, careful))  # equal rows have no order
+        return round(float(spearmanr(quick, careful).statistic), 4)
 
 
 def _recall(

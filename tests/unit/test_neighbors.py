@@ -167,6 +167,16 @@ def test_many_exact_queries_equal_one_at_a_time(embeddings, k, monkeypatch):
         np.testing.assert_array_equal(scores[i], expected[1])
 
 
+def test_many_exact_queries_are_sorted_a_few_times_whatever_the_rows(embeddings, monkeypatch):
+    monkeypatch.setattr(scan, "BATCH_ROWS", 64)
+    stored = np.concatenate([embeddings] * 8)[np.random.default_rng(0).permutation(8 * len(embeddings))]
+    merges, merge = [], scan._merge
+    monkeypatch.setattr(scan, "_merge", lambda *a: (merges.append(1), merge(*a))[1])
+    top_k_exact_many(stored, embeddings[:20].astype(np.float32), 100)
+    assert len(stored) // 64 > 100
+    assert len(merges) < 15
+
+
 class TestSearch:
     def test_finds_what_numpy_finds_with_exact_scores(self, index, embeddings):
         recall = []

@@ -177,6 +177,7 @@ class TestKnn:
         # A quick search can only miss neighbours, hence see the others farther.
         assert (distance >= true_distance - 1e-6).all()
         assert np.corrcoef(np.argsort(np.argsort(distance)), np.argsort(np.argsort(true_distance)))[0, 1] > 0.95
+        assert ctx.measured["rank_correlation"] > 0.95
         assert 0.8 < ctx.measured["recall_at_10_quick"] <= ctx.measured["recall_at_10"]
 
     def test_the_sample_gives_every_leaf_its_share(self):
