@@ -47,6 +47,7 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.planes
 	$(RUN) -m benchmarks.filters
+	$(RUN) -m benchmarks.search
 	$(RUN) -m benchmarks.simulated_quality
 
 screenshots: $(VENV)/.dev

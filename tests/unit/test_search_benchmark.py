@@ -1,0 +1,112 @@
+"""Engines that stand side by side answer the same question, and recall is what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.search import ENGINES, WANTED, Engine, K, Questions, ask, draw, table, to_markdown, verdict, without
+
+N = 12_000
+QUERIES = 40
+
+
+@pytest.fixture(scope="module")
+def embeddings(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.float16]:
+    path = tmp_path_factory.mktemp("search") / "embeddings.npy"
+    draw(path, N)
+    return np.load(path, mmap_mode="r")
+
+
+@pytest.fixture(scope="module")
+def asked(embeddings: NDArray[np.float16]) -> Questions:
+    return ask(embeddings, QUERIES)
+
+
+def test_the_survey_has_unit_rows_all_different(embeddings: NDArray[np.float16]) -> None:
+    assert embeddings.shape == (N, 128)
+    assert np.allclose(np.linalg.norm(embeddings.astype(np.float64), axis=1), 1, atol=2e-3)
+    assert len(np.unique(embeddings, axis=0)) == N
+
+
+def test_truth_is_what_numpy_finds_without_the_row_itself(embeddings: NDArray[np.float16], asked: Questions) -> None:
+    assert len(set(asked.rows)) == QUERIES
+    wide = embeddings.astype(np.float64)
+    for row, query, truth in zip(asked.rows, asked.embeddings, asked.truth, strict=True):
+        assert np.array_equal(query, embeddings[row])
+        scores = wide @ wide[row]
+        scores[row] = -2
+        assert np.allclose(scores[truth], np.sort(scores)[::-1][:K], atol=1e-6)
+        assert len(set(truth)) == K and row not in truth
+
+
+def test_queries_are_the_same_in_every_run(embeddings: NDArray[np.float16], asked: Questions) -> None:
+    assert np.array_equal(ask(embeddings, QUERIES).rows, asked.rows)
+
+
+def test_recall_is_the_share_of_the_truth_that_was_found() -> None:
+    truth = np.arange(2 * K).reshape(2, K)
+    asked = Questions(np.array([900, 901]), np.zeros((2, 4), np.float32), truth)
+    assert asked.recall(list(truth)) == 1
+    assert asked.recall([truth[0][::-1], truth[1] + 10_000]) == 0.5
+    assert asked.recall([truth[0][:25], np.repeat(truth[1][:1], K)]) == pytest.approx((0.25 + 1 / K) / 2)
+    assert asked.recall([truth[1], truth[0]]) == 0
+
+
+def test_own_row_and_padding_are_no_answer() -> None:
+    found = np.tile(np.arange(K + 1), (2, 1))
+    found[1, -1] = -1
+    first, second = without(found, np.array([3, 5_000]))
+    assert np.array_equal(first, np.setdiff1d(np.arange(K + 1), [3]))
+    assert np.array_equal(second, np.arange(K))
+
+
+@pytest.mark.parametrize("kind", ENGINES, ids=lambda kind: kind.__name__)
+def test_an_engine_finds_the_nearest_rows(
+    kind: type[Engine], embeddings: NDArray[np.float16], asked: Questions, tmp_path: Path
+) -> None:
+    kind().build(embeddings, tmp_path / "index")
+    engine = kind()
+    engine.load(embeddings, tmp_path / "index")
+    hardest, easiest = engine.ladder[-1], engine.ladder[0]
+    assert len(hardest) == len(engine.knobs)
+
+    one = [engine.one(q, int(row), hardest) for q, row in zip(asked.embeddings, asked.rows, strict=True)]
+    many = engine.many(asked.embeddings, asked.rows, hardest)
+    for answers in (one, many):
+        assert asked.recall(answers) >= (0.99 if len(engine.ladder) > 1 else 1)
+        for row, query, found in zip(asked.rows, asked.embeddings, answers, strict=True):
+            assert len(found) == len(set(found.tolist())) == K
+            assert row not in found
+            scores = embeddings[found].astype(np.float64) @ query
+            assert np.all(np.diff(scores) < 2e-3)  # nearest first, as far as products in float16 tell
+    if len(engine.ladder) > 1:
+        little = [engine.one(q, int(row), easiest) for q, row in zip(asked.embeddings, asked.rows, strict=True)]
+        assert asked.recall(little) < asked.recall(one)  # the setting reaches the engine
+
+    for part in engine.parts(hardest).values():
+        assert len(np.atleast_1d(np.squeeze(part(asked.embeddings[0])))) >= 1
+
+
+def test_results_come_as_a_table_with_a_verdict() -> None:
+    def result(engine: str, p50: float, memory: float, recall: float | None = 0.991) -> dict:
+        found = {"setting": {"effort": 7}, "p50_ms": p50, "p99_ms": 2 * p50, "queries_a_second": 1_000}
+        at = [
+            {"wanted": wanted, "recall": recall, "best_recall": 0.9, "parts_p50_ms": {"candidates": 0.1}, **found}
+            for wanted in WANTED
+        ]
+        return {"engine": engine, "build_s": 1.5, "bytes_a_row": memory, "file_bytes_a_row": 0, "machine_load": 1.0,
+                "at": at}  # fmt: skip
+
+    engines = [result("ours", 0.3, 40), result("slow", 0.9, 300), result("fast", 0.6, 400), result("bad", 0.1, 9, None)]
+    run = {"rows": 5, "queries": 2, "date": "d", "engines": engines}
+    assert {line.count("|") for line in table(run)} == {12}
+    assert "not reached (0.900)" in "\n".join(table(run))
+    told = verdict(run)
+    assert "fastest peer is fast" in told and "0.50 of its median time and 0.100 of its memory" in told
+    assert "candidates 0.10" in told
+    assert verdict({**run, "engines": [engines[0], engines[3]]}).endswith("no comparison.")
+    assert told in to_markdown({"machine": "m", "versions": {"numpy": "2"}}, [run])
