@@ -46,6 +46,7 @@ test: lint
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.views
+	$(RUN) -m benchmarks.build 100000 1000000
 
 screenshots: $(VENV)/.dev
 	$(RUN) -m benchmarks.screenshots docs
