@@ -140,15 +140,15 @@ def _search_cost(s: _Sizes, rows: int, leaves: int) -> float:
     if s.engine == "exact":
         return s.products(rows, s.n) * 2
     scanned = min(leaves, s.plan.leaves) * s.n / s.plan.leaves
-    return rows * (45e-6 * s.d / 128 + s.plan.leaves * 4e-9 * s.d / 128 + scanned * 3.5e-9)
+    return rows * (60e-6 * s.d / 128 + s.plan.leaves * 4e-9 * s.d / 128 + scanned * 3.5e-9)
 
 
 def _knn_cost(s: _Sizes) -> tuple[float, float]:
-    check = s.n * 3e-6 * s.d / 128
+    check = s.n * 6e-6 * s.d / 128
     if s.known == s.n:
         return check, _search_cost(s, s.n, SETTING.leaves)
     careful, quick = _search_cost(s, s.known, SETTING.leaves), _search_cost(s, s.n, QUICK_SETTING.leaves)
-    return 2 * check, careful + quick
+    return check, careful + quick
 
 
 COSTS: dict[str, Cost] = {
@@ -161,11 +161,11 @@ COSTS: dict[str, Cost] = {
     ),
     "umap": lambda s: (5 + 1e-3 * s.anchors * (s.config.n_epochs or 200) / 200, s.products(s.anchors, s.anchors) * 2),
     "place": lambda s: (2, 8 * s.anchors / 50_000 + s.n * 47e-6 * s.d / 128) if s.anchors < s.n else (0, 0),
-    "clusters": lambda s: (12 * (s.anchors / 50_000) ** 1.5 + s.n * 2.5e-6 * s.d / 128, 0),
+    "clusters": lambda s: (12 * (s.anchors / 50_000) ** 1.5 + s.n * 1e-6 * s.d / 128, 0),
     "anomalies": lambda s: (1, s.n * 6.6e-8 * s.config.forest_trees),
-    "planes": lambda s: (s.n * 1.2e-6, 0),
+    "planes": lambda s: (s.n * 1e-6, 0),
     "thumbnails": lambda s: (0, s.images * 5e-3),
-    "measure": lambda s: (20 * s.config.recall_queries / 200 + s.n * 4e-6 * s.d / 128, s.known * 30e-6),
+    "measure": lambda s: ((20 + s.n * 2e-5 * s.d / 128) * s.config.recall_queries / 200, s.known * 30e-6),
 }
 
 
