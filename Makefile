@@ -48,6 +48,7 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.planes
 	$(RUN) -m benchmarks.filters
 	$(RUN) -m benchmarks.search
+	$(RUN) -m benchmarks.placement
 	$(RUN) -m benchmarks.simulated_quality
 	$(RUN) -m benchmarks.build 100000 1000000
 
