@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from flask import g, has_request_context
 
 from atlas import Atlas, Mask, Query, Result
 from atlas import selection as selections
@@ -73,11 +74,21 @@ class Service:
     def atlas(self) -> Atlas:
         """The current build; a new one is taken up within two seconds of its publication.
 
+        A request keeps the build that it began with: rows and masks of two builds must not meet in one answer.
+
         Raises
         ------
         FormatError
             If there is no atlas yet.
         """
+        if not has_request_context():
+            return self._newest()
+        if "atlas" not in g:
+            g.atlas = self._newest()
+        kept: Atlas = g.atlas
+        return kept
+
+    def _newest(self) -> Atlas:
         with self._lock:
             now = time.monotonic()
             if self._atlases and now - self._looked < LOOK_EVERY_S:
