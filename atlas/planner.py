@@ -85,6 +85,20 @@ def run(atlas: Atlas, query: Query, mask: Mask | None) -> Result:
     )
 
 
+def needs_index(query: Query, mask: Mask | None) -> bool:
+    """Whether the neighbour index has to answer a query; everything else is answered without it.
+
+    Parameters
+    ----------
+    query : Query
+    mask : Mask or None
+        Rows of `query.selection`; None stands for all.
+    """
+    if isinstance(query.ranking, ByColumn | Shuffled) or (mask is not None and mask.count <= SUBSET_ROWS):
+        return False
+    return not query.exact and query.offset + query.limit <= INDEX_LIMIT
+
+
 def embedding_of(space: OpenSpace, ranking: Ranking) -> NDArray[np.float32]:
     """The unit embedding whose inner products a ranking orders by.
 
@@ -169,7 +183,7 @@ def _by_inner_product(atlas: Atlas, query: Query, wanted: int, mask: Mask | None
     if mask is not None and (mask.count <= SUBSET_ROWS):
         rows, scores = top_k_exact(embeddings, q, wanted, rows=mask.rows, skip=skip)
         return rows, scores, "exact on the selection", None
-    if query.exact or wanted > INDEX_LIMIT or space.index.name == "exact":
+    if not needs_index(query, mask) or space.index.name == "exact":
         dense = None if mask is None else mask.dense
         rows, scores = top_k_exact(embeddings, q, wanted, mask=dense, skip=skip)
         return rows, scores, "exact", None

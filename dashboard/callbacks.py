@@ -155,22 +155,26 @@ def register_callbacks(app: Dash, service: Service) -> None:
         Output("status-engine", "children"),
         Output("status-receipt", "children"),
         Output("export", "href"),
+        Output("search-again", "disabled"),
         Input("part-gallery", "data"),
+        Input("search-again", "n_intervals"),
         prevent_initial_call=True,
     )
-    def on_gallery(part: Any) -> tuple[Any, ...]:
+    def on_gallery(part: Any, _: Any) -> tuple[Any, ...]:
         state = parse.state(part)
         atlas = service.atlas
+        # Asked before the search: where the index comes into memory in between, the page asks once more.
+        progress = service.progress(atlas)
         question = question_of(atlas, state)
         result = None if question.query is None else service.run(question.query, atlas)
-        children = gallery.doors(atlas) if result is None else gallery.tiles(atlas, result, state)
         return (
-            children,
+            gallery.contents(atlas, question.query, result, state, progress),
             gallery.title(question.query, atlas),
             status.answer(question, result, state),
-            status.engine(atlas),
+            status.engine(atlas, progress),
             status.receipt(atlas, result, _link(service, state)),
             f"/export/{atlas.build_id}.csv?s={_link(service, state)}",
+            progress != "loading",
         )
 
     @app.callback(
@@ -179,9 +183,10 @@ def register_callbacks(app: Dash, service: Service) -> None:
         Input("part-marks", "data"),
         Input("map-shown", "data"),
         Input("sky-shown", "data"),
+        Input("search-again", "disabled"),
         prevent_initial_call=True,
     )
-    def on_marks(part: Any, _: Any, __: Any) -> tuple[Any, Any]:
+    def on_marks(part: Any, *_: Any) -> tuple[Any, Any]:
         patches = {"map": Patch(), "sky": Patch()}
         for plane, traces in rings(service, parse.state(part)).items():
             for trace, values in traces.items():

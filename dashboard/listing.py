@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask, Query
+from atlas.errors import InputError
 from atlas.neighbors import exact_scores
 from atlas.planner import embedding_of
 from atlas.ranking import ByColumn, Ranking, Shuffled, Similar
 from atlas.selection import All
 from dashboard.ask import question_of
+from dashboard.loading import WORDS
 from dashboard.service import Service
 from dashboard.state import State, active
 
@@ -61,6 +63,8 @@ def listing_of(service: Service, state: State, sort: str = "", descending: bool 
             return _by_row(atlas, mask)
     assert query is not None
     result = service.run(replace(query, limit=service.settings.table_rows, offset=0), atlas)
+    if result is None:
+        raise InputError(WORDS[service.progress(atlas)])
 
     def page(offset: int, limit: int) -> Page:
         part = slice(offset, offset + limit)

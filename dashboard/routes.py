@@ -30,6 +30,7 @@ from dashboard.ask import question_of
 from dashboard.cache import Cached, cache_key
 from dashboard.fingerprint import fingerprint
 from dashboard.listing import csv_lines
+from dashboard.loading import WORDS
 from dashboard.raster import mean_to_png, to_png
 from dashboard.security import immutable
 from dashboard.service import Service
@@ -128,6 +129,8 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
         if query is None:
             raise InputError("this page asks no question yet: there is nothing to repeat")
         result = service.run(query, atlas)
+        if result is None:
+            raise InputError(WORDS[service.progress(atlas)])
         if result.receipt != receipt:
             raise InputError(f"this link's question has the receipt {result.receipt}, not {shorten(receipt)}")
         response = Response(make_receipt(atlas, query, result), mimetype="application/json")

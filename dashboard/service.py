@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from flask import g, has_request_context
 
-from atlas import Atlas, Mask, Query, Result, Similar
+from atlas import Atlas, Mask, Query, Result
 from atlas import selection as selections
 from atlas.errors import AtlasError, InputError
 from atlas.format import build_path
@@ -25,6 +26,7 @@ from atlas.histogram import Histogram
 from atlas.manifest import read_manifest
 from atlas.order import Orders
 from atlas.plane import Plane
+from atlas.planner import needs_index
 from atlas.quality import Recall
 from atlas.query import canonical as canonical_query
 from atlas.selection import All, And, Not, Or, Selection
@@ -32,6 +34,7 @@ from atlas.trust import Outside, neighbours_outside
 from atlas.writer import current_build
 from dashboard.cache import Cached, cache_key
 from dashboard.kept import Kept, name_of, open_kept
+from dashboard.loading import Indexes, Progress
 from dashboard.settings import Settings
 from dashboard.state import Axes
 
@@ -62,8 +65,7 @@ class Service:
         self._looked = 0.0
         self._atlases: OrderedDict[str, Atlas] = OrderedDict()
         self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
-        self._warming: set[str] = set()
-        self._answered: set[str] = set()
+        self._indexes = Indexes()
         self._orders: tuple[str, Orders] | None = None
         self._planes = PlanesUnderWay(settings.scratch_dir)
         self.kept: Kept = open_kept(settings)
@@ -72,11 +74,21 @@ class Service:
     def atlas(self) -> Atlas:
         """The current build; a new one is taken up within two seconds of its publication.
 
+        A request keeps the build that it began with: rows and masks of two builds must not meet in one answer.
+
         Raises
         ------
         FormatError
             If there is no atlas yet.
         """
+        if not has_request_context():
+            return self._newest()
+        if "atlas" not in g:
+            g.atlas = self._newest()
+        kept: Atlas = g.atlas
+        return kept
+
+    def _newest(self) -> Atlas:
         with self._lock:
             now = time.monotonic()
             if self._atlases and now - self._looked < LOOK_EVERY_S:
@@ -92,7 +104,7 @@ class Service:
             self._looked = now
             taken_up = next(reversed(self._atlases.values()))
         if newest is not None and taken_up.build_id != newest:
-            self.warm()
+            self._indexes.start(taken_up)
         return taken_up
 
     def _current(self) -> str | None:
@@ -241,8 +253,10 @@ class Service:
         atlas = atlas or self.atlas
         return atlas.space().plane if axes is None else self._planes.get(atlas, axes)
 
-    def run(self, query: Query, atlas: Atlas | None = None) -> Result:
+    def run(self, query: Query, atlas: Atlas | None = None) -> Result | None:
         """Answer of a query, from the cache where the same question was asked before.
+
+        None where only the index can answer and it is not in memory: `progress` says why. Nobody waits for it here.
 
         Raises
         ------
@@ -252,14 +266,25 @@ class Service:
         atlas = atlas or self.atlas
         query = canonical_query(query)
         mask = self.mask(query.selection, atlas)
-        stored, _ = self._cached.get_or_compute(
-            cache_key(atlas.build_id, "result", msgspec.json.encode(query, order="deterministic").decode()),
-            lambda: _to_plain(atlas.run(query, mask)),
-        )
+
+        def search() -> dict[str, Any]:
+            if needs_index(query, mask) and self.progress(atlas) != "ready":
+                raise _NotLoadedError
+            return _to_plain(atlas.run(query, mask))
+
+        name = msgspec.json.encode(query, order="deterministic").decode()
+        try:
+            stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "result", name), search)
+        except _NotLoadedError:
+            return None
         return _from_plain(stored)
 
+    def progress(self, atlas: Atlas) -> Progress:
+        """How far the index of a build is."""
+        return self._indexes.progress(atlas)
+
     def ready(self) -> dict[str, Any]:
-        """Whether searches can be answered; starts loading the index where nobody has yet.
+        """Whether searches can be answered; an index that could not be loaded is tried again.
 
         Raises
         ------
@@ -267,31 +292,12 @@ class Service:
             If the atlas cannot be opened.
         """
         atlas = self.atlas
-        if atlas.build_id not in self._answered:
-            self.warm()
-        return {"ready": atlas.build_id in self._answered, "build": atlas.build_id, "galaxies": atlas.n_rows}
+        self._indexes.start(atlas)
+        return {"ready": self.progress(atlas) == "ready", "build": atlas.build_id, "galaxies": atlas.n_rows}
 
-    def warm(self) -> None:
-        """Load the index in the background, so that the page answers meanwhile."""
-        try:
-            atlas = self.atlas
-        except AtlasError:
-            return
-        with self._lock:
-            if atlas.build_id in self._warming or atlas.build_id in self._answered:
-                return
-            self._warming.add(atlas.build_id)
-        threading.Thread(target=self._load_index, args=(atlas,), name="load-index", daemon=True).start()
 
-    def _load_index(self, atlas: Atlas) -> None:
-        try:
-            # The self-test: an index that loads but does not answer must not count as ready.
-            atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
-            self._answered.add(atlas.build_id)
-        except Exception:
-            _log.exception("the index of build %s does not answer", atlas.build_id)
-        finally:
-            self._warming.discard(atlas.build_id)
+class _NotLoadedError(Exception):
+    """A query needs the index, which is not in memory: nothing to keep, and no failure."""
 
 
 class PlanesUnderWay:

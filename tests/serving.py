@@ -50,7 +50,9 @@ class Server:
 
 
 @contextmanager
-def serve(atlas: Path, scratch: Path, **settings: object) -> Iterator[Server]:
+def serve(
+    atlas: Path, scratch: Path, *, module: str = "dashboard", until_ready: bool = True, **settings: object
+) -> Iterator[Server]:
     """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables."""
     scratch.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GALAXY_FINDER_")}
@@ -60,12 +62,13 @@ def serve(atlas: Path, scratch: Path, **settings: object) -> Iterator[Server]:
     log = scratch / "server.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dashboard", "--atlas", str(atlas), "--port", "0"],
+            [sys.executable, "-m", module, "--atlas", str(atlas), "--port", "0"],
             cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
     try:
         server = Server(process, log, _address(process, log))
-        _wait_until_ready(server)
+        if until_ready:
+            _wait_until_ready(server)
         yield server
     finally:
         process.terminate()

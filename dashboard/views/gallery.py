@@ -9,10 +9,24 @@ from dash import html
 
 from atlas import Atlas, Query, Result
 from atlas.ranking import ByColumn, Shuffled, Similar, Typical
+from dashboard.loading import Progress
 from dashboard.state import State
 from dashboard.views import elements as el
 
 DOOR_IMAGES = 6
+NO_ANSWER: dict[Progress, str] = {
+    "loading": "Search is loading. The map, the sky, filters and selections answer meanwhile; this follows by itself.",
+    "failed": "Search does not answer: its index could not be loaded. Everything else on this page works.",
+}
+
+
+def contents(atlas: Atlas, query: Query | None, result: Result | None, state: State, progress: Progress) -> list[Any]:
+    """What the gallery holds: galaxies, the doors where nothing is asked, or why there is no answer yet."""
+    if query is None:
+        return doors(atlas)
+    if result is None:
+        return [el.empty(NO_ANSWER[progress])]
+    return tiles(atlas, result, state)
 
 
 def tiles(atlas: Atlas, result: Result, state: State) -> list[Any]:

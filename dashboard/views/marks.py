@@ -25,7 +25,8 @@ def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]
     """
     atlas = service.atlas
     question = question_of(atlas, state)
-    neighbors = [] if question.query is None else service.run(question.query, atlas).rows.tolist()
+    result = None if question.query is None else service.run(question.query, atlas)
+    neighbors = [] if result is None else result.rows.tolist()
     focus = None if state.focus is None else row_of(atlas, state.focus)
     columns = atlas.columns(atlas.default_space)
     found: dict[str, dict[int, dict[str, Any]]] = {"map": {}, "sky": {}}

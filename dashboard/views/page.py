@@ -39,7 +39,7 @@ KEYS = (
     ("?", "this list"),
 )
 LEGEND_WORDS = 8
-AGAIN_MS = 800  # how often a plane that is being made is asked for
+AGAIN_MS = 800  # how often a plane that is being made, or an index that is being loaded, is asked for
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
@@ -50,7 +50,7 @@ def layout(build_id: str, title: str) -> html.Div:
     return html.Div(
         [
             *(dcc.Store(id=name) for name in stores),
-            dcc.Interval(id="again", interval=AGAIN_MS, disabled=True),
+            *(dcc.Interval(id=name, interval=AGAIN_MS, disabled=True) for name in ("again", "search-again")),
             dcc.Store(id="boot", data={"build": build_id}),
             _header(title),
             html.Main(

@@ -10,6 +10,7 @@ from atlas import Atlas, Result
 from atlas.ranking import query_kind
 from atlas.trust import Outside
 from dashboard.ask import Question
+from dashboard.loading import Progress
 from dashboard.state import Axes, State
 from dashboard.views import elements as el
 
@@ -111,11 +112,12 @@ def receipt(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
     ]
 
 
-def engine(atlas: Atlas) -> str:
+def engine(atlas: Atlas, progress: Progress) -> str:
     """Which neighbour index answers."""
-    space = atlas.space()
+    if progress != "ready":
+        return "search is loading" if progress == "loading" else "search does not answer"
     names = {"exact": "exact scan", "scann": "ScaNN", "faiss": "faiss"}
-    return f"search by {names[space.index.name]}" if space.index_loaded else "search is loading"
+    return f"search by {names[atlas.space().index.name]}"
 
 
 def _milliseconds(value: float) -> str:

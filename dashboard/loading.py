@@ -1,0 +1,56 @@
+"""Loads the index of each build in a thread of its own: the page answers meanwhile, and says what it lacks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from atlas import Atlas, Query, Similar
+
+Progress = Literal["loading", "ready", "failed"]
+
+WORDS: dict[Progress, str] = {
+    "loading": "search is loading; look again in a moment",
+    "failed": "search does not answer: its index could not be loaded, and the server's log says why",
+}
+"""What is said where a search cannot be answered."""
+
+_log = logging.getLogger(__name__)
+
+
+class Indexes:
+    """How far the index of each open build is. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._progress: WeakKeyDictionary[Atlas, Progress] = WeakKeyDictionary()
+
+    def start(self, atlas: Atlas) -> None:
+        """Load the index of a build, unless that is under way or done; what failed is tried again."""
+        with self._lock:
+            if self._progress.get(atlas, "failed") != "failed":
+                return
+            self._progress[atlas] = "loading"
+        threading.Thread(target=self._load, args=(atlas,), name="load-index", daemon=True).start()
+
+    def progress(self, atlas: Atlas) -> Progress:
+        """How far it is; an index that nobody asked for yet begins to load."""
+        with self._lock:
+            found = self._progress.get(atlas)
+        if found is None:
+            self.start(atlas)
+            return "loading"
+        return found
+
+    def _load(self, atlas: Atlas) -> None:
+        outcome: Progress = "failed"
+        try:
+            # The self-test: an index that loads but does not answer must not count as ready.
+            atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
+            outcome = "ready"
+        except Exception:
+            _log.exception("the index of build %s does not answer", atlas.build_id)
+        with self._lock:
+            self._progress[atlas] = outcome
