@@ -74,6 +74,7 @@ def validate(root: Path, advance: Callable[[int], object] = lambda _: None) -> l
     faults = list(_file_faults(build, manifest, advance))
     if not faults:
         # Contents are looked at only where the bytes are those that were written.
+        faults.extend(_column_faults(build, manifest))
         for space in manifest.spaces:
             faults.extend(_space_faults(build, manifest, space))
         faults.extend(_sky_faults(build, manifest))
@@ -101,6 +102,15 @@ def _file_faults(build: Path, manifest: Manifest, advance: Callable[[int], objec
             yield f"{name} was changed: its SHA-256 is not the manifest's"
 
 
+def _column_faults(build: Path, manifest: Manifest) -> Iterator[str]:
+    """Each row must have a value of the described type in every column."""
+    for column in (*manifest.columns, *(c for space in manifest.spaces for c in space.columns)):
+        try:
+            open_array(build / column.file, shape=(manifest.n_rows,), dtype=column.dtype)
+        except FormatError as e:
+            yield f"column {column.name}: {e}"
+
+
 def _space_faults(build: Path, manifest: Manifest, space: Space) -> Iterator[str]:
     folder = layout.space_path(build, space.name)
     n = manifest.n_rows
@@ -119,6 +129,8 @@ def _space_faults(build: Path, manifest: Manifest, space: Space) -> Iterator[str
         rows_known = known.shape[0]
         if int(known.max(initial=0)) >= n:
             yield f"{space.name}: the sample of rows with neighbours names rows that do not exist"
+        if (known[1:] <= known[:-1]).any():
+            yield f"{space.name}: the sample of rows with neighbours is not in ascending order"
     if neighbors.shape[0] != rows_known or (neighbors.size and int(neighbors.max()) >= n):
         yield f"{space.name}: neighbours name rows that do not exist"
     yield from _order_faults(folder / layout.MAP_PLANE, n, f"{space.name}: map")
