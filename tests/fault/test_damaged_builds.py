@@ -64,6 +64,12 @@ def root(built: Path, tmp_path: Path) -> Path:
     return tmp_path / "atlas"
 
 
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(bytes(data))
+
+
 def folder_of(root: Path) -> tuple[Path, Manifest]:
     folder = layout.build_path(root, str(current_build(root)))
     return folder, read_manifest(folder)
@@ -91,10 +97,7 @@ def test_a_file_that_is_short_or_missing_is_named_and_nothing_opens(root: Path, 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_changed_byte_is_named(root: Path, name: str) -> None:
-    path = folder_of(root)[0] / name
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0x10
-    path.write_bytes(bytes(data))
+    flip(folder_of(root)[0] / name)
     faults = validate(root)
     assert faults == [f"{name} was changed: its SHA-256 is not the manifest's"]
 
@@ -147,3 +150,27 @@ def test_values_that_cannot_be_true_are_named_though_the_bytes_are_those_written
     rewrite(root, name, change)
     faults = validate(root)
     assert len(faults) == 1 and said in faults[0], faults
+
+
+OTHER_FOREST = msgspec.structs.replace(CONFIG, forest_trees=30)
+
+
+def test_a_new_build_makes_anew_what_was_damaged_and_links_the_rest(source: Source, root: Path) -> None:
+    folder, before = folder_of(root)
+    name = f"spaces/v1/knn/{layout.KNN_SAMPLED}"
+    flip(folder / name)
+    after = build(source, root, OTHER_FOREST, quiet=True)
+    assert after.build_id != before.build_id
+    assert validate(root) == []
+    assert after.files[name] == before.files[name]
+    for linked in ("sky/row.npy", f"spaces/v1/index/{engine.CODES}"):
+        assert (folder_of(root)[0] / linked).samefile(folder / linked)
+
+
+def test_a_new_build_does_not_take_over_what_was_left(source: Source, root: Path) -> None:
+    left = folder_of(root)[0] / "spaces/v1/index/chunk-0"
+    left.mkdir()
+    (left / engine.CODES).write_bytes(b"left over")
+    build(source, root, OTHER_FOREST, quiet=True)
+    assert validate(root) == []
+    assert not list(folder_of(root)[0].rglob("chunk-*"))

@@ -121,7 +121,7 @@ def test_a_change_of_one_parameter_runs_only_what_depends_on_it(
 def test_a_stage_killed_inside_goes_on_there_and_forgets_nothing(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embeddings_stage, "CHUNK_ROWS", 100)
+    monkeypatch.setattr(embeddings_stage, "CHUNK_NUMBERS", 100 * source.dimension)
     monkeypatch.setattr(embeddings_stage, "KEEP_EVERY", 300)
     folder = tmp_path / "source"
     shutil.copytree(source.folder, folder)
