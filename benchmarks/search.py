@@ -8,7 +8,7 @@ An engine is built in a process of its own and measured in another that has load
 process then holds beyond what it held before, pages of mapped files left out. One query is timed on one thread, all
 cores together answer all queries, each engine in the way that it offers: ours one query a call from a thread a core, as
 the page asks; faiss and usearch a batch over threads of their own. Of several rounds the one with the lowest median is
-kept, since the machine may have other work. JSON and a table go to results/; sizes that are not measured again stay.
+kept, since the machine may have other work. JSON and a table are kept, after each engine.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ import argparse
 import json
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -310,14 +309,19 @@ ENGINES: tuple[type[Engine], ...] = (Ours, FaissCodes, FaissGraph, Usearch, Exac
 LARGE_ENGINES: tuple[type[Engine], ...] = (Ours, FaissCodes, ExactScan)
 """At ten million the graphs would not fit beside everything else."""
 
+NAMES = tuple(kind.name for kind in ENGINES)
+
 
 def draw(path: Path, n: int) -> None:
-    """Write the embeddings of a simulated survey, a block at a time."""
+    """Write the embeddings of a simulated survey, a block at a time; the file appears when it is whole."""
     survey = Survey.draw(1, DIMENSION)
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(n, DIMENSION))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(n, DIMENSION))
     for start in range(0, n, BLOCK_ROWS):
         out[start : start + BLOCK_ROWS] = survey.draw_block(start // BLOCK_ROWS)[1][: n - start]
     out.flush()
+    partial.replace(path)
 
 
 def timed(calls: Iterable[Callable[[], Answer]]) -> tuple[NDArray[np.float64], list[Answer]]:
@@ -400,7 +404,10 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
         "bytes_a_row": round(memory / embeddings.shape[0], 1),
         "file_bytes_a_row": engine.file_bytes,
         "at": at,
+        "queries": len(asked.rows),
+        "rounds": rounds,
         "machine_load": round(os.getloadavg()[0], 1),
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "ladder": [
             {**dict(zip(engine.knobs, setting, strict=True)), "recall": round(recall, 4), "p50_ms": round(p50, 4)}
             for setting, recall, p50 in steps
@@ -415,36 +422,32 @@ def in_own_process(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str
 
 
 def measure(
-    n: int, folder: Path, engines: Sequence[type[Engine]], queries: int = QUERIES, rounds: int = ROUNDS
-) -> dict[str, Any]:
-    """All engines on a survey of n galaxies."""
-    path = folder / "embeddings.npy"
-    draw(path, n)
+    n: int, work: Path, engines: Sequence[type[Engine]], queries: int = QUERIES, rounds: int = ROUNDS
+) -> Iterator[dict[str, Any]]:
+    """Engines on a survey of n galaxies, each as soon as it is measured. The survey's file stays for the next run."""
+    path, index = work / f"embeddings-{n}.npy", work / f"index-{n}"
+    if not path.exists():
+        draw(path, n)
     asked = ask(np.load(path, mmap_mode="r"), queries)
-    results = []
     for kind in engines:
-        own = folder / "index"
-        built = in_own_process(build_apart, kind, path, own)
-        results.append({**in_own_process(measure_apart, kind, path, own, asked, rounds), **built})
-        shutil.rmtree(own, ignore_errors=True)
-        print({key: value for key, value in results[-1].items() if key != "ladder"}, flush=True)
-    date = datetime.now(UTC).isoformat(timespec="minutes")
-    return {"rows": n, "queries": queries, "rounds": rounds, "date": date, "engines": results}
+        shutil.rmtree(index, ignore_errors=True)
+        built = in_own_process(build_apart, kind, path, index)
+        yield {**in_own_process(measure_apart, kind, path, index, asked, rounds), **built}
+    shutil.rmtree(index, ignore_errors=True)
 
 
 def verdict(run: dict[str, Any]) -> str:
     """How ours compares with the peer that is fastest at the highest wanted recall, and where its time goes."""
-    ours, *peers = run["engines"]
-    own = ours["at"][-1]
-    reached = [p for p in peers if p["at"][-1]["recall"] is not None and p["at"][-1]["wanted"] == WANTED[-1]]
-    if own["recall"] is None or not reached:
+    reached = [of for of in run["engines"] if of["at"][-1]["recall"] and of["at"][-1]["wanted"] == WANTED[-1]]
+    ours, peers = ([of for of in reached if (of["engine"] == Ours.name) is own] for own in (True, False))
+    if not ours or not peers:
         return f"Recall {WANTED[-1]} was not reached by ours and a peer: no comparison."
-    peer = min(reached, key=lambda p: p["at"][-1]["p50_ms"])
-    best = peer["at"][-1]
+    peer = min(peers, key=lambda of: of["at"][-1]["p50_ms"])
+    own, best = ours[0]["at"][-1], peer["at"][-1]
     parts = ", ".join(f"{what} {p50:.2f}" for what, p50 in own["parts_p50_ms"].items())
     return (
         f"At recall {WANTED[-1]} the fastest peer is {peer['engine']}. Ours takes {own['p50_ms'] / best['p50_ms']:.2f} "
-        f"of its median time and {ours['bytes_a_row'] / peer['bytes_a_row']:.3f} of its memory. Of our "
+        f"of its median time and {ours[0]['bytes_a_row'] / peer['bytes_a_row']:.3f} of its memory. Of our "
         f"{own['p50_ms']:.2f} ms, parts timed alone: {parts}."
     )
 
@@ -480,14 +483,7 @@ def to_markdown(about: dict[str, Any], runs: list[dict[str, Any]]) -> str:
         "loading; what a search reads from a mapped file stands beside it, and wants room in the page cache.",
     ]
     for run in runs:
-        text += [
-            "",
-            f"## {run['rows']:,} rows",
-            "",
-            f"{run['date']}, {run['queries']:,} queries in {run['rounds']} rounds.",
-            "",
-        ]
-        text += [*table(run), "", verdict(run)]
+        text += ["", f"## {run['rows']:,} rows", "", *table(run), "", verdict(run)]
     return "\n".join(text) + "\n"
 
 
@@ -496,21 +492,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="galaxies of the survey")
     parser.add_argument("--ten-million", action="store_true", help="ten million too, ours and IVF-PQ: 8 GB of disk")
-    parser.add_argument("--folder", type=Path, help="where surveys and indexes are written (a temporary folder)")
-    parser.add_argument("--out", type=Path, default=RESULTS / "search", help="the results, without .json and .md")
+    parser.add_argument("--engines", nargs="+", choices=NAMES, default=NAMES, metavar="ENGINE",
+                        help="some of " + ", ".join(NAMES))  # fmt: skip
+    parser.add_argument("--work", type=Path, default=Path("data/benchmarks"), help="folder for surveys and indexes")
+    parser.add_argument("--out", type=Path, default=RESULTS / "search", help="results, without ending; sizes and "
+                        "engines that are not measured again stay")  # fmt: skip
     args = parser.parse_args()
     kept = args.out.with_suffix(".json")
     runs = {run["rows"]: run for run in json.loads(kept.read_text())["runs"]} if kept.exists() else {}
     for n in (args.rows, *([TEN_MILLION] if args.ten_million else [])):
-        with tempfile.TemporaryDirectory(prefix="search-", dir=args.folder) as folder:
-            runs[n] = measure(n, Path(folder), LARGE_ENGINES if n >= TEN_MILLION else ENGINES)
-        about = {
-            "machine": f"{CORES} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB",
-            "versions": {p: metadata.version(p) for p in ("numpy", "scann", "faiss-cpu", "usearch", "numkong")},
-        }
-        results = [runs[size] for size in sorted(runs)]
-        kept.write_text(json.dumps({"about": about, "runs": results}, indent=1) + "\n")
-        args.out.with_suffix(".md").write_text(to_markdown(about, results))
+        possible = LARGE_ENGINES if n >= TEN_MILLION else ENGINES
+        for result in measure(n, args.work, [kind for kind in possible if kind.name in args.engines]):
+            known = {of["engine"]: of for of in runs.get(n, {"engines": []})["engines"]} | {result["engine"]: result}
+            runs[n] = {"rows": n, "engines": [known[name] for name in NAMES if name in known]}
+            about = {
+                "machine": f"{CORES} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB",
+                "versions": {p: metadata.version(p) for p in ("numpy", "scann", "faiss-cpu", "usearch", "numkong")},
+            }
+            results = [runs[size] for size in sorted(runs)]
+            kept.write_text(json.dumps({"about": about, "runs": results}, indent=1) + "\n")
+            args.out.with_suffix(".md").write_text(to_markdown(about, results))
+            print("\n".join(table(runs[n])), flush=True)
     print(args.out.with_suffix(".md").read_text())
 
 

@@ -102,7 +102,7 @@ def test_results_come_as_a_table_with_a_verdict() -> None:
                 "at": at}  # fmt: skip
 
     engines = [result("ours", 0.3, 40), result("slow", 0.9, 300), result("fast", 0.6, 400), result("bad", 0.1, 9, None)]
-    run = {"rows": 5, "queries": 2, "rounds": 3, "date": "d", "engines": engines}
+    run = {"rows": 5, "engines": engines}
     assert {line.count("|") for line in table(run)} == {12}
     assert "not reached (0.900)" in "\n".join(table(run))
     told = verdict(run)
