@@ -24,7 +24,7 @@ from dashboard.service import Service
 from dashboard.state import State, active
 from dashboard.views import elements as el
 
-DEFAULT_COLUMNS = 7
+DEFAULT_COLUMNS = 8
 OWN_COLUMNS = ("anomaly_knn", "trust")
 WORDS_SHOWN = 12
 
@@ -51,7 +51,7 @@ def filterable(atlas: Atlas) -> list[Column]:
 
 
 def _interest(column: Column) -> int:
-    """Magnitudes, colours, redshifts and words come first, how galaxies were observed and what is simulated last."""
+    """Magnitudes, colours, words and redshifts come first, how galaxies were observed and what is simulated last."""
     if column.truth:
         return 6
     if not speaks_of_galaxies(column):
@@ -60,7 +60,7 @@ def _interest(column: Column) -> int:
         return 0
     if column.unit == "mag":
         return 1
-    return 2 if "redshift" in column.ucd else 3 if column.kind == "category" else 4
+    return 2 if column.kind == "category" else 3 if "redshift" in column.ucd else 4
 
 
 def shown_columns(atlas: Atlas, state: State) -> list[Column]:
