@@ -106,7 +106,7 @@ def test_recall_is_that_of_one_shot(tmp_path):
             _, scores = top_of_each(found, pair_scores(stored, found, queries), 100)
             recall[path.name, leaves_searched] = float((scores >= truth[:, None] - 1e-6).mean())
     assert recall["ours", 40] > 0.97
-    # Where a search is thorough enough to be used, nothing is lost. In the few nearest leaves alone it shows that a tree
+    # Where a search is thorough enough to be used, nothing is lost. In a few leaves alone it shows that a tree
     # of a sample, 75 rows a leaf, divides a little worse than one of all rows.
     for leaves_searched, lost in ((10, 0.01), (40, 0.005), (80, 0.005)):
         assert recall["ours", leaves_searched] == pytest.approx(recall["shot", leaves_searched], abs=lost)
