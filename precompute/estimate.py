@@ -18,11 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from atlas import format as layout
 from atlas.errors import ResourceError
+from atlas.neighbors import SearchSetting
 from atlas.writer import free_bytes, human_bytes
 from precompute.context import BuildConfig
 from precompute.stages.chunks import thread_count
 from precompute.stages.index import Engine, choose_engine, index_plan
-from precompute.stages.knn import QUICK_SETTING, SETTING
+from precompute.stages.knn import SETTING, quick_setting
 from precompute.stages.scann_build import PROCESS_BYTES, Plan
 from precompute.stages.subsample import ANCHORS_A_GROUP
 
@@ -135,20 +136,20 @@ def _index_cost(s: _Sizes) -> tuple[float, float]:
     return train / 2 + s.n * 3e-6 * width, train / 2 + encode
 
 
-def _search_cost(s: _Sizes, rows: int, leaves: int) -> float:
+def _search_cost(s: _Sizes, rows: int, setting: SearchSetting) -> float:
     """Seconds for the ten nearest of some rows."""
     if s.engine == "exact":
         return s.products(rows, s.n) * 2
-    scanned = min(leaves, s.plan.leaves) * s.n / s.plan.leaves
-    return rows * (60e-6 * s.d / 128 + s.plan.leaves * 4e-9 * s.d / 128 + scanned * 3.5e-9)
+    scanned = min(setting.leaves, s.plan.leaves) * s.n / s.plan.leaves
+    return rows * (6e-7 * setting.candidates * s.d / 128 + s.plan.leaves * 4e-9 * s.d / 128 + scanned * 3.5e-9)
 
 
 def _knn_cost(s: _Sizes) -> tuple[float, float]:
     check = s.n * 6e-6 * s.d / 128
     if s.known == s.n:
-        return check, _search_cost(s, s.n, SETTING.leaves)
-    careful, quick = _search_cost(s, s.known, SETTING.leaves), _search_cost(s, s.n, QUICK_SETTING.leaves)
-    return check, careful + quick
+        return check, _search_cost(s, s.n, SETTING)
+    quick = quick_setting(s.n, s.plan.leaves)
+    return check, _search_cost(s, s.known, SETTING) + _search_cost(s, s.n, quick)
 
 
 COSTS: dict[str, Cost] = {
