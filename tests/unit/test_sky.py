@@ -22,6 +22,7 @@ from atlas.projection import Projection
 from atlas.region import Box
 from atlas.sampling import SAMPLE_BUDGET, uniform_sample
 from atlas.sky import SkyPlane, write_sky
+from atlas.sky_segment import SkySegment
 
 N, LARGE, SEED = 60_000, 250_000, 5
 ALL_SKY = Box(-180, 180, -90, 90)
@@ -224,8 +225,8 @@ def test_nothing_near_is_found_out_without_reading_the_sky(tmp_path: Path, monke
     ra, dec = np.random.default_rng(0).uniform([[100], [10]], [[140], [40]], (2, 50_000))
     atlas = Atlas(tmp_path, ra, dec)
     read: list[int] = []
-    stored = SkyPlane.stored
-    monkeypatch.setattr(SkyPlane, "stored", lambda self, at: read.append(at.size) or stored(self, at))
+    stored = SkySegment.stored
+    monkeypatch.setattr(SkySegment, "stored", lambda self, at: read.append(at.size) or stored(self, at))
     assert atlas.sky.nearest(300.0, -60.0, 2.0) is None
     assert sum(read) == 0
 
