@@ -36,7 +36,7 @@ from atlas.plane import Plane
 from atlas.quality import Quality, read_quality
 from atlas.query import Query, Result
 from atlas.ranking import Similar
-from atlas.segmented import open_segments
+from atlas.segmented_index import open_segments
 from atlas.selection import All, Selection, canonical
 from atlas.sky import SkyPlane
 from atlas.sky_query import separation_deg

@@ -21,7 +21,7 @@ from atlas import format as layout
 from atlas import writer
 from atlas.columns import describe_numbers, open_array
 from atlas.errors import FormatError, shorten
-from atlas.manifest import Column, Manifest, Space
+from atlas.manifest import Column, Manifest, Space, StageRecord
 from atlas.validate import check_sizes, open_current
 from precompute.context import BuildConfig
 from precompute.errors import SourceError

@@ -23,7 +23,7 @@ from atlas.identity import Identity, write_identity
 from atlas.images import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
 from atlas.manifest import Manifest, Segment, StageRecord
 from atlas.plane import Plane, write_plane
-from atlas.segmented import open_segments
+from atlas.segmented_index import open_segments
 from atlas.sky import write_sky
 from precompute.context import BuildConfig, StageContext
 from precompute.joining import read_rows
