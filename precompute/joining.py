@@ -87,7 +87,8 @@ def read_rows(source: Source, old: Manifest, identity: Identity, first_row: int)
                 values = difference(found.columns[color.bluer], found.columns[color.redder])
                 _keep(NormalizedColumn("number", values), column, found)
     problems = list(wrong.values())
-    lacking = [c.name for c in old.columns if c.name not in found.columns.keys() | wrong.keys()]
+    # A colour is lacking for want of its magnitudes, which are told.
+    lacking = [c.name for c in old.columns if c.name not in found.columns.keys() | wrong.keys() | computed.keys()]
     if lacking:
         problems.append(f"the atlas has {counted(len(lacking), 'column')} that it lacks: {', '.join(lacking)}")
     if not problems:

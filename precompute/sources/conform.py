@@ -17,6 +17,8 @@ from precompute.errors import SourceError
 from precompute.sources.checks import counted
 from precompute.sources.columns import MAX_WORDS, MISSING_CODE, NormalizedColumn
 
+NOUNS = {"number": "numbers", "flags": "flags", "category": "words", "text": "texts"}
+
 
 def conform(values: NormalizedColumn, column: Column) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Values in the type of a stored column, and the words that it has from now on.
@@ -47,7 +49,7 @@ def conform(values: NormalizedColumn, column: Column) -> tuple[NDArray[Any], tup
             return _as_text(values, column), ()
         case "number" | "flags", "number" | "flags":
             return _as_number(values.array, np.dtype(column.dtype)), ()
-    raise SourceError(f"holds {values.kind}, and the atlas has {column.kind} there")
+    raise SourceError(f"holds {NOUNS[values.kind]} where the atlas has {NOUNS[column.kind]}")
 
 
 def _as_number(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
