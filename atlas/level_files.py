@@ -112,7 +112,7 @@ def write_store(
     if not present.all():
         keys = keys[present]
     keys.sort()
-    start_depth = _start_depth(keys.size, roots, depth)
+    start_depth = finest_starts(keys.size, roots, depth)
     highest = int(np.ceil(np.log2(max(keys.size / SHORTEST_LIST, 1))))
     listed: dict[int, list[NDArray[np.uint32]]] = {k: [] for k in range(highest, FIRST_STORED_LEVEL - 1, -1)}
 
@@ -135,11 +135,8 @@ def write_store(
             members.append(found[k])
         advance(part.stop - part.start)
 
-    bounds = np.arange(roots * 4**start_depth, dtype=np.int64) << 2 * (depth - start_depth)
-    starts = create_array(directory / STARTS, np.uint32, bounds.size + 1)
-    for part in chunks(bounds.size):
-        starts[part] = np.searchsorted(cell, bounds[part].astype(np.uint32))
-    starts[-1] = keys.size
+    starts = create_array(directory / STARTS, np.uint32, roots * 4**start_depth + 1)
+    find_starts(cell, depth - start_depth, starts)
     lists = [np.concatenate(members) for members in listed.values()]
     np.save(directory / LEVELS, np.concatenate([np.empty(0, dtype=np.uint32), *lists]), allow_pickle=False)
     list_sizes = [members.size for members in lists]
@@ -176,7 +173,25 @@ def chunks(size: int, step: int = CHUNK) -> Iterator[slice]:
         yield slice(first, min(first + step, size))
 
 
-def _start_depth(n_points: int, roots: int, depth: int) -> int:
+def find_starts(cell: NDArray[np.uint32], finer: int, starts: NDArray[np.uint32]) -> None:
+    """Fill in where each cell of a division starts, and where the last one ends.
+
+    Parameters
+    ----------
+    cell : ndarray of shape (m,), uint32
+        Cell of each point in the finest division, ascending.
+    finer : int
+        How often the cells of the division are divided in four down to there.
+    starts : ndarray of shape (cells + 1,), uint32
+        To be filled.
+    """
+    for part in chunks(starts.size - 1):
+        first = np.arange(part.start, part.stop, dtype=np.int64) << 2 * finer
+        starts[part] = np.searchsorted(cell, first.astype(np.uint32))
+    starts[-1] = cell.size
+
+
+def finest_starts(n_points: int, roots: int, depth: int) -> int:
     """The finest division with at most one cell per POINTS_PER_START points."""
     finest = 0
     while finest < depth and roots * 4 ** (finest + 1) * POINTS_PER_START <= n_points:

@@ -35,6 +35,7 @@ from atlas.level_files import (
     STARTS,
     StoreHeader,
     chunks,
+    find_starts,
     open_array,
 )
 from atlas.mask import Mask
@@ -205,6 +206,15 @@ class LevelStore:
         first = (cells << finer).astype(np.uint32)
         last = ((cells + 1 << finer) - 1).astype(np.uint32)
         return np.searchsorted(self.cell, first, "left"), np.searchsorted(self.cell, last, "right")
+
+    def starts_at(self, depth: int) -> NDArray[np.uint32]:
+        """Where each cell of a division starts, and where the last one ends; searched for where no file has it."""
+        coarser = self.header.start_depth - depth
+        if coarser >= 0:
+            return self.starts[:: 4**coarser]
+        starts = np.empty(self.header.roots * 4**depth + 1, dtype=np.uint32)
+        find_starts(self.cell, self.header.depth - depth, starts)
+        return starts
 
     def rows_of(self, mask: Mask) -> NDArray[np.uint32]:
         """Which of a mask's rows are the store's, counted from its first row; ascending."""

@@ -144,7 +144,8 @@ def write_plane(
     first_row : int
         Row of the atlas that the segment begins with.
     frame : Box, optional
-        That of the map that rows are appended to: their counts add up over one frame. Without it, one is found.
+        That of the map that rows are appended to, so that the counts of both add up; rows beyond it are counted one by
+        one in each view. Without it, one is found for these rows.
     advance : callable
         Told the rows of each part that is done, WRITE_PASSES · n in all. What it raises stops the work.
 

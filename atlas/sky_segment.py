@@ -5,8 +5,9 @@
     …               the level store (`atlas.levels`), its cells nested HEALPix of order 14 (13″)
 
 Nested HEALPix has no edges: RA 0/360, the poles and galactic coordinates are no special case. The counts of its cells
-are the differences of the store's `starts`, so the sky needs no count pyramid of its own. How segments are seen as one
-sky: `atlas.sky`.
+are the differences of the store's `starts`, so the sky needs no count pyramid of its own.
+
+How segments are seen as one sky: `atlas.sky`.
 """
 
 from __future__ import annotations
@@ -85,17 +86,11 @@ class SkySegment:
         rows = self.store.row[positions]
         return self._columns[0][rows], self._columns[1][rows]
 
-    def count_cells(self, order: int, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows in each of some cells; read off up to the order of the store's `starts`, searched for beyond."""
-        start, end = self.store.runs(order, cells)
-        return end - start
-
     def count_mask(self, order: int, mask: Mask) -> NDArray[np.uint32]:
         """Selected rows in each cell of an order."""
         positions = self.store.subset(mask).positions
-        finer = self.store.header.start_depth - order
-        if finer >= 0:
-            return np.diff(np.searchsorted(positions, self.store.starts[:: 4**finer])).astype(np.uint32)
+        if order <= self.store.header.start_depth:
+            return np.diff(np.searchsorted(positions, self.store.starts_at(order))).astype(np.uint32)
         return np.bincount(self.cells_at(order, positions), minlength=BASE_CELLS * 4**order).astype(np.uint32)
 
     def cells_at(self, order: int, positions: slice | NDArray[np.uint32]) -> NDArray[np.intp]:
