@@ -3,45 +3,53 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from flask import Flask
 
 from atlas import Atlas, Query, Similar
 from atlas import format as layout
 from atlas.errors import UnknownGalaxyError
+from atlas.images import encode_thumbnail
 from atlas.manifest import Manifest
 from atlas.region import Box
 from atlas.scan import top_k_exact
 from atlas.selection import Cone, MapPolygon
 from atlas.validate import validate
 from atlas.writer import current_build, hash_file
+from dashboard.cache import Cached
+from dashboard.service import Service
+from dashboard.settings import load
 from precompute import running, segment
 from precompute.append import append
 from precompute.compact import compact
 from precompute.context import BuildConfig
 from precompute.errors import SourceError
 from precompute.pipeline import build
+from precompute.sources.rgb import asinh_rgb
 from precompute.sources.simulated import simulate_survey
+from precompute.sources.source import Source, open_source
 from precompute.stages.anomalies import fit_forest
 from tests.sources import CATALOG, some_rows
-
-EDGES = (0, 1_500, 2_300, 3_000)
-QUICK = BuildConfig(
-    subsample=600,
-    n_epochs=30,
-    recall_queries=10,
-    forest_trees=20,
-    threads=2,
-    engine="scann",
-    knn="sample",
-    knn_sample=400,
+from tests.unit.layouts import (
+    survey_columns,
+    survey_embeddings,
+    survey_images,
+    write_chunks,
+    write_representations,
 )
+
+PATIENCE_S = 60
+EDGES = (0, 1_500, 2_300, 3_000)
 EXACT = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=2)
+QUICK = msgspec.structs.replace(EXACT, engine="scann", knn="sample", knn_sample=400)
 
 
 @dataclass
@@ -344,6 +352,65 @@ def test_a_compacted_atlas_takes_more_rows(merged: tuple[Path, Manifest], tmp_pa
     # Still the forest of the very first rows.
     expected = fit_forest(embeddings, EDGES[1], QUICK).score(embeddings[3_000:])
     np.testing.assert_allclose(atlas.columns("v1").array("anomaly_forest")[3_000:], expected, atol=1e-6)
+
+
+def write_chunked(folder: Path, seed: int, d: int = 12) -> Source:
+    """A survey of a hundred galaxies with images, whose ids no other seed has."""
+    columns = survey_columns(seed=seed)
+    columns["objid"] += 1_000 * seed
+    write_chunks(folder, columns, (0, 60, 100), survey_images(seed=seed))
+    write_representations(folder, survey_embeddings(d=d, seed=seed), (0, 100))
+    return open_source(folder)
+
+
+def test_images_are_packed_behind_those_there(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(EXACT, thumbnail_pixels=20)
+    build(write_chunked(tmp_path / "a", 1), tmp_path / "atlas", config, quiet=True)
+    append(write_chunked(tmp_path / "b", 2), tmp_path / "atlas", quiet=True)
+    append(write_chunked(tmp_path / "c", 3), tmp_path / "atlas", quiet=True)
+    compact(tmp_path / "atlas", quiet=True)
+    assert validate(tmp_path / "atlas") == []
+    atlas = Atlas.open(tmp_path / "atlas")
+    assert atlas.manifest.thumbnails is not None and atlas.manifest.thumbnails.present == 300
+    for row in (0, 99, 100, 150, 200, 299):
+        image = survey_images(seed=row // 100 + 1)[row % 100]
+        assert atlas.thumbnails is not None
+        assert atlas.thumbnails.read(row) == encode_thumbnail(asinh_rgb(image)[::-1], 20)
+
+
+def test_wide_embeddings_are_reduced_by_the_axes_of_the_first(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(EXACT, pca=24)
+    build(write_chunked(tmp_path / "a", 1, d=300), tmp_path / "atlas", config, quiet=True)
+    append(write_chunked(tmp_path / "b", 2, d=300), tmp_path / "atlas", quiet=True)
+    atlas = Atlas.open(tmp_path / "atlas")
+    axes = np.load(atlas.build / "spaces/v1/axes.npy")
+    for rows, seed in ((slice(0, 100), 1), (slice(100, 200), 2)):
+        wide = survey_embeddings(d=300, seed=seed)
+        reduced = wide / np.linalg.norm(wide, axis=1, keepdims=True) @ axes
+        reduced /= np.linalg.norm(reduced, axis=1, keepdims=True)
+        np.testing.assert_allclose(atlas.space().embeddings[rows], reduced, atol=1e-3)
+
+
+def test_the_page_shows_new_rows_without_a_restart(
+    small: Path, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.service.LOOK_EVERY_S", 0.0)
+    folders = {f"{name}_dir": str(tmp_path / name) for name in ("cache", "kept", "scratch")}
+    settings = load({}, atlas=str(small), **folders)
+    server = Flask("test")
+    service = Service(settings, Cached(server, settings))
+    with server.app_context():
+        early = service.atlas
+        assert early.n_rows == EDGES[1]
+        append(some_rows(survey, tmp_path / "more", *EDGES[1:3]), small, quiet=True)
+        until = time.monotonic() + PATIENCE_S
+        while (late := service.atlas).n_rows == EDGES[1]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        mask = service.mask(Cone(*late.position(2_000), 5.0), late)
+        assert mask is not None and 2_000 in mask.rows
+        # Who opened the build before can finish with it.
+        assert early.run(Query(space="v1", ranking=Similar((3,)), limit=5)).rows.size == 5
 
 
 def test_an_atlas_of_one_segment_has_nothing_to_compact(small: Path) -> None:
