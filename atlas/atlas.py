@@ -31,11 +31,12 @@ from atlas.identity import Identity
 from atlas.images import Thumbnails
 from atlas.manifest import Manifest, Space
 from atlas.mask import Mask
-from atlas.neighbors import NeighborIndex, open_index
+from atlas.neighbors import NeighborIndex
 from atlas.plane import Plane
 from atlas.quality import Quality, read_quality
 from atlas.query import Query, Result
 from atlas.ranking import Similar
+from atlas.segmented_index import open_segments
 from atlas.selection import All, Selection, canonical
 from atlas.sky import SkyPlane
 from atlas.sky_query import separation_deg
@@ -79,6 +80,10 @@ class OpenSpace:
         self.columns = columns
         self.described = space
         self._folder = layout.space_path(build, space.name)
+        self._segments = manifest.segments
+        self._segment_folders = [
+            layout.space_path(layout.segment_path(build, number), space.name) for number in range(len(self._segments))
+        ]
         self._lock = threading.Lock()
         self._index: NeighborIndex | None = None
         # Where a galaxy lies and what it is called does not say what it is like.
@@ -113,7 +118,8 @@ class OpenSpace:
         if self._index is None:
             with self._lock:
                 if self._index is None:
-                    self._index = open_index(self._folder / layout.INDEX, self.embeddings)
+                    folders = [folder / layout.INDEX for folder in self._segment_folders]
+                    self._index = open_segments(folders, self._segments, self.embeddings)
         return self._index
 
     @property
@@ -129,7 +135,8 @@ class OpenSpace:
     @cached_property
     def plane(self) -> Plane:
         """The map's level store and count pyramid."""
-        return Plane.open(self._folder / layout.MAP_PLANE)
+        base, *appended = (folder / layout.MAP_PLANE for folder in self._segment_folders)
+        return Plane.open(base, appended)
 
     @cached_property
     def outliers(self) -> NDArray[np.uint32]:
@@ -226,7 +233,10 @@ class Atlas:
     @cached_property
     def sky(self) -> SkyPlane:
         """The sky's level store."""
-        return SkyPlane.open(self.build / layout.SKY, self._base.array(layout.RA), self._base.array(layout.DEC))
+        base, *appended = (
+            layout.segment_path(self.build, number) / layout.SKY for number in range(len(self.manifest.segments))
+        )
+        return SkyPlane.open(base, self._base.array(layout.RA), self._base.array(layout.DEC), appended)
 
     def column_axes(self, x: str, y: str) -> Axes:
         """Which axes of the plane of two number columns are logarithmic.
@@ -284,7 +294,7 @@ class Atlas:
     @cached_property
     def identity(self) -> Identity:
         """Ids to rows and back."""
-        return Identity(self.build, self.manifest.id_columns, self._base, self.n_rows)
+        return Identity(self.build, self.manifest.id_columns, self._base, self.manifest.segments)
 
     @cached_property
     def thumbnails(self) -> Thumbnails | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.continued import open_continued, part_paths
 from atlas.errors import FormatError, InputError, UnknownColumnError, shorten
 from atlas.manifest import Column
 
@@ -130,7 +131,8 @@ def is_skewed(column: Column) -> bool:
 
 
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:
-    """Open a `.npy` file memory-mapped, after checking that header, size and expectation agree.
+    """Open an array memory-mapped, with the parts in which it goes on (`atlas.continued`), after checking that headers,
+    sizes and expectation agree.
 
     Raises
     ------
@@ -138,7 +140,8 @@ def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str |
         If the file is missing, truncated, foreign, or not of the expected shape or dtype.
     """
     try:
-        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        parts = part_paths(path)
+        array: NDArray[Any] = open_continued(path, parts) if parts else np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as e:
         raise FormatError(f"{path} is missing") from e
     except (ValueError, OSError, EOFError) as e:

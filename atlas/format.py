@@ -25,6 +25,9 @@
                 columns/<name>.npy    map_x map_y stray cluster anomaly_knn anomaly_forest trust: they belong to the
                                       space
             stages/<name>.json        what each stage of the build read, wrote and measured
+            …/<array>.npy.1           how an array of rows goes on with those appended first (`atlas.continued`)
+            segments/1/               what else these rows have of their own, in the same places: identity/ sky/
+                                      spaces/<name>/index/ spaces/<name>/map/plane/
         builds/.<id>.partial/         a build under way; resumed by the same command, never served
 
 A build is published by two renames: its folder loses the dot, then CURRENT is swapped. The build before the current
@@ -48,11 +51,13 @@ SKY = "sky"
 SKY_BACKGROUND = "sky/background.png"
 THUMBNAILS = "thumbnails"
 SPACES = "spaces"
+SEGMENTS = "segments"
 STAGES = "stages"
 EMBEDDINGS = "embeddings.npy"
 INDEX = "index"
 KNN = "knn"
 KNN_ROWS = "rows.npy"
+KNN_SIMILARITY = "similarity.npy"
 KNN_SAMPLED = "sampled.npy"
 MAP = "map"
 MAP_PLANE = "map/plane"
@@ -76,6 +81,11 @@ def build_path(root: Path, build_id: str) -> Path:
 def partial_path(root: Path, build_id: str) -> Path:
     """Folder of a build under way."""
     return root / BUILDS / f".{build_id}.partial"
+
+
+def segment_path(build: Path, number: int) -> Path:
+    """Folder of what a segment has of its own; that of the first, number 0, is the build's."""
+    return build / SEGMENTS / str(number) if number else build
 
 
 def space_path(build: Path, space: str) -> Path:

@@ -1,7 +1,8 @@
 """Which row is which galaxy: id columns to row and back, in logarithmic time and without a table in memory.
 
 Rows change with each build; a galaxy is named by the survey's id columns together, joined by "-" on the page
-(`9010-123456-789`). A sorted array of 64-bit hashes finds the row; the id columns themselves confirm it.
+(`9010-123456-789`). A sorted array of 64-bit hashes finds the row; the id columns themselves confirm it. Each segment
+of an atlas has such an array of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from atlas import format as layout
 from atlas.columns import Columns, open_array
 from atlas.errors import InputError, UnknownGalaxyError, shorten
+from atlas.manifest import Segment
 
 SEPARATOR = "-"
 MOST_PIECES = 12
@@ -36,14 +38,21 @@ class Identity:
         Names of the columns that together name a galaxy.
     columns : Columns
         Where they are read.
+    segments : tuple of Segment
+        Rows that were added together.
     """
 
-    def __init__(self, build: Path, id_columns: tuple[str, ...], columns: Columns, n_rows: int) -> None:
+    def __init__(
+        self, build: Path, id_columns: tuple[str, ...], columns: Columns, segments: tuple[Segment, ...]
+    ) -> None:
         self.id_columns = id_columns
         self._columns = columns
-        folder = build / layout.IDENTITY
-        self._keys = open_array(folder / KEYS, shape=(n_rows,), dtype="uint64")
-        self._rows = open_array(folder / ROWS, shape=(n_rows,), dtype="uint32")
+        self._hashed = []
+        for number, segment in enumerate(segments):
+            folder = layout.segment_path(build, number) / layout.IDENTITY
+            shape = (segment.stop - segment.start,)
+            keys = open_array(folder / KEYS, shape=shape, dtype="uint64")
+            self._hashed.append((keys, open_array(folder / ROWS, shape=shape, dtype="uint32")))
 
     def name(self, row: int) -> str:
         """Id of one row as it stands on the page and in links."""
@@ -64,7 +73,7 @@ class Identity:
         """
         text = name.strip()
         for parts in self._readings(text):
-            for row in self._find(parts):
+            for row in self._rows_of(hash_columns(parts))[1]:
                 if self.name(int(row)) == text:
                     return int(row)
         raise UnknownGalaxyError(f"no galaxy {shorten(name)!r} in this atlas; an id here is {self._form()}")
@@ -99,12 +108,35 @@ class Identity:
         except (ValueError, OverflowError, InputError):
             return None
 
-    def _find(self, parts: list[NDArray[Any]]) -> NDArray[Any]:
-        key = hash_columns(parts)[0]
-        lo = np.searchsorted(self._keys, key, side="left")
-        hi = np.searchsorted(self._keys, key, side="right")
-        found: NDArray[Any] = self._rows[lo:hi]
+    def find(self, columns: list[NDArray[Any]]) -> NDArray[np.int64]:
+        """Rows of many ids, −1 for those that this atlas does not have.
+
+        Parameters
+        ----------
+        columns : list of ndarray of shape (m,)
+            Values of the id columns, as the atlas stores them.
+        """
+        found = np.full(len(columns[0]), -1, dtype=np.int64)
+        wanted, rows = self._rows_of(hash_columns(columns))
+        same = np.ones(rows.size, dtype=np.bool_)
+        for name, values in zip(self.id_columns, columns, strict=True):
+            same &= self._columns.array(name)[rows] == values[wanted]
+        found[wanted[same]] = rows[same]
         return found
+
+    def _rows_of(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows whose hash is one of some keys, each with the position of its key."""
+        positions, rows = [], []
+        for hashed, row in self._hashed:
+            first, end = (np.searchsorted(hashed, keys, side=side) for side in ("left", "right"))
+            # Equal hashes are next to unheard of, so that this loop goes round once or twice.
+            while (more := np.flatnonzero(first < end)).size:
+                positions.append(more)
+                rows.append(row[first[more]].astype(np.int64))
+                first[more] += 1
+        if not rows:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        return np.concatenate(positions), np.concatenate(rows)
 
 
 def hash_columns(columns: list[NDArray[Any]]) -> NDArray[np.uint64]:
@@ -128,19 +160,25 @@ def hash_columns(columns: list[NDArray[Any]]) -> NDArray[np.uint64]:
     return total
 
 
-def write_identity(folder: Path, columns: list[NDArray[Any]], chunk: int = 1 << 20) -> NDArray[np.uint32]:
-    """Write the sorted hashes and their rows; return rows whose hash another row shares (to be compared by value)."""
+def write_identity(
+    folder: Path, columns: list[NDArray[Any]], *, first_row: int = 0, chunk: int = 1 << 20
+) -> NDArray[np.uint32]:
+    """Write the sorted hashes and their rows, counted from `first_row`.
+
+    Returns rows whose hash another row shares (to be compared by value).
+    """
     n = columns[0].shape[0]
     keys = np.empty(n, dtype=np.uint64)
     for start in range(0, n, chunk):
         keys[start : start + chunk] = hash_columns([np.asarray(c[start : start + chunk]) for c in columns])
-    order = np.argsort(keys, kind="stable").astype(np.uint32)
+    order = np.argsort(keys, kind="stable")
     keys = keys[order]
+    rows: NDArray[np.uint32] = (order + first_row).astype(np.uint32)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / KEYS, keys, allow_pickle=False)
-    np.save(folder / ROWS, order, allow_pickle=False)
+    np.save(folder / ROWS, rows, allow_pickle=False)
     same = np.flatnonzero(keys[1:] == keys[:-1])
-    return order[np.union1d(same, same + 1)] if same.size else np.empty(0, dtype=np.uint32)
+    return rows[np.union1d(same, same + 1)] if same.size else np.empty(0, dtype=np.uint32)
 
 
 def _wide(dtype: np.dtype[Any]) -> str:

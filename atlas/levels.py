@@ -9,9 +9,8 @@ as large as the next (those with at least so many leading zero bits in their has
 has in a cell is found by two binary searches. One walk through the division (`LevelStore.cover`) therefore serves
 counts, samples, polygons and filters alike.
 
-A sample holds the points in view with the smallest hashes. How many points are in view is known exactly, so the
-shortest list that should have enough of them is read, and what is too much is cut off by hash. The longest stored
-list has a quarter of all points: where it is not enough, few points are in view, and all of them are read.
+An atlas has one store of a plane, or several where rows were appended, each with the rows of one range. What is here
+speaks of one store; how answers of several become one, samples among them: `atlas.segments`.
 """
 
 from __future__ import annotations
@@ -36,12 +35,13 @@ from atlas.level_files import (
     STARTS,
     StoreHeader,
     chunks,
+    find_starts,
     open_array,
 )
 from atlas.mask import Mask
 from atlas.recent import PerMask
 from atlas.region import CROSSING, INSIDE, OUTSIDE
-from atlas.sampling import level_of, row_hash, smallest
+from atlas.sampling import level_of, row_hash
 from atlas.threads import in_threads
 
 TOP_CELLS = 1024  # a walk begins with at most so many cells: asking about them at once is faster than step by step
@@ -65,25 +65,6 @@ class Ranges(NamedTuple):
 
     inside: tuple[Positions, Positions]
     crossing: tuple[Positions, Positions]
-
-
-class Draw(NamedTuple):
-    """A uniform sample of what is in view.
-
-    Attributes
-    ----------
-    positions, rows : ndarray of shape (k,)
-        The points with the smallest hashes, smallest first.
-    in_view : int
-        How many points there are, exactly.
-    touched : int
-        How many were looked at one by one.
-    """
-
-    positions: Positions
-    rows: NDArray[np.uint32]
-    in_view: int
-    touched: int
 
 
 @dataclass(frozen=True)
@@ -115,24 +96,29 @@ class Cover:
 
 
 class Subset:
-    """The rows of a mask in the order of a store.
+    """The rows of a mask that a store has, in its order.
 
     Parameters
     ----------
     store : LevelStore
         The store.
     mask : Mask
-        The rows.
+        Rows of the whole atlas.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (k,), uint32
+        Where they stand, ascending.
     """
 
     def __init__(self, store: LevelStore, mask: Mask) -> None:
-        if mask.n_rows != store.header.n_rows:
-            raise ValueError(f"a mask of {mask.n_rows} rows cannot select from an atlas of {store.header.n_rows}")
+        if mask.n_rows != store.n_rows:
+            raise ValueError(f"a mask of {mask.n_rows} rows cannot select from an atlas of {store.n_rows}")
         self._store = store
         self._mask = mask
         # Few rows are looked up; for many, one pass over all points is faster than looking up and sorting.
         if mask.count * 4 < mask.n_rows:
-            positions = store.position[mask.rows]
+            positions = store.position[store.rows_of(mask)]
             self.positions = np.sort(positions[positions != ABSENT])
         else:
             dense = mask.dense
@@ -148,8 +134,7 @@ class Subset:
         rows = self._store.row[longest]
         selected = self._mask.dense[rows]
         longest, level = longest[selected], level_of(row_hash(rows[selected], self._store.header.seed))
-        highest = FIRST_STORED_LEVEL + len(self._store.lists) - 1
-        return [longest[level >= k] for k in range(highest, FIRST_STORED_LEVEL - 1, -1)]
+        return [longest[level >= k] for k in range(self._store.highest_level, FIRST_STORED_LEVEL - 1, -1)]
 
 
 class LevelStore:
@@ -161,6 +146,13 @@ class LevelStore:
         Where `write_store` wrote.
     header : StoreHeader
         What it returned.
+    n_rows : int
+        Rows of the atlas, those of its other stores included.
+
+    Attributes
+    ----------
+    highest_level : int
+        The highest level that is listed; 0 where the store is so small that none is.
 
     Raises
     ------
@@ -168,14 +160,16 @@ class LevelStore:
         If a file is missing, truncated or of another shape.
     """
 
-    def __init__(self, directory: Path, header: StoreHeader) -> None:
+    def __init__(self, directory: Path, header: StoreHeader, n_rows: int) -> None:
         self.header = header
+        self.n_rows = n_rows
         self.cell = open_array(directory / CELL, np.uint32, header.n_points)
         self.row = open_array(directory / ROW, np.uint32, header.n_points)
         self.position = open_array(directory / POSITION, np.uint32, header.n_rows)
         self.starts = open_array(directory / STARTS, np.uint32, header.roots * 4**header.start_depth + 1)
         lists = open_array(directory / LEVELS, np.uint32, sum(header.list_sizes))
         self.lists = np.split(lists, np.cumsum(header.list_sizes)[:-1]) if header.list_sizes else []
+        self.highest_level = FIRST_STORED_LEVEL + len(self.lists) - 1 if self.lists else 0
         self.subset = PerMask(lambda mask: Subset(self, mask))
 
     def cover(self, query: Query, leaf_rows: int = LEAF_ROWS) -> Cover:
@@ -213,20 +207,36 @@ class LevelStore:
         last = ((cells + 1 << finer) - 1).astype(np.uint32)
         return np.searchsorted(self.cell, first, "left"), np.searchsorted(self.cell, last, "right")
 
-    def count(self, query: Query, mask: Mask | None = None) -> int:
-        """How many points lie in a region, exactly; at a cost of about √n."""
-        within = None if mask is None else self.subset(mask).positions
-        return self._count(query, self.cover(query).ranges(LEAF_ROWS), within)[0]
+    def starts_at(self, depth: int) -> NDArray[np.uint32]:
+        """Where each cell of a division starts, and where the last one ends; searched for where no file has it."""
+        coarser = self.header.start_depth - depth
+        if coarser >= 0:
+            return self.starts[:: 4**coarser]
+        starts = np.empty(self.header.roots * 4**depth + 1, dtype=np.uint32)
+        find_starts(self.cell, self.header.depth - depth, starts)
+        return starts
 
-    def members(self, query: Query, mask: Mask | None = None) -> Positions:
-        """Positions of all points in a region."""
-        within = None if mask is None else self.subset(mask).positions
-        return self._members(query, self.cover(query).ranges(LEAF_ROWS), within)[0]
+    def rows_of(self, mask: Mask) -> NDArray[np.uint32]:
+        """Which of a mask's rows are the store's, counted from its first row; ascending."""
+        first_row = self.header.first_row
+        bounds = np.array([first_row, first_row + self.header.n_rows], dtype=np.uint32)
+        first, end = np.searchsorted(mask.rows, bounds)
+        rows: NDArray[np.uint32] = mask.rows[first:end] - bounds[0]
+        return rows
 
-    def mask(self, query: Query, leaf_rows: int = LEAF_ROWS) -> Mask:
-        """All rows in a region, exactly."""
+    def size(self, mask: Mask | None) -> int:
+        """How many points there are of a mask, or in all."""
+        return self.header.n_points if mask is None else self.subset(mask).positions.size
+
+    def pieces(self, mask: Mask | None, step: int) -> Iterator[slice | NDArray[np.uint32]]:
+        """Where all points stand, or those of a mask, in order and at most `step` at a time: an index of the files."""
+        positions = None if mask is None else self.subset(mask).positions
+        for part in chunks(self.header.n_points if positions is None else positions.size, step):
+            yield part if positions is None else positions[part]
+
+    def mark(self, query: Query, dense: NDArray[np.bool_], leaf_rows: int = LEAF_ROWS) -> None:
+        """Set what stands for the rows in a region, exactly, in an array of all rows of the atlas."""
         ranges = self.cover(query, leaf_rows).ranges(leaf_rows)
-        dense = np.zeros(self.header.n_rows, dtype=np.bool_)
 
         def select(positions: Positions) -> None:
             dense[self.row[positions]] = True
@@ -234,59 +244,57 @@ class LevelStore:
         deque(in_threads(select, _pieces(*ranges.inside)), maxlen=0)
         for positions in _pieces(*ranges.crossing):
             dense[self.row[positions[query.contains(positions)]]] = True
-        return Mask.from_dense(dense)
 
-    def draw(self, query: Query, budget: int, mask: Mask | None = None) -> Draw:
-        """A uniform sample of the points in a region, and how many they are.
 
-        Parameters
-        ----------
-        query : Query
-            The region.
-        budget : int
-            Size of the sample; all points where there are fewer.
-        mask : Mask, optional
-            Only these rows.
-        """
-        cover = self.cover(query)
-        subset = None if mask is None else self.subset(mask)
-        within = None if subset is None else subset.positions
-        in_view, touched = self._count(query, cover.ranges(LEAF_ROWS), within)
-        positions = np.empty(0, dtype=np.int64)
-        if in_view > budget << FIRST_STORED_LEVEL:
-            # Five standard deviations more than wanted, so that a second list is hardly ever read.
-            wanted = budget + 5 * np.sqrt(budget)
-            lists = self.lists if subset is None else subset.lists
-            for whole, members in zip(self.lists, lists, strict=True):
-                share = whole.size / self.header.n_points
-                if in_view * share >= wanted and positions.size < budget:
-                    # A thinner list needs larger cells for as many points each.
-                    positions, seen = self._members(query, cover.ranges(LEAF_ROWS / share), members)
-                    touched += seen
-        if positions.size < min(budget, in_view):
-            positions, seen = self._members(query, cover.ranges(LEAF_ROWS), within)
-            touched += seen
-        rows = self.row[positions]
-        chosen = smallest(row_hash(rows, self.header.seed), budget)
-        return Draw(positions[chosen], rows[chosen], in_view, touched)
+class View:
+    """A region of a store, walked through once; to be counted, and to be read level by level.
 
-    def _count(self, query: Query, ranges: Ranges, within: NDArray[np.uint32] | None) -> tuple[int, int]:
-        """Points in a region, and how many of them were looked at one by one."""
+    Parameters
+    ----------
+    store : LevelStore
+        The store.
+    query : Query
+        The region.
+    mask : Mask, optional
+        Only these rows.
+    """
+
+    def __init__(self, store: LevelStore, query: Query, mask: Mask | None = None) -> None:
+        self._store, self._query = store, query
+        self._cover = store.cover(query)
+        self._subset = None if mask is None else store.subset(mask)
+
+    def count(self) -> tuple[int, int]:
+        """How many points are in view, exactly; and how many were looked at one by one for it, which is about √n."""
+        ranges, within = self._cover.ranges(LEAF_ROWS), self._within(0)
         first, end = _ranges_within(*ranges.inside, within)
         count, touched = int((end - first).sum()), 0
         for positions in _members_of(*ranges.crossing, within):
-            count += int(np.count_nonzero(query.contains(positions)))
+            count += int(np.count_nonzero(self._query.contains(positions)))
             touched += positions.size
         return count, touched
 
-    def _members(self, query: Query, ranges: Ranges, within: NDArray[np.uint32] | None) -> tuple[Positions, int]:
-        """Positions in a region, and how many were looked at one by one."""
+    def members(self, level: int = 0) -> tuple[Positions, int]:
+        """Positions of the points in view of a level and above; and how many were looked at one by one.
+
+        Others may be among them: levels that no list begins with are read from the next longer list.
+        """
+        level = min(level, self._store.highest_level)
+        ranges = self._cover.ranges(LEAF_ROWS << level)  # a shorter list needs larger cells for as many points each
+        within = self._within(level)
         members = list(_members_of(*ranges.inside, within))
         touched = sum(map(len, members))
         for positions in _members_of(*ranges.crossing, within):
-            members.append(positions[query.contains(positions)])
+            members.append(positions[self._query.contains(positions)])
             touched += positions.size
         return np.concatenate([np.empty(0, dtype=np.int64), *members]), touched
+
+    def _within(self, level: int) -> NDArray[np.uint32] | None:
+        """The shortest list with all points of a level that is listed, and above; None stands for the list of all."""
+        if level < FIRST_STORED_LEVEL:
+            return None if self._subset is None else self._subset.positions
+        lists = self._store.lists if self._subset is None else self._subset.lists
+        return lists[self._store.highest_level - level]
 
 
 def _ranges_within(start: Positions, end: Positions, within: NDArray[np.uint32] | None) -> tuple[Positions, Positions]:

@@ -5,20 +5,21 @@ Sums are kept of what values differ from a middle one: so float32 holds a thousa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.level_files import chunks
 from atlas.pyramid import pixels
 from atlas.region import Box
 from atlas.threads import in_threads
 
 SLIVER = 1e-5  # a pixel that got less than this share of one row touches its cell by rounding alone
 CENTER_ROWS = 10_000
-PART = 1 << 18  # what is made of a part in passing takes 40 bytes a row, on two threads
+PART = 1 << 18  # rows to add up at a time: what is made of them in passing takes 40 bytes a row, on two threads
+
+Piece = TypeVar("Piece")
 
 
 class Sums(NamedTuple):
@@ -41,6 +42,10 @@ class Sums(NamedTuple):
         np.divide(self.sums, self.counts, out=mean, where=self.counts > SLIVER)
         return (mean + center).astype(np.float32)
 
+    def plus(self, other: Sums) -> Sums:
+        """Sums of both, about one center."""
+        return Sums(self.counts + other.counts, self.sums + other.sums)
+
 
 def require_column(values: NDArray[Any], n_rows: int) -> None:
     """Raise ValueError where an array does not hold one value a row."""
@@ -56,26 +61,31 @@ def center_of(values: NDArray[Any]) -> float:
 
 
 def sum_cells(
-    members: Callable[[slice], tuple[NDArray[np.intp], NDArray[Any]]], n_members: int, n_cells: int, center: float
+    members: Callable[[Piece], tuple[NDArray[np.intp], NDArray[Any]]],
+    pieces: Iterable[Piece],
+    n_cells: int,
+    center: float,
 ) -> Sums:
-    """Add up a column over cells, in chunks on two threads.
+    """Add up a column over cells, piece by piece on two threads.
 
     Parameters
     ----------
     members : callable
-        Cell and value of each member in a part; values that are not finite are left out.
-    n_members, n_cells : int
-        How many members and cells there are.
+        Cell and value of each member in a piece; values that are not finite are left out.
+    pieces : iterable
+        What `members` is asked about, at most PART members each.
+    n_cells : int
+        How many cells there are.
     center : float
         From `center_of`.
     """
 
-    def weigh(part: slice) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        cells, values = members(part)
+    def weigh(piece: Piece) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        cells, values = members(piece)
         return _finite(cells, values - np.float64(center))
 
     counts, sums = np.zeros(n_cells, dtype=np.uint32), np.zeros(n_cells, dtype=np.float64)
-    for cells, weights in in_threads(weigh, chunks(n_members, PART)):
+    for cells, weights in in_threads(weigh, pieces):
         np.add.at(counts, cells, np.uint32(1))
         np.add.at(sums, cells, weights)
     return Sums(counts, sums.astype(np.float32))

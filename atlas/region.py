@@ -57,6 +57,11 @@ class Box(msgspec.Struct, frozen=True):
     def bounds(self) -> Box:
         return self
 
+    def around(self, other: Box) -> Box:
+        """The smallest box that holds both."""
+        x0, x1 = min(self.x0, other.x0), max(self.x1, other.x1)
+        return Box(x0, x1, min(self.y0, other.y0), max(self.y1, other.y1))
+
     def contains(self, x: Floats, y: Floats, margin: float = 0.0) -> NDArray[np.bool_]:
         """See `Region`."""
         # Compared in float64: a float32 coordinate is exact there, a bound rounded to float32 would not be.

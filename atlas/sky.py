@@ -1,58 +1,43 @@
 """The sky: every row at its position, seen through projections, cones and lassos.
 
-    sky.json        the header: what the store is, where its rows lie
-    ra.npy dec.npy  uint32 (m,)   positions in the order of the store, rounded to 0.0003″
-    …               the level store (`atlas.levels`), its cells nested HEALPix of order 14 (13″)
-
-Nested HEALPix has no edges: RA 0/360, the poles and galactic coordinates are no special case. The counts of its cells
-are the differences of the store's `starts`, so the sky needs no count pyramid of its own.
+It is one segment, or several where rows were appended, each with a range of the rows (`atlas.sky_segment`). What is
+asked of the sky is answered as if one segment had all rows (`atlas.segments`).
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property, lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from atlas.errors import CoordinateError, FormatError, InputError
-from atlas.format import write_atomically
+from atlas import segments
+from atlas.errors import CoordinateError, InputError
 from atlas.healpix import BASE_CELLS, cell_area_deg2, cell_of
-from atlas.level_files import StoreHeader, chunks, create_array, open_array, write_store
-from atlas.levels import LevelStore, Positions
+from atlas.level_files import finest_starts, read_header
 from atlas.mask import Mask
-from atlas.means import Sums, center_of, require_column, sum_cells, sum_pixels
+from atlas.means import PART, Sums, center_of, require_column, sum_cells, sum_pixels
 from atlas.polygon import geometry, validate_polygon
-from atlas.projection import Projection
+from atlas.projection import Projection, unit_vectors
 from atlas.pyramid import DENSITY_FROM_POINTS, Density, count_pixels
 from atlas.recent import PerMask
-from atlas.region import Box, Polygon
+from atlas.region import Box, Polygon, Region
 from atlas.sampling import SAMPLE_BUDGET, Sample
 from atlas.sky_query import InCone, InView, separation_deg
+from atlas.sky_segment import HEADER, ORDER, SkyHeader, SkySegment, write_sky
 
-HEADER = "sky.json"
-RA = "ra.npy"
-DEC = "dec.npy"
+__all__ = ["SkyPlane", "write_sky"]
 
-ORDER = 14
 MASK_ORDER = 9
 POLYGON_LEAF_ROWS = 64
 NEAREST_START_DEG = 4 / 3600
 NEAREST_GROWTH = 8
-_RA_STEP = 360 / 2**32
-_DEC_STEP = 180 / (2**32 - 1)
+OPPOSITE_DEG = 179.0
 
-
-class SkyHeader(msgspec.Struct, frozen=True):
-    """What `sky.json` holds: the store, and a circle that holds all rows."""
-
-    store: StoreHeader
-    ra_deg: float
-    dec_deg: float
-    radius_deg: float
+Circle = tuple[float, float, float]
 
 
 class SkyPlane:
@@ -63,48 +48,50 @@ class SkyPlane:
     n_rows : int
         Rows of the atlas.
     footprint : (float, float, float)
-        RA, Dec and radius in degrees of a circle that holds all rows, about their mean direction.
+        RA, Dec and radius in degrees of a circle that holds all rows: about their mean direction, or where rows were
+        appended, about the circles of all segments.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        header: SkyHeader,
-        ra_deg: NDArray[np.float64] | None,
-        dec_deg: NDArray[np.float64] | None,
-    ) -> None:
-        self.n_rows = header.store.n_rows
-        self.footprint = (header.ra_deg, header.dec_deg, header.radius_deg)
-        self._store = LevelStore(directory, header.store)
-        self._ra = open_array(directory / RA, np.uint32, header.store.n_points)
-        self._dec = open_array(directory / DEC, np.uint32, header.store.n_points)
-        self._columns = None if ra_deg is None or dec_deg is None else (ra_deg, dec_deg)
+    def __init__(self, opened: Sequence[SkySegment], footprint: Circle, n_rows: int) -> None:
+        self.n_rows = n_rows
+        self.footprint = footprint
+        self._segments = opened
+        n_points = sum(segment.store.header.n_points for segment in opened)
+        self._finest = finest_starts(n_points, BASE_CELLS, ORDER)
         self._counts_of = PerMask(self._count_mask)
         self._sums_of = PerMask(self._sum_column)
 
     @classmethod
     def open(
-        cls, directory: Path, ra_deg: NDArray[np.float64] | None = None, dec_deg: NDArray[np.float64] | None = None
+        cls,
+        directory: Path,
+        ra_deg: NDArray[np.float64] | None = None,
+        dec_deg: NDArray[np.float64] | None = None,
+        appended: Sequence[Path] = (),
     ) -> SkyPlane:
         """Open what `write_sky` wrote, at the same cost for any n.
 
         Parameters
         ----------
         directory : Path
-            The store.
+            The sky.
         ra_deg, dec_deg : ndarray of shape (n,), float64, optional
-            The catalogue's columns. Without them, positions are known to 0.0002″.
+            The catalogue's columns, of all rows. Without them, positions are known to 0.0002″.
+        appended : sequence of Path
+            What was appended to it, in the order of the rows.
 
         Raises
         ------
         FormatError
-            If a file is missing, truncated or foreign.
+            If a file is missing, truncated or foreign, or one segment does not continue the one before it.
         """
-        try:
-            header = msgspec.json.decode((directory / HEADER).read_bytes(), type=SkyHeader)
-        except (OSError, msgspec.DecodeError) as error:
-            raise FormatError(f"{directory / HEADER} cannot be read: {error}") from error
-        return cls(directory, header, ra_deg, dec_deg)
+        folders = [directory, *appended]
+        headers = [read_header(folder / HEADER, SkyHeader) for folder in folders]
+        n_rows = segments.require_consecutive([(f, header.store) for f, header in zip(folders, headers, strict=True)])
+        columns = None if ra_deg is None or dec_deg is None else (ra_deg, dec_deg)
+        opened = [SkySegment(f, header, columns, n_rows) for f, header in zip(folders, headers, strict=True)]
+        circles = [(header.ra_deg, header.dec_deg, header.radius_deg) for header in headers]
+        return cls(opened, reduce(_circle_around, circles), n_rows)
 
     def viewport(
         self, projection: Projection, box: Box, budget: int = SAMPLE_BUDGET, mask: Mask | None = None
@@ -127,13 +114,14 @@ class SkyPlane:
         Sample
             `x` and `y` in degrees on the projection's plane.
         """
-        draw = self._store.draw(InView(self, projection, box), budget, mask)
-        x, y = projection.forward(*self.stored(draw.positions))
+        draw = segments.draw(self._segments, _in_view(projection, box), budget, mask)
+        placed = [one.stored(at) for one, at in zip(self._segments, draw.positions, strict=True)]
+        x, y = projection.forward(draw.joined(ra for ra, _ in placed), draw.joined(dec for _, dec in placed))
         return Sample(draw.rows, x.astype(np.float32), y.astype(np.float32), draw.in_view, draw.touched)
 
     def count(self, projection: Projection, box: Box, mask: Mask | None = None) -> int:
         """How many rows are in view, exactly."""
-        return self._store.count(InView(self, projection, box), mask)
+        return segments.count(self._segments, _in_view(projection, box), mask)
 
     def polygon(self, projection: Projection, vertices: ArrayLike) -> Mask:
         """All rows inside a polygon, exactly; rows on its outline are outside, as in `shapely.contains_xy`.
@@ -151,7 +139,7 @@ class SkyPlane:
             If the polygon has no area.
         """
         region = Polygon(geometry(validate_polygon(vertices)))
-        return self._store.mask(InView(self, projection, region), POLYGON_LEAF_ROWS)
+        return segments.select(self._segments, _in_view(projection, region), POLYGON_LEAF_ROWS)
 
     def cone(
         self, ra_deg: float, dec_deg: float, radius_arcsec: float
@@ -177,16 +165,15 @@ class SkyPlane:
         CoordinateError
             If position or radius are not numbers in range.
         """
-        cone = self._cone(ra_deg, dec_deg, radius_arcsec)
-        positions = self._store.members(cone)
-        separations = cone.separation_deg(*self.exact(positions)) * 3600
-        rows = self._store.row[positions]
+        found = list(segments.members(self._segments, _in_cone(ra_deg, dec_deg, radius_arcsec)))
+        rows = np.concatenate([one.store.row[at] for one, at in found])
+        separations = np.concatenate([separation_deg(*one.exact(at), ra_deg, dec_deg) for one, at in found]) * 3600
         order = np.lexsort((rows, separations))
         return rows[order], separations[order]
 
     def cone_mask(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> Mask:
         """The rows of `cone` as a mask, without their distances: faster where they are many."""
-        return self._store.mask(self._cone(ra_deg, dec_deg, radius_arcsec))
+        return segments.select(self._segments, _in_cone(ra_deg, dec_deg, radius_arcsec))
 
     def nearest(self, ra_deg: float, dec_deg: float, limit_deg: float) -> tuple[int, float] | None:
         """The row nearest to a position, and its distance in arcseconds; None if none lies within the limit.
@@ -241,7 +228,7 @@ class SkyPlane:
         """
         wanted = _wanted_order(box, width, height)
         pixel_deg2 = box.width * box.height / (width * height)
-        finest = self._store.header.start_depth if mask is None else min(self._store.header.start_depth, MASK_ORDER)
+        finest = self._finest if mask is None else min(self._finest, MASK_ORDER)
         order = int(np.clip(wanted, 0, finest))
         few = (self.n_rows if mask is None else mask.count) <= DENSITY_FROM_POINTS
         if few or (wanted > finest and self.count(projection, box, mask) <= DENSITY_FROM_POINTS):
@@ -249,8 +236,8 @@ class SkyPlane:
         cells = _pixel_cells(projection, box, width, height, order)
         on_sky = cells >= 0
         if mask is None:
-            start, end = self._store.runs(order, cells[on_sky])
-            counts = end - start
+            finer = 2 * (finest - order)
+            counts = self._starts[cells[on_sky] + 1 << finer] - self._starts[cells[on_sky] << finer]
         else:
             counts = self._counts_of(mask).reshape(-1, 4 ** (finest - order)).sum(axis=1)[cells[on_sky]]
         raster = np.full(cells.shape, np.nan, dtype=np.float32)
@@ -297,10 +284,11 @@ class SkyPlane:
         wanted = _wanted_order(box, width, height)
         require_column(values, self.n_rows)
         if self.count(projection, box, mask) <= DENSITY_FROM_POINTS:
-            positions = self._store.members(InView(self, projection, box), mask)
-            x, y = projection.forward(*self.stored(positions))
-            return sum_pixels(x, y, values[self._store.row[positions]], box, width, height, 0.0).mean(0.0)
-        finest = min(self._store.header.start_depth, MASK_ORDER)
+            found = segments.members(self._segments, _in_view(projection, box), mask)
+            shown = ((projection.forward(*one.stored(at)), values[one.store.row[at]]) for one, at in found)
+            inside = (sum_pixels(x, y, value, box, width, height, 0.0) for (x, y), value in shown)
+            return reduce(Sums.plus, inside).mean(0.0)
+        finest = min(self._finest, MASK_ORDER)
         order = min(max(wanted, 0), finest)
         cells = _pixel_cells(projection, box, width, height, order)
         sums, center = self._sums_of(mask, values)
@@ -309,51 +297,52 @@ class SkyPlane:
         raster[cells < 0] = np.nan
         return raster
 
-    def stored(self, positions: Positions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """See `atlas.sky_query.Stars`."""
-        return self._ra[positions] * _RA_STEP, self._dec[positions] * _DEC_STEP - 90
+    @cached_property
+    def _starts(self) -> NDArray[np.uint32]:
+        """How many rows lie before each cell of the finest order that is counted.
 
-    def exact(self, positions: Positions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """See `atlas.sky_query.Stars`."""
-        if self._columns is None:
-            return self.stored(positions)
-        rows = self._store.row[positions]
-        return self._columns[0][rows], self._columns[1][rows]
-
-    def _cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> InCone:
-        if not (-360 <= ra_deg <= 360 and -90 <= dec_deg <= 90):
-            raise CoordinateError(f"a position needs RA in 0…360 and Dec in −90…90 degrees, not {ra_deg} {dec_deg}")
-        if not 0 <= radius_arcsec <= 180 * 3600:
-            raise CoordinateError(f"a radius must lie between 0 and 180°, not {radius_arcsec}″")
-        return InCone(self, ra_deg, dec_deg, radius_arcsec / 3600)
+        One segment has a file of it. That of several is added up when first asked for, and takes 4 bytes a cell: no
+        more than 1.4 bytes a row.
+        """
+        starts = (segment.store.starts_at(self._finest) for segment in self._segments)
+        return reduce(np.add, starts)
 
     def _count_pixels(
         self, projection: Projection, box: Box, width: int, height: int, mask: Mask | None
     ) -> NDArray[np.float32]:
-        positions = self._store.members(InView(self, projection, box), mask)
-        x, y = projection.forward(*self.stored(positions))
-        return count_pixels(x, y, box, width, height).astype(np.float32)
+        found = segments.members(self._segments, _in_view(projection, box), mask)
+        placed = (projection.forward(*one.stored(at)) for one, at in found)
+        return reduce(np.add, (count_pixels(x, y, box, width, height) for x, y in placed)).astype(np.float32)
 
     def _count_mask(self, mask: Mask) -> NDArray[np.uint32]:
         """Selected rows in each cell of the finest order that masks are counted at."""
-        order = min(self._store.header.start_depth, MASK_ORDER)
-        starts = self._store.starts[:: 4 ** (self._store.header.start_depth - order)]
-        edges = np.searchsorted(self._store.subset(mask).positions, starts)
-        return np.diff(edges).astype(np.uint32)
+        order = min(self._finest, MASK_ORDER)
+        return reduce(np.add, (one.count_mask(order, mask) for one in self._segments))
 
     def _sum_column(self, mask: Mask | None, values: NDArray[Any]) -> tuple[Sums, float]:
         """A column in each cell of the finest order that columns are added up at, and the center of the sums."""
-        order = min(self._store.header.start_depth, MASK_ORDER)
-        within = None if mask is None else self._store.subset(mask).positions
-        size = self._store.header.n_points if within is None else within.size
+        order = min(self._finest, MASK_ORDER)
 
-        def members(part: slice) -> tuple[NDArray[np.intp], NDArray[Any]]:
-            at = part if within is None else within[part]
-            cells = self._store.cell[at] >> np.uint32(2 * (ORDER - order))
-            return cells.astype(np.intp), values[self._store.row[at]]
+        def members(piece: segments.Piece[SkySegment]) -> tuple[NDArray[np.intp], NDArray[Any]]:
+            one, at = piece
+            return one.cells_at(order, at), values[one.store.row[at]]
 
         center = center_of(values)
-        return sum_cells(members, size, BASE_CELLS * 4**order, center), center
+        return sum_cells(members, segments.pieces(self._segments, mask, PART), BASE_CELLS * 4**order, center), center
+
+
+def _in_view(projection: Projection, region: Region) -> segments.Ask[SkySegment]:
+    """A region of a projection's plane, as each segment is asked about it."""
+    return lambda segment: InView(segment, projection, region)
+
+
+def _in_cone(ra_deg: float, dec_deg: float, radius_arcsec: float) -> segments.Ask[SkySegment]:
+    """A cone, as each segment is asked about it; CoordinateError where position or radius are out of range."""
+    if not (-360 <= ra_deg <= 360 and -90 <= dec_deg <= 90):
+        raise CoordinateError(f"a position needs RA in 0…360 and Dec in −90…90 degrees, not {ra_deg} {dec_deg}")
+    if not 0 <= radius_arcsec <= 180 * 3600:
+        raise CoordinateError(f"a radius must lie between 0 and 180°, not {radius_arcsec}″")
+    return lambda segment: InCone(segment, ra_deg, dec_deg, radius_arcsec / 3600)
 
 
 def _wanted_order(box: Box, width: int, height: int) -> int:
@@ -384,58 +373,17 @@ def _pixel_cells(projection: Projection, box: Box, width: int, height: int, orde
     return cells
 
 
-def write_sky(directory: Path, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], *, seed: int) -> None:
-    """Write the store of a sky.
-
-    Needs about 22 bytes a row of memory while it runs; the columns may be memory-mapped.
-
-    Parameters
-    ----------
-    directory : Path
-        Made if it is missing.
-    ra_deg, dec_deg : ndarray of shape (n,), float64
-        Positions: RA in 0 … 360, Dec in −90 … 90.
-    seed : int
-        Seed of the random levels.
-
-    Raises
-    ------
-    CoordinateError
-        If a position is out of range or not a number.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    cells = np.empty(ra_deg.size, dtype=np.uint32)
-    for part in chunks(ra_deg.size):
-        bad = ~((ra_deg[part] >= 0) & (ra_deg[part] <= 360) & (np.abs(dec_deg[part]) <= 90))
-        if bad.any():
-            row = part.start + int(np.argmax(bad))
-            raise CoordinateError(f"row {row} has no position: RA {ra_deg[row]}, Dec {dec_deg[row]}")
-        cells[part] = cell_of(ra_deg[part], dec_deg[part], ORDER)
-    present = np.ones(cells.size, dtype=np.bool_)
-    store = write_store(directory, cells, present, roots=BASE_CELLS, depth=ORDER, seed=seed)
-    del cells, present
-
-    rows = LevelStore(directory, store).row
-    ra = create_array(directory / RA, np.uint32, rows.size)
-    dec = create_array(directory / DEC, np.uint32, rows.size)
-    for part in chunks(rows.size):
-        ra[part] = np.rint(ra_deg[rows[part]] / _RA_STEP).astype(np.uint64) % 2**32
-        dec[part] = np.rint((dec_deg[rows[part]] + 90) / _DEC_STEP)
-    header = SkyHeader(store, *_footprint(ra_deg, dec_deg))
-    write_atomically(directory / HEADER, msgspec.json.format(msgspec.json.encode(header)))
-
-
-def _footprint(ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean direction of all rows, and the distance of the farthest."""
-    total = np.zeros(3)
-    for part in chunks(ra_deg.size):
-        ra, dec = np.radians(ra_deg[part]), np.radians(dec_deg[part])
-        total += [np.sum(np.cos(dec) * np.cos(ra)), np.sum(np.cos(dec) * np.sin(ra)), np.sum(np.sin(dec))]
-    if np.linalg.norm(total) < 1e-9 * ra_deg.size:
-        return 0.0, 0.0, 180.0  # evenly over the sky: there is no mean direction
-    center_ra = float(np.degrees(np.arctan2(total[1], total[0])) % 360) % 360
-    center_dec = float(np.degrees(np.arctan2(total[2], np.hypot(total[0], total[1]))))
-    radius = 0.0
-    for part in chunks(ra_deg.size):
-        radius = max(radius, float(separation_deg(ra_deg[part], dec_deg[part], center_ra, center_dec).max()))
-    return center_ra, center_dec, radius
+def _circle_around(one: Circle, other: Circle) -> Circle:
+    """The smallest circle that holds two circles; the whole sky where they lie opposite each other."""
+    apart = float(separation_deg(*one[:2], *other[:2]))
+    for larger, smaller in ((one, other), (other, one)):
+        if apart + smaller[2] <= larger[2]:
+            return larger
+    radius = (one[2] + apart + other[2]) / 2
+    if radius >= 180 or apart > OPPOSITE_DEG:
+        return 0.0, 0.0, 180.0
+    here, there = unit_vectors(*one[:2]), unit_vectors(*other[:2])
+    toward = there - (here @ there) * here
+    turn = np.radians(radius - one[2])
+    x, y, z = np.cos(turn) * here + np.sin(turn) * toward / np.linalg.norm(toward)
+    return float(np.degrees(np.arctan2(y, x)) % 360) % 360, float(np.degrees(np.arctan2(z, np.hypot(x, y)))), radius

@@ -18,7 +18,7 @@ from atlas.levels import Positions
 from atlas.projection import Projection, unit_vectors
 from atlas.region import CROSSING, INSIDE, OUTSIDE, Region
 
-ROUNDING_DEG = 5e-8  # stored positions are nearer than this to the exact ones (`atlas.sky`)
+ROUNDING_DEG = 5e-8  # stored positions are nearer than this to the exact ones (`atlas.sky_segment`)
 _SLACK_DEG = 1e-9  # floating-point error of separations
 
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,8 @@ def _space_faults(build: Path, manifest: Manifest, space: Space) -> Iterator[str
             yield f"{space.name}: the sample of rows with neighbours is not in ascending order"
     if neighbors.shape[0] != rows_known or (neighbors.size and int(neighbors.max()) >= n):
         yield f"{space.name}: neighbours name rows that do not exist"
-    yield from _order_faults(folder / layout.MAP_PLANE, n, f"{space.name}: map")
+    of_segments = (layout.space_path(part, space.name) / layout.MAP_PLANE for part in _segment_paths(build, manifest))
+    yield from _order_faults(of_segments, n, f"{space.name}: map")
 
 
 def _sky_faults(build: Path, manifest: Manifest) -> Iterator[str]:
@@ -141,18 +142,25 @@ def _sky_faults(build: Path, manifest: Manifest) -> Iterator[str]:
     ra = open_array(build / layout.COLUMNS / f"{layout.RA}.npy", shape=(manifest.n_rows,), dtype="float64")
     if not (_within(ra, 0, 360) and _within(dec, -90, 90)):
         yield "positions lie outside RA 0–360°, Dec ±90°"
-    yield from _order_faults(build / layout.SKY, manifest.n_rows, "sky")
+    of_segments = (part / layout.SKY for part in _segment_paths(build, manifest))
+    yield from _order_faults(of_segments, manifest.n_rows, "sky")
 
 
 def _within(values: NDArray[Any], low: float, high: float) -> bool:
     return bool(values.min() >= low and values.max() <= high)
 
 
-def _order_faults(folder: Path, n_rows: int, what: str) -> Iterator[str]:
-    """A level store must hold every row exactly once."""
-    rows = open_array(folder / "row.npy", shape=(n_rows,), dtype="uint32")
+def _segment_paths(build: Path, manifest: Manifest) -> list[Path]:
+    return [layout.segment_path(build, number) for number in range(len(manifest.segments))]
+
+
+def _order_faults(folders: Iterable[Path], n_rows: int, what: str) -> Iterator[str]:
+    """The level stores of all segments together must hold every row exactly once."""
     seen = np.zeros(n_rows, dtype=np.bool_)
-    inside = rows[rows < n_rows]
-    seen[inside] = True
-    if inside.size != n_rows or not seen.all():
+    held = 0
+    for folder in folders:
+        rows = open_array(folder / "row.npy", dtype="uint32")
+        held += rows.shape[0]
+        seen[rows[rows < n_rows]] = True
+    if held != n_rows or not seen.all():
         yield f"{what}: levels do not hold every row once"

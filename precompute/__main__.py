@@ -1,11 +1,15 @@
-"""`python -m precompute`: demo, simulate, plan, build, info, validate. Parses, calls, prints; logic lives elsewhere."""
+"""`python -m precompute`: demo, simulate, plan, build, append, compact, info, validate.
+
+Parses, calls, prints; logic lives elsewhere.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from tqdm import tqdm
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from precompute.sources.source import Source
 
 DEMO_OUT = Path("data/xdf")
+MACHINE = ("threads", "memory_gib")
 IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
 
 
@@ -94,6 +99,26 @@ def _build(args: argparse.Namespace) -> int:
     return 0
 
 
+def _append(args: argparse.Namespace) -> int:
+    from precompute.append import append
+
+    append(_open(args), args.out, quiet=args.quiet, **_machine(args))
+    return 0
+
+
+def _compact(args: argparse.Namespace) -> int:
+    from precompute.compact import compact
+
+    compact(args.atlas, quiet=args.quiet, **_machine(args))
+    return 0
+
+
+def _machine(args: argparse.Namespace) -> dict[str, Any]:
+    """Threads and memory, checked like those of a build."""
+    config = _config(args)
+    return {"threads": config.threads, "memory_gib": config.memory_gib}
+
+
 def _open(args: argparse.Namespace) -> Source:
     """The source that `plan` and `build` are told."""
     from precompute.sources.source import open_source
@@ -129,7 +154,7 @@ def _validate(args: argparse.Namespace) -> int:
 
 def _config(args: argparse.Namespace) -> BuildConfig:
     """The parameters that were given, checked against their types and ranges."""
-    given = {name: getattr(args, name) for name in BuildConfig.__struct_fields__ if getattr(args, name) is not None}
+    given = {name: value for name in BuildConfig.__struct_fields__ if (value := getattr(args, name, None)) is not None}
     try:
         return msgspec.convert(given, BuildConfig)
     except msgspec.ValidationError as e:
@@ -175,6 +200,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_source(build)
     _add_parameters(build)
 
+    append = commands.add_parser("append", help="add the galaxies of a further source to an atlas")
+    append.add_argument("--out", type=Path, required=True, help="folder of the atlas")
+    append.set_defaults(run=_append)
+    _add_source(append)
+    _add_parameters(append, MACHINE)
+
+    compact = commands.add_parser("compact", help="make one segment of all that were appended")
+    compact.add_argument("atlas", type=Path, metavar="DIR")
+    compact.set_defaults(run=_compact)
+    _add_parameters(compact, MACHINE)
+
     info = commands.add_parser("info", help="what an atlas holds and how good it measured")
     info.add_argument("atlas", type=Path, metavar="DIR")
     info.set_defaults(run=_info)
@@ -197,10 +233,10 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, help="folder of one image a galaxy (images/, or those of the chunks)")
 
 
-def _add_parameters(parser: argparse.ArgumentParser) -> None:
+def _add_parameters(parser: argparse.ArgumentParser, names: Sequence[str] = BuildConfig.__struct_fields__) -> None:
     """One option for each field of `BuildConfig`, named and typed by it."""
     group = parser.add_argument_group("parameters of the build")
-    for name in BuildConfig.__struct_fields__:
+    for name in names:
         default = getattr(BuildConfig(), name)
         group.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=None, help=f"({default})")
 

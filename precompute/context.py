@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from atlas import format as layout
+from atlas.columns import open_array
 from atlas.manifest import Name
 
 if TYPE_CHECKING:
@@ -167,8 +168,10 @@ class StageContext:
         return self._source
 
     def load(self, path: Path) -> NDArray[Any]:
-        """Open an array memory-mapped, read only."""
-        return self._remember(np.load(path, mmap_mode="r", allow_pickle=False))
+        """Open an array memory-mapped, read only, with the parts in which it goes on."""
+        array = open_array(path)
+        assert isinstance(array, np.memmap)
+        return self._remember(array)
 
     def save(self, path: Path, array: NDArray[Any]) -> None:
         """Write an array; the folder is made."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from atlas import format as layout
 from atlas.neighbors import Embeddings
-from precompute.context import StageContext
+from precompute.context import BuildConfig, StageContext
 from precompute.stages.chunks import fill_rows
 
 FIT_ROWS = 100_000
@@ -53,6 +53,17 @@ class Forest:
         return scores
 
 
+def fit_forest(embeddings: Embeddings, n_rows: int, config: BuildConfig) -> Forest:
+    """The forest fitted to a seeded sample of the first `n_rows` rows: the same whenever it is asked for."""
+    sample = np.sort(np.random.default_rng(config.seed).choice(n_rows, min(n_rows, FIT_ROWS), replace=False))
+    return Forest(
+        np.asarray(embeddings[sample], dtype=np.float32),
+        components=config.forest_components,
+        trees=config.forest_trees,
+        seed=config.seed,
+    )
+
+
 def outlier_rows(distance: NDArray[np.float32]) -> NDArray[np.uint32]:
     """The farthest 0.5 % of rows (20 to 5,000), farthest first, ties by row."""
     n = distance.size
@@ -73,16 +84,9 @@ class Anomalies:
 
     def run(self, ctx: StageContext) -> None:
         """Write the column `anomaly_forest` (float32) and `map/outliers.npy` (uint32)."""
-        config = ctx.config
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
         n = embeddings.shape[0]
-        sample = np.sort(np.random.default_rng(config.seed).choice(n, min(n, FIT_ROWS), replace=False))
-        forest = Forest(
-            np.asarray(embeddings[sample], dtype=np.float32),
-            components=config.forest_components,
-            trees=config.forest_trees,
-            seed=config.seed,
-        )
+        forest = fit_forest(embeddings, n, ctx.config)
         by_forest = ctx.open_or_create(ctx.space / layout.COLUMNS / "anomaly_forest.npy", (n,), np.float32)
 
         def work(part: slice) -> None:

@@ -28,6 +28,9 @@ from precompute.stages.reduction import (
     sampled_rows,
 )
 
+AXES = "axes.npy"
+"""Principal components (d, width), float32, where embeddings were reduced: what is appended is reduced by them, too."""
+
 CHUNK_NUMBERS = 1 << 23
 """65,536 rows of 128 numbers: 64 MiB where they are held in float64."""
 
@@ -39,7 +42,7 @@ class Embeddings:
     version = 2
     needs = ()
     parameters = ("embedding_dtype", "pca", "space")
-    outputs = ("{space}/embeddings.npy",)
+    outputs = ("{space}/embeddings.npy", f"{{space}}/{AXES}")
     reads_source = True
 
     def run(self, ctx: StageContext) -> None:
@@ -98,6 +101,7 @@ def _reduce(ctx: StageContext, stored: NDArray[np.floating[Any]]) -> list[str]:
             bar.update(len(unit))
         _refuse(ctx, report.problems)
         reduction = moments.reduction(width)
+        ctx.save(ctx.space / AXES, reduction.axes)
         nearest = NearestOfSample(sample, queries, min(NEIGHBORS, n - 1))
         lost = EmbeddingReport()
         for start, unit, _ in _unit_chunks(ctx):
@@ -120,6 +124,28 @@ def _reduce(ctx: StageContext, stored: NDArray[np.floating[Any]]) -> list[str]:
     )
     ctx.note(note)
     return [*report.notes, note]
+
+
+def project(ctx: StageContext, axes: NDArray[np.float32]) -> list[str]:
+    """Write the embeddings of a source, reduced to axes that another one's were reduced to; returns notes.
+
+    Raises
+    ------
+    SourceError
+        If embeddings are not finite, have no length, or nothing is left of them.
+    """
+    stored = ctx.create(ctx.space / layout.EMBEDDINGS, (ctx.source.n_rows, axes.shape[1]), ctx.config.embedding_dtype)
+    report, lost = EmbeddingReport(), EmbeddingReport()
+    with ctx.progress(len(stored)) as bar:
+        for start, unit, found in _unit_chunks(ctx):
+            stored[start : start + len(unit)], left = check_and_normalize(unit @ axes, start)
+            report += found
+            lost += left
+            bar.update(len(unit))
+    _refuse(ctx, report.problems)
+    _refuse(ctx, lost.problems)
+    stored.flush()
+    return report.notes
 
 
 def _unit_chunks(ctx: StageContext) -> Iterator[tuple[int, NDArray[np.float32], EmbeddingReport]]:

@@ -151,7 +151,66 @@ def read_neighbors(ctx: StageContext, n_rows: int) -> tuple[NDArray[np.uint32], 
     folder = ctx.space / layout.KNN
     sampled = folder / layout.KNN_SAMPLED
     known = np.array(ctx.load(sampled)) if sampled.exists() else np.arange(n_rows, dtype=np.uint32)
-    return known, ctx.load(folder / "rows.npy")
+    return known, ctx.load(folder / layout.KNN_ROWS)
+
+
+def fill_neighbors(
+    ctx: StageContext,
+    index: NeighborIndex,
+    embeddings: Embeddings,
+    rows: NDArray[np.uint32],
+    *,
+    sample: int,
+    careful: SearchSetting,
+    quick: SearchSetting,
+) -> None:
+    """Write `knn/` and the column `anomaly_knn` of some rows into the space of the context; a killed run goes on.
+
+    Parameters
+    ----------
+    ctx : StageContext
+    index : NeighborIndex
+        Of all rows.
+    embeddings : ndarray of shape (n, d), float16 or float32
+        Of all rows.
+    rows : ndarray of shape (m,), uint32
+        Consecutive rows, in the order in which they are best gone through; the arrays hold them ascending.
+    sample : int
+        Rows whose neighbours are kept, after a careful search; 0 for all. The others' are searched quickly.
+    careful, quick : SearchSetting
+    """
+    m, k, first = rows.size, min(layout.KNN_NEIGHBORS, index.n_rows - 1), rows.min()
+    folder = ctx.space / layout.KNN
+    distance = ctx.open_or_create(ctx.space / layout.COLUMNS / "anomaly_knn.npy", (m,), np.float32)
+    if not sample:
+        nearest = ctx.open_or_create(folder / layout.KNN_ROWS, (m, k), np.uint32)
+        similarity = ctx.open_or_create(folder / layout.KNN_SIMILARITY, (m, k), np.float32)
+
+        def work(part: slice) -> None:
+            of = rows[part]
+            nearest[of - first], similarity[of - first] = found = nearest_others(index, embeddings, of, k, careful)
+            distance[of - first] = mean_distance(found[1])
+
+        fill_rows(ctx, work, m, CHUNK_ROWS, (nearest, similarity, distance))
+        return
+
+    def look(part: slice) -> None:
+        of = rows[part]
+        distance[of - first] = mean_distance(nearest_others(index, embeddings, of, k, quick)[1])
+
+    fill_rows(ctx, look, m, CHUNK_ROWS, (distance,))
+    sampled = stratified_sample(rows, sample, np.random.default_rng(ctx.config.seed))
+    nearest = ctx.create(folder / layout.KNN_ROWS, (sampled.size, k), np.uint32)
+    similarity = ctx.create(folder / layout.KNN_SIMILARITY, (sampled.size, k), np.float32)
+
+    def keep(part: slice) -> None:
+        nearest[part], similarity[part] = nearest_others(index, embeddings, sampled[part], k, careful)
+
+    for _ in run_chunks(keep, sampled.size, CHUNK_ROWS, thread_count(ctx.config.threads)):
+        pass
+    nearest.flush()
+    similarity.flush()
+    ctx.save(folder / layout.KNN_SAMPLED, sampled)
 
 
 class Knn:
@@ -171,63 +230,21 @@ class Knn:
         n = embeddings.shape[0]
         k = min(layout.KNN_NEIGHBORS, n - 1)
         careful, quick = (search_setting(index, k, setting) for setting in (SETTING, quick_setting(n, index.leaves)))
-        order = leaf_order(ctx, n)
-        folder = ctx.space / layout.KNN
-        distance = ctx.open_or_create(ctx.space / layout.COLUMNS / "anomaly_knn.npy", (n,), np.float32)
-        if ctx.config.knn == "all" or n <= ctx.config.knn_sample:
-            rows = ctx.open_or_create(folder / "rows.npy", (n, k), np.uint32)
-            similarity = ctx.open_or_create(folder / "similarity.npy", (n, k), np.float32)
-
-            def work(part: slice) -> None:
-                of = order[part]
-                rows[of], similarity[of] = found = nearest_others(index, embeddings, of, k, careful)
-                distance[of] = mean_distance(found[1])
-
-            fill_rows(ctx, work, n, CHUNK_ROWS, (rows, similarity, distance))
-        else:
-
-            def work(part: slice) -> None:
-                of = order[part]
-                distance[of] = mean_distance(nearest_others(index, embeddings, of, k, quick)[1])
-
-            fill_rows(ctx, work, n, CHUNK_ROWS, (distance,))
-            self._keep_sample(ctx, index, embeddings, order, k, careful)
-            ctx.measured["rank_correlation"] = self._agreement(ctx, distance)
+        sample = 0 if ctx.config.knn == "all" or n <= ctx.config.knn_sample else ctx.config.knn_sample
+        fill_neighbors(ctx, index, embeddings, leaf_order(ctx, n), sample=sample, careful=careful, quick=quick)
         recall = _recall(index, embeddings, k, (careful, quick), ctx.config.seed)
         ctx.measured["recall_at_10"] = recall[0]
-        if "sampled" in ctx.measured:
+        if sample:
+            ctx.measured["sampled"] = sample
+            ctx.measured["rank_correlation"] = self._agreement(ctx)
             ctx.measured["recall_at_10_quick"] = recall[1]
         ctx.forget()
 
-    def _keep_sample(
-        self,
-        ctx: StageContext,
-        index: NeighborIndex,
-        embeddings: Embeddings,
-        order: NDArray[np.uint32],
-        k: int,
-        setting: SearchSetting,
-    ) -> None:
-        sampled = stratified_sample(order, ctx.config.knn_sample, np.random.default_rng(ctx.config.seed))
-        folder = ctx.space / layout.KNN
-        rows = ctx.create(folder / "rows.npy", (sampled.size, k), np.uint32)
-        similarity = ctx.create(folder / "similarity.npy", (sampled.size, k), np.float32)
-
-        def work(part: slice) -> None:
-            rows[part], similarity[part] = nearest_others(index, embeddings, sampled[part], k, setting)
-
-        for _ in run_chunks(work, sampled.size, CHUNK_ROWS, thread_count(ctx.config.threads)):
-            pass
-        rows.flush()
-        similarity.flush()
-        ctx.save(folder / layout.KNN_SAMPLED, sampled)
-        ctx.measured["sampled"] = sampled.size
-
-    def _agreement(self, ctx: StageContext, distance: NDArray[np.float32]) -> float:
+    def _agreement(self, ctx: StageContext) -> float:
         """Spearman's rank correlation of the sample's quick distances with its careful ones."""
         folder = ctx.space / layout.KNN
-        careful = mean_distance(ctx.load(folder / "similarity.npy"))
-        quick = distance[ctx.load(folder / layout.KNN_SAMPLED)]
+        careful = mean_distance(ctx.load(folder / layout.KNN_SIMILARITY))
+        quick = ctx.load(ctx.space / layout.COLUMNS / "anomaly_knn.npy")[ctx.load(folder / layout.KNN_SAMPLED)]
         if np.ptp(careful) == 0 or np.ptp(quick) == 0:
             return float(np.array_equal(quick, careful))  # equal rows have no order
         return round(float(spearmanr(quick, careful).statistic), 4)

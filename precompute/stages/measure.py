@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -213,11 +214,51 @@ def trust_of(
     return share
 
 
+def fill_trust(
+    ctx: StageContext,
+    positions: NDArray[np.float32],
+    known: NDArray[np.uint32],
+    neighbors: NDArray[np.uint32],
+    trust: np.memmap[Any, Any],
+    *,
+    first_row: int = 0,
+) -> None:
+    """Trust of the rows whose neighbours are known; a killed run goes on.
+
+    Parameters
+    ----------
+    ctx : StageContext
+        Its seed chooses the sample that says how wide the surroundings of a position are.
+    positions : ndarray of shape (n, 2), float32
+        On the map, of all rows.
+    known : ndarray of shape (m,), uint32
+        Rows whose neighbours are known.
+    neighbors : ndarray of shape (m, k), uint32
+    trust : memmap of shape (n − first_row,), float32
+        Filled; NaN for rows whose neighbours are not known.
+    first_row : int
+        Row that `trust` begins with.
+    """
+    n = len(positions)
+    share = trust_share(n)
+    rng = np.random.default_rng(ctx.config.seed)
+    tree = cKDTree(positions[rng.choice(n, min(n, RADIUS_SAMPLE), replace=False)])
+    if known.size < len(trust) and not ctx.kept().rows:
+        trust[:] = np.nan
+
+    def work(part: slice) -> None:
+        own = positions[known[part]]
+        radius = surroundings_radius(tree, own, share)
+        trust[known[part] - np.uint32(first_row)] = trust_of(own, positions[neighbors[part]], radius)
+
+    fill_rows(ctx, work, known.size, CHUNK_ROWS, (trust,))
+
+
 class Measure:
     """Measures search and map."""
 
     name = "measure"
-    version = 2
+    version = 3
     needs = ("embeddings", "index", "knn", "place", "clusters")
     parameters = ("recall_queries", "seed", "space")
     outputs = ("{space}/quality.json", "{space}/columns/trust.npy")
@@ -236,7 +277,9 @@ class Measure:
         trustworthiness = map_trustworthiness(
             np.asarray(embeddings[sample], dtype=np.float32), positions[sample], TRUSTWORTHINESS_NEIGHBORS
         )
-        trust_mean = self._trust(ctx, positions, known, neighbors, rng)
+        trust = ctx.open_or_create(ctx.space / layout.COLUMNS / "trust.npy", (n,), np.float32)
+        fill_trust(ctx, positions, known, neighbors, trust)
+        trust_mean = float(trust[known].mean(dtype=np.float64))
         quality = Quality(
             engine=index.name,
             recall=recall,
@@ -265,28 +308,6 @@ class Measure:
         searches = sum(len(q.embeddings) for q in kinds.values()) * len(ladder_of(index, RECALL_AT[-1]))
         with ctx.progress(searches, "queries") as bar:
             return measure_recall(index, embeddings, kinds, bar.update)
-
-    def _trust(
-        self,
-        ctx: StageContext,
-        positions: NDArray[np.float32],
-        known: NDArray[np.uint32],
-        neighbors: NDArray[np.uint32],
-        rng: np.random.Generator,
-    ) -> float:
-        n = len(positions)
-        share = trust_share(n)
-        tree = cKDTree(positions[rng.choice(n, min(n, RADIUS_SAMPLE), replace=False)])
-        trust = ctx.open_or_create(ctx.space / layout.COLUMNS / "trust.npy", (n,), np.float32)
-        if known.size < n and not ctx.kept().rows:
-            trust[:] = np.nan
-
-        def work(part: slice) -> None:
-            own = positions[known[part]]
-            trust[known[part]] = trust_of(own, positions[neighbors[part]], surroundings_radius(tree, own, share))
-
-        fill_rows(ctx, work, known.size, CHUNK_ROWS, (trust,))
-        return float(trust[known].mean(dtype=np.float64))
 
 
 STAGE = Measure()

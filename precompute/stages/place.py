@@ -122,6 +122,49 @@ def _weighted_mean(points: NDArray[np.float32], weights: NDArray[np.float32]) ->
     return mean
 
 
+def place_rows(
+    ctx: StageContext,
+    embeddings: Embeddings,
+    anchors: Embeddings,
+    positions: NDArray[np.float32],
+    out: tuple[np.memmap[Any, Any], ...],
+) -> None:
+    """Place rows among the anchors; a killed run goes on.
+
+    Parameters
+    ----------
+    ctx : StageContext
+        `engine`, `place_neighbors` and what an index reads of its parameters are used.
+    embeddings : ndarray of shape (m, d)
+        Of the rows.
+    anchors : ndarray of shape (a, d)
+    positions : ndarray of shape (a, 2), float32
+        Where the anchors lie.
+    out : tuple of memmap of shape (m,)
+        Filled with x, y, whether the row is a stray, and its nearest anchor.
+    """
+    k = min(ctx.config.place_neighbors, len(anchors))
+    x, y, stray, nearest = out
+    sample = positions[:: -(-len(positions) // RADIUS_SAMPLE)]
+    radius = surroundings_radius(cKDTree(sample), positions, NEARBY_SHARE)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / layout.INDEX
+        # The parameters of the atlas's own index would not fit one of the anchors.
+        of_anchors = msgspec.structs.replace(ctx.config, leaves=0, tree_sample=0)
+        build_index(anchors, folder, engine=choose_engine(ctx.config.engine, len(anchors)), config=of_anchors)
+        index = open_index(folder, anchors)
+
+    def work(part: slice) -> None:
+        found, similarity = nearest_anchors(index, anchors, np.asarray(embeddings[part], dtype=np.float32), k)
+        points, weights = positions[found], anchor_weights(similarity)
+        own = geometric_median(points, weights)
+        x[part], y[part] = own.T
+        stray[part] = is_stray(points, weights, own, radius[found[:, 0]])
+        nearest[part] = found[:, 0]
+
+    fill_rows(ctx, work, embeddings.shape[0], CHUNK_ROWS, out)
+
+
 class Place:
     """Gives every row its position on the map."""
 
@@ -154,7 +197,7 @@ class Place:
             ctx.open_or_create(ctx.space / layout.MAP / "nearest_anchor.npy", (n,), np.uint32),
         )
         if len(rows) < n:
-            self._place_all(ctx, embeddings, embeddings[rows], positions, out)
+            place_rows(ctx, embeddings, embeddings[rows], positions, out)
         # Anchors stay where UMAP put them.
         x, y, stray, nearest = out
         x[rows], y[rows] = positions.T
@@ -164,35 +207,6 @@ class Place:
             array.flush()
         ctx.measured["stray"] = int(np.count_nonzero(stray))
         ctx.forget()
-
-    def _place_all(
-        self,
-        ctx: StageContext,
-        embeddings: Embeddings,
-        anchors: Embeddings,
-        positions: NDArray[np.float32],
-        out: tuple[np.memmap[Any, Any], ...],
-    ) -> None:
-        k = min(ctx.config.place_neighbors, len(anchors))
-        x, y, stray, nearest = out
-        sample = positions[:: -(-len(positions) // RADIUS_SAMPLE)]
-        radius = surroundings_radius(cKDTree(sample), positions, NEARBY_SHARE)
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / layout.INDEX
-            # The parameters of the atlas's own index would not fit one of the anchors.
-            of_anchors = msgspec.structs.replace(ctx.config, leaves=0, tree_sample=0)
-            build_index(anchors, folder, engine=choose_engine(ctx.config.engine, len(anchors)), config=of_anchors)
-            index = open_index(folder, anchors)
-
-        def work(part: slice) -> None:
-            found, similarity = nearest_anchors(index, anchors, np.asarray(embeddings[part], dtype=np.float32), k)
-            points, weights = positions[found], anchor_weights(similarity)
-            own = geometric_median(points, weights)
-            x[part], y[part] = own.T
-            stray[part] = is_stray(points, weights, own, radius[found[:, 0]])
-            nearest[part] = found[:, 0]
-
-        fill_rows(ctx, work, embeddings.shape[0], CHUNK_ROWS, out)
 
 
 STAGE = Place()

@@ -58,7 +58,7 @@ def test_the_same_command_again_runs_nothing(built: Path, source: Source, monkey
     def refuse(*_: object) -> None:
         raise AssertionError("a stage ran again")
 
-    monkeypatch.setattr(pipeline, "_run_stage", refuse)
+    monkeypatch.setattr(pipeline, "run_stage", refuse)
     before = current_build(built)
     assert build(source, built, QUICK, quiet=True).build_id == before
 
@@ -72,7 +72,7 @@ def test_a_build_killed_after_any_stage_leaves_the_old_atlas_and_resumes(
     old = current_build(out)
     other = BuildConfig(**{**{n: getattr(QUICK, n) for n in BuildConfig.__struct_fields__}, "seed": 2})
     ran: list[str] = []
-    run_stage = pipeline._run_stage
+    run_stage = pipeline.run_stage
 
     def run_until(stage, key, ctx: StageContext, before):  # type: ignore[no-untyped-def]
         record = run_stage(stage, key, ctx, before)
@@ -82,7 +82,7 @@ def test_a_build_killed_after_any_stage_leaves_the_old_atlas_and_resumes(
         return record
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "_run_stage", run_until)
+        patch.setattr(pipeline, "run_stage", run_until)
         with pytest.raises(Killed):
             build(source, out, other, quiet=True)
     assert current_build(out) == old

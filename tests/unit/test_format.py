@@ -51,7 +51,7 @@ def identity(build: Path, columns: list[Column], n: int) -> Identity:
     names = tuple(c.name for c in columns)
     opened = Columns(build, tuple(columns), n)
     write_identity(build / layout.IDENTITY, [opened.array(name) for name in names])
-    return Identity(build, names, opened, n)
+    return Identity(build, names, opened, (Segment(start=0, stop=n),))
 
 
 def test_ids_that_are_unique_only_together_find_their_rows(tmp_path: Path) -> None:

@@ -19,22 +19,10 @@ from atlas.plane import Box, Plane, write_plane
 from atlas.polygon import geometry
 from atlas.recent import PerMask
 from atlas.sampling import SAMPLE_BUDGET, uniform_sample
+from tests.unit.places import clusters
 
 N, SEED = 300_000, 11
 Floats = NDArray[np.float32]
-
-
-def clusters(n: int, seed: int = 0) -> tuple[Floats, Floats]:
-    """Groups of very different size and density, a uniform background, far outliers, and rows without a position."""
-    rng = np.random.default_rng(seed)
-    middle, spread = rng.normal(size=(2, 40)) * 5, 10 ** rng.uniform(-3, 0.3, 40)
-    group = np.minimum(rng.geometric(0.1, n) - 1, 39)
-    x, y = (middle[i][group] + spread[group] * rng.normal(size=n) for i in (0, 1))
-    even = rng.random(n) < 0.05
-    x[even], y[even] = rng.uniform(-12, 12, (2, np.count_nonzero(even)))
-    x[rng.integers(n, size=3)] = [1e6, -4e5, 2e7]
-    y[rng.integers(n, size=40)] = np.nan
-    return x.astype(np.float32), y.astype(np.float32)
 
 
 class Atlas:

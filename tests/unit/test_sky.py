@@ -22,22 +22,13 @@ from atlas.projection import Projection
 from atlas.region import Box
 from atlas.sampling import SAMPLE_BUDGET, uniform_sample
 from atlas.sky import SkyPlane, write_sky
+from atlas.sky_segment import SkySegment
+from tests.unit.places import survey
 
 N, LARGE, SEED = 60_000, 250_000, 5
 ALL_SKY = Box(-180, 180, -90, 90)
 WHOLE = Projection("ait", 180.0, 0.0)
 Floats = NDArray[np.float64]
-
-
-def survey(n: int, seed: int = 0) -> tuple[Floats, Floats]:
-    """Even over most of the sky, with groups at RA 0/360, at both poles and elsewhere."""
-    rng = np.random.default_rng(seed)
-    ra, dec = rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
-    for k, (ra0, dec0, size) in enumerate([(0, 0, 0.5), (0, 89.9, 1), (0, -90, 1), (53.16, -27.79, 0.02)]):
-        rows = slice(k * n // 10, (k + 1) * n // 10)
-        east, north = rng.normal(size=(2, rows.stop - rows.start)) * size
-        ra[rows], dec[rows] = Projection("tan", ra0, dec0).inverse(-east, north)
-    return ra, dec
 
 
 class Atlas:
@@ -224,8 +215,8 @@ def test_nothing_near_is_found_out_without_reading_the_sky(tmp_path: Path, monke
     ra, dec = np.random.default_rng(0).uniform([[100], [10]], [[140], [40]], (2, 50_000))
     atlas = Atlas(tmp_path, ra, dec)
     read: list[int] = []
-    stored = SkyPlane.stored
-    monkeypatch.setattr(SkyPlane, "stored", lambda self, at: read.append(at.size) or stored(self, at))
+    stored = SkySegment.stored
+    monkeypatch.setattr(SkySegment, "stored", lambda self, at: read.append(at.size) or stored(self, at))
     assert atlas.sky.nearest(300.0, -60.0, 2.0) is None
     assert sum(read) == 0
 
