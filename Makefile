@@ -43,6 +43,7 @@ lint: $(VENV)/.dev
 test: lint
 	$(VENV)/bin/pytest
 
+# `python -m benchmarks.page ATLAS …` and `python -m benchmarks.survey ATLAS` measure atlases that are there already.
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.planes

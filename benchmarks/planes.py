@@ -107,6 +107,22 @@ def peak_mb(work: Callable[[int], Any]) -> float:
         tracemalloc.stop()
 
 
+def boxes_about(whole: Box, x: NDArray, y: NDArray) -> list[Box]:
+    """All of a plane, then views about points of it: half as wide, a quarter, down to one in 256, and again."""
+    halves = whole.width / 2.0 ** (1 + np.arange(len(x)) % 8)
+    boxes = [Box(float(a - h), float(a + h), float(b - h), float(b + h)) for a, b, h in zip(x, y, halves, strict=True)]
+    return [whole, *boxes[1:]]
+
+
+def lasso_of_a_tenth(x: NDArray, y: NDArray) -> tuple[tuple[float, float], ...]:
+    """Sixty corners about the median that hold a tenth of the points."""
+    few = slice(None, None, max(1, len(x) // 1_000_000))
+    (cx, cy), (sx, sy) = ((float(f(v[few])) for v in (x, y)) for f in (np.nanmedian, np.nanstd))
+    radius = float(np.nanquantile(np.hypot((x[few] - cx) / sx, (y[few] - cy) / sy), 0.1))
+    angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    return tuple((cx + sx * radius * float(np.cos(a)), cy + sy * radius * float(np.sin(a))) for a in angles)
+
+
 class Questions:
     """What is asked of one survey."""
 
@@ -120,32 +136,19 @@ class Questions:
         self.scratch = scratch
         rng = np.random.default_rng(3)
         rows = rng.integers(self.n, size=REPEATS)
-        halves = self.plane.frame.width / 2.0 ** (1 + np.arange(REPEATS) % 8)
-        self.boxes = [
-            Box(float(x - h), float(x + h), float(y - h), float(y + h))
-            for x, y, h in zip(self.x[rows], self.y[rows], halves, strict=True)
-        ]
-        self.boxes[0] = self.plane.frame
+        self.boxes = boxes_about(self.plane.frame, self.x[rows], self.y[rows])
         self.centers = [(float(self.column["ra"][r]) % 360, float(self.column["dec"][r])) for r in rows]
-        self.lasso = self._lasso(self.x, self.y)
+        self.lasso = lasso_of_a_tenth(self.x, self.y)
         few = slice(None, None, max(1, self.n // 1_000_000))
         self.ranges = [
             Range(name, *(float(q) for q in np.quantile(self.column[name][few], (0.1, 0.8)))) for name in NUMBERS[:3]
         ]
         self.masks = [Mask.from_dense(rng.random(self.n) < 0.1) for _ in range(2)]
-        vertices = self._lasso(self.column["mag_r"], self.column["z_phot"])
+        vertices = lasso_of_a_tenth(self.column["mag_r"], self.column["z_phot"])
         axes = atlas.column_axes("mag_r", "z_phot")
         if axes.y_log:
-            vertices = self._lasso(self.column["mag_r"], np.log10(self.column["z_phot"]))
+            vertices = lasso_of_a_tenth(self.column["mag_r"], np.log10(self.column["z_phot"]))
         self.column_lasso = ColumnPolygon("mag_r", "z_phot", vertices, axes.x_log, axes.y_log)
-
-    def _lasso(self, x: NDArray, y: NDArray) -> tuple[tuple[float, float], ...]:
-        """Sixty corners about the median that hold a tenth of the rows."""
-        few = slice(None, None, max(1, self.n // 1_000_000))
-        (cx, cy), (sx, sy) = ((float(f(v[few])) for v in (x, y)) for f in (np.nanmedian, np.nanstd))
-        radius = float(np.nanquantile(np.hypot((x[few] - cx) / sx, (y[few] - cy) / sy), 0.1))
-        angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-        return tuple((cx + sx * radius * float(np.cos(a)), cy + sy * radius * float(np.sin(a))) for a in angles)
 
     def _in_box(self, i: int) -> NDArray[np.bool_]:
         b = self.boxes[i]

@@ -1,24 +1,33 @@
-"""What a command takes: wall time, CPU and memory of the process and of all that it starts, watched from outside."""
+"""What work takes: wall time, CPU and memory of a process and of all that it starts, watched from outside."""
 
 from __future__ import annotations
 
 import os
 import resource
 import subprocess
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
 
 INTERVAL_S = 0.2
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
 class Watched:
-    """A command that has ended.
+    """A process and its descendants, as they were seen.
 
     Attributes
     ----------
     seconds, cpu_seconds : float
+        Of a command that has ended.
     begun : float
         Seconds since the epoch.
     anonymous : list of (float, int)
@@ -56,6 +65,47 @@ def watch(command: list[str], **environment: str) -> Watched:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return watched
+
+
+@contextmanager
+def watching(pid: int, interval_s: float = INTERVAL_S) -> Iterator[Watched]:
+    """Look at the memory of a process, from a thread of this one, until the block ends."""
+    watched = Watched(begun=time.time())
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(interval_s):
+            watched.anonymous.append((time.time(), anonymous_bytes(pid)))
+
+    thread = threading.Thread(target=look, name="watching", daemon=True)
+    thread.start()
+    try:
+        yield watched
+    finally:
+        ended.set()
+        thread.join()
+
+
+def in_own_process(work: Callable[..., Answer], *given: Any) -> Answer:
+    """Do the work where nothing was loaded before."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *given).result()
+
+
+def watched_in_own_process(
+    work: Callable[..., Answer], *given: Any, interval_s: float = INTERVAL_S
+) -> tuple[Answer, Watched]:
+    """As `in_own_process`, with the memory of that process meanwhile."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with watching(pool.submit(os.getpid).result(), interval_s) as watched:
+            answer = pool.submit(work, *given).result()
+        return answer, watched
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that a process has started and that have not ended (Linux)."""
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in listed for child in path.read_text().split()]
 
 
 def anonymous_bytes(root: int) -> int:

@@ -19,12 +19,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +34,7 @@ from threadpoolctl import threadpool_limits
 from usearch.index import Index as UsearchGraph
 
 from atlas.neighbors import Embeddings, SearchSetting, exact_scores, open_index, search, top_k_exact, top_k_exact_many
-from benchmarks.processes import anonymous_bytes
+from benchmarks.processes import anonymous_bytes, in_own_process
 from precompute.context import BuildConfig
 from precompute.sources.simulated_galaxies import BLOCK_ROWS, Survey
 from precompute.stages.index import build_index, choose_engine, leaf_count
@@ -416,12 +415,6 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
             for setting, recall, p50 in steps
         ],
     }
-
-
-def in_own_process(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
-    """Do the work where nothing was loaded before."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *given).result()
 
 
 def measure(

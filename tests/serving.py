@@ -51,7 +51,13 @@ class Server:
 
 @contextmanager
 def serve(
-    atlas: Path, scratch: Path, *, module: str = "dashboard", until_ready: bool = True, **settings: object
+    atlas: Path,
+    scratch: Path,
+    *,
+    module: str = "dashboard",
+    until_ready: bool = True,
+    patience_s: float = START_S,
+    **settings: object,
 ) -> Iterator[Server]:
     """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables."""
     scratch.mkdir(parents=True, exist_ok=True)
@@ -66,9 +72,9 @@ def serve(
             cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
     try:
-        server = Server(process, log, _address(process, log))
+        server = Server(process, log, _address(process, log, patience_s))
         if until_ready:
-            _wait_until_ready(server)
+            _wait_until_ready(server, patience_s)
         yield server
     finally:
         process.terminate()
@@ -111,8 +117,8 @@ def settle(page: Page, timeout_s: float = 45) -> None:
     )
 
 
-def _address(process: subprocess.Popen[str], log: Path) -> str:
-    deadline = time.monotonic() + START_S
+def _address(process: subprocess.Popen[str], log: Path, patience_s: float) -> str:
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         for line in log.read_text().splitlines():
             for word in line.split():
@@ -124,8 +130,8 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
     raise RuntimeError(f"the server did not start:\n{log.read_text()}")
 
 
-def _wait_until_ready(server: Server) -> None:
-    deadline = time.monotonic() + START_S
+def _wait_until_ready(server: Server, patience_s: float) -> None:
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{server.url}/readyz", timeout=5) as response:
