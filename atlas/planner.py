@@ -187,8 +187,9 @@ def _by_inner_product(atlas: Atlas, query: Query, wanted: int, mask: Mask | None
         dense = None if mask is None else mask.dense
         rows, scores = top_k_exact(embeddings, q, wanted, mask=dense, skip=skip)
         return rows, scores, "exact", None
+    # Recall was measured without the examples, too: they are no part of an answer.
     kind = query_kind(query.ranking)
-    setting, recall = choose_setting(space.quality, kind or "given", wanted + len(skip), wanted=WANTED_RECALL)
+    setting, recall = choose_setting(space.quality, kind or "given", wanted, wanted=WANTED_RECALL)
     if mask is None:
         rows, scores = search(space.index, embeddings, q, wanted, setting, skip=skip)
         return rows, scores, "index", recall

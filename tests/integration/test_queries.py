@@ -73,6 +73,13 @@ def test_scores_are_float32_products_sorted_and_no_row_comes_twice(small: Atlas)
         assert row not in result.rows
 
 
+@pytest.mark.parametrize("k", [10, 100, 1_000])
+def test_a_search_of_as_many_as_were_measured_is_judged_by_that(small: Atlas, k: int) -> None:
+    # Its own example is no part of the answer, nor was it of those measured.
+    result = small.run(Query(space="v1", ranking=Similar((5,)), limit=k))
+    assert result.recall is not None and result.recall.k == k
+
+
 def test_recall_is_what_the_manifest_says(small: Atlas) -> None:
     """Over fresh queries, not those that were measured; exact search is the truth."""
     rng = np.random.default_rng(99)
