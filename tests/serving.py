@@ -48,12 +48,30 @@ class Server:
         """What the server printed so far."""
         return self.log.read_text()
 
+    def require_running(self) -> None:
+        """Whoever finds no server is told what it printed last.
+
+        Raises
+        ------
+        RuntimeError
+            If it has ended.
+        """
+        status = self.process.poll()
+        if status is not None:
+            raise RuntimeError(f"the server has ended, with status {status}:\n{self.output()}")
+
 
 @contextmanager
 def serve(
     atlas: Path, scratch: Path, *, module: str = "dashboard", until_ready: bool = True, **settings: object
 ) -> Iterator[Server]:
-    """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables."""
+    """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not start, or ends before the block does; with what it printed.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GALAXY_FINDER_")}
     for name in ("cache", "kept", "scratch"):
@@ -70,6 +88,7 @@ def serve(
         if until_ready:
             _wait_until_ready(server)
         yield server
+        server.require_running()
     finally:
         process.terminate()
         try:

@@ -98,6 +98,7 @@ def watch(chromium: Browser, server: serving.Server, atlas: Atlas) -> Iterator[W
     page.on("pageerror", lambda e: watched.complaints.append(str(e)))
     yield watched
     context.close()
+    server.require_running()
 
 
 @pytest.fixture
