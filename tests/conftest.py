@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
 from atlas import Atlas
@@ -18,6 +19,10 @@ from tests import serving
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "tests"
 SMALL, LARGE = 20_000, 1_000_000
+
+# No example has to be quick: how long one takes says more of the machine's load than of the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 DEALT_FIRST = (
     "browser/test_scale.py",
