@@ -65,13 +65,7 @@ class Server:
 def serve(
     atlas: Path, scratch: Path, *, module: str = "dashboard", until_ready: bool = True, **settings: object
 ) -> Iterator[Server]:
-    """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables.
-
-    Raises
-    ------
-    RuntimeError
-        If it does not start, or ends before the block does; with what it printed.
-    """
+    """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables."""
     scratch.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GALAXY_FINDER_")}
     for name in ("cache", "kept", "scratch"):
