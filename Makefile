@@ -40,8 +40,9 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# A process a core, at most four, each taking one file after the other.
 test: lint
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # `python -m benchmarks.page ATLAS …` and `python -m benchmarks.survey ATLAS` measure atlases that are there already.
 bench: $(VENV)/.dev

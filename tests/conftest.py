@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
 from atlas import Atlas
@@ -17,26 +20,63 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "tests"
 SMALL, LARGE = 20_000, 1_000_000
 
+# No example has to be quick: how long one takes says more of the machine's load than of the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+DEALT_FIRST = (
+    "browser/test_scale.py",
+    "fault/test_command_line.py",
+    "integration/test_new_build.py",
+    "fault/test_damaged_builds.py",
+    "integration/test_build.py",
+    "integration/test_layouts.py",
+    "browser/test_page.py",
+)
+"""Files in the order in which `make test` deals them to its processes, before all others: the longest, so that short
+ones level out the end. The first asks for the atlas of a million galaxies, the last finds it built."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {ROOT / "tests" / name: i for i, name in enumerate(DEALT_FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 def precompute(*arguments: object) -> None:
-    """Run `python -m precompute …`; its progress goes to the terminal."""
+    """Run `python -m precompute …`; what it printed is told where it fails."""
     command = [sys.executable, "-m", "precompute", *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
 
 
-def simulated(n: int, *parameters: object) -> Path:
+@contextmanager
+def one_process_at_a_time(out: Path) -> Iterator[None]:
+    """Of the processes that `make test` deals the tests to, the first builds an atlas and the others find it built."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.with_name(f"{out.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def simulated(n: int, dimension: int, *parameters: object) -> Path:
     """The atlas of a simulated survey of n galaxies."""
-    source, out = KEPT / f"simulated-{n}-source", KEPT / f"simulated-{n}"
-    if not (source / "source.json").exists():
-        precompute("--quiet", "simulate", n, "--out", source)
-    precompute("--quiet", "build", source, "--out", out, *parameters)
+    out = KEPT / f"simulated-{n}"
+    source = source_of(out)
+    with one_process_at_a_time(out):
+        if not (source / "source.json").exists():
+            precompute("--quiet", "simulate", n, "--dimension", dimension, "--out", source)
+        precompute("--quiet", "build", source, "--out", out, *parameters)
     return out
+
+
+def source_of(out: Path) -> Path:
+    """What one of these atlases was built from."""
+    return out.with_name(f"{out.name}-source")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The one browser of all tests."""
+    """The one browser of a process."""
     with serving.browser() as browser:
         yield browser
 
@@ -44,20 +84,27 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def demo_path() -> Path:
     """The Hubble eXtreme Deep Field: some 950 real galaxies."""
-    precompute("--quiet", "demo", "--out", KEPT / "xdf")
-    return KEPT / "xdf"
+    out = KEPT / "xdf"
+    with one_process_at_a_time(out):
+        precompute("--quiet", "demo", "--out", out)
+    return out
 
 
 @pytest.fixture(scope="session")
 def small_path() -> Path:
     """20,000 simulated galaxies: enough for a real index, built in half a minute."""
-    return simulated(SMALL, "--subsample", 4_000, "--n-epochs", 100, "--recall-queries", 60)
+    return simulated(SMALL, 128, "--subsample", 4_000, "--n-epochs", 100, "--recall-queries", 60)
 
 
 @pytest.fixture(scope="session")
 def large_path() -> Path:
-    """A million simulated galaxies, built within minutes: every promise of scale is tested here."""
-    return simulated(LARGE, "--subsample", 20_000, "--n-epochs", 200, "--recall-queries", 100)
+    """A million simulated galaxies, built within minutes: every promise of scale is tested here.
+
+    Scale is in the rows: fewer numbers each, fewer to train on and fewer queries to measure with halve the time.
+    """
+    return simulated(
+        LARGE, 64, "--subsample", 20_000, "--n-epochs", 200, "--tree-sample", 100_000, "--recall-queries", 40
+    )
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,18 @@ class Server:
         """What the server printed so far."""
         return self.log.read_text()
 
+    def require_running(self) -> None:
+        """Whoever finds no server is told what it printed last.
+
+        Raises
+        ------
+        RuntimeError
+            If it has ended.
+        """
+        status = self.process.poll()
+        if status is not None:
+            raise RuntimeError(f"the server has ended, with status {status}:\n{self.output()}")
+
 
 @contextmanager
 def serve(
@@ -76,6 +88,7 @@ def serve(
         if until_ready:
             _wait_until_ready(server, patience_s)
         yield server
+        server.require_running()
     finally:
         process.terminate()
         try:

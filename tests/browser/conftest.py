@@ -87,7 +87,8 @@ def large_server(large_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def watch(chromium: Browser, server: serving.Server, atlas: Atlas) -> Iterator[Watched]:
-    context = chromium.new_context(viewport={"width": 1366, "height": 768})
+    # The line that moves while an answer is awaited would be painted sixty times a second, without a graphics card.
+    context = chromium.new_context(viewport={"width": 1366, "height": 768}, reduced_motion="reduce")
     context.set_default_timeout(20_000)
     page = context.new_page()
     watched = Watched(page, server.url, atlas)
@@ -98,6 +99,7 @@ def watch(chromium: Browser, server: serving.Server, atlas: Atlas) -> Iterator[W
     page.on("pageerror", lambda e: watched.complaints.append(str(e)))
     yield watched
     context.close()
+    server.require_running()
 
 
 @pytest.fixture

@@ -93,15 +93,17 @@ def test_a_position_with_nothing_near_says_how_far_and_goes_only_when_asked(on_d
     assert on_demo.page.evaluate("window.galaxyFinder.state.focus.id")
 
 
-@pytest.mark.parametrize("text", ["99:99:99 -27", "no such thing", "53.1 -95", "<script>alert(1)</script>"])
-def test_what_cannot_be_understood_gets_a_clear_answer(on_demo: Watched, text: str) -> None:
+def test_what_cannot_be_understood_gets_a_clear_answer(on_demo: Watched) -> None:
     on_demo.open()
     choose(on_demo, 3)
-    on_demo.page.fill("#find", text)
-    on_demo.page.press("#find", "Enter")
-    on_demo.settle()
-    assert len(on_demo.text("#toast .toast-body")) > 20
-    assert on_demo.page.evaluate("window.galaxyFinder.state.focus.id") == on_demo.atlas.identity.name(3)
+    answers = set()
+    for text in ("99:99:99 -27", "no such thing", "53.1 -95", "<script>alert(1)</script>"):
+        on_demo.page.fill("#find", text)
+        on_demo.page.press("#find", "Enter")
+        on_demo.settle()
+        answers.add(on_demo.text("#toast .toast-body"))
+        assert on_demo.page.evaluate("window.galaxyFinder.state.focus.id") == on_demo.atlas.identity.name(3), text
+    assert len(answers) == 4 and min(map(len, answers)) > 20
     assert on_demo.complaints == []
 
 

@@ -187,7 +187,7 @@ class Text(str):
         np.int64(3),
         np.float64(3.0),
         np.bool_(True),
-        np.array([object()]),
+        np.array([None]),
         np.ma.masked_array([1, 2], [True, False]),
         1 + 2j,
         Text("a"),

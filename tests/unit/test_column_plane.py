@@ -223,7 +223,7 @@ def lasso(x: float, y: float, width: float, height: float, corners: int, seed: i
 
 
 @given(st.integers(0, 2**31), st.integers(3, 300), st.sampled_from([("mag_r", "z_phot"), ("flux", "nobs")]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_lasso_holds_the_same_rows_with_and_without_the_plane(
     written: Atlas, tmp_path_factory: pytest.TempPathFactory, seed: int, corners: int, names: tuple[str, str]
 ) -> None:

@@ -17,7 +17,7 @@ from precompute.estimate import check_fits, describe, estimate_build
 from precompute.pipeline import STAGES, build, estimate_source
 from precompute.sources.simulated import simulate_survey
 from precompute.sources.source import open_source
-from tests.conftest import KEPT
+from tests.conftest import source_of
 
 WHOLE_SURVEY = 42_272_646
 
@@ -57,7 +57,7 @@ def test_a_sample_of_neighbours_saves_time_and_disk():
 def test_disk_is_what_a_build_takes(small_path):
     folder, manifest = open_current(small_path)
     assert read_manifest(folder).n_rows == manifest.n_rows
-    told = estimate_source(open_source(KEPT / "simulated-20000-source"), BuildConfig(subsample=4_000))
+    told = estimate_source(open_source(source_of(small_path)), BuildConfig(subsample=4_000))
     # All but what a count pyramid takes at any size.
     fixed = 32 << 20
     assert total_bytes(small_path) - fixed <= told.disk <= 1.25 * total_bytes(small_path) + fixed

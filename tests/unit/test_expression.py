@@ -219,7 +219,7 @@ conditions = st.recursive(
 
 
 @given(condition=conditions)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.filter_too_much])
 def test_every_expression_holds_where_numpy_says(arrays: Arrays, columns: Columns, condition: Numbers) -> None:
     text, oracle = condition
     with np.errstate(all="ignore"):
@@ -228,7 +228,7 @@ def test_every_expression_holds_where_numpy_says(arrays: Arrays, columns: Column
 
 
 @given(condition=conditions)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.filter_too_much])
 def test_the_normal_form_says_the_same_and_is_its_own_normal_form(columns: Columns, condition: Numbers) -> None:
     text = normalised(condition[0])
     assert read(text) == read(condition[0])
@@ -396,7 +396,7 @@ def test_what_is_too_long_or_too_deep_is_refused(columns: Columns) -> None:
 
 
 @given(st.text(alphabet=" mag_g<>=!&|~()+-*/.\"'0123456789e,−in≤and\n\t²٣\u00a0", max_size=60) | st.text(max_size=40))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_text_is_an_expression_or_an_error_with_a_place(columns: Columns, text: str) -> None:
     try:
         parse(text, columns)
@@ -457,7 +457,7 @@ def test_after_a_category_its_words_are_offered(columns: Columns) -> None:
 
 
 @given(st.text(alphabet="kind mag_g=!\"'PSF(),&in<|", max_size=30), st.integers(-3, 40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_completion_never_fails_and_stays_around_the_cursor(columns: Columns, text: str, cursor: int) -> None:
     found = complete(text, cursor, columns)
     assert 0 <= found.start <= min(max(cursor, 0), len(text)) <= found.end <= len(text)

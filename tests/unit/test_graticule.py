@@ -27,7 +27,7 @@ def value_deg(text: str, kind: str) -> float:
 
 
 @given(st.floats(0, 360, exclude_max=True), st.floats(-90, 90), st.floats(-4, 1.7), st.floats(-1, 1), styles)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_labels_stand_on_their_lines_and_say_where_these_are(
     ra: float, dec: float, log_size: float, shape: float, style: Style
 ) -> None:
@@ -48,7 +48,7 @@ def test_labels_stand_on_their_lines_and_say_where_these_are(
 
 
 @given(st.floats(0, 360, exclude_max=True), styles)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_lines_of_the_whole_sky_never_jump_across_it(ra: float, style: Style) -> None:
     drawn = graticule(Projection("ait", ra, 0.0), WHOLE, style)
     assert len(drawn.lines) >= 15

@@ -110,7 +110,7 @@ def test_every_row_is_counted_where_numpy_counts_it(
     ),
     bins=st.integers(1, 200),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_values_at_the_edges_fall_where_numpy_puts_them(tmp_path: Path, values: Array, bins: int) -> None:
     quantiles = quantiles_of(values)
     np.save(tmp_path / "a.npy", values)

@@ -72,23 +72,23 @@ class TestLayout:
         assert centroids.shape == (40, d)
         np.testing.assert_array_equal(scann_build.nearest_leaf(stored, centroids), leaf)
 
-        # The same tree and codebook, as if training had ended a moment ago: five chunks and a short one.
+        # The same tree and codebook, as if training had ended a moment ago: two chunks and a short one.
         ours.mkdir()
         for name in (*engine.FILES - {engine.CODES, engine.LEAF_OF_ROW},):
             (ours / name).write_bytes((shot / name).read_bytes())
         for name, array in ((engine.CODES, codes), (engine.LEAF_OF_ROW, leaf)):
             np.save(ours / name, np.full_like(array, 7))
         (ours / scann_build.PROGRESS).write_text("0")
-        scann_build.build_scann(stored, ours, plan(N, d, chunk_rows=599, encoders=2), seed=0, threads=2)
+        scann_build.build_scann(stored, ours, plan(N, d, chunk_rows=1_199, encoders=2), seed=0, threads=2)
         assert {file.name for file in ours.iterdir()} == engine.FILES
         np.testing.assert_array_equal(np.load(ours / engine.CODES), codes)
         np.testing.assert_array_equal(np.load(ours / engine.LEAF_OF_ROW), leaf)
 
 
 def test_recall_is_that_of_one_shot(tmp_path):
-    stored, _ = grouped_embeddings([40_000, 30_000, 20_000, 9_000, 1_000], d=32, dimension=10)
+    stored, _ = grouped_embeddings([20_000, 15_000, 10_000, 4_500, 500], d=32, dimension=10)
     stored = stored.astype(np.float16)
-    leaves, sample = 400, 30_000
+    leaves, sample = 200, 15_000
     folders = {name: tmp_path / name for name in ("shot", "all", "sampled")}
     one_shot(stored, folders["shot"], leaves)
     for name, size in (("all", len(stored)), ("sampled", sample)):
@@ -97,21 +97,21 @@ def test_recall_is_that_of_one_shot(tmp_path):
         assert described.parameters["tree_sample"] == size
     for name in ("index.json", "isolated.npy"):
         (folders["shot"] / name).write_bytes((folders["sampled"] / name).read_bytes())
-    queries = stored[::100].astype(np.float32)
+    queries = stored[::50].astype(np.float32)
     truth = top_k_exact_many(stored, queries, 100)[1][:, -1]
     recall = {}
     for name, path in folders.items():
         opened = open_index(path, stored)
-        for leaves_searched in (10, 40, 80):
+        for leaves_searched in (5, 20, 40):
             found = opened.candidates(queries, SearchSetting(leaves_searched, 500))
             _, scores = top_of_each(found, pair_scores(stored, found, queries), 100)
             recall[name, leaves_searched] = float((scores >= truth[:, None] - 1e-6).mean())
-    assert recall["sampled", 40] > 0.97
+    assert recall["sampled", 20] > 0.97
     # Trained on the same rows, encoding in chunks loses nothing anywhere.
-    for leaves_searched in (10, 40, 80):
+    for leaves_searched in (5, 20, 40):
         assert recall["all", leaves_searched] == pytest.approx(recall["shot", leaves_searched], abs=0.005)
     # A tree of a sample, 75 rows a leaf, is another tree: held to this where a search is thorough enough to be used.
-    for leaves_searched in (40, 80):
+    for leaves_searched in (20, 40):
         assert recall["sampled", leaves_searched] == pytest.approx(recall["shot", leaves_searched], abs=0.005)
 
 
@@ -120,23 +120,23 @@ class TestResume:
         encoded, run_apart = [], scann_build._run_apart
 
         def killed(work, chunk):
-            if len(encoded) == 3:
+            if len(encoded) == 1:
                 raise KeyboardInterrupt
             run_apart(work, chunk)
             encoded.append(chunk.name)
 
-        chunks = plan(N, embeddings.shape[1], chunk_rows=500, encoders=1)
+        chunks = plan(N, embeddings.shape[1], chunk_rows=1_000, encoders=1)
         monkeypatch.setattr(scann_build, "_run_apart", killed)
         with pytest.raises(KeyboardInterrupt):
             scann_build.build_scann(embeddings, tmp_path, chunks, seed=0, threads=1)
-        assert (tmp_path / scann_build.PROGRESS).read_text() == "1500"
+        assert (tmp_path / scann_build.PROGRESS).read_text() == "1000"
         tree = (tmp_path / scann_build.TREE).read_bytes()
         encoded.clear()
         monkeypatch.setattr(scann_build, "_run_apart", lambda *a: (run_apart(*a), encoded.append(a[1].name)))
         rows = []
         scann_build.build_scann(embeddings, tmp_path, chunks, seed=0, threads=1, step=rows.append)
-        assert encoded == ["chunk-1500", "chunk-2000", "chunk-2500"]
-        assert rows == [1500, 500, 500, 500]
+        assert encoded == ["chunk-1000", "chunk-2000"]
+        assert rows == [1000, 1000, 1000]
         assert (tmp_path / scann_build.TREE).read_bytes() == tree
         assert {file.name for file in tmp_path.iterdir()} == engine.FILES
         leaf = scann_build.nearest_leaf(embeddings, scann_build.read_centroids(tmp_path))

@@ -61,7 +61,7 @@ def atlas(tmp_path_factory: pytest.TempPathFactory) -> Atlas:
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 500, 20_000]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_viewport_counts_every_row_and_draws_those_with_the_smallest_hashes(
     atlas: Atlas, seed: int, budget: int
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_viewport_counts_every_row_and_draws_those_with_the_smallest_hashes(
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 1e-4, 0.01, 0.2, 0.9, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_filtered_viewport_does_the_same_within_the_mask(atlas: Atlas, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     mask = Mask.from_dense(rng.random(N) < share)
@@ -121,7 +121,7 @@ def star(x: float, y: float, radius: float, corners: int, seed: int) -> NDArray[
 
 
 @given(st.integers(0, 2**31), st.floats(-2, 1.5), st.integers(3, 60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_lasso_counts_every_row_not_the_sample(atlas: Atlas, seed: int, scale: float, corners: int) -> None:
     row = np.random.default_rng(seed).integers(N)
     vertices = star(float(atlas.x[row]), float(np.nan_to_num(atlas.y[row])), 10**scale, corners, seed)
@@ -172,7 +172,7 @@ def shares(edges: NDArray[np.float64], cell_edges: NDArray[np.float64]) -> NDArr
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_density_of_any_view_shares_the_cells_out_by_area(atlas: Atlas, seed: int) -> None:
     rng, frame = np.random.default_rng(seed), atlas.plane.frame
     x0, y0 = rng.uniform([frame.x0, frame.y0], [0, 0])

@@ -43,7 +43,7 @@ def separation(ra: Floats, dec: Floats, ra0: Floats | float, dec0: Floats | floa
 
 
 @given(projections)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_planes_are_those_of_fits(projection: Projection) -> None:
     ra, dec = sky(500)
     x, y = projection.forward(ra, dec)
@@ -56,7 +56,7 @@ def test_planes_are_those_of_fits(projection: Projection) -> None:
 
 
 @given(projections)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_inverse_is_that_of_fits(projection: Projection) -> None:
     x, y = np.random.default_rng(1).uniform([[-170], [-90]], [[170], [90]], (2, 500))
     ra, dec = projection.inverse(x, y)
@@ -68,7 +68,7 @@ def test_inverse_is_that_of_fits(projection: Projection) -> None:
 
 
 @given(projections)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_there_and_back_again(projection: Projection) -> None:
     ra, dec = sky(500)
     away = separation(ra, dec, projection.ra_deg, projection.dec_deg)
@@ -117,7 +117,7 @@ def test_close_fields_are_exact_to_a_millionth_of_an_arcsecond() -> None:
 
 
 @given(projections, st.floats(-4, 1.69), st.integers(0, 2**31))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_discs_come_to_lie_where_they_are_said_to(projection: Projection, log_radius: float, seed: int) -> None:
     radius = 10**log_radius
     ra, dec = sky(300, seed)

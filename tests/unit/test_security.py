@@ -314,7 +314,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @given(mutated())
-@budget(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@budget(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_whatever_ends_in_a_server_error(
     client: FlaskClient, app: Dash, case: tuple[str, list[tuple[str, Any]]]
 ) -> None:
@@ -339,7 +339,7 @@ def test_no_body_whatever_ends_in_a_server_error(
 
 
 @given(st.binary(max_size=300))
-@budget(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@budget(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_whatever_end_in_a_server_error(client: FlaskClient, data: bytes) -> None:
     assert post(client, data).status_code == 400
 

@@ -83,13 +83,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Atlas:
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 500, 20_000]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_view_counts_every_row_and_draws_those_with_the_smallest_hashes(atlas: Atlas, seed: int, budget: int) -> None:
     atlas.check(*atlas.random_view(np.random.default_rng(seed)), budget)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 1e-4, 0.05, 0.6, 1.0]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_filtered_view_does_the_same_within_the_mask(atlas: Atlas, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     mask = Mask.from_dense(rng.random(N) < share)
@@ -143,7 +143,7 @@ def test_samples_are_unbiased_by_quadrant(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 2**32), st.floats(-2, 5.8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_cone_holds_what_astropy_finds_nearest_first(atlas: Atlas, seed: int, log_radius: float) -> None:
     rng = np.random.default_rng(seed)
     row, radius = rng.integers(N), min(10**log_radius, 180 * 3600)
@@ -194,7 +194,7 @@ def test_without_columns_positions_are_good_to_a_fifth_of_a_milliarcsecond(atlas
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1e-4, 0.1, 3.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_nearest_is_the_one_astropy_finds(atlas: Atlas, seed: int, away_deg: float) -> None:
     rng = np.random.default_rng(seed)
     row = rng.integers(N)
@@ -227,7 +227,7 @@ def random_polygon(x: float, y: float, size: float, corners: int, rng: np.random
 
 
 @given(st.integers(0, 2**32), st.floats(-3, 1.9), st.integers(3, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_lasso_on_the_sky_holds_every_row_inside_it(atlas: Atlas, seed: int, scale: float, corners: int) -> None:
     rng = np.random.default_rng(seed)
     projection, box = atlas.random_view(rng)

@@ -568,7 +568,7 @@ def test_negative_right_ascension_is_wrapped_with_a_note(tmp_path: Path) -> None
     hnp.arrays(np.float64, 8, elements=st.floats(-180, 180)),
     hnp.arrays(np.float64, 8, elements=st.floats(-90, 90)),
 )
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, derandomize=True, database=None)
 def test_wrapped_positions_are_in_range_and_the_same_place(ra: np.ndarray, dec: np.ndarray) -> None:
     result = check_positions(ra, dec)
     assert result.problems == ()
@@ -662,7 +662,7 @@ def test_ids_that_cannot_name_a_galaxy_are_refused(tmp_path: Path, values: Any, 
         st.tuples(st.integers(0, 3), st.integers(-2, 2), st.sampled_from(["", "a", "ab", "ä"])), min_size=1, max_size=40
     )
 )
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, derandomize=True, database=None)
 def test_repeated_rows_are_those_that_a_set_has_seen(rows: list[tuple[int, int, str]]) -> None:
     seen: set[tuple[int, int, str]] = set()
     expected = [i for i, row in enumerate(rows) if row in seen or seen.add(row)]
@@ -737,7 +737,7 @@ def test_ids_and_truth_follow_a_renamed_column(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=12, unique=True))
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300, derandomize=True, database=None)
 def test_every_stored_name_is_allowed_free_and_different_beyond_case(names: list[str]) -> None:
     stored, _ = plan_columns([FileColumn(name=name, kind="number", type_name="int64") for name in names])
     assert [column.file_name for column in stored] == names
@@ -747,7 +747,7 @@ def test_every_stored_name_is_allowed_free_and_different_beyond_case(names: list
 
 
 @given(st.from_regex(NAME, fullmatch=True).filter(lambda name: name.lower() not in RESERVED and not name.endswith("_")))
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, derandomize=True, database=None)
 def test_a_good_name_is_its_own_clean_name(name: str) -> None:
     assert clean_name(name) == name
 
@@ -935,7 +935,7 @@ def test_bad_embeddings_are_counted_over_all_chunks_with_the_first_rows(tmp_path
 
 
 @given(hnp.arrays(np.float32, (4, 3), elements=st.floats(width=32, allow_nan=True, allow_infinity=True)))
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300, derandomize=True, database=None)
 def test_every_row_is_of_unit_length_or_reported(rows: np.ndarray) -> None:
     unit, report = check_and_normalize(rows, 100)
     is_bad = ~np.isfinite(rows).all(axis=1)
