@@ -191,7 +191,7 @@ class Atlas:
             for s in manifest.spaces
         }
         self.default_space = manifest.spaces[0].name
-        self.column_planes = ColumnPlanes(self)
+        self.column_planes = ColumnPlanes(self.build_id, self.space())
 
     @classmethod
     def open(cls, root: str | Path) -> Atlas:

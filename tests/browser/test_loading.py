@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(chromium: Browser, small_path: Path, small: Atlas, folder: Path) -> Iterator[Watched]:
-    module = "tests.browser.slow_dashboard"
+    module = "tests.slow_dashboard"
     with serving.serve(small_path, folder, module=module, until_ready=False) as server:
         yield from watch(chromium, server, small)
 
