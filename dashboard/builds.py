@@ -63,7 +63,7 @@ class Builds:
             now = time.monotonic()
             if self._in_use is None:
                 self._seen = _written(self._root)
-                self._in_use = Atlas.open(self._root)
+                self._in_use = Atlas.open(self._root, apart=True)
                 self._looked = now
             elif now - self._looked >= LOOK_EVERY_S:
                 self._looked = now
@@ -85,7 +85,7 @@ class Builds:
             if current_build(self._root) == in_use.build_id:
                 self._next = None  # somebody went back to it
                 return
-            newest = Atlas.open(self._root)
+            newest = Atlas.open(self._root, apart=True)
         except AtlasError:
             _log.exception("the new build cannot be opened; the one before stays in use")
             return

@@ -1,4 +1,4 @@
-"""Loads the index of each build in a thread of its own: the page answers meanwhile, and says what it lacks."""
+"""Has the index of each build loaded, in a process of its own: the page answers meanwhile, and says what it lacks."""
 
 from __future__ import annotations
 
@@ -45,9 +45,12 @@ class Indexes:
         threading.Thread(target=self._load, args=(atlas, then), name="load-index", daemon=True).start()
 
     def progress(self, atlas: Atlas) -> Progress:
-        """How far it is; an index that nobody asked for yet begins to load."""
+        """How far it is; an index that nobody asked for yet, or whose process is gone, begins to load."""
         with self._lock:
             found = self._progress.get(atlas)
+            if found == "ready" and not atlas.space().index_loaded:
+                del self._progress[atlas]
+                found = None
         if found is None:
             self.start(atlas)
             return "loading"

@@ -301,7 +301,7 @@ class PlanesUnderWay:
 @lru_cache(maxsize=2)
 def _open_build(path: Path) -> Atlas:
     """A build that is no longer current, for pages that were loaded from it."""
-    return Atlas(path, read_manifest(path))
+    return Atlas(path, read_manifest(path), apart=True)
 
 
 def _to_plain(result: Result) -> dict[str, Any]:

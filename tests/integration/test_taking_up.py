@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
+import signal
 import threading
 import time
 import urllib.request
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from flask import Flask
 from atlas import Query, Range, Similar
 from atlas import atlas as opening
 from atlas import format as layout
+from atlas.engines.apart import IndexApart
 from atlas.errors import InputError
 from atlas.writer import current_build
 from dashboard.cache import Cached
@@ -174,6 +178,7 @@ def test_the_build_before_is_let_go_with_its_index_when_its_last_request_ends(
         with server.test_request_context("/"):
             before = service.atlas.build_id
             parts = look_around(service)
+            process_id = process_of(service)
             publish(root, B)
             wait_for(lambda: build_of_a_new_request(service) == before and reading.begun(B))
             reading.let_go(B)
@@ -181,8 +186,30 @@ def test_the_build_before_is_let_go_with_its_index_when_its_last_request_ends(
             assert search(service) == before, "it ends on what it began with"
             assert all(part() is not None for part in parts)
         assert [part() for part in parts] == [None] * len(parts)
+        assert not is_alive(process_id)
     finally:
         gc.enable()
+
+
+def process_of(service: Service) -> int:
+    """The process that holds the index."""
+    index = service.atlas.space().index
+    assert isinstance(index, IndexApart)
+    return index.process_id
+
+
+def is_alive(process_id: int) -> bool:
+    return Path(f"/proc/{process_id}").exists()
+
+
+def test_an_index_whose_process_was_killed_is_read_again(service: Service) -> None:
+    build = service.atlas.build_id
+    killed = process_of(service)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: not service.atlas.space().index_loaded)
+    assert search(service) is None, "and says that it is loading meanwhile"
+    wait_for(lambda: search(service) == build)
+    assert not is_alive(killed)
 
 
 def test_a_request_that_failed_does_not_keep_the_build_before(
@@ -319,6 +346,33 @@ def test_a_server_that_is_stopped_while_it_reads_an_index_stops(root: Path, tmp_
             return (folder / f"asked-{B}").exists()
 
         wait_for(begun)
+        assert processes_of(root) != []
         server.process.terminate()
         assert server.process.wait(timeout=20) == 0
         assert "Traceback" not in server.output() and "ERROR" not in server.output()
+    assert processes_of(root) == [], "and leaves no process behind"
+
+
+def test_an_index_does_not_outlive_a_server_that_was_killed(root: Path, tmp_path: Path) -> None:
+    with serving.serve(root, tmp_path / "server") as server:
+        (worker,) = children_of(server.process.pid)
+        assert len(processes_of(root)) >= 2
+        os.kill(worker, signal.SIGKILL)
+        server.process.terminate()
+        server.process.wait(timeout=20)
+    wait_for(lambda: processes_of(root) == [])
+
+
+def processes_of(root: Path) -> list[int]:
+    """Processes that were started with the folder of an atlas."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended just now
+            if str(root).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def children_of(process_id: int) -> list[int]:
+    path = Path(f"/proc/{process_id}/task/{process_id}/children")
+    return [int(child) for child in path.read_text().split()]
