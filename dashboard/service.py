@@ -21,7 +21,7 @@ from atlas import Atlas, Mask, Query, Result
 from atlas import selection as selections
 from atlas.errors import InputError
 from atlas.format import build_path
-from atlas.histogram import Histogram
+from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import read_manifest
 from atlas.order import Orders
 from atlas.plane import Plane
@@ -156,6 +156,18 @@ class Service:
 
         stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "histogram", column, name), count)
         return Histogram(**stored)
+
+    def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
+        """How often the bits of a flags column are set in a selection (None: all rows), exact."""
+        selection = All() if selection is None else selections.canonical(selection)
+        name = selections.encode(selection).decode()
+
+        def count() -> dict[str, Any]:
+            found = atlas.histograms.bits(column, self.mask(selection, atlas))
+            return {"bits": list(found.bits), "counts": found.counts, "rows": found.rows}
+
+        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "bits", column, name), count)
+        return BitCounts(tuple(stored["bits"]), stored["counts"], stored["rows"])
 
     def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
         """How far a selection cuts through neighbourhoods; None where nothing is selected."""
