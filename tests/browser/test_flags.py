@@ -74,3 +74,19 @@ def test_bits_are_counted_under_the_other_filters(page: Watched) -> None:
     field.press("Enter")
     count, of = int((flags[bright] >> 11 & 1).sum()), int(bright.sum())
     expect(row(page, 11)).to_have_attribute("title", f"bit 11: {count:,} of {of:,} galaxies")
+
+
+def test_histograms_follow_the_theme(page: Watched) -> None:
+    script = """() => {
+        const canvas = document.querySelector(".gf-filter[data-column=mag_r] canvas");
+        const all = Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+        const seen = new Set();
+        for (let i = 0; i < all.length; i += 4) if (all[i + 3] === 255) seen.add(all.slice(i, i + 3).join());
+        return [...seen];
+    }"""
+    dark = set(page.page.evaluate(script))
+    page.page.keyboard.press("t")
+    page.page.wait_for_selector("[data-bs-theme=light]")
+    page.settle()
+    light = set(page.page.evaluate(script))
+    assert dark and light and not dark & light
