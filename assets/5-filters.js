@@ -196,8 +196,9 @@
     node.querySelectorAll("canvas.gf-hist").forEach(draw);
   }
   new MutationObserver(function (changes) {
-    changes.forEach((change) => (change.type === "attributes" ? draw(change.target) : change.addedNodes.forEach(watch)));
-  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-hist"] });
+    // The theme is an attribute of the root: a canvas has the colours that it was drawn in.
+    changes.forEach((change) => (change.type === "attributes" ? watch(change.target) : change.addedNodes.forEach(watch)));
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-hist", "data-bs-theme"] });
 
   // A cell of the table that shows a galaxy.
   window.dashAgGridComponentFunctions = Object.assign(window.dashAgGridComponentFunctions || {}, {

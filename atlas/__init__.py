@@ -8,6 +8,7 @@ from atlas.ranking import ByColumn, Given, Shuffled, Similar, Typical
 from atlas.selection import (
     All,
     And,
+    Bits,
     Category,
     Cluster,
     ColumnPolygon,
@@ -26,6 +27,7 @@ __all__ = [
     "And",
     "Atlas",
     "AtlasError",
+    "Bits",
     "ByColumn",
     "Category",
     "Cluster",

@@ -73,7 +73,7 @@ class ClusterInfo(msgspec.Struct, frozen=True):
 class OpenSpace:
     """One embedding space of an open atlas. Large parts are opened when first asked for, once."""
 
-    def __init__(self, build: Path, manifest: Manifest, space: Space, columns: Columns) -> None:
+    def __init__(self, build: Path, manifest: Manifest, space: Space, columns: Columns, apart: bool) -> None:
         self.name = space.name
         self.dimension = space.dimension
         self.n_rows = manifest.n_rows
@@ -86,6 +86,7 @@ class OpenSpace:
         ]
         self._lock = threading.Lock()
         self._index: NeighborIndex | None = None
+        self._apart = apart
         # Where a galaxy lies and what it is called does not say what it is like.
         self._unsaid = {layout.RA, layout.DEC, *manifest.id_columns}
 
@@ -115,17 +116,19 @@ class OpenSpace:
     @property
     def index(self) -> NeighborIndex:
         """The neighbour index; loading it takes seconds at tens of millions of rows, hence the lock."""
-        if self._index is None:
+        index = self._index
+        if index is None or index.ended:
             with self._lock:
-                if self._index is None:
+                index = self._index
+                if index is None or index.ended:
                     folders = [folder / layout.INDEX for folder in self._segment_folders]
-                    self._index = open_segments(folders, self._segments, self.embeddings)
-        return self._index
+                    self._index = index = open_segments(folders, self._segments, self.embeddings, apart=self._apart)
+        return index
 
     @property
     def index_loaded(self) -> bool:
         """Whether the index is in memory already."""
-        return self._index is not None
+        return self._index is not None and not self._index.ended
 
     @cached_property
     def quality(self) -> Quality:
@@ -185,24 +188,42 @@ class OpenSpace:
 
 
 class Atlas:
-    """An open build. Safe to share between threads; opening costs the same for a thousand rows or 42 million."""
+    """An open build. Safe to share between threads; opening costs the same for a thousand rows or 42 million.
 
-    def __init__(self, build: Path, manifest: Manifest) -> None:
+    Parameters
+    ----------
+    build : Path
+        Its folder.
+    manifest : Manifest
+    apart : bool
+        As of `open_index`.
+    """
+
+    def __init__(self, build: Path, manifest: Manifest, *, apart: bool = False) -> None:
         self.manifest = manifest
         self.build = build
         self.build_id = manifest.build_id
         self.n_rows = manifest.n_rows
         self._base = Columns(build, manifest.columns, manifest.n_rows)
         self._spaces = {
-            s.name: OpenSpace(build, manifest, s, Columns(build, (*manifest.columns, *s.columns), manifest.n_rows))
+            s.name: OpenSpace(
+                build, manifest, s, Columns(build, (*manifest.columns, *s.columns), manifest.n_rows), apart
+            )
             for s in manifest.spaces
         }
         self.default_space = manifest.spaces[0].name
-        self.column_planes = ColumnPlanes(self)
+        self.column_planes = ColumnPlanes(self.build_id, self.space())
 
     @classmethod
-    def open(cls, root: str | Path) -> Atlas:
+    def open(cls, root: str | Path, *, apart: bool = False) -> Atlas:
         """Open the current build of an atlas; sizes of files are checked, contents are not (`validate` does).
+
+        Parameters
+        ----------
+        root : str or Path
+            Folder of the atlas.
+        apart : bool
+            Whether the neighbour index is read by a process of its own (`atlas.engines.apart`), as a server needs.
 
         Raises
         ------
@@ -211,7 +232,7 @@ class Atlas:
         """
         build, manifest = validate.open_current(Path(root))
         validate.check_sizes(build, manifest)
-        return cls(build, manifest)
+        return cls(build, manifest, apart=apart)
 
     def columns(self, space: str | None = None) -> Columns:
         """The catalogue's columns, with those of a space where one is named."""

@@ -35,7 +35,7 @@ from atlas.threads import in_threads
 from atlas.writer import require_disk
 
 if TYPE_CHECKING:
-    from atlas.atlas import Atlas
+    from atlas.atlas import OpenSpace
 
 KEEP = 6
 MAX_BYTES = 8_000_000_000  # seven planes of 42 million rows
@@ -108,12 +108,16 @@ class ColumnPlanes:
 
     Parameters
     ----------
-    atlas : Atlas
-        Its catalogue and its default space have the columns.
+    build_id : str
+        The build that is open.
+    space : OpenSpace
+        Has the columns: those of the catalogue and its own. Not the atlas, which would then hold itself and outlive
+        its last use by however long the garbage collector takes.
     """
 
-    def __init__(self, atlas: Atlas) -> None:
-        self._atlas = atlas
+    def __init__(self, build_id: str, space: OpenSpace) -> None:
+        self._build_id = build_id
+        self._space = space
         self._open: OrderedDict[Path, Plane] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -128,14 +132,14 @@ class ColumnPlanes:
         advance: Callable[[float], object] = lambda _: None,
     ) -> Plane:
         """See `Atlas.column_plane`."""
-        columns = self._atlas.columns(self._atlas.default_space)
+        columns = self._space.columns
         axes = column_axes(columns, x, y)
         folder = self._folder(x, y, scratch)
         plane = self._opened(folder)
         if plane is None:
             plane = open_or_make(
                 scratch,
-                self._atlas.build_id,
+                self._build_id,
                 folder.name,
                 lambda found: _open(found, axes),
                 lambda partial: self._write(partial, columns, x, y, axes, advance),
@@ -155,7 +159,7 @@ class ColumnPlanes:
     def ready(self, x: str, y: str, scratch: Path) -> bool:
         """See `Atlas.column_plane_ready`."""
         folder = self._folder(x, y, scratch)
-        axes = column_axes(self._atlas.columns(self._atlas.default_space), x, y)
+        axes = column_axes(self._space.columns, x, y)
         if self._opened(folder) is not None:
             return True
         try:
@@ -166,7 +170,7 @@ class ColumnPlanes:
 
     def polygon(self, polygon: ColumnPolygon) -> Mask:
         """All rows inside a lasso: by the plane where it is open, else by a pass over its columns."""
-        columns = self._atlas.columns(self._atlas.default_space)
+        columns = self._space.columns
         axes = column_axes(columns, polygon.x, polygon.y)
         if axes == Axes(polygon.x_log, polygon.y_log):
             with self._lock:
@@ -177,7 +181,7 @@ class ColumnPlanes:
         return rows_inside(columns, polygon)
 
     def _folder(self, x: str, y: str, scratch: Path) -> Path:
-        return scratch / self._atlas.build_id / _name(x, y)
+        return scratch / self._build_id / _name(x, y)
 
     def _opened(self, folder: Path) -> Plane | None:
         with self._lock:
@@ -189,7 +193,7 @@ class ColumnPlanes:
     def _write(
         self, partial: Path, columns: Columns, x: str, y: str, axes: Axes, advance: Callable[[float], object]
     ) -> None:
-        n = self._atlas.n_rows
+        n = self._space.n_rows
         require_disk(partial, BYTES_PER_ROW * n + 6 * finest_grid(n) ** 2, f"the plane of {x} and {y}")
         done = 0
 
@@ -203,7 +207,7 @@ class ColumnPlanes:
             for axis, name, log in (("x", x, axes.x_log), ("y", y, axes.y_log))
         )
         try:
-            write_plane(partial, x_placed, y_placed, seed=self._atlas.space().plane.seed, advance=told)
+            write_plane(partial, x_placed, y_placed, seed=self._space.plane.seed, advance=told)
         except InputError:
             raise InputError(f"no galaxy has a value of both {x!r} and {y!r}") from None
         for path in partial.glob("*-placed.npy"):

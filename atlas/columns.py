@@ -108,6 +108,12 @@ class Columns:
         return column.vocabulary.index(word)
 
 
+def bit_name(column: Column, bit: int) -> str:
+    """What a bit of a flags column is called; "bit 5" where nobody named it."""
+    name = column.vocabulary[bit] if bit < len(column.vocabulary) else ""
+    return name or f"bit {bit}"
+
+
 def is_magnitude(column: Column) -> bool:
     """Whether a column is a brightness in magnitudes, which grow as galaxies fade; colours and errors are not."""
     other = ("color", "colour", "minus", "err", "ebv", "ext", "-")

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import InputError
-from atlas.expression import parse
+from atlas.expression import flags_condition, parse
 from atlas.expression_mask import expression_mask
 from atlas.mask import Mask
 from atlas.selection import (
     All,
     And,
+    Bits,
     Category,
     Cluster,
     ColumnPolygon,
@@ -66,6 +67,8 @@ def evaluate(atlas: Atlas, selection: Selection) -> Mask:
         case Category(column, values):
             codes = [columns.code(column, value) for value in values]
             return _pack(columns.array(column), lambda part: np.isin(part, codes))
+        case Bits(column, on, off):
+            return expression_mask(flags_condition(column, on, off, columns), columns, n)
         case Expression(text):
             return expression_mask(parse(text, columns), columns, n)
         case Cluster(space, label):

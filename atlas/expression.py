@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +66,32 @@ def parse(text: str, columns: Columns) -> Node:
     return node
 
 
+def flags_condition(column: str, on: Sequence[int], off: Sequence[int], columns: Columns) -> Node:
+    """The condition that every bit of `on` is set in a column of flags, and none of `off`: `bit(f, 1) & ~bit(f, 5)`.
+
+    Parameters
+    ----------
+    column : str
+    on, off : sequence of int
+        Bits, counted from 0; at least one in all.
+    columns : Columns
+
+    Raises
+    ------
+    ExpressionError
+        If there is no such column, it holds no whole numbers, or has fewer bits.
+    """
+    nowhere = {"start": 0, "end": 0}
+
+    def is_set(bit: int) -> Node:
+        return Call("bit", (Name(column, **nowhere), Number(bit, **nowhere)), **nowhere)
+
+    parts = (*map(is_set, on), *(Negation(is_set(bit), **nowhere) for bit in off))
+    node = Junction("&", parts, **nowhere) if len(parts) > 1 else parts[0]
+    _need("condition", node, columns)
+    return node
+
+
 def names(text: str) -> tuple[str, ...]:
     """The columns that an expression uses, each once, in the order of their first use.
 
@@ -108,7 +135,7 @@ def complete(text: str, cursor: int, columns: Columns) -> Completion:
     cursor = min(max(cursor, 0), len(text))
     before, after = text[:cursor], text[cursor:]
     compared = _CATEGORY_BEFORE.search(before)
-    if compared and compared["name"] in columns and columns.describe(compared["name"]).vocabulary:
+    if compared and compared["name"] in columns and columns.describe(compared["name"]).kind == "category":
         start = compared.start("typed")
         quote = compared["typed"][:1] or '"'
         rest = re.match(rf"[^{quote}(),&|]*{quote}?" if compared["typed"] else "", after)

@@ -3,13 +3,19 @@
 The first look at a column writes down each row's bin, one byte a row. From then on a histogram under any mask is a
 count of bytes: 20 ms for ten million rows, whatever share of them is selected. Rows that are not selected are moved
 to a bin of their own rather than left out, since picking rows costs more than counting them.
+
+Flags have a bar a bit. Seven bits make a byte of the same sort, so that they are counted by the same pass.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
+from operator import or_
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +38,7 @@ PIECE_ROWS = 1 << 17
 ROOM = 0.25
 """The range holds the central 98 % of the values and, where values lie there, this share of its width on each side."""
 
+BITS_A_CODE = 7  # 128 codes: none of them is `_ASIDE`
 FEW_SHARE = 1 / 8  # below this share of selected rows it is quicker to pick them
 NARROWEST = 1e-9  # a range narrower than this, relative to its place, is that of a constant
 _ASIDE = 255  # bin of what is missing, or not selected: neither is counted
@@ -65,6 +72,25 @@ class Histogram:
     above: int
     log: bool
     labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BitCounts:
+    """How often the bits of a flags column are set.
+
+    Attributes
+    ----------
+    bits : tuple of int
+        Those that are set in some row of the atlas, ascending.
+    counts : ndarray of shape (b,), int64
+        Selected rows that have each.
+    rows : int
+        Selected rows.
+    """
+
+    bits: tuple[int, ...]
+    counts: NDArray[np.int64]
+    rows: int
 
 
 def histogram(columns: Columns, name: str, bins: int = BINS, mask: Mask | None = None) -> Histogram:
@@ -101,8 +127,9 @@ class Histograms:
     def __init__(self, columns: Columns, keep_bytes: int = KEPT_BYTES) -> None:
         self._columns = columns
         self._keep_bytes = keep_bytes
-        self._codes: OrderedDict[tuple[str, int], Codes] = OrderedDict()
+        self._codes: OrderedDict[tuple[str, int | tuple[int, ...]], Codes] = OrderedDict()
         self._whole: dict[tuple[str, int], Histogram] = {}
+        self._bits: dict[str, BitCounts] = {}
         self._lock = threading.Lock()
         self._making = threading.Lock()
 
@@ -114,23 +141,58 @@ class Histograms:
         if mask is None and (name, bins) in self._whole:
             return self._whole[name, bins]
         edges, log = bin_edges(column, bins)
-        codes = self._codes_of(column, bins, edges, log)
+        if column.kind == "category":
+            codes = self._columns.array(name)  # a category's codes are its bins, and memory-mapped
+        else:
+            codes = self._codes_of(name, bins, lambda piece: bin_codes(piece.astype(np.float64), edges, log))
         counts = _count(codes, mask)
         total = codes.size if mask is None else mask.count
         n, first = edges.size - 1, 0 if column.kind == "category" else 1
         inside = counts[first : first + n]
         below, above = (0, 0) if column.kind == "category" else (int(counts[0]), int(counts[n + 1]))
         missing = total - int(inside.sum()) - below - above
-        found = Histogram(edges, inside, missing, below, above, log, column.vocabulary)
+        words = column.vocabulary if column.kind == "category" else ()
+        found = Histogram(edges, inside, missing, below, above, log, words)
         if mask is None:
             self._whole[name, bins] = found
         return found
 
-    def _codes_of(self, column: Column, bins: int, edges: NDArray[np.float64], log: bool) -> Codes:
-        stored = self._columns.array(column.name)
-        if column.kind == "category":
-            return stored  # a category's codes are its bins, and memory-mapped
-        key = column.name, bins
+    def bits(self, name: str, mask: Mask | None = None) -> BitCounts:
+        """How many rows have each bit of a flags column set, all or those of a mask.
+
+        Raises
+        ------
+        InputError
+            If there is no such column, or it does not hold flags.
+        """
+        whole = self._bits.get(name) or self._whole_bits(name)
+        if mask is None:
+            return whole
+        return BitCounts(whole.bits, self._count_bits(name, whole.bits, mask), mask.count)
+
+    def _whole_bits(self, name: str) -> BitCounts:
+        column = self._columns.describe(name)
+        if column.kind != "flags":
+            raise InputError(f"column {name!r} holds {column.kind}, not flags")
+        stored = _unsigned(self._columns.array(name))
+        pieces = in_threads(lambda rows: int(np.bitwise_or.reduce(stored[rows])), chunks(stored.size, PIECE_ROWS))
+        used = reduce(or_, pieces, 0)
+        bits = tuple(bit for bit in range(8 * stored.itemsize) if used >> bit & 1)
+        return self._bits.setdefault(name, BitCounts(bits, self._count_bits(name, bits, None), stored.size))
+
+    def _count_bits(self, name: str, bits: tuple[int, ...], mask: Mask | None) -> NDArray[np.int64]:
+        counts = []
+        for first in range(0, len(bits), BITS_A_CODE):
+            group = bits[first : first + BITS_A_CODE]
+            codes = self._codes_of(name, group, partial(bit_codes, bits=group))
+            of_codes = _count(codes, mask)[: 1 << len(group)]
+            counts += [of_codes[np.arange(of_codes.size) >> place & 1 == 1].sum() for place in range(len(group))]
+        return np.array(counts, dtype=np.int64)
+
+    def _codes_of(self, name: str, of: int | tuple[int, ...], code: Callable[[NDArray[Any]], Codes]) -> Codes:
+        """Codes of all rows of a column, one a row: those of so many bins, or of these bits."""
+        stored = self._columns.array(name)
+        key = name, of
         with self._making:  # one at a time: each takes two threads
             with self._lock:
                 if key in self._codes:
@@ -139,7 +201,7 @@ class Histograms:
             codes = np.empty(stored.size, dtype=np.uint8)
 
             def fill(rows: slice) -> None:
-                codes[rows] = bin_codes(np.asarray(stored[rows], dtype=np.float64), edges, log)
+                codes[rows] = code(np.asarray(stored[rows]))
 
             for _ in in_threads(fill, chunks(stored.size, PIECE_ROWS)):
                 pass
@@ -218,6 +280,31 @@ def bin_codes(values: NDArray[np.float64], edges: NDArray[np.float64], log: bool
     codes: Codes = guess.astype(np.uint8)
     codes[np.isnan(values)] = _ASIDE
     return codes
+
+
+def bit_codes(flags: NDArray[Any], bits: Sequence[int]) -> Codes:
+    """Some bits of each row's flags, moved together: bit i of a code is bit `bits[i]` of the flags.
+
+    Parameters
+    ----------
+    flags : ndarray of shape (m,), any whole numbers
+    bits : sequence of int
+        At most `BITS_A_CODE`.
+
+    Returns
+    -------
+    ndarray of shape (m,), uint8
+    """
+    flags = _unsigned(flags)
+    codes = np.zeros(flags.size, dtype=np.uint8)
+    for place, bit in enumerate(bits):
+        codes |= ((flags >> flags.dtype.type(bit)) & flags.dtype.type(1)).astype(np.uint8) << np.uint8(place)
+    return codes
+
+
+def _unsigned(flags: NDArray[Any]) -> NDArray[Any]:
+    """The same bits as a number without a sign: the highest bit of a signed one is its sign."""
+    return flags.view(f"u{flags.dtype.itemsize}")
 
 
 def _count(codes: Codes, mask: Mask | None) -> NDArray[np.int64]:

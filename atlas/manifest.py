@@ -42,7 +42,7 @@ class Column(_Record, frozen=True, kw_only=True):
     quantiles : tuple of float
         Minimum, 1, 5, 25, 50, 75, 95, 99 % and maximum of a number column (of a sample beyond a million rows).
     vocabulary : tuple of str
-        Names of a category's values.
+        Names of a category's values; of the bits of flags, from bit 0 on, empty where a bit has none.
     truth : bool
         Whether the column holds the ground truth of a simulation.
     """

@@ -104,6 +104,8 @@ class NeighborIndex(Protocol):
         Leaves of the tree: a setting that searches as many searches everything.
     isolated : ndarray of shape (i,), int64
         Rows that the codes describe worst: candidates of every query, whether the engine proposes them or not.
+    ended : bool
+        Whether it can no longer be searched and has to be opened again; of an index in a process of its own.
     """
 
     @property
@@ -117,6 +119,9 @@ class NeighborIndex(Protocol):
 
     @property
     def isolated(self) -> NDArray[np.int64]: ...
+
+    @property
+    def ended(self) -> bool: ...
 
     def candidates(self, queries: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
         """Rows that are probably among the nearest, by inner product.
@@ -144,6 +149,7 @@ class ExactIndex:
 
     name = "exact"
     leaves = 1
+    ended = False
 
     def __init__(self, embeddings: Embeddings) -> None:
         self._embeddings = embeddings
@@ -175,7 +181,7 @@ def read_description(directory: Path) -> IndexDescription:
         raise FormatError(f"{path} does not describe a neighbour index: {shorten(e, 200)}") from e
 
 
-def open_index(directory: Path, embeddings: Embeddings) -> NeighborIndex:
+def open_index(directory: Path, embeddings: Embeddings, apart: bool = False) -> NeighborIndex:
     """Open the neighbour index of some embeddings.
 
     Parameters
@@ -184,6 +190,9 @@ def open_index(directory: Path, embeddings: Embeddings) -> NeighborIndex:
         As `precompute` wrote it.
     embeddings : ndarray of shape (n, d), float16 or float32
         The embeddings that were indexed.
+    apart : bool
+        Whether an engine that holds the interpreter's lock while it opens gets a process of its own, so that this one
+        can go on: a server's choice (`atlas.engines.apart`).
 
     Raises
     ------
@@ -199,6 +208,10 @@ def open_index(directory: Path, embeddings: Embeddings) -> NeighborIndex:
         )
     # Imported here: each engine is present on some platforms only, and takes a moment to load.
     match description.engine:
+        case "scann" if apart:
+            from atlas.engines.apart import IndexApart
+
+            return IndexApart.open(directory, description, _read_isolated(directory, description))
         case "scann":
             from atlas.engines.scann import ScannIndex
 

@@ -52,7 +52,9 @@ class Orders:
     """
 
     def __init__(self, atlas: Atlas, scratch: Path, *, keep: int = KEEP, max_bytes: int = MAX_BYTES) -> None:
-        self._atlas = atlas
+        # What is needed of the atlas, not the atlas: orders may be kept by it, and must not keep its index in memory.
+        self._columns = atlas.columns(atlas.default_space)
+        self._build_id, self._n_rows = atlas.build_id, atlas.n_rows
         self._scratch = scratch
         self._keep, self._max_bytes = keep, max_bytes
         self._sortings: dict[tuple[str, bool], _Sorting] = {}
@@ -100,20 +102,19 @@ class Orders:
     def ready(self, column: str, descending: bool, mask: Mask | None) -> bool:
         """Whether `page` has nothing left to sort that takes long."""
         sorting = self._sorting(column, descending)
-        if (self._atlas.n_rows if mask is None else mask.count) <= FEW_ROWS:
+        if (self._n_rows if mask is None else mask.count) <= FEW_ROWS:
             return True
         with self._lock:
             if sorting.name in self._open:
                 return True
         try:
-            self._opened(self._scratch / self._atlas.build_id / sorting.name)
+            self._opened(self._scratch / self._build_id / sorting.name)
         except FormatError:
             return False
         return True
 
     def _sorting(self, column: str, descending: bool) -> _Sorting:
-        columns = self._atlas.columns(self._atlas.default_space)
-        described, values = columns.describe(column), columns.array(column)
+        described, values = self._columns.describe(column), self._columns.array(column)
         with self._lock:
             return self._sortings.setdefault((column, descending), _Sorting(described, values, descending))
 
@@ -137,7 +138,7 @@ class Orders:
         if order is None:
             order = open_or_make(
                 self._scratch,
-                self._atlas.build_id,
+                self._build_id,
                 sorting.name,
                 self._opened,
                 lambda folder: _write(folder, sorting),
@@ -149,11 +150,11 @@ class Orders:
                 self._open[sorting.name] = order
                 while len(self._open) > self._keep:
                     self._open.popitem(last=False)
-        touch(self._scratch / self._atlas.build_id / sorting.name)
+        touch(self._scratch / self._build_id / sorting.name)
         return order
 
     def _opened(self, folder: Path) -> NDArray[np.uint32]:
-        return open_array(folder / ROWS, np.uint32, self._atlas.n_rows)
+        return open_array(folder / ROWS, np.uint32, self._n_rows)
 
 
 class _Sorting:

@@ -42,6 +42,11 @@ class SegmentedIndex:
             [index.isolated + start for index, start in zip(indexes, self._starts, strict=True)]
         )
 
+    @property
+    def ended(self) -> bool:
+        """Whether one of them can search no more."""
+        return any(index.ended for index in self._indexes)
+
     def candidates(self, queries: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
         """See `NeighborIndex.candidates`; lines are as long as all indexes together fill them."""
         found = []
@@ -51,7 +56,9 @@ class SegmentedIndex:
         return np.concatenate(found, axis=1)
 
 
-def open_segments(directories: Sequence[Path], segments: Sequence[Segment], embeddings: Embeddings) -> NeighborIndex:
+def open_segments(
+    directories: Sequence[Path], segments: Sequence[Segment], embeddings: Embeddings, *, apart: bool = False
+) -> NeighborIndex:
     """Open the index of every segment as one.
 
     Parameters
@@ -62,6 +69,8 @@ def open_segments(directories: Sequence[Path], segments: Sequence[Segment], embe
         Their rows.
     embeddings : ndarray of shape (n, d), float16 or float32
         Of all rows.
+    apart : bool
+        As `open_index` takes it.
 
     Raises
     ------
@@ -71,7 +80,7 @@ def open_segments(directories: Sequence[Path], segments: Sequence[Segment], embe
     if len(directories) != len(segments):
         raise FormatError(f"{len(directories)} indexes for {len(segments)} segments")
     parts = [
-        open_index(directory, embeddings[segment.start : segment.stop])
+        open_index(directory, embeddings[segment.start : segment.stop], apart)
         for directory, segment in zip(directories, segments, strict=True)
     ]
     if len(parts) == 1:

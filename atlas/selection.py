@@ -8,6 +8,7 @@
     Cone(ra_deg, dec_deg, radius_arcsec)
     Range(column, low, high)       low ≤ value ≤ high; missing values are outside
     Category(column, values)       one of these words
+    Bits(column, on, off)          flags with all of some bits set and none of others
     Expression(text)               a condition on columns, such as mag_g - mag_r > 0.8 (`atlas.expression`)
     Cluster(space, label)          members of a cluster of the map
     And(of) Or(of) Not(of)
@@ -30,6 +31,7 @@ from atlas.projection import Projection
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 Row = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+Bit = Annotated[int, msgspec.Meta(ge=0, lt=64)]
 RaDeg = Annotated[float, msgspec.Meta(ge=0, lt=360)]
 DecDeg = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 Vertices = Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=2000)]
@@ -110,6 +112,14 @@ class Category(_Selection, frozen=True):
     values: tuple[str, ...]
 
 
+class Bits(_Selection, frozen=True):
+    """Rows whose flags have every bit of `on` set and none of `off`; bits are counted from 0."""
+
+    column: Name
+    on: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
+    off: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
+
+
 class Expression(_Selection, frozen=True):
     """Rows for which a condition on columns of the catalogue and of the default space holds."""
 
@@ -150,6 +160,7 @@ Selection = (
     | Cone
     | Range
     | Category
+    | Bits
     | Expression
     | Cluster
     | And
@@ -174,8 +185,8 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
     Raises
     ------
     InputError
-        If the selection is nested too deeply, a polygon has no area, bounds are reversed or not finite, or a text is
-        not an expression.
+        If the selection is nested too deeply, a polygon has no area, bounds are reversed or not finite, a bit has to be
+        both set and not, or a text is not an expression.
     """
     if depth == 0 and _leaves(selection) > MAX_LEAVES:
         raise InputError(f"a selection may have {MAX_LEAVES} parts, this one has {_leaves(selection)}")
@@ -199,6 +210,10 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
             return Rows(tuple(sorted(set(rows))))
         case Category(column, values):
             return Category(column, tuple(sorted(set(values))))
+        case Bits(column, on, off):
+            if both := sorted(set(on) & set(off)):
+                raise InputError(f"bit {both[0]} of {column!r} cannot be both set and not set")
+            return Bits(column, tuple(sorted(set(on))), tuple(sorted(set(off)))) if on or off else All()
         case Expression(text):
             return Expression(normalised(text))
         case Range(column, low, high):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atlas.columns import Columns, describe_numbers
 from atlas.expression import parse
@@ -26,11 +27,12 @@ from atlas.mask import Mask
 from benchmarks.planes import timed
 
 REPEATS = 15
+FLAGS = 14  # as many as the Legacy Surveys have
 THREE_COLUMNS = "mag_g - mag_r > 0.8 & z_phot < 0.3"
 
 
 def draw(folder: Path, n: int) -> Columns:
-    """Magnitudes in two bands and a redshift that a tenth of the rows lack, as float32."""
+    """Magnitudes in two bands and a redshift that a tenth of the rows lack, as float32; fourteen flags."""
     rng = np.random.default_rng(0)
     described = []
     for name in ("mag_g", "mag_r", "z_phot"):
@@ -43,12 +45,17 @@ def draw(folder: Path, n: int) -> Columns:
         described.append(
             Column(name=name, file=f"{name}.npy", dtype="float32", kind="number", missing=missing, quantiles=quantiles)
         )
+    flags = np.zeros(n, dtype=np.uint16)
+    for bit in range(FLAGS):
+        flags |= (rng.random(n, dtype=np.float32) < 0.02).astype(np.uint16) << np.uint16(bit)
+    np.save(folder / "maskbits.npy", flags)
+    described.append(Column(name="maskbits", file="maskbits.npy", dtype="uint16", kind="flags"))
     return Columns(folder, tuple(described), n)
 
 
 def run(columns: Columns, n: int) -> list[dict[str, Any]]:
     """One line a kind of question; where an answer differs from numpy's, there is no table."""
-    g, r, z = (np.asarray(columns.array(name)) for name in ("mag_g", "mag_r", "z_phot"))
+    g, r, z, flags = (np.asarray(columns.array(name)) for name in ("mag_g", "mag_r", "z_phot", "maskbits"))
     condition = parse(THREE_COLUMNS, columns)
     mask = expression_mask(condition, columns, n)
     assert np.array_equal(mask.dense, (g - r > 0.8) & (z < 0.3))
@@ -79,14 +86,26 @@ def run(columns: Columns, n: int) -> list[dict[str, Any]]:
                 )["p50_ms"],
             }
         )
+        lines.append(
+            {
+                "what": f"{FLAGS} flags under a mask of {share:.1%} of the rows",
+                **timed(lambda _, chosen=chosen: histograms.bits("maskbits", chosen), REPEATS),
+                "numpy_p50_ms": timed(lambda _, chosen=chosen: _bits_by_numpy(flags[chosen.dense]), 2)["p50_ms"],
+            }
+        )
+        assert histograms.bits("maskbits", chosen).counts.tolist() == _bits_by_numpy(flags[chosen.dense])
     return lines
+
+
+def _bits_by_numpy(flags: NDArray[np.uint16]) -> list[int]:
+    return [int(np.count_nonzero(flags & np.uint16(1 << bit))) for bit in range(FLAGS)]
 
 
 def main() -> None:
     """Measure on columns of a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--folder", type=Path, help="where the temporary columns are written (12 bytes a row)")
+    parser.add_argument("--folder", type=Path, help="where the temporary columns are written (14 bytes a row)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:

@@ -1,9 +1,10 @@
-"""Loads the index of each build in a thread of its own: the page answers meanwhile, and says what it lacks."""
+"""Has the index of each build loaded, in a process of its own: the page answers meanwhile, and says what it lacks."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -25,32 +26,45 @@ class Indexes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._one_by_one = threading.Lock()  # reading an index takes more memory than holding it
         self._progress: WeakKeyDictionary[Atlas, Progress] = WeakKeyDictionary()
 
-    def start(self, atlas: Atlas) -> None:
-        """Load the index of a build, unless that is under way or done; what failed is tried again."""
+    def start(self, atlas: Atlas, then: Callable[[Atlas, Progress], object] = lambda *_: None) -> None:
+        """Load the index of a build, unless that is under way or done; what failed is tried again.
+
+        Parameters
+        ----------
+        atlas : Atlas
+        then : callable
+            Told the build and how it ended, "ready" or "failed", by the thread that loaded it.
+        """
         with self._lock:
             if self._progress.get(atlas, "failed") != "failed":
                 return
             self._progress[atlas] = "loading"
-        threading.Thread(target=self._load, args=(atlas,), name="load-index", daemon=True).start()
+        threading.Thread(target=self._load, args=(atlas, then), name="load-index", daemon=True).start()
 
     def progress(self, atlas: Atlas) -> Progress:
-        """How far it is; an index that nobody asked for yet begins to load."""
+        """How far it is; an index that nobody asked for yet, or whose process is gone, begins to load."""
         with self._lock:
             found = self._progress.get(atlas)
+            if found == "ready" and not atlas.space().index_loaded:
+                del self._progress[atlas]
+                found = None
         if found is None:
             self.start(atlas)
             return "loading"
         return found
 
-    def _load(self, atlas: Atlas) -> None:
+    def _load(self, atlas: Atlas, then: Callable[[Atlas, Progress], object]) -> None:
         outcome: Progress = "failed"
         try:
-            # The self-test: an index that loads but does not answer must not count as ready.
-            atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
+            with self._one_by_one:
+                # The self-test: an index that loads but does not answer must not count as ready.
+                atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
             outcome = "ready"
         except Exception:
             _log.exception("the index of build %s does not answer", atlas.build_id)
         with self._lock:
             self._progress[atlas] = outcome
+        then(atlas, outcome)

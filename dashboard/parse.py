@@ -11,7 +11,7 @@ import msgspec
 
 from atlas.errors import InputError, shorten
 from atlas.projection import Projection
-from atlas.selection import Name, Row, Vertices
+from atlas.selection import Bit, Name, Row, Vertices
 from dashboard import links
 from dashboard.events import Brush, Change, Clear, ClearExamples, ClearFilters, Express, Invert, Join, Keep, WithSubset
 from dashboard.settings import Settings
@@ -72,12 +72,14 @@ class Lasso(Raw, frozen=True):
 
 
 class FilterBy(Raw, frozen=True, tag="filter"):
-    """A column's filter was set: bounds for numbers, words for categories; nothing at all drops it."""
+    """A column's filter was set: bounds for numbers, words for categories, bits for flags; nothing at all drops it."""
 
     column: Name
     low: Finite | None = None
     high: Finite | None = None
     values: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=200)], ...], msgspec.Meta(max_length=256)] = ()
+    on: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
+    off: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class Against(Raw, frozen=True):

@@ -15,7 +15,7 @@ from atlas.coordinates import looks_like_position, parse_position
 from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.projection import Projection
-from atlas.selection import Category, ColumnPolygon, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
+from atlas.selection import Bits, Category, ColumnPolygon, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
 from dashboard import links, parse
 from dashboard.events import (
     Against,
@@ -144,6 +144,13 @@ def _filter(atlas: Atlas, raw: parse.FilterBy) -> Filter | None:
         for word in raw.values:
             columns.code(raw.column, word)
         return Category(raw.column, tuple(sorted(set(raw.values)))) if raw.values else None
+    if columns.describe(raw.column).kind == "flags":
+        if not raw.on and not raw.off:
+            return None
+        expression.flags_condition(raw.column, raw.on, raw.off, columns)
+        bits = canonical(Bits(raw.column, raw.on, raw.off))
+        assert isinstance(bits, Bits)
+        return bits
     columns.number(raw.column)
     if raw.low is None and raw.high is None:
         return None

@@ -6,23 +6,22 @@ that one column, not the lasso beside it.
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 from flask import g, has_request_context
 
 from atlas import Atlas, Mask, Query, Result
 from atlas import selection as selections
-from atlas.errors import AtlasError, InputError
+from atlas.errors import InputError
 from atlas.format import build_path
-from atlas.histogram import Histogram
+from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import read_manifest
 from atlas.order import Orders
 from atlas.plane import Plane
@@ -31,16 +30,14 @@ from atlas.quality import Recall
 from atlas.query import canonical as canonical_query
 from atlas.selection import All, And, Not, Or, Selection
 from atlas.trust import Outside, neighbours_outside
-from atlas.writer import current_build
+from dashboard.builds import Builds
 from dashboard.cache import Cached, cache_key
 from dashboard.kept import Kept, name_of, open_kept
 from dashboard.loading import Indexes, Progress
 from dashboard.settings import Settings
 from dashboard.state import Axes
 
-LOOK_EVERY_S = 2.0
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
-_log = logging.getLogger(__name__)
 MASKS_IN_MEMORY = 8
 PLANES_OPEN = 6
 HISTOGRAM_FIELDS = ("edges", "counts", "missing", "below", "above", "log")
@@ -62,17 +59,17 @@ class Service:
         self._cached = cached
         self._root = Path(settings.atlas)
         self._lock = threading.Lock()
-        self._looked = 0.0
-        self._atlases: OrderedDict[str, Atlas] = OrderedDict()
-        self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
         self._indexes = Indexes()
-        self._orders: tuple[str, Orders] | None = None
+        self._builds = Builds(self._root, self._indexes, keep_searching=settings.keep_searching)
+        self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
+        # Kept as long as their build: what is let go must not stay in memory for what was derived from it.
+        self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
         self._planes = PlanesUnderWay(settings.scratch_dir)
         self.kept: Kept = open_kept(settings)
 
     @property
     def atlas(self) -> Atlas:
-        """The current build; a new one is taken up within two seconds of its publication.
+        """The build in use; a new one is taken up once its index is in memory (`dashboard.builds`).
 
         A request keeps the build that it began with: rows and masks of two builds must not meet in one answer.
 
@@ -82,48 +79,11 @@ class Service:
             If there is no atlas yet.
         """
         if not has_request_context():
-            return self._newest()
+            return self._builds.current()
         if "atlas" not in g:
-            g.atlas = self._newest()
+            g.atlas = self._builds.current()
         kept: Atlas = g.atlas
         return kept
-
-    def _newest(self) -> Atlas:
-        with self._lock:
-            now = time.monotonic()
-            if self._atlases and now - self._looked < LOOK_EVERY_S:
-                return next(reversed(self._atlases.values()))
-            newest = next(reversed(self._atlases), None)
-            if newest is None or self._current() != newest:
-                atlas = self._open(newest)
-                self._atlases[atlas.build_id] = atlas
-                self._atlases.move_to_end(atlas.build_id)
-                # Requests under way may still hold the build before; older ones are let go.
-                while len(self._atlases) > 2:
-                    self._atlases.popitem(last=False)
-            self._looked = now
-            taken_up = next(reversed(self._atlases.values()))
-        if newest is not None and taken_up.build_id != newest:
-            self._indexes.start(taken_up)
-        return taken_up
-
-    def _current(self) -> str | None:
-        """The build that should be served; the one in hand where that cannot be told."""
-        try:
-            return current_build(self._root)
-        except AtlasError:
-            _log.exception("which build is current cannot be read; the one in use stays")
-            return next(reversed(self._atlases), None)
-
-    def _open(self, newest: str | None) -> Atlas:
-        """The current build, or the one in hand where the new one cannot be opened."""
-        try:
-            return Atlas.open(self._root)
-        except AtlasError:
-            if newest is None:
-                raise
-            _log.exception("the new build cannot be opened; the one before stays in use")
-            return self._atlases[newest]
 
     def build(self, build_id: str) -> Atlas:
         """The build that a URL names, if it is still on disk.
@@ -131,14 +91,14 @@ class Service:
         Raises
         ------
         InputError
-            If it is neither current nor the one before.
+            If its folder is gone.
         """
         current = self.atlas
         if build_id == current.build_id:
             return current
-        with self._lock:
-            if build_id in self._atlases:
-                return self._atlases[build_id]
+        opened = self._builds.opened(build_id)
+        if opened is not None:
+            return opened
         path = build_path(self._root, build_id)
         if not path.is_dir():
             raise InputError("this build of the atlas is gone; reload the page")
@@ -197,6 +157,18 @@ class Service:
         stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "histogram", column, name), count)
         return Histogram(**stored)
 
+    def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
+        """How often the bits of a flags column are set in a selection (None: all rows), exact."""
+        selection = All() if selection is None else selections.canonical(selection)
+        name = selections.encode(selection).decode()
+
+        def count() -> dict[str, Any]:
+            found = atlas.histograms.bits(column, self.mask(selection, atlas))
+            return {"bits": list(found.bits), "counts": found.counts, "rows": found.rows}
+
+        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "bits", column, name), count)
+        return BitCounts(tuple(stored["bits"]), stored["counts"], stored["rows"])
+
     def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
         """How far a selection cuts through neighbourhoods; None where nothing is selected."""
         mask = self.mask(selection, atlas)
@@ -213,12 +185,12 @@ class Service:
 
     @property
     def orders(self) -> Orders:
-        """Sort orders of the current build."""
+        """Sort orders of the build in use."""
         atlas = self.atlas
         with self._lock:
-            if self._orders is None or self._orders[0] != atlas.build_id:
-                self._orders = atlas.build_id, Orders(atlas, self.settings.scratch_dir)
-            return self._orders[1]
+            if atlas not in self._orders:
+                self._orders[atlas] = Orders(atlas, self.settings.scratch_dir)
+            return self._orders[atlas]
 
     def remember(self, selection: Selection, atlas: Atlas) -> str:
         """A short name of a selection, for addresses of pictures that show it."""
@@ -320,7 +292,7 @@ class PlanesUnderWay:
         name = (atlas.build_id, axes.x, axes.y)
         with self._lock:
             flight = self._flights.get(name)
-            if flight is None or (flight.done() and flight.exception() is not None):
+            if flight is None:
                 flight = self._pool.submit(atlas.column_plane, axes.x, axes.y, self._scratch)
                 self._flights[name] = flight
             self._flights.move_to_end(name)
@@ -331,12 +303,17 @@ class PlanesUnderWay:
             return flight.result(timeout=PATIENCE_S)
         except TimeoutError:
             return None
+        except Exception:
+            with self._lock:
+                if self._flights.get(name) is flight:
+                    del self._flights[name]  # it would keep the build that it failed on in memory
+            raise
 
 
 @lru_cache(maxsize=2)
 def _open_build(path: Path) -> Atlas:
     """A build that is no longer current, for pages that were loaded from it."""
-    return Atlas(path, read_manifest(path))
+    return Atlas(path, read_manifest(path), apart=True)
 
 
 def _to_plain(result: Result) -> dict[str, Any]:

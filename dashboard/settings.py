@@ -35,6 +35,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workers: Annotated[int, Meta(ge=1, le=64, description="Processes; each opens the atlas for itself.")] = 1
     threads: Annotated[int, Meta(ge=1, le=64, description="Threads in each process.")] = 8
     timeout_s: Annotated[int, Meta(ge=5, le=3600, description="A silent process is replaced after this long.")] = 60
+    keep_searching: Annotated[
+        bool,
+        Meta(
+            description="Answer from the build before while a new one's index is read, with both in memory; "
+            "false: one at a time, and search is loading meanwhile."
+        ),
+    ] = True
     access_log: Annotated[bool, Meta(description="Log each request to standard output.")] = False
     trust_proxy: Annotated[
         int, Meta(ge=0, le=5, description="Proxies in front whose X-Forwarded headers are believed.")

@@ -17,6 +17,7 @@ from atlas.projection import Projection
 from atlas.selection import (
     All,
     And,
+    Bits,
     Category,
     ColumnPolygon,
     Expression,
@@ -34,7 +35,7 @@ Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "about"]
 Paint = Literal["points", "mean"]
 Listing = Literal["gallery", "table"]
 Lasso = MapPolygon | ColumnPolygon | SkyPolygon
-Filter = Range | Category
+Filter = Range | Category | Bits
 SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
 MOST_SUBSETS = 12
@@ -113,7 +114,7 @@ class State(Value, frozen=True, kw_only=True):
         Examples that were collected.
     selection : Selection
         Which galaxies a hand has selected.
-    filters : tuple of Range or Category
+    filters : tuple of Range, Category or Bits
         At most one a column, in order of the columns' names.
     expression : str
         A typed condition; empty for none.

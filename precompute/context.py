@@ -62,7 +62,8 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     forest_components, forest_trees
         PCA components and trees of the isolation forest.
     thumbnails : int
-        Rows that get a stored image, the brightest where magnitudes are known; 0 for all.
+        Rows that get a stored image, the brightest where magnitudes are known; 0 for all that the source holds. Images
+        that a simulation draws when they are wanted have to be asked for by number.
     thumbnail_pixels : int
         Edge of the stored images.
     pca : int

@@ -220,7 +220,7 @@ HELP = {
 
 
 def estimate_build(
-    n_rows: int, dimension: int, config: BuildConfig, *, columns: int, has_images: bool = False, speed: float = 1.0
+    n_rows: int, dimension: int, config: BuildConfig, *, columns: int, images: int = 0, speed: float = 1.0
 ) -> Estimate:
     """What a build will take, from sizes alone.
 
@@ -230,7 +230,8 @@ def estimate_build(
     config : BuildConfig
     columns : int
         Of the catalogue.
-    has_images : bool
+    images : int
+        That are stored.
     speed : float
         Of this machine, as `calibrate` finds it.
     """
@@ -246,7 +247,7 @@ def estimate_build(
         plan=plan,
         engine=engine,
         config=config,
-        images=min(n, config.thumbnails or n) if has_images else 0,
+        images=images,
     )
     stages = []
     for name, cost in COSTS.items():

@@ -119,7 +119,7 @@ def estimate_source(source: Source, config: BuildConfig, *, speed: float = 1.0) 
         reduced_width(source.dimension, config.pca),
         config,
         columns=len(source.column_names),
-        has_images=source.has_images,
+        images=source.image_count(config.thumbnails),
         speed=speed,
     )
 

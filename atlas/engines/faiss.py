@@ -25,6 +25,7 @@ class FaissIndex:
     """An opened faiss index. Use `open`."""
 
     name = "faiss"
+    ended = False
 
     def __init__(self, index: Any, description: IndexDescription, isolated: NDArray[np.int64]) -> None:
         self._index = index

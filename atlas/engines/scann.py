@@ -31,6 +31,7 @@ class ScannIndex:
     """An opened ScaNN index. Use `open`."""
 
     name = "scann"
+    ended = False
 
     def __init__(self, searcher: Any, description: IndexDescription, isolated: NDArray[np.int64]) -> None:
         self._searcher = searcher

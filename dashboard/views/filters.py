@@ -1,7 +1,8 @@
 """The drawer of filters: a histogram a column with a brush on it, cross-filtered, and a condition that is typed.
 
 A histogram shows all galaxies in grey and, before them, those that pass everything but the column's own filter: what
-one could choose among. It is drawn and brushed by assets/5-filters.js.
+one could choose among. It is drawn and brushed by assets/5-filters.js. Flags have a bar a bit: the share of galaxies
+that have it set, with buttons for those that have it and for those that have it not.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from dash import html
 from msgspec.structs import replace
 
 from atlas import Atlas
-from atlas.columns import is_magnitude
+from atlas.columns import bit_name, is_magnitude
 from atlas.effects import speaks_of_galaxies
-from atlas.histogram import Histogram
+from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
-from atlas.selection import Category, Range
+from atlas.selection import Bits, Category, Range, Selection
 from dashboard.service import Service
 from dashboard.state import State, active
 from dashboard.views import elements as el
@@ -42,10 +43,10 @@ def drawer(service: Service, state: State) -> list[Any]:
 
 
 def filterable(atlas: Atlas) -> list[Column]:
-    """Columns that can be filtered by: the catalogue's numbers and words, then what the build found."""
+    """Columns that can be filtered by: the catalogue's numbers, words and flags, then what the build found."""
     skip = {"ra", "dec", *atlas.manifest.id_columns}
     own = {c.name: c for c in atlas.space().described.columns}
-    catalogue = [c for c in atlas.columns() if c.name not in skip and c.kind in ("number", "category")]
+    catalogue = [c for c in atlas.columns() if c.name not in skip and c.kind != "text"]
     catalogue.sort(key=_interest)
     return catalogue + [own[name] for name in ("anomaly_knn", "anomaly_forest", "trust") if name in own]
 
@@ -75,16 +76,29 @@ def shown_columns(atlas: Atlas, state: State) -> list[Column]:
 def _section(service: Service, atlas: Atlas, state: State, column: Column) -> html.Section:
     own = next((one for one in state.filters if one.column == column.name), None)
     others = replace(state, filters=tuple(one for one in state.filters if one is not own))
-    total = service.histogram(column.name, None, atlas)
-    now = service.histogram(column.name, active(others), atlas)
+    rest = active(others)
     drop = el.button("×", kind="icon", label=f"Drop the filter of {column.name}", is_="filter", column=column.name)
     words = f"{column.name}{f' [{column.unit}]' if column.unit else ''}"
-    head = html.Header([html.Span(words, title=column.description), html.Span(_says(own)), drop if own else None])
+    head = html.Header(
+        [html.Span(words, title=column.description), html.Span(_says(own, column)), drop if own else None]
+    )
+    return html.Section(
+        [head, *_choices(service, atlas, column, rest, own)], className="gf-filter", **{"data-column": column.name}
+    )
+
+
+def _choices(
+    service: Service, atlas: Atlas, column: Column, rest: Selection, own: Range | Category | Bits | None
+) -> list[Any]:
+    """What can be chosen of a column, among the galaxies that pass the rest."""
+    if column.kind == "flags":
+        now = service.bits(column.name, rest, atlas)
+        return _bits(column, now, own if isinstance(own, Bits) else Bits(column.name))
+    total = service.histogram(column.name, None, atlas)
+    passing = service.histogram(column.name, rest, atlas)
     if column.kind == "category":
-        body = _words(column, total, now, own if isinstance(own, Category) else None)
-    else:
-        body = _brush(column, total, now, own if isinstance(own, Range) else None)
-    return html.Section([head, *body], className="gf-filter", **{"data-column": column.name})
+        return _words(column, total, passing, own if isinstance(own, Category) else None)
+    return _brush(column, total, passing, own if isinstance(own, Range) else None)
 
 
 def _brush(column: Column, total: Histogram, now: Histogram, own: Range | None) -> list[Any]:
@@ -164,7 +178,49 @@ def _words(column: Column, total: Histogram, now: Histogram, own: Category | Non
     return [*rows, html.P(f"and {more} rarer words", className="gf-note") if more > 0 else None]
 
 
-def _says(own: Range | Category | None) -> str:
+def _bits(column: Column, now: BitCounts, own: Bits) -> list[Any]:
+    most = max(1, int(now.counts.max(initial=0)))
+    rows = []
+    for bit, count in zip(now.bits, now.counts.tolist(), strict=True):
+        name, share = bit_name(column, bit), count / max(1, now.rows)
+        state = " on" if bit in own.on else " off" if bit in own.off else ""
+        rows.append(
+            html.Div(
+                [
+                    html.I(style={"width": f"{100 * count / most:.1f}%"}),
+                    html.Span(name),
+                    html.B(_percent(share)),
+                    _toggle("+", f"Only galaxies with {name} of {column.name}", own, on=own.on, bit=bit),
+                    _toggle("−", f"Without galaxies with {name} of {column.name}", own, off=own.off, bit=bit),
+                ],
+                className=f"gf-bit{state}",
+                title=f"bit {bit}: {count:,} of {now.rows:,} galaxies",
+            )
+        )
+    return rows or [html.P("no galaxy has a bit set", className="gf-note")]
+
+
+def _toggle(
+    sign: str, label: str, own: Bits, *, bit: int, on: tuple[int, ...] | None = None, off: tuple[int, ...] | None = None
+) -> html.Button:
+    """A button that demands a bit set (`on` is given) or not set (`off`), or takes that back."""
+    chosen, other = (on, own.off) if off is None else (off, own.on)
+    assert chosen is not None
+    now, others = sorted({*chosen} ^ {bit}), sorted({*other} - {bit})
+    bits = {"on": now, "off": others} if off is None else {"on": others, "off": now}
+    return html.Button(
+        sign, type="button", className="gf-button icon", title=label,
+        **{"aria-label": label, "aria-pressed": "true" if bit in chosen else "false"},
+        **el.on_click(is_="filter", column=own.column, **bits),
+    )  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    """A share to two digits, in per cent."""
+    return "0 %" if share == 0 else f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
+def _says(own: Range | Category | Bits | None, column: Column) -> str:
     match own:
         case Range(_, low, high):
             if low is None:
@@ -172,6 +228,10 @@ def _says(own: Range | Category | None) -> str:
             return f"≥ {low:.5g}" if high is None else f"{low:.5g} – {high:.5g}"
         case Category(_, values):
             return ", ".join(values)
+        case Bits(_, on, off):
+            return " ".join(
+                [*(f"+{bit_name(column, bit)}" for bit in on), *(f"−{bit_name(column, bit)}" for bit in off)]
+            )
     return ""
 
 

@@ -31,6 +31,8 @@ class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         The value that stands for "missing" (-99, say); read as NaN.
     flags : bool
         Each bit of the integers is a flag of its own.
+    bits : tuple of str
+        Names of those bits, from bit 0 on; empty where a bit has none.
     """
 
     unit: str = ""
@@ -38,6 +40,7 @@ class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     description: str = ""
     missing: float | None = None
     flags: bool = False
+    bits: tuple[str, ...] = ()
 
 
 class SkyBackground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,7 +23,17 @@ EIGHT_BIT_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "
 
 
 class Images(Protocol):
-    """Where the images of a source come from; safe to share between threads."""
+    """Where the images of a source come from; safe to share between threads.
+
+    Attributes
+    ----------
+    on_demand : bool
+        Whether an image is made when it is asked for, at some cost, and not merely read: a build then makes those that
+        it was told to make, instead of all.
+    """
+
+    @property
+    def on_demand(self) -> bool: ...
 
     def read(self, row: int) -> NDArray[np.uint8] | None:
         """The image of a row, (height, width, 3), or None where it has none.
@@ -45,6 +55,8 @@ class FolderImages:
         Reads the names of the files, an array of shape (n,), when the first image is asked for; where it returns None
         files are named by their row.
     """
+
+    on_demand = False
 
     def __init__(self, folder: Path, names: Callable[[], NDArray[Any] | None] = lambda: None) -> None:
         self.folder = folder

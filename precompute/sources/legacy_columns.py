@@ -26,6 +26,13 @@ MISSING = -99.0
 SOURCE_TYPES = ("DEV", "EXP", "REX", "SER")
 """What numbers in `source_type` stand for; files that spell the types out need no table."""
 
+# legacysurvey.org/dr9/bitmasks
+MASK_BITS = (
+    *("NPRIMARY", "BRIGHT", "SATUR_G", "SATUR_R", "SATUR_Z", "ALLMASK_G", "ALLMASK_R", "ALLMASK_Z"),
+    *("WISEM1", "WISEM2", "BAILOUT", "MEDIUM", "GALAXY", "CLUSTER"),
+)
+"""Names of the bits of `maskbits`, from bit 0 on."""
+
 _Z_PHOT = "Photometric redshift"
 COLUMNS = {
     "ra": ColumnDescription("deg", "pos.eq.ra;meta.main", "Right ascension (J2000)"),
@@ -47,7 +54,7 @@ COLUMNS = {
     "z_phot_u95": ColumnDescription("", "stat.max;src.redshift.phot", f"{_Z_PHOT}, upper bound of 95 %"),
     "z_spec": ColumnDescription("", "src.redshift", "Spectroscopic redshift, where one was taken"),
     "z_training": ColumnDescription("", "meta.code", "Whether z_spec trained the photometric redshifts"),
-    "maskbits": ColumnDescription("", "meta.code", "Bits of the survey's image masks", flags=True),
+    "maskbits": ColumnDescription("", "meta.code", "Bits of the survey's image masks", flags=True, bits=MASK_BITS),
     "nobs": ColumnDescription("", "meta.number", "Exposures that cover the centre"),
     "psfdepth": ColumnDescription("nmgy-2", "stat.weight", "Inverse variance of a point source's flux"),
     "psfsize": ColumnDescription("arcsec", "instr.det.psf", "Width of the point spread function"),

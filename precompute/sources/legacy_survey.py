@@ -10,7 +10,6 @@ The files may lie up to three folders down.
 from __future__ import annotations
 
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from precompute.sources.catalog import ColumnKind, FileColumn
 from precompute.sources.chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
 from precompute.sources.description import SourceDescription
 from precompute.sources.embeddings import Embeddings, open_arrays
+from precompute.sources.hdf5_images import IMAGES, DrawnImages, StoredImages, says_how_to_draw
 from precompute.sources.images import FolderImages, Images
 from precompute.sources.layout import Parts
 from precompute.sources.legacy_columns import (
@@ -40,18 +40,13 @@ from precompute.sources.legacy_columns import (
     type_words,
 )
 from precompute.sources.resolve import fill
-from precompute.sources.rgb import asinh_rgb
 
 ENDING = ".h5"
 STEM = re.compile(r"(?:.*[_-])?images.*", re.IGNORECASE)
-IMAGES = "images"
 POSITIONS = ("ra", "dec")
 KNOWN = frozenset((*COLUMNS, IMAGES))
 
 PIXEL_ARCSEC = 0.262
-
-# HDF5 unpacks a block of images at a time; with less room than a block it would unpack it again for every row.
-BLOCK_CACHE_BYTES = 64 << 20
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -121,42 +116,6 @@ class Hdf5Catalog:
         return native if how.convert is None else how.convert(native)
 
 
-class Hdf5Images:
-    """Images in nanomaggies, rendered when a row is asked for; the file of the last row stays open.
-
-    Safe to share between threads: one reads at a time, all render.
-    """
-
-    def __init__(self, files: Sequence[ChunkFile]) -> None:
-        self._files = files
-        self._starts = [file.start for file in files]
-        self._open: tuple[int, h5py.File] | None = None
-        self._lock = threading.Lock()
-
-    def read(self, row: int) -> NDArray[np.uint8] | None:
-        """See `Images.read`."""
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        file = self._files[number]
-        try:
-            with self._lock:
-                images = self._chunk(number).get(IMAGES)
-                if images is None:
-                    return None
-                grz = images[row - file.start]
-        except OSError as e:
-            raise SourceError(f"{file.path} is damaged at image {row - file.start:,}: {shorten(e, 160)}") from e
-        # Rows of a FITS image run from south to north, those of a picture from the top down.
-        return asinh_rgb(grz)[::-1]
-
-    def _chunk(self, number: int) -> h5py.File:
-        if self._open is None or self._open[0] != number:
-            if self._open is not None:
-                self._open[1].close()
-                self._open = None
-            self._open = number, h5py.File(self._files[number].path, "r", rdcc_nbytes=BLOCK_CACHE_BYTES)
-        return self._open[1]
-
-
 class LegacySurvey:
     """Takes folders with files `images…_<first row>_<row after the last>.h5`."""
 
@@ -181,7 +140,10 @@ class LegacySurvey:
         pictures: Images | None = FolderImages(images) if images is not None else None
         known = SURVEY
         if pictures is None and catalog.has_images:
-            pictures = Hdf5Images(files)
+            pictures = StoredImages(files)
+        elif pictures is None and says_how_to_draw(files):
+            pictures = DrawnImages(files)
+        if isinstance(pictures, StoredImages):
             known = msgspec.structs.replace(known, image_scale_arcsec=PIXEL_ARCSEC)
             notes.append("images are taken to start in the south, as in FITS, and are shown with north up")
         return Parts(

@@ -50,6 +50,7 @@ def merge(column: FileColumn, told: ColumnDescription | None) -> FileColumn:
         description=told.description or own.description,
         missing=own.missing if told.missing is None else told.missing,
         flags=told.flags or own.flags or guess_flags(column),
+        bits=told.bits or own.bits,
     )
     return msgspec.structs.replace(column, description=merged)
 

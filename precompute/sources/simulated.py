@@ -53,6 +53,7 @@ CATALOG_BYTES_PER_ROW = 80
 BLOCKS_PER_CHUNK = 16
 
 VOCABULARIES = {"source_type": SOURCE_TYPES, "true_class": CLASS_NAMES}
+MASK_NAMES = {1: "BRIGHT", 11: "MEDIUM", 12: "GALAXY"}
 GROUND_TRUTH = ("true_class", "true_group", "is_outlier")
 
 COLUMNS = {
@@ -69,7 +70,11 @@ COLUMNS = {
     "source_type": ColumnDescription("", "src.morph.type", "Best-fitting profile: DEV, EXP, REX or SER"),
     "ebv": ColumnDescription("mag", "phys.absorption.gal", "Galactic reddening E(B-V)"),
     "maskbits": ColumnDescription(
-        "", "meta.code", f"Image flags: bits {', '.join(str(b) for b in MASK_BITS)}", flags=True
+        "",
+        "meta.code",
+        f"Image flags: bits {', '.join(map(str, MASK_BITS))}",
+        flags=True,
+        bits=tuple(MASK_NAMES.get(bit, "") for bit in range(max(MASK_BITS) + 1)),
     ),
     "true_class": ColumnDescription("", "meta.modelled", "Class that the galaxy was drawn from"),
     "true_group": ColumnDescription("", "meta.modelled", f"Group in embedding space; {OUTLIER_GROUP} for outliers"),

@@ -120,6 +120,19 @@ class Source:
         """Whether the source brings images, if perhaps not of every row."""
         return self._parts.images is not None
 
+    def image_count(self, wanted: int) -> int:
+        """How many images a build stores.
+
+        Parameters
+        ----------
+        wanted : int
+            What it was told; 0 stands for all that the source has, and for none where they would have to be made.
+        """
+        images = self._parts.images
+        if images is None or (images.on_demand and not wanted):
+            return 0
+        return min(self.n_rows, wanted or self.n_rows)
+
     def check(self) -> CheckedCatalog:
         """Read positions and ids and check them.
 

@@ -24,7 +24,7 @@ class Read:
     """Copies the catalogue into the atlas."""
 
     name = "read"
-    version = 2
+    version = 3
     needs = ()
     parameters = ()
     outputs = (layout.COLUMNS, layout.IDENTITY)
@@ -92,7 +92,7 @@ def describe(name: str, values: NormalizedColumn, about: ColumnDescription, *, t
         description=about.description,
         missing=missing,
         quantiles=quantiles,
-        vocabulary=values.vocabulary,
+        vocabulary=about.bits if values.kind == "flags" else values.vocabulary,
         truth=truth,
     )
 

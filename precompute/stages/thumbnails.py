@@ -24,7 +24,7 @@ class PackThumbnails:
     """Packs one image a row, where the source has images; unreadable ones are counted and named, not fatal."""
 
     name = "thumbnails"
-    version = 2
+    version = 3
     needs = ("read",)
     parameters = ("thumbnails", "thumbnail_pixels")
     outputs = (layout.THUMBNAILS,)
@@ -32,10 +32,13 @@ class PackThumbnails:
 
     def run(self, ctx: StageContext) -> None:
         """Read, scale, encode and pack."""
-        if not ctx.source.has_images:
+        count = ctx.source.image_count(ctx.config.thumbnails)
+        if not count:
             ctx.measured = {"present": 0, "source_pixels": 0}
+            if ctx.source.has_images:
+                ctx.note("images of this source are drawn when they are wanted: --thumbnails says how many")
             return
-        rows = _wanted_rows(ctx)
+        rows = _wanted_rows(ctx, count)
         encoded: dict[int, _Encoded] = {}
 
         def work(part: slice) -> None:
@@ -101,15 +104,14 @@ def brightest_rows(magnitude: NDArray[np.floating[Any]], count: int) -> NDArray[
     return np.sort(np.argsort(magnitude, kind="stable")[:count])
 
 
-def _wanted_rows(ctx: StageContext) -> NDArray[np.int64]:
-    n, wanted = ctx.source.n_rows, ctx.config.thumbnails
+def _wanted_rows(ctx: StageContext, count: int) -> NDArray[np.int64]:
     name = guess_magnitude(ctx.source.column_names)
-    if 0 < wanted < n and name:
+    if count < ctx.source.n_rows and name:
         magnitude = ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy")
         if magnitude.dtype.kind == "f":
-            return brightest_rows(magnitude, wanted)
+            return brightest_rows(magnitude, count)
     # Where nothing says how bright galaxies are, the survey's own order is as good as any.
-    return np.arange(min(n, wanted or n))
+    return np.arange(count)
 
 
 def _common_edge(shapes: set[tuple[int, ...]]) -> int:

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(chromium: Browser, small_path: Path, small: Atlas, folder: Path) -> Iterator[Watched]:
-    module = "tests.browser.slow_dashboard"
+    module = "tests.slow_dashboard"
     with serving.serve(small_path, folder, module=module, until_ready=False) as server:
         yield from watch(chromium, server, small)
 
@@ -54,7 +54,7 @@ def test_the_page_works_while_search_is_loading_and_fills_its_gallery_by_itself(
     page.page.keyboard.press("Escape")
     expect(page.page.locator("#gallery")).to_contain_text("Search is loading")
     (folder / "gate").touch()
-    expect(page.page.locator("#status-engine")).to_have_text("search by ScaNN")
+    expect(page.page.locator("#status-engine")).to_have_text("search by ScaNN", timeout=60_000)
     page.settle()
     assert page.rows() == page.atlas.similar(rows=[7], k=24).index.tolist()
     assert sorted(ringed(page, NEIGHBORS)) == sorted(page.rows())

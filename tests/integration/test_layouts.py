@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from atlas import Atlas
+from atlas.columns import bit_name
 from atlas.images import encode_thumbnail
 from atlas.validate import validate
 from precompute.__main__ import main
@@ -58,7 +59,9 @@ def test_an_atlas_of_the_legacy_surveys_holds_every_row_and_column(legacy_atlas:
     columns = legacy_atlas.columns("v1")
     assert np.array_equal(columns.array("ra"), told["ra"])
     assert columns.describe("source_type").vocabulary == ("DEV", "EXP", "REX", "SER")
-    assert columns.describe("maskbits").kind == "flags"
+    flags = columns.describe("maskbits")
+    assert flags.kind == "flags"
+    assert [bit_name(flags, bit) for bit in (0, 1, 13, 14)] == ["NPRIMARY", "BRIGHT", "CLUSTER", "bit 14"]
     assert columns.describe("mag_g").missing == 2
     assert columns.describe("z_spec").missing == (told["z_spec"] == -99).sum()
     assert manifest.provenance.survey == "DESI Legacy Imaging Surveys"

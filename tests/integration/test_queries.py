@@ -12,6 +12,7 @@ from atlas import (
     All,
     And,
     Atlas,
+    Bits,
     ByColumn,
     Category,
     Cluster,
@@ -38,6 +39,7 @@ from atlas.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
 from atlas.projection import Projection
 from atlas.query import canonical
 from atlas.selection import Selection, encode
+from atlas.selection import canonical as canonical_selection
 
 
 def float32_products(atlas: Atlas, rows: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -375,3 +377,40 @@ def test_nothing_near_says_how_far_the_nearest_is(demo: Atlas) -> None:
     separation = sky.separation(SkyCoord((ra + 90) * u.deg, -dec * u.deg)).arcsec
     assert error.value.separation_arcsec == pytest.approx(float(separation.min()))
     assert error.value.row == int(np.argmin(separation))
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "text"),
+    [
+        ((1,), (), "bit(maskbits, 1)"),
+        ((), (11,), "~bit(maskbits, 11)"),
+        ((11,), (1, 12), "bit(maskbits, 11) & ~bit(maskbits, 1) & ~bit(maskbits, 12)"),
+        ((), (1, 11, 12), "maskbits == 0"),
+        ((5,), (), "maskbits < 0"),
+    ],
+)
+def test_bits_of_flags_are_those_of_numpy_and_of_the_condition(
+    small: Atlas, on: tuple[int, ...], off: tuple[int, ...], text: str
+) -> None:
+    values = np.asarray(small.columns().array("maskbits")).astype(np.int64)
+    expected = np.ones(small.n_rows, dtype=bool)
+    for bits, wanted in ((on, 1), (off, 0)):
+        for bit in bits:
+            expected &= (values >> bit & 1) == wanted
+    found = small.mask(Bits("maskbits", on, off))
+    assert np.array_equal(found.dense, expected)
+    assert np.array_equal(found.packed, small.mask(Expression(text)).packed)
+    assert np.array_equal(small.mask(~Bits("maskbits", on, off)).dense, ~expected)
+
+
+def test_bits_have_one_form_and_say_what_is_wrong(small: Atlas) -> None:
+    assert canonical_selection(Bits("m", (3, 1, 3), (2,))) == Bits("m", (1, 3), (2,))
+    assert canonical_selection(Bits("m")) == All()
+    for wrong, told in (
+        (Bits("maskbits", (1,), (1,)), "bit 1 of 'maskbits' cannot be both set and not set"),
+        (Bits("maskbits", (40,)), "this column has bits 0 to 15"),
+        (Bits("mag_r", (1,)), "whole numbers"),
+        (Bits("maskbit", (1,)), "did you mean 'maskbits'"),
+    ):
+        with pytest.raises(InputError, match=told):
+            small.mask(wrong)

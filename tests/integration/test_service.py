@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ def test_a_new_build_is_taken_up_without_a_restart(
     root = tmp_path / "atlas"
     shutil.copytree(demo_path, root)
     app = create_app(settings=load({}, atlas=str(root), cache_dir=str(tmp_path / "cache")))
-    monkeypatch.setattr("dashboard.service.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dashboard.builds.LOOK_EVERY_S", 0.0)
     client = app.server.test_client()
     old = str(current_build(root))
     new = "0" * 12
@@ -204,7 +205,9 @@ def test_a_new_build_is_taken_up_without_a_restart(
     manifest = layout.build_path(root, new) / layout.MANIFEST
     manifest.write_text(manifest.read_text().replace(f'"build_id": "{old}"', f'"build_id": "{new}"'))
     layout.write_atomically(root / layout.CURRENT, f"{new}\n".encode())
-    assert post(client, [{"is": "clear"}]).get_json()["response"]["ack"]["data"]["build"] == new
+    deadline = time.monotonic() + 60
+    while post(client, [{"is": "clear"}]).get_json()["response"]["ack"]["data"]["build"] != new:
+        assert time.monotonic() < deadline, "the new build was not taken up"
     assert client.get(f"/cutout/{old}/1.webp").status_code == 200
 
 

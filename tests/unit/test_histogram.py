@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from atlas import histogram as module
-from atlas.columns import Columns, describe_numbers, is_skewed
+from atlas.columns import Columns, bit_name, describe_numbers, is_skewed
 from atlas.errors import InputError, UnknownColumnError
 from atlas.histogram import Histogram, Histograms, histogram
 from atlas.manifest import Column
@@ -209,3 +209,76 @@ def test_bins_of_rows_take_bounded_memory(columns: Columns, arrays: dict[str, Ar
             histograms.get(name, mask)
             assert histograms.kept_bytes <= 2 * N
     check(histograms.get("mag_r", mask), arrays["mag_r"][mask.dense])
+
+
+# Flags
+
+
+def flags(dtype: str, bits: list[int], seed: int = 6) -> Array:
+    """N rows of which each bit is set in a share of its own."""
+    rng = np.random.default_rng(seed)
+    unsigned = np.dtype(f"u{np.dtype(dtype).itemsize}").type
+    values = np.zeros(N, dtype=unsigned)
+    for bit in bits:
+        values |= (rng.random(N) < rng.uniform(0.01, 0.4)).astype(unsigned) << unsigned(bit)
+    return values.view(dtype)
+
+
+def has(values: Array, bit: int) -> Array:
+    return np.array([int(value) >> bit & 1 for value in values.tolist()], dtype=bool)  # Python's >> keeps the sign
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits"),
+    [
+        ("uint8", [0, 7]),
+        ("int8", list(range(8))),
+        ("int16", [0, 1, 5, 11, 15]),
+        ("uint16", list(range(16))),
+        ("int32", [3, 31]),
+        ("uint64", [0, 20, 40, 63]),
+        ("int64", [2, 33, 63]),
+        ("int16", []),
+    ],
+)
+@pytest.mark.parametrize("share", [None, 0.0, 0.002, 0.3, 0.9])
+def test_each_bit_is_counted_as_numpy_counts_it(
+    tmp_path: Path, dtype: str, bits: list[int], share: float | None
+) -> None:
+    values = flags(dtype, bits)
+    chosen = np.ones(N, dtype=bool) if share is None else np.random.default_rng(1).random(N) < share
+    found = Histograms(opened(tmp_path, {"maskbits": values})).bits(
+        "maskbits", None if share is None else Mask.from_dense(chosen)
+    )
+    assert found.bits == tuple(bits), "bits that no row of the atlas has are left out, others stay"
+    assert found.counts.tolist() == [int(has(values[chosen], bit).sum()) for bit in bits]
+    assert found.rows == chosen.sum() and found.counts.dtype == np.int64
+
+
+def test_bits_take_one_byte_a_row_for_seven_and_are_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    plain = module.bit_codes
+
+    def counted(values: Array, bits: tuple[int, ...]) -> Array:
+        seen.append(values.size)
+        return plain(values, bits)
+
+    monkeypatch.setattr(module, "bit_codes", counted)
+    histograms = Histograms(opened(tmp_path, {"maskbits": flags("int32", list(range(9)))}))
+    for share in (0.01, 0.5, 0.9):
+        histograms.bits("maskbits", Mask.from_dense(np.random.default_rng(2).random(N) < share))
+    assert sum(seen) == histograms.kept_bytes == 2 * N
+
+
+def test_only_flags_have_bits(columns: Columns) -> None:
+    with pytest.raises(InputError, match="'mag_r' holds number, not flags"):
+        Histograms(columns).bits("mag_r")
+    with pytest.raises(UnknownColumnError, match="did you mean 'maskbits'"):
+        Histograms(columns).bits("maskbit")
+
+
+def test_bits_have_the_names_that_somebody_gave_them() -> None:
+    column = Column(name="m", file="m.npy", dtype="uint16", kind="flags", vocabulary=("", "BRIGHT"))
+    assert [bit_name(column, bit) for bit in (0, 1, 2)] == ["bit 0", "BRIGHT", "bit 2"]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from precompute.errors import SourceError
 from precompute.sources.columns import NormalizedColumn, normalize_column
-from precompute.sources.description import SourceDescription, write_description
+from precompute.sources.description import ColumnDescription, SourceDescription, write_description
 from precompute.sources.guess import guess_magnitude
 from precompute.sources.rgb import asinh_rgb
 from precompute.sources.source import Source, open_source
@@ -110,6 +110,14 @@ def test_mask_bits_are_flags(legacy: Path) -> None:
     flags = read(open_source(legacy), "maskbits")
     assert flags.kind == "flags"
     assert flags.array.tolist() == survey_columns()["maskbits"].tolist()
+
+
+def test_names_of_mask_bits_are_the_surveys_unless_told(legacy: Path) -> None:
+    assert open_source(legacy).description.columns["maskbits"].bits[:2] == ("NPRIMARY", "BRIGHT")
+    told = ColumnDescription(bits=("mine",))
+    write_description(legacy, SourceDescription(columns={"maskbits": told}))
+    about = open_source(legacy).description.columns["maskbits"]
+    assert about.bits == ("mine",) and about.flags
 
 
 @pytest.mark.parametrize("kind", ["numbers", "bytes", "texts"])

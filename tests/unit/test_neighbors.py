@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +16,8 @@ import numpy as np
 import pytest
 
 from atlas import scan
-from atlas.errors import FormatError, InputError
+from atlas.engines.apart import CHANNELS
+from atlas.errors import FormatError, InputError, ResourceError
 from atlas.neighbors import (
     DESCRIPTION,
     ISOLATED,
@@ -60,6 +65,11 @@ def indexed(embeddings, tmp_path_factory):
 @pytest.fixture(scope="module", params=ENGINES)
 def index(request, indexed, embeddings):
     return open_index(indexed / request.param, embeddings)
+
+
+@pytest.fixture(scope="module")
+def apart(indexed, embeddings):
+    return open_index(indexed / "scann", embeddings, apart=True)
 
 
 class TestExactScores:
@@ -343,3 +353,56 @@ class TestOpening:
         for file in (indexed / "scann").iterdir():
             assert str(indexed).encode() not in file.read_bytes()
         assert json.loads((indexed / "scann" / DESCRIPTION).read_text())["engine"] == "scann"
+
+
+class TestIndexApart:
+    """The same index in a process of its own."""
+
+    @pytest.mark.parametrize("queries", [1, 7])
+    @pytest.mark.parametrize("setting", [SearchSetting(3, 20), THOROUGH, SearchSetting(1000, 5000)])
+    def test_proposes_what_the_index_proposes(self, apart, indexed, embeddings, queries, setting):
+        here = open_index(indexed / "scann", embeddings)
+        asked = np.asarray(embeddings[5 : 5 + queries], dtype=np.float32)
+        np.testing.assert_array_equal(apart.candidates(asked, setting), here.candidates(asked, setting))
+        assert (apart.name, apart.n_rows, apart.leaves) == (here.name, here.n_rows, here.leaves)
+        np.testing.assert_array_equal(apart.isolated, here.isolated)
+
+    def test_answers_many_at_once_each_its_own(self, apart, embeddings):
+        def nearest(row):
+            return search(apart, embeddings, embeddings[row], 5, THOROUGH)[0].tolist()
+
+        rows = list(range(0, 3000, 50))
+        with ThreadPoolExecutor(2 * CHANNELS) as pool:
+            assert list(pool.map(nearest, rows)) == [nearest(row) for row in rows]
+
+    def test_loads_no_scann_into_this_process(self, indexed, embeddings, tmp_path):
+        np.save(tmp_path / "embeddings.npy", embeddings)
+        code = (
+            "import sys, numpy as np\nfrom pathlib import Path\nfrom atlas.neighbors import SearchSetting, open_index\n"
+            f"embeddings = np.load({str(tmp_path / 'embeddings.npy')!r})\n"
+            f"index = open_index(Path({str(indexed / 'scann')!r}), embeddings, apart=True)\n"
+            "found = index.candidates(embeddings[:1].astype('f4'), SearchSetting(40, 10))\n"
+            "print(0 in found, 'scann' in sys.modules)"
+        )
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert result.stdout.split() == ["True", "False"]
+
+    def test_says_what_is_wrong_with_its_files(self, indexed, embeddings, tmp_path):
+        shutil.copytree(indexed / "scann", tmp_path / "index")
+        (tmp_path / "index" / "hashed_dataset.npy").write_bytes(b"no array")
+        with pytest.raises(FormatError) as here:
+            open_index(tmp_path / "index", embeddings)
+        with pytest.raises(FormatError) as apart:
+            open_index(tmp_path / "index", embeddings, apart=True)
+        assert str(apart.value) == str(here.value)
+
+    def test_says_so_when_its_process_is_gone(self, indexed, embeddings):
+        apart = open_index(indexed / "scann", embeddings, apart=True)
+        assert not apart.ended
+        os.kill(apart.process_id, signal.SIGKILL)
+        with pytest.raises(ResourceError, match="is gone"):
+            for _ in range(100):  # until the signal has come
+                apart.candidates(np.asarray(embeddings[:1], dtype=np.float32), THOROUGH)
+        deadline = time.monotonic() + 60
+        while not apart.ended:
+            assert time.monotonic() < deadline

@@ -300,6 +300,7 @@ def test_the_source_opens_without_a_note_and_with_units(survey: Simulated) -> No
     assert source.description.ground_truth == ("true_class", "true_group", "is_outlier")
     assert source.description.columns["mag_r"].unit == "mag"
     assert source.description.columns["maskbits"].flags
+    assert source.description.columns["maskbits"].bits[1] == "BRIGHT"
     assert all(source.description.columns[name].description for name in source.column_names)
     assert np.array_equal(catalog.ra_deg, survey.columns["ra"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -10,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from atlas import Atlas
 from atlas.errors import InputError, ResourceError
+from atlas.images import encode_thumbnail
 from precompute.__main__ import main
+from precompute.context import BuildConfig
 from precompute.errors import SourceError
+from precompute.pipeline import build, estimate_source
 from precompute.sources import simulated_files, simulated_imaging, simulated_mixture
 from precompute.sources.description import PARTIAL, read_description
+from precompute.sources.guess import guess_magnitude
+from precompute.sources.rgb import asinh_rgb
 from precompute.sources.simulated import simulate_survey
 from precompute.sources.simulated_columns import TRUTH
 from precompute.sources.simulated_imaging import describe_survey, render_rows, simulate_images
@@ -281,6 +289,10 @@ def test_another_recipe_throws_away_what_was_begun_and_replaces_what_was_there(
 
 @pytest.fixture
 def small_mixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_small(monkeypatch)
+
+
+def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same code with small numbers: rows beyond 300 are drawn from a mixture fitted to 900."""
     for module in (simulated_files, simulated_imaging):
         monkeypatch.setattr(module, "MAX_RENDERED", 300)
@@ -308,6 +320,99 @@ def test_rows_of_the_mixture_have_no_image_on_disk_but_one_on_demand(tmp_path: P
 
     simulate(tmp_path / "b", n=2000, chunk_rows=1100, threads=3)
     assert_same(read(tmp_path / "b"), one)
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2,000 rows of the mixture in two files, without images."""
+    folder = tmp_path_factory.mktemp("mixture") / "survey"
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch)
+        simulate(folder, n=2000, chunk_rows=1100)
+    return folder
+
+
+QUICK = BuildConfig(subsample=400, n_epochs=20, recall_queries=5, forest_trees=10, engine="exact", threads=1)
+
+
+def test_a_build_draws_the_images_of_the_brightest_where_the_files_hold_none(mixture: Path, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(QUICK, thumbnails=40, thumbnail_pixels=24)
+    source = open_source(mixture)
+    manifest = build(source, tmp_path / "atlas", config, quiet=True)
+    assert manifest.thumbnails is not None and manifest.thumbnails.present == 40
+    assert manifest.thumbnails.scale_arcsec == pytest.approx(0.262 * PIXELS / 24)
+    atlas = Atlas.open(tmp_path / "atlas")
+    assert atlas.thumbnails is not None
+    magnitude = np.asarray(atlas.columns().array(guess_magnitude(source.column_names)), dtype=np.float64)
+    brightest = np.sort(np.argsort(magnitude, kind="stable")[:40])
+    assert np.flatnonzero(atlas.thumbnails.which(np.arange(2000))).tolist() == brightest.tolist()
+    for row in brightest[[0, 20, 39]]:
+        drawn = asinh_rgb(render_rows(mixture, np.array([row]))[0])[::-1]
+        assert atlas.thumbnails.read(int(row)) == encode_thumbnail(drawn, 24)
+
+
+def test_a_drawn_image_belongs_to_its_row_in_every_file(mixture: Path) -> None:
+    source = open_source(mixture)
+    assert source.has_images
+    for row in (0, 1099, 1100, 1999, 3):
+        image = source.image(row)
+        assert image is not None
+        np.testing.assert_array_equal(image, asinh_rgb(render_rows(mixture, np.array([row]))[0])[::-1])
+
+
+def test_no_image_is_drawn_that_was_not_asked_for(
+    mixture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_source(mixture)
+    monkeypatch.setattr(source, "image", lambda _: pytest.fail("an image was drawn"))
+    assert source.image_count(0) == 0 and source.image_count(40) == 40 and source.image_count(10**6) == 2000
+    manifest = build(source, tmp_path / "atlas", QUICK, quiet=True)
+    assert manifest.thumbnails is None
+    plain, drawing = (estimate_source(source, msgspec.structs.replace(QUICK, thumbnails=t)) for t in (0, 1000))
+    assert drawing.disk > plain.disk and drawing.seconds > plain.seconds
+
+
+def test_an_interrupted_build_with_drawn_images_is_finished(
+    mixture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = msgspec.structs.replace(QUICK, thumbnails=600)
+    whole = build(open_source(mixture), tmp_path / "whole", config, quiet=True)
+    source = open_source(mixture)
+    draw, count = source.image, 0
+
+    def stop(row: int) -> NDArray[np.uint8] | None:
+        nonlocal count
+        count += 1
+        if count > 300:
+            raise Interrupted
+        return draw(row)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(source, "image", stop)
+        build(source, tmp_path / "atlas", config, quiet=True)
+    again = build(source, tmp_path / "atlas", config, quiet=True)
+    assert again.build_id == whole.build_id
+    for name, file in whole.files.items():
+        if name.startswith("thumbnails/"):
+            assert again.files[name] == file
+
+
+def test_images_of_another_version_of_the_simulation_are_refused_by_name(mixture: Path, tmp_path: Path) -> None:
+    shutil.copytree(mixture, tmp_path / "old")
+    with h5py.File(next((tmp_path / "old").glob("images_*_000002000.h5")), "r+") as f:
+        f["flux"][7] *= 1.01
+    source = open_source(tmp_path / "old")
+    assert source.image(1106) is not None
+    with pytest.raises(SourceError, match="the image of row 1,107 cannot be drawn again"):
+        source.image(1107)
+
+
+def test_a_survey_without_images_that_was_not_simulated_has_none(mixture: Path, tmp_path: Path) -> None:
+    shutil.copytree(mixture, tmp_path / "real")
+    for path in (tmp_path / "real").glob("*.h5"):
+        with h5py.File(path, "r+") as f:
+            del f.attrs["seed"]
+    assert not open_source(tmp_path / "real").has_images
 
 
 @pytest.mark.usefixtures("small_mixture")
