@@ -34,6 +34,9 @@ def _head(manifest: Manifest) -> list[str]:
         f"  build {manifest.build_id} of {manifest.created}, format version {manifest.format_version}",
         f"  a galaxy is named by {', '.join(manifest.id_columns)}",
     ]
+    if len(manifest.segments) > 1:
+        sizes = " + ".join(f"{segment.stop - segment.start:,}" for segment in manifest.segments)
+        lines.append(f"  {len(manifest.segments)} segments: {sizes}")
     lines += [f"  {name}: {value}" for name, value in (("survey", f"{p.survey} {p.release}".strip()),
               ("licence", p.licence), ("acknowledgement", p.acknowledgement)) if value]  # fmt: skip
     if manifest.thumbnails:
