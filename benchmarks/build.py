@@ -4,6 +4,8 @@ Each size is a simulated survey of 128 numbers a galaxy, built by the command th
 outside: wall time and CPU of each stage as the build recorded them, and the most memory that it and its processes held
 meanwhile (pages of mapped files left out, which the system takes back when it needs them).
 
+Then a hundredth as many galaxies are appended to the atlas: what that took, and how many bytes were written.
+
 Growth is the exponent b of time ~ nᵇ from one size to the next: 1 is linear. Stages that train on samples of a fixed
 size, as UMAP does, stay below.
 """
@@ -23,10 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from atlas import format as layout
+from atlas.manifest import Manifest
 from atlas.validate import open_current, total_bytes
 from benchmarks.processes import watch
+from precompute.sources.simulated import MIN_ROWS
 
 TEN_MILLION = 10_000_000
+APPENDED_SHARE = 100
 SAMPLED_ABOVE = 2_000_000
 """Larger surveys are built with `--knn sample`."""
 
@@ -61,6 +66,7 @@ def measure(n: int, work: Path, parameters: list[str]) -> dict[str, Any]:
     rest = watched.seconds - sum(record.seconds for record in manifest.stages)
     stages.append({"name": "publish", "seconds": round(rest, 1), "cpu_seconds": None,
                    "peak_mib": round(watched.peak_bytes(ended - rest, ended) / 2**20)})  # fmt: skip
+    appended = _append(n, build, manifest, work)
     return {
         "galaxies": n,
         "parameters": [*knn, *parameters],
@@ -71,6 +77,28 @@ def measure(n: int, work: Path, parameters: list[str]) -> dict[str, Any]:
         "load_after": round(os.getloadavg()[0], 1),
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "stages": stages,
+        "append": appended,
+    }
+
+
+def _append(n: int, build: Path, before: Manifest, work: Path) -> dict[str, Any]:
+    """Append a hundredth as many galaxies to an atlas, the next ones of its survey, and say what that took."""
+    out, source = work / f"atlas-{n}", work / f"more-{n}"
+    run = [sys.executable, "-m", "precompute", "--quiet"]
+    m = max(MIN_ROWS, n // APPENDED_SHARE)
+    watch([*run, "simulate", str(m), "--first-row", str(n), "--out", str(source)])
+    watched = watch([*run, "append", str(source), "--out", str(out)])
+    grown, manifest = open_current(out)
+    linked = [name for name in manifest.files if name in before.files and (build / name).samefile(grown / name)]
+    written = sum(file.size for name, file in manifest.files.items() if name not in {*linked})
+    return {
+        "galaxies": m,
+        "seconds": round(watched.seconds, 1),
+        "cpu_seconds": round(watched.cpu_seconds, 1),
+        "peak_mib": round(watched.peak_bytes(0, math.inf) / 2**20),
+        "written_bytes_a_galaxy": round(written / m),
+        "linked_mib": round(sum(manifest.files[name].size for name in linked) / 2**20),
+        "steps": manifest.stages[-1].measured["steps"],
     }
 
 
@@ -111,6 +139,13 @@ def table(runs: list[dict[str, Any]]) -> str:
         f"{size} galaxies: {run['disk_mib']:,} MiB on disk, load {run['load_after']}, {run['date']}, "
         f"{'parameters ' + ' '.join(run['parameters']) if run['parameters'] else 'no parameters'}"
         for size, run in zip(sizes, runs, strict=True)
+    ]
+    told += [
+        f"{more['galaxies']:,} galaxies appended to {size}: {more['seconds']} s, {more['cpu_seconds']} s of CPU, "
+        f"{more['peak_mib']:,} MiB; {more['written_bytes_a_galaxy']:,} bytes written for each, "
+        f"{more['linked_mib']:,} MiB linked"
+        for size, run in zip(sizes, runs, strict=True)
+        if (more := run.get("append"))
     ]
     return "\n".join([*lines, "", *(f"- {line}" for line in told)]) + "\n"
 

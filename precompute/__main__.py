@@ -67,6 +67,8 @@ def _simulate(args: argparse.Namespace) -> int:
         given["dimension"] = args.dimension
     of_images = {name: getattr(args, name) for name in IMAGE_OPTIONS if getattr(args, name) is not None}
     if args.images:
+        if args.first_row:
+            raise _UsageError("--first-row says something only without --images")
         from precompute.sources.simulated_imaging import simulate_images
 
         simulate_images(args.n, args.out, **given, **of_images)
@@ -76,7 +78,7 @@ def _simulate(args: argparse.Namespace) -> int:
 
     from precompute.sources.simulated import simulate_survey
 
-    simulate_survey(args.n, args.out, **given)
+    simulate_survey(args.n, args.out, first_row=args.first_row or 0, **given)
     return 0
 
 
@@ -180,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--out", type=Path, required=True, help="folder to write")
     simulate.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
     simulate.add_argument("--dimension", type=int, help="numbers an embedding (128; 32 with --images)")
+    simulate.add_argument(
+        "--first-row", type=int, help="begin with this row of a longer survey: what `append` adds (0)"
+    )
     simulate.add_argument("--images", action="store_true", help="render galaxies, in the layout of ssl-legacysurvey")
     simulate.add_argument("--pixels", type=int, help="with --images: edge of an image (96)")
     simulate.add_argument(

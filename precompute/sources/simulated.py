@@ -82,7 +82,9 @@ COLUMNS = {
 }
 
 
-def simulate_survey(n: int, folder: Path, *, seed: int = 1, dimension: int = 128, quiet: bool = False) -> None:
+def simulate_survey(
+    n: int, folder: Path, *, first_row: int = 0, seed: int = 1, dimension: int = 128, quiet: bool = False
+) -> None:
     """Write a simulated survey.
 
     The same seed gives the same bytes, and the rows of a short survey are the first rows of every longer one.
@@ -93,6 +95,8 @@ def simulate_survey(n: int, folder: Path, *, seed: int = 1, dimension: int = 128
         Rows, at least 100.
     folder : Path
         Made if missing. An earlier simulated survey there is replaced; anything else there is an error.
+    first_row : int
+        Row of the longer survey that this one begins with: what a survey of as many rows grows by.
     seed : int
         Seeds everything; not negative.
     dimension : int
@@ -108,6 +112,7 @@ def simulate_survey(n: int, folder: Path, *, seed: int = 1, dimension: int = 128
         If the disk has too little room; said before anything is written.
     """
     _check_range("number of rows", n, MIN_ROWS, MAX_ROWS)
+    _check_range("first row", first_row, 0, MAX_ROWS - n)
     _check_range("dimension", dimension, MIN_DIMENSION, MAX_DIMENSION)
     _check_range("seed", seed, 0, 2**63)
     _check_folder(folder)
@@ -117,15 +122,15 @@ def simulate_survey(n: int, folder: Path, *, seed: int = 1, dimension: int = 128
     partial = folder / PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _write_rows(Survey.draw(seed, dimension), n, partial, quiet)
+    _write_rows(Survey.draw(seed, dimension), first_row, n, partial, quiet)
     write_description(partial, _description(n, seed, dimension))
     for name in FILES:
         (partial / name).replace(folder / name)
     partial.rmdir()
 
 
-def _write_rows(survey: Survey, n: int, folder: Path, quiet: bool) -> None:
-    """Catalogue and embeddings of the first `n` rows.
+def _write_rows(survey: Survey, first_row: int, n: int, folder: Path, quiet: bool) -> None:
+    """Catalogue and embeddings of `n` rows.
 
     The embeddings are written as a stream and not through a memory map: a full disk is then an error, not a SIGBUS,
     and what was interrupted is short, not a whole file of zeros.
@@ -139,15 +144,17 @@ def _write_rows(survey: Survey, n: int, folder: Path, quiet: bool) -> None:
         header = {"descr": "<f2", "fortran_order": False, "shape": (n, dimension)}
         np.lib.format.write_array_header_1_0(f, header)
         try:
-            for start in range(0, n, BLOCKS_PER_CHUNK * BLOCK_ROWS):
-                stop = min(n, start + BLOCKS_PER_CHUNK * BLOCK_ROWS)
+            end = first_row + n
+            first_block, n_blocks = first_row // BLOCK_ROWS, -(-end // BLOCK_ROWS)
+            for chunk in range(first_block, n_blocks, BLOCKS_PER_CHUNK):
                 tables = []
-                for block_start in range(start, stop, BLOCK_ROWS):
-                    columns, embeddings = survey.draw_block(block_start // BLOCK_ROWS)
-                    rows = min(BLOCK_ROWS, stop - block_start)
-                    embeddings[:rows].astype("<f2", copy=False).tofile(f)
-                    tables.append(_to_table(columns).slice(0, rows))
-                    bar.update(rows)
+                for block in range(chunk, min(chunk + BLOCKS_PER_CHUNK, n_blocks)):
+                    columns, embeddings = survey.draw_block(block)
+                    start = max(first_row - block * BLOCK_ROWS, 0)
+                    stop = min(end - block * BLOCK_ROWS, BLOCK_ROWS)
+                    embeddings[start:stop].astype("<f2", copy=False).tofile(f)
+                    tables.append(_to_table(columns).slice(start, stop - start))
+                    bar.update(stop - start)
                 table = pa.concat_tables(tables).combine_chunks()
                 if writer is None:
                     writer = pq.ParquetWriter(folder / CATALOG, table.schema, use_dictionary=["release", *VOCABULARIES])

@@ -78,6 +78,18 @@ def test_a_short_survey_is_the_start_of_a_longer_one(tmp_path: Path, survey: Sim
     assert_starts_with(survey, columns, embeddings)
 
 
+@pytest.mark.parametrize("first_row", [1, BLOCK_ROWS - 1, BLOCK_ROWS, 20_000])
+def test_what_a_survey_grows_by_are_the_next_rows_of_a_longer_one(
+    tmp_path: Path, survey: Simulated, first_row: int
+) -> None:
+    n = 20_000
+    simulate_survey(n, tmp_path, first_row=first_row, seed=3, quiet=True)
+    columns, embeddings = read(tmp_path)
+    assert np.array_equal(embeddings, survey.embeddings[first_row : first_row + n])
+    for name in ("objid", "brickid", "ra", "mag_r"):
+        assert np.array_equal(columns[name], survey.columns[name][first_row : first_row + n])
+
+
 def test_rows_do_not_depend_on_the_chunk_they_are_written_in(
     tmp_path: Path, survey: Simulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
