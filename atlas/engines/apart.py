@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -134,12 +135,15 @@ def _stop(process: subprocess.Popen[bytes], channels: list[Connection]) -> None:
 
 def _serve(directory: Path, channels: list[Connection]) -> int:
     """Read an index and answer on all channels until they are closed; the exit status."""
+    index, refused = None, ""
     try:
         index = ScannIndex.open(directory, read_description(directory), np.empty(0, dtype=np.int64))
     except AtlasError as e:
-        channels[0].send_bytes(str(e).encode())
+        refused = str(e)
+    with suppress(OSError):  # whoever waited is gone: the threads will find out
+        channels[0].send_bytes(refused.encode())
+    if index is None:
         return 1
-    channels[0].send_bytes(b"")
     threads = [threading.Thread(target=_answer, args=(index, channel)) for channel in channels]
     for thread in threads:
         thread.start()
@@ -149,15 +153,13 @@ def _serve(directory: Path, channels: list[Connection]) -> int:
 
 
 def _answer(index: ScannIndex, channel: Connection) -> None:
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # closed: nobody asks any more
+        while True:
             message = channel.recv_bytes()
-        except (EOFError, OSError):
-            return
-        n, dimension, leaves, candidates = _QUESTION.unpack_from(message)
-        queries = np.frombuffer(message, dtype=np.float32, offset=_QUESTION.size).reshape(n, dimension)
-        found = index.candidates(queries, SearchSetting(leaves, candidates))
-        channel.send_bytes(_ANSWER.pack(*found.shape) + found.astype(np.int32).tobytes())
+            n, dimension, leaves, candidates = _QUESTION.unpack_from(message)
+            queries = np.frombuffer(message, dtype=np.float32, offset=_QUESTION.size).reshape(n, dimension)
+            found = index.candidates(queries, SearchSetting(leaves, candidates))
+            channel.send_bytes(_ANSWER.pack(*found.shape) + found.astype(np.int32).tobytes())
 
 
 if __name__ == "__main__":

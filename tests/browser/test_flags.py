@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
 from atlas import Atlas
@@ -74,6 +75,18 @@ def test_bits_are_counted_under_the_other_filters(page: Watched) -> None:
     field.press("Enter")
     count, of = int((flags[bright] >> 11 & 1).sum()), int(bright.sum())
     expect(row(page, 11)).to_have_attribute("title", f"bit 11: {count:,} of {of:,} galaxies")
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_axe_finds_nothing_to_complain_about(page: Watched, light: bool) -> None:
+    row(page, 1).get_by_role("button", name="Without").click()
+    row(page, 11).get_by_role("button", name="Only").click()
+    if light:
+        page.page.keyboard.press("t")
+        page.page.wait_for_selector("[data-bs-theme=light]")
+    page.settle()
+    found = Axe().run(page.page).response["violations"]
+    assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
 
 
 def test_histograms_follow_the_theme(page: Watched) -> None:
