@@ -42,7 +42,7 @@ from precompute.stages.anomalies import Forest
 from precompute.stages.chunks import run_chunks, thread_count
 from precompute.stages.knn import mean_distance
 
-SEEDS = 3
+SEEDS = 10
 GALAXIES = 4_000
 RAW_PIXELS = 64  # of the middle: more would only add neighbours
 QUERIES = 200  # members of a class that are asked for
