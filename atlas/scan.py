@@ -179,7 +179,7 @@ def top_k_exact(
         elif local.size > SCAN_SHARE * len(block):
             short.add(start + local, rough(block)[local])
         elif local.size:
-            short.add(start + local, rough(block[local]))
+            short.add(start + local, rough(read_rows(block, local)))
     found = short.rows()
     found = found[~np.isin(found, np.asarray(skip, dtype=np.int64))]
     best, scores = top_of_each(found[None], exact_scores(embeddings, found, query)[None], k)
