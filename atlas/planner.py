@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from atlas.errors import InputError
 from atlas.mask import Mask
-from atlas.neighbors import SearchSetting, candidate_rows, exact_scores, search, top_k_exact
+from atlas.neighbors import SearchSetting, candidate_rows, search, top_k_exact
 from atlas.quality import Recall, choose_setting
 from atlas.query import Method, Query, Result, canonical, examples_of, receipt
 from atlas.ranking import ByColumn, Given, Ranking, Shuffled, Similar, Typical, query_kind
+from atlas.reading import read_rows
 from atlas.sampling import row_hash
+from atlas.scan import top_k_of_blocks
 
 if TYPE_CHECKING:
     from atlas.atlas import Atlas, OpenSpace
@@ -210,8 +212,8 @@ def _over_fetch(
         found = found[mask.dense[found]]
         # Isolated rows are candidates of every query: that some are selected says nothing of the query's own.
         if np.setdiff1d(found, space.index.isolated).size >= enough:
-            scores = exact_scores(space.embeddings, found, q)
-            order = np.lexsort((found, -scores))[:wanted]
-            return found[order], scores[order], "index", None
+            picked = read_rows(space.embeddings, found)
+            rows, scores = top_k_of_blocks([(found, picked)], q, wanted, np.empty(0, dtype=np.int64))
+            return rows, scores, "index", None
     rows, scores = top_k_exact(space.embeddings, q, wanted, mask=mask.dense, skip=skip)
     return rows, scores, "exact", None

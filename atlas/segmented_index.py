@@ -41,6 +41,7 @@ class SegmentedIndex:
         self.isolated: NDArray[np.int64] = np.concatenate(
             [index.isolated + start for index, start in zip(indexes, self._starts, strict=True)]
         )
+        self.isolated_embeddings: Embeddings = np.concatenate([index.isolated_embeddings for index in indexes])
 
     @property
     def ended(self) -> bool:

@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from atlas.engines.scann import ScannIndex
 from atlas.errors import AtlasError, FormatError, ResourceError
-from atlas.neighbors import IndexDescription, SearchSetting, read_description
+from atlas.neighbors import Embeddings, IndexDescription, SearchSetting, read_description
+from atlas.reading import read_rows
 
 CHANNELS = 8
 """Searches that may be under way at once; others wait for their turn."""
@@ -53,11 +54,13 @@ class IndexApart:
         channels: list[Connection],
         description: IndexDescription,
         isolated: NDArray[np.int64],
+        embeddings: Embeddings,
     ) -> None:
         self.process_id = process.pid
         self.n_rows = description.n_rows
         self.leaves = description.leaves
         self.isolated = isolated
+        self.isolated_embeddings: Embeddings = read_rows(embeddings, isolated)
         self._process = process
         self._free: SimpleQueue[Connection] = SimpleQueue()
         for channel in channels:
@@ -66,7 +69,9 @@ class IndexApart:
         weakref.finalize(self, _stop, process, channels)
 
     @classmethod
-    def open(cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64]) -> IndexApart:
+    def open(
+        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+    ) -> IndexApart:
         """Start the child and wait until it has read the codes; other threads go on meanwhile.
 
         Raises
@@ -90,7 +95,7 @@ class IndexApart:
         for ours, theirs in pairs:
             theirs.close()
             channels.append(Connection(ours.detach()))
-        index = cls(process, channels, description, isolated)
+        index = cls(process, channels, description, isolated, embeddings)
         try:
             refused = channels[0].recv_bytes().decode()
         except (EOFError, OSError) as e:
@@ -137,7 +142,10 @@ def _serve(directory: Path, channels: list[Connection]) -> int:
     """Read an index and answer on all channels until they are closed; the exit status."""
     index, refused = None, ""
     try:
-        index = ScannIndex.open(directory, read_description(directory), np.empty(0, dtype=np.int64))
+        description = read_description(directory)
+        # Which rows are isolated concerns the server alone.
+        none = np.empty(0, dtype=np.int64), np.empty((0, description.dimensions), dtype=np.float16)
+        index = ScannIndex.open(directory, description, *none)
     except AtlasError as e:
         refused = str(e)
     with suppress(OSError):  # whoever waited is gone: the threads will find out

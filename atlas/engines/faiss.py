@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
-from atlas.neighbors import IndexDescription, SearchSetting
+from atlas.neighbors import Embeddings, IndexDescription, SearchSetting
+from atlas.reading import read_rows
 
 CODES = "index.faiss"
 
@@ -27,14 +28,19 @@ class FaissIndex:
     name = "faiss"
     ended = False
 
-    def __init__(self, index: Any, description: IndexDescription, isolated: NDArray[np.int64]) -> None:
+    def __init__(
+        self, index: Any, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+    ) -> None:
         self._index = index
         self.n_rows = description.n_rows
         self.leaves = description.leaves
         self.isolated = isolated
+        self.isolated_embeddings: Embeddings = read_rows(embeddings, isolated)
 
     @classmethod
-    def open(cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64]) -> FaissIndex:
+    def open(
+        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+    ) -> FaissIndex:
         """Load the codes into memory.
 
         Raises
@@ -58,7 +64,7 @@ class FaissIndex:
                 f"{path} indexes {index.ntotal:,} rows of {index.d} numbers, "
                 f"expected {description.n_rows:,} of {description.dimensions}"
             )
-        return cls(index, description, isolated)
+        return cls(index, description, isolated, embeddings)
 
     def candidates(self, queries: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
         """See `NeighborIndex.candidates`."""

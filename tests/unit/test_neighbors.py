@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from atlas import scan
 from atlas.engines.apart import CHANNELS
@@ -24,6 +26,7 @@ from atlas.neighbors import (
     ExactIndex,
     SearchSetting,
     candidate_rows,
+    distinct,
     exact_scores,
     open_index,
     search,
@@ -234,6 +237,17 @@ class TestSearch:
         with pytest.raises(InputError, match="not finite"):
             search(index, embeddings, np.full(embeddings.shape[1], np.nan), 5, THOROUGH)
 
+    def test_proposes_to_one_query_what_it_proposes_to_it_among_others(self, index, embeddings):
+        queries = embeddings[::100].astype(np.float32)
+        missed = []
+        for setting in (SearchSetting(1, 50), SearchSetting(4, 300), THOROUGH):
+            for query, line in zip(queries, index.candidates(queries, setting), strict=True):
+                alone = index.candidates(query[None], setting)[0]
+                assert alone.shape == line.shape
+                missed.append((~np.isin(line, alone)).mean())
+        # ScaNN sums products of many queries in another order: of two leaves as near it may take the other.
+        assert np.mean(missed) < 0.02
+
     def test_gives_eight_threads_what_it_gives_one(self, index, embeddings):
         queries = embeddings[::40].astype(np.float32)
 
@@ -246,6 +260,106 @@ class TestSearch:
         for (rows, scores), (other_rows, other_scores) in zip(alone, together, strict=True):
             np.testing.assert_array_equal(rows, other_rows)
             np.testing.assert_array_equal(scores, other_scores)
+
+
+def carefully(index, embeddings, query, k, setting, skip):
+    """What `search` promises, without a short cut: every candidate scored exactly, then a full sort."""
+    found = index.candidates(query[None], setting)[0]
+    rows = np.union1d(found[found >= 0], index.isolated)
+    rows = rows[~np.isin(rows, skip)]
+    scores = exact_scores(embeddings, rows, query)
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order], scores[order]
+
+
+@pytest.fixture(scope="module", params=["scann", "faiss"])
+def crowded(request, tmp_path_factory):
+    """Embeddings that repeat and nearly repeat, isolated ones among them, and an index of some; by dtype."""
+    rng = np.random.default_rng(6)
+    rows, _ = grouped_embeddings([400, 300, 200, 60], dimension=3)
+    near = rows[:40] + 1e-4 * rng.standard_normal((40, rows.shape[1]))
+    rows = np.concatenate([rows, rows[::2], rows[::5], near])
+    rows = rng.permutation(np.concatenate([rows, rng.standard_normal((20, rows.shape[1]))]))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    folder = tmp_path_factory.mktemp("crowded") / request.param
+    build_index(rows.astype(np.float16), folder, engine=request.param, config=BuildConfig(leaves=30))
+    return {dtype: (open_index(folder, rows.astype(dtype)), rows.astype(dtype)) for dtype in ("float16", "float32")}
+
+
+class TestShortCuts:
+    """Rough scores decide only what cannot be in the answer; the answer is that of the careful way, bit by bit."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        dtype=st.sampled_from(["float16", "float32"]),
+        kind=st.sampled_from(["row", "least", "between", "zero"]),
+        row=st.integers(0, 1_000),
+        length=st.sampled_from([1.0, 3e-42, 1e-20, 0.37, 1e5]),
+        k=st.sampled_from([1, 2, 15, 100, 400]),
+        leaves=st.sampled_from([1, 4, 30]),
+        skipped=st.integers(0, 60),
+    )
+    def test_give_the_answer_of_the_careful_way(self, crowded, dtype, kind, row, length, k, leaves, skipped):
+        index, stored = crowded[dtype]
+        wide = stored.astype(np.float64)
+        query = {"row": wide[row], "least": -wide[row], "between": wide[row] + wide[row // 2], "zero": 0 * wide[row]}
+        query = (length * query[kind]).astype(np.float32)
+        skip = [row, *range(skipped)]
+        setting = SearchSetting(leaves, 500)
+        expected = carefully(index, stored, query, k, setting, skip)
+        if index.candidates(query[None], setting).size < 500 and expected[0].size < k:
+            return  # `search` looks further there
+        rows, scores = search(index, stored, query, k, setting, skip=skip)
+        np.testing.assert_array_equal(rows, expected[0])
+        np.testing.assert_array_equal(scores, expected[1])
+
+    def test_hold_where_a_float16_query_would_mix_up_near_ties(self):
+        # As for `top_k_exact`; here the candidates come in two blocks that overlap.
+        rng = np.random.default_rng(1)
+        stored = rng.standard_normal((60_000, 3))
+        stored = (stored / np.linalg.norm(stored, axis=1, keepdims=True)).astype(np.float16)
+        first, second = np.arange(40_000), np.arange(25_000, 60_000)
+        for seed in range(10):
+            query = np.random.default_rng(seed).standard_normal(3).astype(np.float32)
+            rows, scores = scan.top_k_of_blocks(
+                [(first, stored[first]), (second, stored[second])], query, 3_000, np.array([7, 30_000, 59_999])
+            )
+            allowed = np.setdiff1d(np.arange(60_000), [7, 30_000, 59_999])
+            expected_rows, expected_scores = oracle(stored, query, 3_000, allowed)
+            np.testing.assert_array_equal(rows, expected_rows)
+            np.testing.assert_array_equal(scores, expected_scores)
+
+    def test_score_few_more_rows_than_were_asked_for(self, embeddings, monkeypatch):
+        widened = []
+        einsum = np.einsum
+        monkeypatch.setattr(scan.np, "einsum", lambda s, rows, q: (widened.append(len(rows)), einsum(s, rows, q))[1])
+        everything = [(np.arange(len(embeddings)), embeddings)]
+        for row in range(0, 1_000, 50):
+            scan.top_k_of_blocks(everything, embeddings[row].astype(np.float32), 50, np.array([row]))
+        assert len(widened) == 20
+        assert max(widened) < 100
+
+
+class TestIsolatedRows:
+    def test_are_in_memory_as_they_are_stored(self, indexed, embeddings, tmp_path):
+        np.save(tmp_path / "e.npy", embeddings)
+        stored = np.load(tmp_path / "e.npy", mmap_mode="r")
+        for engine in ("scann", "faiss"):
+            index = open_index(indexed / engine, stored)
+            assert index.isolated.size > 100
+            np.testing.assert_array_equal(index.isolated_embeddings, embeddings[index.isolated])
+            assert not np.shares_memory(index.isolated_embeddings, stored)
+
+    def test_may_be_told_in_any_order_and_twice(self, indexed, embeddings, tmp_path):
+        folder = Path(shutil.copytree(indexed / "scann", tmp_path / "index"))
+        np.save(folder / ISOLATED, np.array([900, 5, 5, 7, 900], dtype=np.uint32))
+        np.testing.assert_array_equal(open_index(folder, embeddings).isolated, [5, 7, 900])
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 900])
+def test_distinct_rows_are_those_of_numpy(size):
+    rows = np.random.default_rng(size).integers(0, 500, size)
+    np.testing.assert_array_equal(distinct(rows), np.unique(rows))
 
 
 class TestPadding:
@@ -265,9 +379,12 @@ class TestPadding:
         if engine == "scann":
             found, _ = index._searcher.search_batched(query[None], 300, 300, 1)
             assert (found == 0).sum() > 1, "ScaNN no longer pads with row 0: the test has lost its point"
-        found = index.candidates(query[None], SearchSetting(leaves=1, candidates=300))[0]
-        assert (found == -1).any()
-        assert (found != 0).all()
+        alone = index.candidates(query[None], SearchSetting(leaves=1, candidates=300))[0]
+        together = index.candidates(np.stack([query, query]), SearchSetting(leaves=1, candidates=300))
+        for found in (alone, *together):
+            assert found.shape == (300,)
+            assert (found == -1).any()
+            assert (found != 0).all()
         proposed = candidate_rows(index, query, SearchSetting(1, 300))
         assert proposed.min() >= 200, "only rows of the query's own heap"
 

@@ -1,0 +1,251 @@
+"""Engines that `benchmarks.search` holds side by side: ours, its peers, and exact scans."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from usearch.index import Index as UsearchGraph
+
+from atlas.neighbors import Embeddings, SearchSetting, open_index, search, top_k_exact
+from atlas.reading import read_rows
+from atlas.scan import top_k_of_blocks
+from precompute.context import BuildConfig
+from precompute.stages.index import build_index, choose_engine, leaf_count
+
+K = 100
+DIMENSION = 128
+ADD_ROWS = 131_072
+CONVERT_ROWS = 8_192
+"""Rows that numpy converts to float32 at once: they stay in the cache of a core."""
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+Setting = tuple[int, ...]
+
+
+def without(found: NDArray[np.integer[Any]], own: NDArray[np.int64]) -> list[NDArray[np.integer[Any]]]:
+    """Each line's first K rows that are neither its own nor padding (−1)."""
+    return [line[(line != row) & (line >= 0)][:K] for line, row in zip(found, own, strict=True)]
+
+
+class Engine:
+    """A way to search; what is here is that of an engine that scans all rows.
+
+    Attributes
+    ----------
+    name : str
+    knobs : tuple of str
+        What the numbers of a setting are.
+    ladder : tuple of tuples of int
+        Settings to choose from, the most thorough one last; a single one where all rows are scanned.
+    file_bytes : int
+        Of each row, in a mapped file that a search reads from; the page cache should have room for them.
+    """
+
+    name = ""
+    knobs: tuple[str, ...] = ()
+    ladder: tuple[Setting, ...] = ((),)
+    file_bytes = 0
+
+    def build(self, embeddings: Embeddings, folder: Path) -> None:
+        """Write the index, on all cores."""
+
+    def load(self, embeddings: Embeddings, folder: Path) -> None:
+        """Open it for searches."""
+        self._embeddings = embeddings
+
+    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
+        """The K nearest of one query, nearest first, its own row left out; on one thread."""
+        raise NotImplementedError
+
+    def many(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64], setting: Setting
+    ) -> list[NDArray[np.integer[Any]]]:
+        """The same of many queries, on all cores."""
+        with ThreadPoolExecutor(CORES) as pool:
+            return list(pool.map(lambda query, row: self.one(query, int(row), setting), queries, rows))
+
+    def parts(self, setting: Setting) -> dict[str, Callable[[NDArray[np.float32]], Any]]:
+        """Parts of a search that are worth a time of their own."""
+        return {}
+
+
+class Ours(Engine):
+    """The index of an atlas: codes in memory, candidates re-scored exactly from the float16 file."""
+
+    name = "ours"
+    knobs = ("leaves", "candidates")
+    ladder = tuple(product((5, 10, 20, 30, 45, 60, 75, 90, 120), (150, 200, 250, 300, 400, 500)))
+    file_bytes = 2 * DIMENSION
+
+    def build(self, embeddings: Embeddings, folder: Path) -> None:
+        build_index(embeddings, folder, engine=choose_engine("auto", embeddings.shape[0]), config=BuildConfig())
+
+    def load(self, embeddings: Embeddings, folder: Path) -> None:
+        self._embeddings = embeddings
+        self._index = open_index(folder, embeddings)
+
+    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
+        return search(self._index, self._embeddings, query, K, SearchSetting(*setting), skip=(row,))[0]
+
+    def parts(self, setting: Setting) -> dict[str, Callable[[NDArray[np.float32]], Any]]:
+        """The engine's own work, fetching as many rows as it proposes, and ranking them with the isolated ones."""
+        index, embeddings, chosen = self._index, self._embeddings, SearchSetting(*setting)
+        spread = np.linspace(0, index.n_rows - 1, chosen.candidates).astype(np.int64)
+        blocks = ((spread, read_rows(embeddings, spread)), (index.isolated, index.isolated_embeddings))
+        return {
+            "the codes": lambda query: index.candidates(query[None], chosen),
+            "fetching candidates": lambda query: read_rows(embeddings, spread),
+            "ranking": lambda query: top_k_of_blocks(blocks, query, K, spread[:1]),
+        }
+
+
+class _Faiss(Engine):
+    """An index of faiss, by its factory's language."""
+
+    _file = "peer.faiss"
+
+    def _new(self, n_rows: int) -> Any:
+        raise NotImplementedError
+
+    def _parameters(self, setting: Setting) -> Any:
+        raise NotImplementedError
+
+    def build(self, embeddings: Embeddings, folder: Path) -> None:
+        faiss.omp_set_num_threads(CORES)
+        index = self._new(embeddings.shape[0])
+        if not index.is_trained:
+            rng = np.random.default_rng(0)
+            sample = rng.choice(embeddings.shape[0], min(embeddings.shape[0], 250_000), replace=False)
+            index.train(np.asarray(embeddings[np.sort(sample)], dtype=np.float32))
+        for start in range(0, embeddings.shape[0], ADD_ROWS):
+            index.add(np.asarray(embeddings[start : start + ADD_ROWS], dtype=np.float32))
+        folder.mkdir(parents=True, exist_ok=True)
+        faiss.write_index(index, str(folder / self._file))
+
+    def load(self, embeddings: Embeddings, folder: Path) -> None:
+        self._index = faiss.read_index(str(folder / self._file))
+
+    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
+        faiss.omp_set_num_threads(1)
+        found = self._index.search(query[None], K + 1, params=self._parameters(setting))[1][0]
+        return found[(found != row) & (found >= 0)][:K]
+
+    def many(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64], setting: Setting
+    ) -> list[NDArray[np.integer[Any]]]:
+        faiss.omp_set_num_threads(CORES)
+        return without(self._index.search(queries, K + 1, params=self._parameters(setting))[1], rows)
+
+
+class FaissCodes(_Faiss):
+    """Inverted lists of 4-bit codes by fast scan, candidates re-scored from float16 rows in memory: as exact as ours.
+
+    As many lists and as many numbers a code as ours.
+    """
+
+    name = "faiss IVF-PQ fast scan, refined"
+    knobs = ("lists", "candidates")
+    ladder = tuple(product((5, 20, 30, 60, 120, 240), (200, 500, 1_000, 2_000, 4_000, 8_000)))
+
+    def _new(self, n_rows: int) -> Any:
+        factory = f"IVF{leaf_count(0, n_rows)},PQ{DIMENSION // 2}x4fs,Refine(SQfp16)"
+        return faiss.index_factory(DIMENSION, factory, faiss.METRIC_INNER_PRODUCT)
+
+    def _parameters(self, setting: Setting) -> Any:
+        lists, candidates = setting
+        return faiss.IndexRefineSearchParameters(
+            k_factor=candidates / (K + 1), base_index_params=faiss.SearchParametersIVF(nprobe=lists)
+        )
+
+
+class FaissGraph(_Faiss):
+    """A navigable graph (HNSW) over float32 rows."""
+
+    name = "faiss HNSW"
+    knobs = ("efSearch",)
+    ladder = tuple((effort,) for effort in (101, 120, 140, 170, 200, 250, 300, 400, 600, 800, 1_200, 2_000))
+    links = 32
+    build_effort = 80
+
+    def _new(self, n_rows: int) -> Any:
+        index = faiss.IndexHNSWFlat(DIMENSION, self.links, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = self.build_effort
+        return index
+
+    def _parameters(self, setting: Setting) -> Any:
+        return faiss.SearchParametersHNSW(efSearch=setting[0])
+
+
+class Usearch(Engine):
+    """A navigable graph over float16 rows, built as usearch does by itself."""
+
+    name = "usearch"
+    knobs = ("expansion",)
+    ladder = FaissGraph.ladder
+    _file = "peer.usearch"
+
+    def build(self, embeddings: Embeddings, folder: Path) -> None:
+        graph = UsearchGraph(ndim=DIMENSION, metric="ip", dtype="f16")
+        for start in range(0, embeddings.shape[0], ADD_ROWS):
+            block = np.ascontiguousarray(embeddings[start : start + ADD_ROWS])
+            graph.add(np.arange(start, start + len(block), dtype=np.uint64), block, threads=CORES)
+        folder.mkdir(parents=True, exist_ok=True)
+        graph.save(str(folder / self._file))
+
+    def load(self, embeddings: Embeddings, folder: Path) -> None:
+        graph = UsearchGraph.restore(str(folder / self._file))
+        assert graph is not None
+        self._graph = graph
+
+    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
+        self._graph.expansion_search = setting[0]
+        found = np.asarray(self._graph.search(query, K + 1, threads=1).keys, dtype=np.int64)
+        return found[found != row][:K]
+
+    def many(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64], setting: Setting
+    ) -> list[NDArray[np.integer[Any]]]:
+        self._graph.expansion_search = setting[0]
+        return without(np.asarray(self._graph.search(queries, K + 1, threads=CORES).keys, dtype=np.int64), rows)
+
+
+class ExactScan(Engine):
+    """All rows of the float16 file: numkong's products, short-listed and re-scored as the atlas does."""
+
+    name = "exact, numkong"
+    file_bytes = 2 * DIMENSION
+
+    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
+        return top_k_exact(self._embeddings, query, K, skip=(row,))[0]
+
+
+class ExactNumpy(Engine):
+    """All rows of the float16 file: numpy's products, converted a piece at a time."""
+
+    name = "exact, numpy"
+    file_bytes = 2 * DIMENSION
+
+    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
+        scores = np.empty(self._embeddings.shape[0], dtype=np.float32)
+        for start in range(0, scores.size, CONVERT_ROWS):
+            part = slice(start, start + CONVERT_ROWS)
+            np.matmul(np.asarray(self._embeddings[part], dtype=np.float32), query, out=scores[part])
+        scores[row] = -np.inf
+        best = np.argpartition(scores, -K)[-K:]
+        return best[np.argsort(-scores[best], kind="stable")]
+
+
+ENGINES: tuple[type[Engine], ...] = (Ours, FaissCodes, FaissGraph, Usearch, ExactScan, ExactNumpy)
+LARGE_ENGINES: tuple[type[Engine], ...] = (Ours, FaissCodes, ExactScan)
+"""At ten million the graphs would not fit beside everything else."""
+
+NAMES = tuple(kind.name for kind in ENGINES)
