@@ -47,6 +47,13 @@ class TestLinks:
         assert (np.diff(similarity, axis=1) <= 0).all()
         np.testing.assert_allclose(similarity, np.einsum("nd,nkd->nk", rows, rows[neighbors]), atol=1e-6)
 
+    def test_hold_in_both_directions_but_where_nearer_ones_take_the_place(self, survey):
+        rows = survey[0]
+        neighbors, similarity = link_rows(rows, rows[:60])
+        for row, others in enumerate(neighbors):
+            is_mutual = (neighbors[others] == row).any(axis=1)
+            assert (is_mutual | (similarity[others, -1] >= similarity[row] - 1e-6)).all()
+
     def test_of_a_class_that_no_seed_falls_on_are_found(self, survey):
         rows, of = survey
         neighbors, _ = link_rows(rows, rows[of != RARE][:60])
@@ -63,7 +70,7 @@ class TestLinks:
         rows[:, 0] = 1
         neighbors, similarity = link_rows(rows, rows[:3])
         assert (similarity == 1).all() and (neighbors >= 0).all()
-        assert len(np.unique(neighbors)) <= 50
+        assert len(np.unique(neighbors)) <= 50 * (1 + groups.LINKS), "those, and what they are linked from"
         assert (neighbors != np.arange(1_000)[:, None]).all()
 
 
