@@ -51,6 +51,7 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.filters
 	$(RUN) -m benchmarks.search
 	$(RUN) -m benchmarks.placement
+	$(RUN) -m benchmarks.rare
 	$(RUN) -m benchmarks.simulated_quality
 	$(RUN) -m benchmarks.build 100000 1000000
 

@@ -104,9 +104,7 @@ def place_ours(
     placed = np.empty((len(rows), 2), dtype=np.float32)
 
     def work(part: slice) -> None:
-        found, similarity = nearest_anchors(
-            index, anchors, np.asarray(rows[part], dtype=np.float32), min(config.place_neighbors, len(anchors))
-        )
+        found, similarity = nearest_anchors(index, anchors, rows[part], min(config.place_neighbors, len(anchors)))
         placed[part] = geometric_median(positions[found], anchor_weights(similarity))
 
     for _ in run_chunks(work, len(rows), CHUNK_ROWS, thread_count(config.threads)):

@@ -22,6 +22,7 @@ from atlas.neighbors import SearchSetting
 from atlas.writer import free_bytes, human_bytes
 from precompute.context import BuildConfig
 from precompute.stages.chunks import thread_count
+from precompute.stages.groups import CELL_ROWS, SAMPLE_ROWS
 from precompute.stages.index import Engine, choose_engine, index_plan
 from precompute.stages.knn import SETTING, quick_setting
 from precompute.stages.scann_build import PROCESS_BYTES, Plan
@@ -152,14 +153,20 @@ def _knn_cost(s: _Sizes) -> tuple[float, float]:
     return check, _search_cost(s, s.known, SETTING) + _search_cost(s, s.n, quick)
 
 
+def _subsample_cost(s: _Sizes) -> tuple[float, float]:
+    if s.anchors == s.n:
+        return 0, 0
+    groups, sample = s.anchors // ANCHORS_A_GROUP, min(s.n, SAMPLE_ROWS)
+    links = sample * 35e-6 + s.products(sample, sample // CELL_ROWS + groups) * 2
+    return s.n * 4e-7, links + s.products(s.n, groups) * 2
+
+
 COSTS: dict[str, Cost] = {
     "read": lambda s: (s.n * s.columns * 1e-7, 0),
     "embeddings": lambda s: (s.n * s.d * 2e-8, 0),
     "index": _index_cost,
     "knn": _knn_cost,
-    "subsample": lambda s: (
-        (13 * s.anchors / 50_000, s.products(s.n, s.anchors // ANCHORS_A_GROUP) * 2) if s.anchors < s.n else (0, 0)
-    ),
+    "subsample": _subsample_cost,
     "umap": lambda s: (5 + 1e-3 * s.anchors * (s.config.n_epochs or 200) / 200, s.products(s.anchors, s.anchors) * 2),
     "place": lambda s: (2, 8 * s.anchors / 50_000 + s.n * 47e-6 * s.d / 128) if s.anchors < s.n else (0, 0),
     "clusters": lambda s: (12 * (s.anchors / 50_000) ** 1.5 + s.n * 1e-6 * s.d / 128, 0),
@@ -184,7 +191,7 @@ MEMORY: dict[str, Callable[[_Sizes], int]] = {
     "embeddings": lambda s: 20 * 65_536 * s.d,
     "index": _index_memory,
     "knn": lambda s: _opened_index(s) + s.n * 20,
-    "subsample": lambda s: s.n * 36 + s.anchors * s.d * 8,
+    "subsample": lambda s: s.n * 36 + min(s.n, SAMPLE_ROWS) * (s.d * 4 + 900),
     "umap": lambda s: s.anchors * (s.d * 12 + 2_000),
     "place": lambda s: s.anchors * s.d * 8,
     "clusters": lambda s: s.n * 8 + s.anchors * 1_000,

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from atlas import format as layout
-from atlas.neighbors import Embeddings, NeighborIndex, SearchSetting, open_index, pair_scores, top_of_each
+from atlas.neighbors import Embeddings, NeighborIndex, SearchSetting, open_index, top_of_each
 from precompute.context import StageContext
 from precompute.stages.chunks import fill_rows
 from precompute.stages.index import build_index, choose_engine
+from precompute.stages.knn import stored_scores
 from precompute.stages.surroundings import surroundings_radius
 from precompute.stages.umap import ANCHORS_XY
 
@@ -44,14 +45,17 @@ SETTING = SearchSetting(leaves=20, candidates=60)
 
 
 def nearest_anchors(
-    index: NeighborIndex, anchors: Embeddings, queries: NDArray[np.float32], k: int
+    index: NeighborIndex, anchors: Embeddings, rows: Embeddings, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The nearest anchors of each query, nearest first, and their similarities; −1 and −inf where fewer were found."""
+    """The nearest anchors of each row, nearest first, and their similarities; −1 and −inf where fewer were found.
+
+    The embeddings of the rows, (q, d), are of the anchors' dtype.
+    """
     setting = (
         SearchSetting(SETTING.leaves, max(SETTING.candidates, k)) if index.name != "exact" else SearchSetting(1, k)
     )
-    found = index.candidates(queries, setting)
-    return top_of_each(found, pair_scores(anchors, found, queries), k)
+    found = index.candidates(rows.astype(np.float32), setting)
+    return top_of_each(found, stored_scores(anchors, found, rows), k)
 
 
 def anchor_weights(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -155,7 +159,7 @@ def place_rows(
         index = open_index(folder, anchors)
 
     def work(part: slice) -> None:
-        found, similarity = nearest_anchors(index, anchors, np.asarray(embeddings[part], dtype=np.float32), k)
+        found, similarity = nearest_anchors(index, anchors, np.asarray(embeddings[part]), k)
         points, weights = positions[found], anchor_weights(similarity)
         own = geometric_median(points, weights)
         x[part], y[part] = own.T
@@ -169,7 +173,7 @@ class Place:
     """Gives every row its position on the map."""
 
     name = "place"
-    version = 2
+    version = 3
     needs = ("embeddings", "subsample", "umap")
     parameters = ("engine", "place_neighbors", "space")
     outputs = (

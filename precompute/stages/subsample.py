@@ -1,60 +1,30 @@
 """Stage `subsample`: the rows that UMAP sees, the anchors of the map.
 
-A uniform subsample erases rare classes: of 1,000 galaxies among 42 million, 50,000 uniform rows hold one, and a row is
-placed among its nearest anchors, so the map could never show an island. Hence a flattened one: galaxies are grouped by
-k-means, groups get anchors in proportion to the square root of their size, and no group gets fewer than make an island.
-A tenth of the anchors are the rows farthest from their neighbours: nothing that they resemble could place them.
+A uniform subsample erases rare classes: of a class of one in ten thousand 50,000 uniform rows hold five, and a row is
+placed among its nearest anchors, so the map could never show an island. Hence a flattened one: galaxies are grouped
+(`precompute.stages.groups`), groups get anchors in proportion to the square root of their size, and no group gets fewer
+than make an island. A tenth of the anchors are the rows farthest from their neighbours: nothing that they resemble
+could place them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from atlas import format as layout
 from atlas.neighbors import Embeddings
 from precompute.context import StageContext
 from precompute.stages.chunks import run_chunks, thread_count
+from precompute.stages.groups import find_groups
 
 ISOLATED_SHARE = 0.1
 ANCHORS_A_GROUP = 20
-"""Few, so that groups are many and a rare class gets one of its own, yet enough of them for an island."""
+"""Few, so that groups are many, yet enough of them for an island."""
 
-KMEANS_SAMPLE = 100_000
-KMEANS_BATCH = 2_048
 CHUNK_ROWS = 8_192
-
-
-def group_centres(embeddings: Embeddings, n_groups: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Centres (g, d) of k-means on a seeded sample of the embeddings."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    n = embeddings.shape[0]
-    rows = np.sort(rng.choice(n, min(n, KMEANS_SAMPLE), replace=False))
-    kmeans = MiniBatchKMeans(
-        n_groups,
-        batch_size=KMEANS_BATCH,
-        max_iter=5,
-        n_init=1,
-        # Small groups are what we are after: do not move their centres into larger ones.
-        reassignment_ratio=0.0,
-        random_state=int(rng.integers(2**31)),
-    )
-    # Choosing the first centres is thousands of tiny products: threads spend more time meeting than multiplying.
-    with threadpool_limits(limits=1):
-        kmeans.fit(np.asarray(embeddings[rows], dtype=np.float32))
-    centres: NDArray[np.float32] = kmeans.cluster_centers_.astype(np.float32)
-    return centres
-
-
-def nearest_centre(embeddings: Embeddings, centres: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Index of the nearest centre of each row."""
-    half = (centres * centres).sum(axis=1) / 2
-    nearest: NDArray[np.int32] = np.argmax(np.asarray(embeddings, dtype=np.float32) @ centres.T - half, axis=1).astype(
-        np.int32
-    )
-    return nearest
 
 
 def quotas(sizes: NDArray[np.int64], total: int, least: int) -> NDArray[np.int64]:
@@ -132,11 +102,56 @@ def choose_anchors(
     return np.sort(np.concatenate([isolated, drawn]))
 
 
+def flattened_rows(
+    embeddings: Embeddings,
+    distance: NDArray[np.floating],
+    size: int,
+    least: int,
+    rng: np.random.Generator,
+    *,
+    threads: int = 1,
+    step: Callable[[int], object] = lambda rows: None,
+) -> NDArray[np.int64]:
+    """A subsample in which rare classes have their place.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d), float16 or float32
+        Unit rows.
+    distance : ndarray of shape (n,)
+        Mean distance of each row to its nearest neighbours.
+    size : int
+        Rows wanted, less than n.
+    least : int
+        Smallest number of anchors of a group.
+    rng : Generator
+    threads : int
+        Do not change the result.
+    step : callable
+        Told the rows that have got their group.
+
+    Returns
+    -------
+    ndarray of shape (size,), int64
+        Ascending.
+    """
+    n = embeddings.shape[0]
+    found = find_groups(embeddings, max(1, size // ANCHORS_A_GROUP), rng, threads=threads)
+    groups = np.empty(n, dtype=np.int32)
+
+    def work(part: slice) -> None:
+        groups[part] = found.of(embeddings[part])
+
+    for part in run_chunks(work, n, CHUNK_ROWS, threads):
+        step(part.stop - part.start)
+    return choose_anchors(groups, distance, size, least, rng)
+
+
 class Subsample:
     """Chooses the anchors of the map."""
 
     name = "subsample"
-    version = 3
+    version = 4
     needs = ("embeddings", "knn")
     parameters = ("subsample", "n_neighbors", "seed", "space")
     outputs = ("{space}/map/subsample.npy",)
@@ -146,25 +161,22 @@ class Subsample:
         """Write `map/subsample.npy`: uint32 rows, ascending."""
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
         n, size = embeddings.shape[0], ctx.config.subsample
-        rows = np.arange(n) if n <= size else self._choose(ctx, embeddings, size)
+        if n <= size:
+            rows = np.arange(n)
+        else:
+            with ctx.progress(n) as bar:
+                rows = flattened_rows(
+                    embeddings,
+                    ctx.load(ctx.space / layout.COLUMNS / "anomaly_knn.npy"),
+                    size,
+                    # UMAP links each anchor to `n_neighbors` others: a group with as many can hold together.
+                    ctx.config.n_neighbors + 1,
+                    np.random.default_rng(ctx.config.seed),
+                    threads=thread_count(ctx.config.threads),
+                    step=bar.update,
+                )
         ctx.save(ctx.space / layout.MAP / "subsample.npy", rows.astype(np.uint32))
         ctx.measured["rows"] = int(rows.size)
-
-    def _choose(self, ctx: StageContext, embeddings: Embeddings, size: int) -> NDArray[np.int64]:
-        rng = np.random.default_rng(ctx.config.seed)
-        n = embeddings.shape[0]
-        centres = group_centres(embeddings, max(1, size // ANCHORS_A_GROUP), rng)
-        groups = np.empty(n, dtype=np.int32)
-        distance = ctx.load(ctx.space / layout.COLUMNS / "anomaly_knn.npy")
-
-        def work(part: slice) -> None:
-            groups[part] = nearest_centre(embeddings[part], centres)
-
-        with ctx.progress(n) as bar:
-            for part in run_chunks(work, n, CHUNK_ROWS, thread_count(ctx.config.threads)):
-                bar.update(part.stop - part.start)
-        # UMAP links each anchor to `n_neighbors` others: a group with as many can hold together.
-        return choose_anchors(groups, distance, size, ctx.config.n_neighbors + 1, rng)
 
 
 STAGE = Subsample()

@@ -234,9 +234,8 @@ class TestPlace:
     def test_nearest_anchors_are_the_nearest(self, survey):
         stored = survey[0]
         anchors = stored[::5]
-        queries = stored[:50].astype(np.float32)
-        found, similarity = place.nearest_anchors(ExactIndex(anchors), anchors, queries, 15)
-        products = queries @ anchors.astype(np.float32).T
+        found, similarity = place.nearest_anchors(ExactIndex(anchors), anchors, stored[:50], 15)
+        products = stored[:50].astype(np.float32) @ anchors.astype(np.float32).T
         np.testing.assert_allclose(similarity, -np.sort(-products, axis=1)[:, :15], atol=1e-6)
         np.testing.assert_allclose(np.take_along_axis(products, found, axis=1), similarity, atol=1e-6)
 

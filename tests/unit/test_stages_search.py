@@ -137,6 +137,25 @@ class TestKnn:
         assert (rows != np.arange(200)[:, None]).all()
         assert np.isin(rows[50:80], np.arange(50, 80)).all()
 
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32])
+    @pytest.mark.parametrize("d", [5, 48, 128])
+    def test_scores_are_exact_and_depend_on_their_two_rows_alone(self, dtype, d):
+        stored = grouped_embeddings([150, 150], d=d, seed=6)[0].astype(dtype)
+        stored[200:] = stored[:100]
+        found = np.random.default_rng(1).integers(0, 200, (150, 37))
+        found[::3, 5] = -1
+        scores = knn.stored_scores(stored, found, stored[:150])
+        expected = np.einsum("qmd,qd->qm", stored[found].astype(np.float64), stored[:150].astype(np.float64))
+        expected[found < 0] = -np.inf
+        np.testing.assert_allclose(scores, expected, atol=3e-7)
+        twins = np.where((found >= 0) & (found < 100), found + 200, found)
+        order = np.argsort(np.random.default_rng(2).random(found.shape), axis=1)
+        np.testing.assert_array_equal(
+            knn.stored_scores(stored, np.take_along_axis(twins, order, axis=1), stored[:150]),
+            np.take_along_axis(scores, order, axis=1),
+        )
+        np.testing.assert_array_equal(knn.stored_scores(stored, found[70:71, :1], stored[70:71]), scores[70:71, :1])
+
     def test_a_tiny_atlas_has_as_many_neighbours_as_there_are_others(self, tmp_path, embeddings):
         index_stage.STAGE.run(context(tmp_path, embeddings[:4], index_stage.STAGE))
         ctx = context(tmp_path, embeddings[:4], knn.STAGE)
