@@ -31,10 +31,12 @@ DEALT_FIRST = (
     "fault/test_damaged_builds.py",
     "integration/test_build.py",
     "integration/test_layouts.py",
+    "unit/test_simulated_imaging.py",
     "browser/test_page.py",
 )
 """Files in the order in which `make test` deals them to its processes, before all others: the longest, so that short
-ones level out the end. The first asks for the atlas of a million galaxies, the last finds it built."""
+ones level out the end. The first asks for the atlas of a million galaxies, the last finds it built; and what one
+process compiles to render galaxies, others find compiled."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

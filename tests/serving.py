@@ -87,8 +87,11 @@ def serve(
         server = Server(process, log, _address(process, log, patience_s))
         if until_ready:
             _wait_until_ready(server, patience_s)
-        yield server
-        server.require_running()
+        try:
+            yield server
+        except Exception as error:
+            error.add_note(f"the server printed:\n{server.output()}")
+            raise
     finally:
         process.terminate()
         try:

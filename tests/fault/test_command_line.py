@@ -16,6 +16,7 @@ import pytest
 
 from atlas.validate import validate
 from atlas.writer import current_build
+from precompute.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 # So few anchors that principal components lay them out: UMAP takes each process six seconds to compile.
@@ -63,14 +64,13 @@ def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_mistake_is_answered_by_one_sentence(
-    source: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
-    filled = [a.format(source=source, out=tmp_path / "out") for a in arguments]
-    result = run("-m", "precompute", *filled)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: ") or "\nerror: " in result.stderr
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    assert main([a.format(source=source, out=tmp_path / "out") for a in arguments]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") or "\nerror: " in said
+    assert message in said
+    assert "Traceback" not in said
 
 
 def test_everything_wrong_with_a_source_is_said_at_once(source: Path, tmp_path: Path) -> None:

@@ -394,7 +394,7 @@ def test_wide_embeddings_are_reduced_by_the_axes_of_the_first(tmp_path: Path) ->
 def test_the_page_shows_new_rows_without_a_restart(
     small: Path, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.service.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dashboard.builds.LOOK_EVERY_S", 0.0)
     folders = {f"{name}_dir": str(tmp_path / name) for name in ("cache", "kept", "scratch")}
     settings = load({}, atlas=str(small), **folders)
     server = Flask("test")

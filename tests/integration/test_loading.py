@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from atlas import Atlas, Range
-from atlas import atlas as opening
+from atlas import segmented_index as opening
 from atlas.planner import SUBSET_ROWS
 from dashboard.app import create_app
 from dashboard.links import to_json, to_token

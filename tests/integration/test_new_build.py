@@ -148,7 +148,7 @@ def test_a_build_published_under_a_running_server_is_taken_up_and_no_request_fai
         stop = threading.Event()
 
         def keep_visiting() -> None:
-            while not stop.is_set():
+            while not stop.wait(0.05):
                 try:
                     shown.append(visitor.visit())
                 except Exception as error:

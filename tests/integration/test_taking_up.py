@@ -20,7 +20,7 @@ import pytest
 from flask import Flask
 
 from atlas import Query, Range, Similar
-from atlas import atlas as opening
+from atlas import segmented_index as opening
 from atlas import format as layout
 from atlas.engines.apart import IndexApart
 from atlas.errors import InputError
