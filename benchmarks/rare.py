@@ -6,8 +6,8 @@ does and uniformly; UMAP lays them out, and other rows are placed among them as 
 distances are drawn at random: nothing but its group may help a lens.
 
 What is said of each map: how many anchors are lenses; and the share of lenses in the surroundings of a lens, by which
-a disc about it is meant that reaches its ten nearest fellows (nine where it has no more). 1 is an island, 0.0001 is
-what shuffling gives. All lenses are placed, and a sample of the others, each of which stands for many.
+a disc about it is meant that reaches its ten nearest fellows. 1 is an island, 0.0001 is what shuffling gives. All
+lenses are placed, and a sample of the others, each of which stands for many.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def find_groups(embeddings: Embeddings, n_groups: int, rng: np.random.Generator,
     embeddings : ndarray of shape (n, d), float16 or float32
         Unit rows.
     n_groups : int
-        Groups at most; no more than n.
+        Groups at most.
     rng : Generator
     threads : int
         Do not change the result.
@@ -106,7 +106,7 @@ def find_groups(embeddings: Embeddings, n_groups: int, rng: np.random.Generator,
         np.percentile(nearness(sample[members], centre[None]), 100 - REACH_PERCENT)
         for members, centre in zip(_positions_of_each(swarms, len(of_swarms)), of_swarms, strict=True)
     ]
-    seeds = _draw(sample, n_groups - len(of_swarms), rng)
+    seeds = _draw(sample, min(n_groups - len(of_swarms), rows.size), rng)
     cells = np.empty(rows.size, dtype=np.int32)
 
     def assign(part: slice) -> None:
@@ -119,7 +119,7 @@ def find_groups(embeddings: Embeddings, n_groups: int, rng: np.random.Generator,
 def link_rows(
     rows: NDArray[np.float32], seeds: NDArray[np.float32], *, threads: int = 1
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The nearest others of each row, as far as the cells nearest to it hold them.
+    """The nearest others of each row, as far as the cells nearest to one of both hold the other.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def link_rows(
     Returns
     -------
     neighbors : ndarray of shape (m, LINKS), int32
-        Nearest first, never the row itself; −1 where the cells hold no more.
+        Nearest first, never the row itself; −1 where there are no more.
     similarity : ndarray of shape (m, LINKS), float32
         Descending; −inf where there is no neighbour.
     """

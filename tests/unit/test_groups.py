@@ -138,6 +138,10 @@ class TestGroups:
         assert len(one.centres) <= 40
         assert one.of(survey[0]).max() < len(one.centres)
 
+    def test_are_no_more_than_the_sample_has_rows(self, survey, monkeypatch):
+        monkeypatch.setattr(groups, "SAMPLE_ROWS", 60)
+        assert len(find_groups(survey[0], 100, np.random.default_rng(0)).centres) <= 100
+
     def test_equal_rows_make_one_group(self):
         rows = np.zeros((300, 4), dtype=np.float32)
         rows[:, 1] = 1
