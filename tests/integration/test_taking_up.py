@@ -20,8 +20,8 @@ import pytest
 from flask import Flask
 
 from atlas import Query, Range, Similar
-from atlas import segmented_index as opening
 from atlas import format as layout
+from atlas import segmented_index as opening
 from atlas.engines.apart import IndexApart
 from atlas.errors import InputError
 from atlas.writer import current_build
