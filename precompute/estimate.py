@@ -167,13 +167,13 @@ COSTS: dict[str, Cost] = {
     "index": _index_cost,
     "knn": _knn_cost,
     "subsample": _subsample_cost,
-    "umap": lambda s: (5 + 1e-3 * s.anchors * (s.config.n_epochs or 200) / 200, s.products(s.anchors, s.anchors) * 2),
-    "place": lambda s: (2, 8 * s.anchors / 50_000 + s.n * 47e-6 * s.d / 128) if s.anchors < s.n else (0, 0),
+    "umap": lambda s: (5 + 6e-4 * s.anchors * (s.config.n_epochs or 200) / 200, s.products(s.anchors, s.anchors) * 2),
+    "place": lambda s: (2, 8 * s.anchors / 50_000 + s.n * 35e-6 * s.d / 128) if s.anchors < s.n else (0, 0),
     "clusters": lambda s: (12 * (s.anchors / 50_000) ** 1.5 + s.n * 1e-6 * s.d / 128, 0),
     "anomalies": lambda s: (1, s.n * 6.6e-8 * s.config.forest_trees),
     "planes": lambda s: (s.n * 1e-6, 0),
     "thumbnails": lambda s: (0, s.images * 5e-3),
-    "measure": lambda s: ((20 + s.n * 2e-5 * s.d / 128) * s.config.recall_queries / 200, s.known * 30e-6),
+    "measure": lambda s: ((20 + s.n * 3e-6 * s.d / 128) * s.config.recall_queries / 200, s.known * 30e-6),
 }
 
 
