@@ -34,6 +34,9 @@ from precompute.stages import embeddings
 COMPACT = "compact"
 """Name of the record that `compact` leaves; it tells the rows of the first build."""
 
+MEASURED_BEFORE = "; recall was measured before"
+"""Ends the note of an append until `compact` measures again."""
+
 MAX_ROWS = 2**32 - 1
 
 
@@ -136,7 +139,7 @@ def _assemble(
     measured = {step.name: step.measured for step in segment.records}
     read, packed = measured["read"], measured["thumbnails"]
     notes = [*read["notes"], *measured["embeddings"].get("notes", ()), *packed.get("notes", ())]
-    told = f"{source.n_rows:,} galaxies of {source.folder.name} were appended; recall was measured before"
+    told = f"{source.n_rows:,} galaxies of {source.folder.name} were appended{MEASURED_BEFORE}"
     record = StageRecord(
         name=f"append-{len(old.segments)}",
         key=build_id,

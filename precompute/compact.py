@@ -23,7 +23,7 @@ from atlas.plane import write_plane
 from atlas.quality import FILENAME
 from atlas.sky import write_sky
 from atlas.validate import check_sizes, open_current
-from precompute.append import COMPACT, config_of, first_rows
+from precompute.append import COMPACT, MEASURED_BEFORE, config_of, first_rows
 from precompute.context import BuildConfig, StageContext
 from precompute.running import Step, digest, files_after, link_files, run_stage, say
 from precompute.stages import index, measure
@@ -157,5 +157,8 @@ def _assemble(old: Manifest, partial: Path, build_id: str, records: list[StageRe
         build_id=build_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         segments=(Segment(start=0, stop=old.n_rows),),
+        provenance=msgspec.structs.replace(
+            old.provenance, notes=tuple(note.removesuffix(MEASURED_BEFORE) for note in old.provenance.notes)
+        ),
         stages=(*(step for step in old.stages if step.name != COMPACT), record),
     )

@@ -321,6 +321,9 @@ def test_compacting_makes_one_segment_with_the_same_rows(merged: tuple[Path, Man
     root, manifest = merged
     assert validate(root) == []
     assert len(manifest.segments) == 1 and manifest.n_rows == whole.n_rows
+    # Recall is that of all rows from here on, and no note says otherwise.
+    assert any("were appended" in note for note in manifest.provenance.notes)
+    assert not any("measured before" in note for note in manifest.provenance.notes)
     assert not [name for name in manifest.files if name.startswith(layout.SEGMENTS) or name.endswith((".1", ".2"))]
     one = Atlas.open(root)
     for column in one.columns("v1"):
