@@ -22,7 +22,6 @@ from atlas.sky_query import separation_deg
 from benchmarks.processes import children_of, watched_in_own_process
 from benchmarks.survey import (
     POSITION_OFF_ARCSEC,
-    TITLES,
     Searches,
     Truth,
     describe,
@@ -34,10 +33,10 @@ from benchmarks.survey import (
     measure_exact,
     measure_search,
     measure_views,
-    to_markdown,
     truth_of,
     wander,
 )
+from benchmarks.survey_tables import TITLES, to_markdown
 from benchmarks.visitor import addresses
 from dashboard.parse import events
 from dashboard.settings import load
