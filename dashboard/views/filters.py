@@ -16,7 +16,7 @@ from dash import html
 from msgspec.structs import replace
 
 from atlas import Atlas
-from atlas.columns import bit_name, is_magnitude
+from atlas.columns import QUANTILES, bit_name, is_magnitude
 from atlas.effects import speaks_of_galaxies
 from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
@@ -29,6 +29,8 @@ DEFAULT_COLUMNS = 8
 OWN_COLUMNS = ("anomaly_knn", "trust")
 WORDS_SHOWN = 12
 
+MIDDLE = QUANTILES.index(0.5)
+
 
 def drawer(service: Service, state: State) -> list[Any]:
     """Content of the drawer."""
@@ -36,7 +38,7 @@ def drawer(service: Service, state: State) -> list[Any]:
     shown = shown_columns(atlas, state)
     hidden = [c for c in filterable(atlas) if c.name not in {s.name for s in shown}]
     return [
-        _expression(state),
+        _expression(state, shown),
         *(_section(service, atlas, state, column) for column in shown),
         _more(hidden),
     ]
@@ -235,7 +237,13 @@ def _says(own: Range | Category | Bits | None, column: Column) -> str:
     return ""
 
 
-def _expression(state: State) -> html.Section:
+def _example(columns: list[Column]) -> str:
+    """A condition that this atlas can answer, to show how one is written."""
+    known = [c for c in columns if c.kind == "number" and len(c.quantiles) == len(QUANTILES)][:2]
+    return " & ".join(f"{c.name} {sign} {c.quantiles[MIDDLE]:.3g}" for c, sign in zip(known, "<>", strict=False))
+
+
+def _expression(state: State, columns: list[Column]) -> html.Section:
     return html.Section(
         [
             html.Header([
@@ -244,7 +252,7 @@ def _expression(state: State) -> html.Section:
             ]),
             dbc.Input(
                 id="expression", type="text", value=state.expression, autocomplete="off", size="sm", maxlength="500",
-                placeholder="mag_g - mag_r > 0.8 & z_phot < 0.3",
+                placeholder=_example(columns),
             ),
             html.Div(id="expression-says", className="gf-says", role="status"),
             html.Div(id="expression-words", className="gf-completions"),
