@@ -123,7 +123,7 @@ def simulate_survey(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _write_rows(Survey.draw(seed, dimension), first_row, n, partial, quiet)
-    write_description(partial, _description(n, seed, dimension))
+    write_description(partial, _description(seed, dimension))
     for name in FILES:
         (partial / name).replace(folder / name)
     partial.rmdir()
@@ -175,10 +175,10 @@ def _to_table(columns: dict[str, NDArray[np.generic]]) -> pa.Table:
     return pa.table(arrays)
 
 
-def _description(n: int, seed: int, dimension: int) -> SourceDescription:
+def _description(seed: int, dimension: int) -> SourceDescription:
     return SourceDescription(
         name=NAME,
-        title=f"Simulated survey, {n:,} galaxies",
+        title="Simulated survey",
         survey="Simulation",
         release=f"seed {seed}, {dimension} numbers an embedding",
         licence="CC0-1.0",

@@ -354,7 +354,7 @@ def _description(recipe: Recipe) -> SourceDescription:
     )
     return SourceDescription(
         name=NAME,
-        title=f"Simulated survey with images, {recipe.n:,} galaxies",
+        title="Simulated survey with images",
         survey="Simulation",
         release=f"seed {recipe.seed}, {recipe.pixels} pixels, {recipe.dimension} numbers an embedding",
         licence="CC0-1.0",
