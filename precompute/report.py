@@ -79,6 +79,6 @@ def _spaces(build: Path, manifest: Manifest) -> list[str]:
 
 
 def _stages(manifest: Manifest) -> list[str]:
-    lines = ["stages"]
-    lines += [f"  {s.name:<12} {s.seconds:8.1f} s   peak {s.peak_mib:7.0f} MiB" for s in manifest.stages]
+    lines = ["stages, and the most that was resident by their end, pages of mapped files included"]
+    lines += [f"  {s.name:<12} {s.seconds:8.1f} s   {s.peak_mib:7,.0f} MiB" for s in manifest.stages]
     return lines
