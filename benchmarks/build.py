@@ -1,6 +1,7 @@
 """What a build takes: `python -m benchmarks.build 100000 1000000 [--ten-million]`. JSON and a table are kept.
 
-Each size is a simulated survey of 128 numbers a galaxy, built by the command that a user would type, and watched from
+Each size is a simulated survey of 128 numbers a galaxy, with `--images` one of the mixture fitted to rendered galaxies,
+with as many columns as ssl-legacysurvey has. It is built by the command that a user would type, and watched from
 outside: wall time and CPU of each stage as the build recorded them, and the most memory that it and its processes held
 meanwhile (pages of mapped files left out, which the system takes back when it needs them).
 
@@ -35,17 +36,29 @@ APPENDED_SHARE = 100
 SAMPLED_ABOVE = 2_000_000
 """Larger surveys are built with `--knn sample`."""
 
+OF_MIXTURE = ("--images", "--dimension", "128")
+
 RESULTS = Path(__file__).parent / "results"
 NEGLIGIBLE_S = 1.0
 """Growth of shorter stages would be noise."""
 
 
-def measure(n: int, work: Path, parameters: list[str]) -> dict[str, Any]:
-    """Simulate a survey, build its atlas, and say what each stage took."""
+def measure(n: int, work: Path, survey: tuple[str, ...], parameters: list[str]) -> dict[str, Any]:
+    """Simulate a survey, build its atlas, and say what each stage took.
+
+    Parameters
+    ----------
+    n : int
+        Galaxies.
+    work : Path
+        Folder for survey and atlas; what is there already is not simulated again.
+    survey, parameters : sequence of str
+        Further options of `simulate` and of `build`.
+    """
     source, out = work / f"source-{n}", work / f"atlas-{n}"
     run = [sys.executable, "-m", "precompute", "--quiet"]
     if not (source / "source.json").exists():
-        watch([*run, "simulate", str(n), "--out", str(source)])
+        watch([*run, "simulate", str(n), *survey, "--out", str(source)])
     shutil.rmtree(out, ignore_errors=True)
     knn = ["--knn", "sample"] if n > SAMPLED_ABOVE else []
     watched = watch([*run, "build", str(source), "--out", str(out), *knn, *parameters])
@@ -66,9 +79,10 @@ def measure(n: int, work: Path, parameters: list[str]) -> dict[str, Any]:
     rest = watched.seconds - sum(record.seconds for record in manifest.stages)
     stages.append({"name": "publish", "seconds": round(rest, 1), "cpu_seconds": None,
                    "peak_mib": round(watched.peak_bytes(ended - rest, ended) / 2**20)})  # fmt: skip
-    appended = _append(n, build, manifest, work)
+    appended = _append(n, build, manifest, work, survey)
     return {
         "galaxies": n,
+        "survey": [*survey],
         "parameters": [*knn, *parameters],
         "seconds": round(watched.seconds, 1),
         "cpu_seconds": round(watched.cpu_seconds, 1),
@@ -81,12 +95,12 @@ def measure(n: int, work: Path, parameters: list[str]) -> dict[str, Any]:
     }
 
 
-def _append(n: int, build: Path, before: Manifest, work: Path) -> dict[str, Any]:
+def _append(n: int, build: Path, before: Manifest, work: Path, survey: tuple[str, ...]) -> dict[str, Any]:
     """Append a hundredth as many galaxies to an atlas, the next ones of its survey, and say what that took."""
     out, source = work / f"atlas-{n}", work / f"more-{n}"
     run = [sys.executable, "-m", "precompute", "--quiet"]
     m = max(MIN_ROWS, n // APPENDED_SHARE)
-    watch([*run, "simulate", str(m), "--first-row", str(n), "--out", str(source)])
+    watch([*run, "simulate", str(m), *survey, "--first-row", str(n), "--out", str(source)])
     watched = watch([*run, "append", str(source), "--out", str(out)])
     grown, manifest = open_current(out)
     linked = [name for name in manifest.files if name in before.files and (build / name).samefile(grown / name)]
@@ -156,22 +170,27 @@ def main() -> None:
     parser.add_argument("sizes", type=int, nargs="*", help="galaxies of each survey")
     parser.add_argument("--ten-million", action="store_true", help="ten million too: 7 GB of disk and the better part "
                         "of an hour")  # fmt: skip
+    parser.add_argument("--images", action="store_true", help="surveys of the mixture fitted to rendered galaxies; "
+                        "their results are kept apart")  # fmt: skip
     parser.add_argument("--work", type=Path, default=Path("data/benchmarks"), help="folder for surveys and atlases")
-    parser.add_argument("--out", type=Path, default=RESULTS / "build", help="results, without ending; sizes that are "
-                        "not measured again stay")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="results, without ending; sizes that are not measured again stay "
+                        "(results/build, results/build-mixture)")  # fmt: skip
     args, parameters = parser.parse_known_args()
-    kept = args.out.with_suffix(".json")
+    survey, work = (OF_MIXTURE, args.work / "mixture") if args.images else ((), args.work)
+    out = args.out or RESULTS / ("build-mixture" if args.images else "build")
+    kept = out.with_suffix(".json")
     runs = {run["galaxies"]: run for run in json.loads(kept.read_text())["runs"]} if kept.exists() else {}
     for n in sorted({*args.sizes, *([TEN_MILLION] if args.ten_million else [])}):
-        runs[n] = measure(n, args.work, parameters)
+        runs[n] = measure(n, work, survey, parameters)
         about = {
             "machine": f"{os.cpu_count()} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB",
             "versions": {p: metadata.version(p) for p in ("numpy", "scann", "umap-learn", "scikit-learn")},
         }
         results = [runs[size] for size in sorted(runs)]
         kept.write_text(json.dumps({"about": about, "runs": results}, indent=1) + "\n")
-        told = f"`python -m benchmarks.build`, {about['machine']}; load is that of the machine when a build ended"
-        args.out.with_suffix(".md").write_text(f"{told}\n\n{table(results)}")
+        command = f"python -m benchmarks.build{' --images' * args.images}"
+        told = f"`{command}`, {about['machine']}; load is that of the machine when a build ended"
+        out.with_suffix(".md").write_text(f"{told}\n\n{table(results)}")
         print(table(results), flush=True)
 
 

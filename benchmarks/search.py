@@ -1,8 +1,9 @@
-"""Search among many rows, ours beside its peers: `python -m benchmarks.search [--rows N] [--ten-million]`.
+"""Search among many rows, ours beside its peers: `python -m benchmarks.search [--rows N] [--ten-million] [--images]`.
 
-Every engine indexes the same simulated survey of 128 numbers a galaxy and is asked for the hundred nearest of the same
-rows, each without itself. Recall is against exact search. An engine has a ladder of settings; at each wanted recall
-stands its fastest one that reaches it, so that engines are compared at equal recall and not at equal effort.
+Every engine indexes the same simulated survey of 128 numbers a galaxy, with `--images` rows of the mixture fitted to
+rendered galaxies, and is asked for the hundred nearest of the same rows, each without itself. Recall is against exact
+search. An engine has a ladder of settings; at each wanted recall stands its fastest one that reaches it, so that
+engines are compared at equal recall and not at equal effort.
 
 An engine is built in a process of its own and measured in another that has loaded what was saved: memory is what that
 process then holds beyond what it held before, pages of mapped files left out. One query is timed on one thread, all
@@ -35,8 +36,13 @@ from atlas.neighbors import Embeddings, top_k_exact_many
 from benchmarks.processes import anonymous_bytes, in_own_process
 from benchmarks.search_engines import CORES, DIMENSION, ENGINES, LARGE_ENGINES, NAMES, Engine, K, Ours, Setting, without
 from precompute.sources.simulated_galaxies import BLOCK_ROWS, Survey
+from precompute.sources.simulated_imaging import simulate_images
+from precompute.sources.source import open_source
 
-WANTED = (0.95, 0.99)
+WANTED = (0.95, 0.99, 0.998)
+GOAL = 0.99
+"""Of these, the one at which engines are compared."""
+
 EXACT = 0.999
 """Wanted of those that scan all rows: the hundredth and the next may be as good as equal."""
 
@@ -87,14 +93,21 @@ def ask(embeddings: Embeddings, count: int, seed: int = 0) -> Questions:
     return Questions(rows, queries, np.stack(without(nearest, rows)))
 
 
-def draw(path: Path, n: int) -> None:
+def draw(path: Path, n: int, *, of_mixture: bool = False) -> None:
     """Write the embeddings of a simulated survey, a block at a time; the file appears when it is whole."""
-    survey = Survey.draw(1, DIMENSION)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(n, DIMENSION))
-    for start in range(0, n, BLOCK_ROWS):
-        out[start : start + BLOCK_ROWS] = survey.draw_block(start // BLOCK_ROWS)[1][: n - start]
+    if of_mixture:
+        folder = path.with_suffix(".source")
+        simulate_images(n, folder, dimension=DIMENSION)
+        for start, rows in open_source(folder).embedding_chunks(BLOCK_ROWS):
+            out[start : start + len(rows)] = rows
+        shutil.rmtree(folder)
+    else:
+        survey = Survey.draw(1, DIMENSION)
+        for start in range(0, n, BLOCK_ROWS):
+            out[start : start + BLOCK_ROWS] = survey.draw_block(start // BLOCK_ROWS)[1][: n - start]
     out.flush()
     partial.replace(path)
 
@@ -127,7 +140,9 @@ def build_apart(kind: type[Engine], path: Path, folder: Path) -> dict[str, float
     engine = kind()
     begun = time.perf_counter()
     engine.build(np.load(path, mmap_mode="r"), folder)
-    return {"build_s": round(time.perf_counter() - begun, 1)}
+    took = {"build_s": round(time.perf_counter() - begun, 1)}
+    folder.with_suffix(".json").write_text(json.dumps(took))
+    return took
 
 
 def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions, rounds: int) -> dict[str, Any]:
@@ -205,33 +220,51 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
 
 
 def measure(
-    n: int, work: Path, engines: Sequence[type[Engine]], queries: int = QUERIES, rounds: int = ROUNDS
+    n: int,
+    work: Path,
+    engines: Sequence[type[Engine]],
+    queries: int = QUERIES,
+    rounds: int = ROUNDS,
+    *,
+    of_mixture: bool = False,
+    keep: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Engines on a survey of n galaxies, each as soon as it is measured. The survey's file stays for the next run."""
-    path, index = work / f"embeddings-{n}.npy", work / f"index-{n}"
+    """Engines on a survey of n galaxies, each as soon as it is measured.
+
+    The survey's file stays for the next run; indexes do where `keep` says so, and are then not built again.
+    """
+    of = f"mixture-{n}" if of_mixture else f"{n}"
+    path = work / f"embeddings-{of}.npy"
     if not path.exists():
-        draw(path, n)
+        draw(path, n, of_mixture=of_mixture)
     asked = ask(np.load(path, mmap_mode="r"), queries)
     for kind in engines:
-        shutil.rmtree(index, ignore_errors=True)
-        built = in_own_process(build_apart, kind, path, index)
+        index = work / f"index-{of}-{kind.__name__.lower()}"
+        record = index.with_suffix(".json")
+        if keep and record.exists():
+            built = json.loads(record.read_text())
+        else:
+            record.unlink(missing_ok=True)
+            shutil.rmtree(index, ignore_errors=True)
+            built = in_own_process(build_apart, kind, path, index)
         yield {**in_own_process(measure_apart, kind, path, index, asked, rounds), **built}
-    shutil.rmtree(index, ignore_errors=True)
+        if not keep:
+            record.unlink()
+            shutil.rmtree(index, ignore_errors=True)
 
 
 def verdict(run: dict[str, Any]) -> str:
     """How ours compares with the peer that is fastest at the highest wanted recall, and where its time goes."""
-    reached = [of for of in run["engines"] if of["at"][-1]["recall"] and of["at"][-1]["wanted"] == WANTED[-1]]
-    ours, peers = ([of for of in reached if (of["engine"] == Ours.name) is own] for own in (True, False))
+    reached = [(of, at) for of in run["engines"] for at in of["at"] if at["recall"] and at["wanted"] == GOAL]
+    ours, peers = ([one for one in reached if (one[0]["engine"] == Ours.name) is own] for own in (True, False))
     if not ours or not peers:
-        return f"Recall {WANTED[-1]} was not reached by ours and a peer: no comparison."
-    peer = min(peers, key=lambda of: of["at"][-1]["p50_ms"])
-    own, best = ours[0]["at"][-1], peer["at"][-1]
+        return f"Recall {GOAL} was not reached by ours and a peer: no comparison."
+    (mine, own), (peer, best) = ours[0], min(peers, key=lambda one: float(one[1]["p50_ms"]))
     parts = ", ".join(f"{what} {p50:.2f}" for what, p50 in own["parts_p50_ms"].items())
     cold = f" With none of the file in memory: {own['cold_p50_ms']:.0f} ms." if own["cold_p50_ms"] else ""
     return (
-        f"At recall {WANTED[-1]} the fastest peer is {peer['engine']}. Ours takes {own['p50_ms'] / best['p50_ms']:.2f} "
-        f"of its median time and {ours[0]['bytes_a_row'] / peer['bytes_a_row']:.3f} of its memory. Of our "
+        f"At recall {GOAL} the fastest peer is {peer['engine']}. Ours takes {own['p50_ms'] / best['p50_ms']:.2f} "
+        f"of its median time and {mine['bytes_a_row'] / peer['bytes_a_row']:.3f} of its memory. Of our "
         f"{own['p50_ms']:.2f} ms, parts timed alone: {parts}.{cold}"
     )
 
@@ -259,10 +292,11 @@ def table(run: dict[str, Any]) -> list[str]:
 def to_markdown(about: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     """The results for a person."""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    command = f"python -m benchmarks.search{' --images' * about.get('images', False)}"
     text = [
         "# Search beside its peers",
         "",
-        f"`python -m benchmarks.search`: {about['machine']}; {versions}. The {K} nearest of a row, without itself; one",
+        f"`{command}`: {about['machine']}; {versions}. The {K} nearest of a row, without itself; one",
         "query on one thread, warm, the best of several rounds; queries/s on all cores. Memory is the heap after",
         "loading; what a search reads from a mapped file stands beside it, and wants room in the page cache.",
     ]
@@ -276,28 +310,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="galaxies of the survey")
     parser.add_argument("--ten-million", action="store_true", help="ten million too, ours and IVF-PQ: 8 GB of disk")
+    parser.add_argument("--images", action="store_true", help="rows of the mixture fitted to rendered galaxies; their "
+                        "results are kept apart")  # fmt: skip
+    parser.add_argument("--queries", type=int, default=QUERIES, help=f"galaxies to search for ({QUERIES})")
+    parser.add_argument("--keep", action="store_true", help="leave indexes for the next run, which then builds none")
     parser.add_argument("--engines", nargs="+", choices=NAMES, default=NAMES, metavar="ENGINE",
                         help="some of " + ", ".join(NAMES))  # fmt: skip
     parser.add_argument("--work", type=Path, default=Path("data/benchmarks"), help="folder for surveys and indexes")
-    parser.add_argument("--out", type=Path, default=RESULTS / "search", help="results, without ending; sizes and "
-                        "engines that are not measured again stay")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="results, without ending; sizes and engines that are not measured "
+                        "again stay (results/search, results/search-mixture)")  # fmt: skip
     args = parser.parse_args()
-    kept = args.out.with_suffix(".json")
+    out = args.out or RESULTS / ("search-mixture" if args.images else "search")
+    kept = out.with_suffix(".json")
     runs = {run["rows"]: run for run in json.loads(kept.read_text())["runs"]} if kept.exists() else {}
     for n in (args.rows, *([TEN_MILLION] if args.ten_million else [])):
         possible = LARGE_ENGINES if n >= TEN_MILLION else ENGINES
-        for result in measure(n, args.work, [kind for kind in possible if kind.name in args.engines]):
+        chosen = [kind for kind in possible if kind.name in args.engines]
+        for result in measure(n, args.work, chosen, args.queries, of_mixture=args.images, keep=args.keep):
             known = {of["engine"]: of for of in runs.get(n, {"engines": []})["engines"]} | {result["engine"]: result}
             runs[n] = {"rows": n, "engines": [known[name] for name in NAMES if name in known]}
             about = {
+                "images": args.images,
                 "machine": f"{CORES} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB",
                 "versions": {p: metadata.version(p) for p in ("numpy", "scann", "faiss-cpu", "usearch", "numkong")},
             }
             results = [runs[size] for size in sorted(runs)]
             kept.write_text(json.dumps({"about": about, "runs": results}, indent=1) + "\n")
-            args.out.with_suffix(".md").write_text(to_markdown(about, results))
+            out.with_suffix(".md").write_text(to_markdown(about, results))
             print("\n".join(table(runs[n])), flush=True)
-    print(args.out.with_suffix(".md").read_text())
+    print(out.with_suffix(".md").read_text())
 
 
 if __name__ == "__main__":

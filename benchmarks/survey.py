@@ -70,7 +70,7 @@ from precompute.stages.measure import RECALL_AT, TIE
 from tests.serving import Server, serve
 
 K = 100
-LADDER = ((30, 500), (60, 500), (60, 1_000), (120, 1_000), (120, 4_000))
+LADDER = ((30, 500), (60, 500), (90, 1_000), (120, 1_000), (180, 1_000), (240, 1_000), (120, 4_000))
 """Leaves and candidates."""
 
 GALLERY = 24

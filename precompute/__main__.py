@@ -62,13 +62,11 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    given = {"seed": args.seed, "quiet": args.quiet}
+    given = {"seed": args.seed, "quiet": args.quiet, "first_row": args.first_row or 0}
     if args.dimension is not None:
         given["dimension"] = args.dimension
     of_images = {name: getattr(args, name) for name in IMAGE_OPTIONS if getattr(args, name) is not None}
     if args.images:
-        if args.first_row:
-            raise _UsageError("--first-row says something only without --images")
         from precompute.sources.simulated_imaging import simulate_images
 
         simulate_images(args.n, args.out, **given, **of_images)
@@ -78,7 +76,7 @@ def _simulate(args: argparse.Namespace) -> int:
 
     from precompute.sources.simulated import simulate_survey
 
-    simulate_survey(args.n, args.out, first_row=args.first_row or 0, **given)
+    simulate_survey(args.n, args.out, **given)
     return 0
 
 

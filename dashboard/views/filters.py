@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from atlas import Atlas
 from atlas.columns import QUANTILES, bit_name, is_magnitude
 from atlas.effects import speaks_of_galaxies
+from atlas.expression import names
 from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
 from atlas.selection import Bits, Category, Range, Selection
@@ -29,6 +30,9 @@ DEFAULT_COLUMNS = 8
 OWN_COLUMNS = ("anomaly_knn", "trust")
 WORDS_SHOWN = 12
 
+SPARSE = 0.01
+"""Share of galaxies without a value from which on a typed condition says how many have one."""
+
 MIDDLE = QUANTILES.index(0.5)
 
 
@@ -38,7 +42,7 @@ def drawer(service: Service, state: State) -> list[Any]:
     shown = shown_columns(atlas, state)
     hidden = [c for c in filterable(atlas) if c.name not in {s.name for s in shown}]
     return [
-        _expression(state, shown),
+        _expression(state, shown, _sparse(atlas, state)),
         *(_section(service, atlas, state, column) for column in shown),
         _more(hidden),
     ]
@@ -243,7 +247,21 @@ def _example(columns: list[Column]) -> str:
     return " & ".join(f"{c.name} {sign} {c.quantiles[MIDDLE]:.3g}" for c, sign in zip(known, "<>", strict=False))
 
 
-def _expression(state: State, columns: list[Column]) -> html.Section:
+def _sparse(atlas: Atlas, state: State) -> list[str]:
+    """Of the columns that the typed condition names, which many galaxies have no value of: none of these passes it."""
+    if not state.expression:
+        return []
+    known = {column.name: column for column in filterable(atlas)}
+    used = [known[name] for name in names(state.expression) if name in known]
+    return [
+        f"{c.name} is known for {atlas.n_rows - c.missing:,} of {atlas.n_rows:,} galaxies; "
+        "no comparison holds for others"
+        for c in used
+        if c.missing > SPARSE * atlas.n_rows
+    ]
+
+
+def _expression(state: State, columns: list[Column], told: list[str]) -> html.Section:
     return html.Section(
         [
             html.Header([
@@ -256,6 +274,7 @@ def _expression(state: State, columns: list[Column]) -> html.Section:
             ),
             html.Div(id="expression-says", className="gf-says", role="status"),
             html.Div(id="expression-words", className="gf-completions"),
+            *(html.P(line, className="gf-note") for line in told),
         ],
         className="gf-filter gf-typed",
     )  # fmt: skip

@@ -32,6 +32,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """What decides the bytes of the files; what another recipe left half done is thrown away."""
 
     n: int
+    first_row: int
     seed: int
     pixels: int
     dimension: int
@@ -41,7 +42,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_rendered(self) -> bool:
         """Whether every galaxy is rendered."""
-        return self.n <= MAX_RENDERED
+        return self.first_row + self.n <= MAX_RENDERED
 
     def chunks(self) -> Iterator[slice]:
         """Rows of each chunk."""

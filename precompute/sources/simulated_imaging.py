@@ -83,6 +83,7 @@ def simulate_images(
     n: int,
     folder: Path,
     *,
+    first_row: int = 0,
     seed: int = 1,
     pixels: int = DEFAULT_PIXELS,
     dimension: int = 32,
@@ -98,6 +99,9 @@ def simulate_images(
         Rows, at least 200; above 100,000 without images, and with embeddings drawn from a mixture.
     folder : Path
         Made if missing. An earlier survey of rendered galaxies there is replaced; anything else there is an error.
+    first_row : int
+        Galaxies of the survey that are passed over: what it grows by, sorted for itself. Not 0 only beyond 100,000
+        galaxies in all, since the embedding of fewer is fitted to every one of them.
     seed : int
         Seeds everything; not negative.
     pixels : int
@@ -118,16 +122,30 @@ def simulate_images(
     ResourceError
         If the disk has too little room; said before anything is written.
     """
-    is_rendered = n <= MAX_RENDERED
+    _check_range("number of rows", n, MIN_ROWS, MAX_ROWS)
+    _check_range("first row", first_row, 0, MAX_ROWS - n)
+    is_rendered = first_row + n <= MAX_RENDERED
+    if is_rendered and first_row:
+        raise InputError(
+            f"first row is {first_row:,} of {first_row + n:,}; allowed is 0 where a survey has no more than "
+            f"{MAX_RENDERED:,} galaxies, whose embedding is fitted to all of them"
+        )
     chunk_rows = chunk_rows or (RENDERED_CHUNK_ROWS if is_rendered else DRAWN_CHUNK_ROWS)
     block = BLOCK if is_rendered else DRAWN_BLOCK
-    _check_range("number of rows", n, MIN_ROWS, MAX_ROWS)
     _check_range("seed", seed, 0, 2**62)
     _check_range("edge of an image in pixels", pixels, MIN_PIXELS, MAX_PIXELS)
     _check_range("dimension", dimension, MIN_DIMENSION, len(FEATURES) if is_rendered else MAX_DIMENSION)
     if chunk_rows < 0 or chunk_rows % block:
         raise InputError(f"rows of a chunk are {chunk_rows}; allowed are multiples of {block:,}")
-    recipe = Recipe(n=n, seed=seed, pixels=pixels, dimension=dimension, chunk_rows=chunk_rows, code=CODE_DIGEST)
+    recipe = Recipe(
+        n=n,
+        first_row=first_row,
+        seed=seed,
+        pixels=pixels,
+        dimension=dimension,
+        chunk_rows=chunk_rows,
+        code=CODE_DIGEST,
+    )
     check_folder(folder)
     row_bytes = COLUMN_BYTES + PLACES.itemsize + 12
     row_bytes += 12 * pixels**2 + 4 * (dimension + len(FEATURES)) if is_rendered else 2 * dimension
@@ -203,24 +221,27 @@ class _Work:
         self.quiet = quiet
 
     def draw_order(self) -> None:
-        """Places of all galaxies by number, and their numbers by decreasing z flux."""
+        """Places of all galaxies in order of their numbers, and that order sorted by decreasing z flux."""
         if (self.folder / "order.npy").exists():
             return
-        n, seed = self.recipe.n, self.recipe.seed
+        n, first, seed = self.recipe.n, self.recipe.first_row, self.recipe.seed
         footprint = Footprint.draw(np.random.default_rng(np.random.SeedSequence(seed)))
         places = np.lib.format.open_memmap(self.folder / "places.npy", mode="w+", dtype=PLACES, shape=(n,))
         mag_z = np.empty(n)
 
-        def work(part: slice) -> None:
-            block = part.start // BLOCK_ROWS
+        def work(of_block: slice) -> None:
+            block = of_block.start // BLOCK_ROWS
             rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(block,)))
+            start, stop = max(of_block.start, first), of_block.stop
+            part = slice(start - first, stop - first)
             for name, values in draw_places(footprint, rng, block).items():
-                places[name][part] = values[: part.stop - part.start]
-            mag_z[part] = draw_parameters(seed, np.arange(part.start, part.stop))["mag_z"]
+                places[name][part] = values[start - of_block.start : stop - of_block.start]
+            mag_z[part] = draw_parameters(seed, np.arange(start, stop))["mag_z"]
 
         with self._bar(n, "places") as bar:
-            for part in run_chunks(work, n, BLOCK_ROWS, self.threads):
-                bar.update(part.stop - part.start)
+            whole = first // BLOCK_ROWS * BLOCK_ROWS  # a block's places are drawn together
+            for of_block in run_chunks(work, first + n, BLOCK_ROWS, self.threads, start=whole):
+                bar.update(of_block.stop - max(of_block.start, first))
         places.flush()
         save(self.folder / "order.npy", np.argsort(mag_z, kind="stable").astype(np.uint32))
 
@@ -301,19 +322,20 @@ class _Work:
                 if target.exists():
                     bar.update(rows.stop - rows.start)
                 else:
-                    self._draw_chunk(target, rows, order[rows].astype(np.int64), mixture, bar)
+                    numbers = order[rows].astype(np.int64) + self.recipe.first_row
+                    self._draw_chunk(target, rows, numbers, mixture, bar)
 
     def _draw_chunk(
         self, target: Path, rows: slice, numbers: NDArray[np.int64], mixture: Mixture, bar: tqdm[Any]
     ) -> None:
-        seed, places = self.recipe.seed, self._load("places.npy")
+        seed, first, places = self.recipe.seed, self.recipe.first_row, self._load("places.npy")
         embeddings = np.empty((len(numbers), self.recipe.dimension), np.float16)
         blocks: dict[int, dict[str, NDArray[Any]]] = {}
 
         def work(part: slice) -> None:
             parameters = draw_parameters(seed, numbers[part])
             embeddings[part] = mixture.sample(seed, parameters)
-            blocks[part.start] = draw_columns(seed, parameters, places[numbers[part]])
+            blocks[part.start] = draw_columns(seed, parameters, places[numbers[part] - first])
 
         for part in run_chunks(work, len(numbers), DRAWN_BLOCK, self.threads):
             bar.update(part.stop - part.start)

@@ -216,6 +216,19 @@ def test_a_typed_condition_completes_names_points_at_errors_and_counts(page: Wat
     page.page.reload()
     page.settle()
     assert page.page.input_value("#expression") == "mag_g - mag_r > 0.8 & z_phot < 0.3"
+    expect(page.page.locator(".gf-typed .gf-note")).to_have_count(0)
+
+
+def test_a_condition_says_how_many_galaxies_have_a_value_that_few_have(page: Watched) -> None:
+    open_drawer(page, "f")
+    page.page.fill("#expression", "z_spec < 0.1 & mag_r < 19")
+    page.page.keyboard.press("Enter")
+    known = int(np.isfinite(np.asarray(page.atlas.columns().array("z_spec"))).sum())
+    assert known < page.atlas.n_rows / 2
+    note = page.page.locator(".gf-typed .gf-note")
+    expect(note).to_have_text(
+        f"z_spec is known for {known:,} of {page.atlas.n_rows:,} galaxies; no comparison holds for others"
+    )
 
 
 # Subsets

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from atlas.reading import disk_reads
-from benchmarks.search import WANTED, Questions, ask, draw, drop_pages, table, to_markdown, verdict
-from benchmarks.search_engines import ENGINES, Engine, K, without
+from benchmarks.search import WANTED, Questions, ask, draw, drop_pages, measure, table, to_markdown, verdict
+from benchmarks.search_engines import ENGINES, Engine, K, Ours, without
 
 N = 12_000
 QUERIES = 40
@@ -92,6 +92,16 @@ def test_an_engine_finds_the_nearest_rows(
 
     for part in engine.parts(hardest).values():
         assert len(np.atleast_1d(np.squeeze(part(asked.embeddings[0])))) >= 1
+
+
+def test_an_index_that_was_kept_is_measured_and_not_built_again(tmp_path: Path) -> None:
+    first, second = (next(measure(N, tmp_path, [Ours], QUERIES, 1, keep=True)) for _ in range(2))
+    assert first["build_s"] == second["build_s"] > 0
+    assert [at["wanted"] for at in second["at"]] == [*WANTED]
+    assert first["ladder"][-1]["recall"] == second["ladder"][-1]["recall"] >= 0.99
+    assert (tmp_path / f"index-{N}-ours/index.json").exists()
+    assert len([*measure(N, tmp_path, [Ours], QUERIES, 1)]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [f"embeddings-{N}.npy"], "else nothing stays but the survey"
 
 
 def test_a_file_that_was_dropped_from_memory_is_read_from_the_disk_again(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from precompute.sources.guess import guess_magnitude
 from precompute.sources.rgb import asinh_rgb
 from precompute.sources.simulated import simulate_survey
 from precompute.sources.simulated_columns import TRUTH
+from precompute.sources.simulated_galaxies import BLOCK_ROWS
 from precompute.sources.simulated_imaging import describe_survey, render_rows, simulate_images
 from precompute.sources.simulated_mixture import Mixture, fitting_numbers
 from precompute.sources.simulated_objects import CLASS_NAMES, Parameters, draw_parameters, fluxes
@@ -322,6 +323,22 @@ def test_rows_of_the_mixture_have_no_image_on_disk_but_one_on_demand(tmp_path: P
     assert_same(read(tmp_path / "b"), one)
 
 
+@pytest.mark.usefixtures("small_mixture")
+@pytest.mark.parametrize("first_row", [BLOCK_ROWS - 300, BLOCK_ROWS])
+def test_a_survey_of_the_mixture_grows_by_its_next_galaxies(tmp_path: Path, first_row: int) -> None:
+    n = BLOCK_ROWS + 500
+    simulate(tmp_path / "whole", n=n)
+    simulate(tmp_path / "more", n=n - first_row, first_row=first_row)
+    whole, more = read(tmp_path / "whole"), read(tmp_path / "more")
+    later = whole["inds"] >= first_row
+    assert later.sum() == n - first_row
+    for name, values in more.items():
+        if name == "embeddings":  # sums run in another order
+            np.testing.assert_allclose(values.astype(np.float32), whole[name][later].astype(np.float32), atol=1e-3)
+        else:
+            np.testing.assert_array_equal(values, whole[name][later], err_msg=name)
+
+
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2,000 rows of the mixture in two files, without images."""
@@ -470,6 +487,8 @@ def test_wider_rows_of_the_mixture_keep_the_angles_between_them() -> None:
         ({"dimension": 73}, "dimension is 73; allowed are 8 to 72"),
         ({"chunk_rows": 120}, "rows of a chunk are 120; allowed are multiples of 50"),
         ({"n": 200_000, "chunk_rows": 50}, "rows of a chunk are 50; allowed are multiples of 10,000"),
+        ({"first_row": -1}, "first row is -1; allowed are 0 to"),
+        ({"first_row": 300}, "first row is 300 of 800; allowed is 0 where a survey has no more than 100,000 galaxies"),
     ],
 )
 def test_numbers_out_of_range_are_refused_before_anything_is_written(
