@@ -25,7 +25,8 @@ from precompute.stages.chunks import thread_count
 from precompute.stages.groups import CELL_ROWS, SAMPLE_ROWS
 from precompute.stages.index import Engine, choose_engine, index_plan
 from precompute.stages.knn import SETTING, quick_setting
-from precompute.stages.scann_build import PROCESS_BYTES, Plan
+from precompute.stages.leaves import products_a_row
+from precompute.stages.scann_build import DIMENSIONS_A_BLOCK, PROCESS_BYTES, Plan
 from precompute.stages.subsample import ANCHORS_A_GROUP
 
 PRODUCT_S, SORT_S = 8.0e-3, 4.3e-3
@@ -130,11 +131,11 @@ def _index_cost(s: _Sizes) -> tuple[float, float]:
     if s.engine == "exact":
         return 0.1, 0
     p, width = s.plan, s.d / 128
-    chunks = -(-s.n // p.chunk_rows)
+    pieces = -(-s.n // p.piece_rows)
     train = 4.5e-6 * p.tree_sample * p.leaves**0.5 * width
-    encode = s.products(s.n, p.leaves) + s.n * 20e-6 * width + chunks * (1 + 0.7e-3 * p.leaves * width)
-    # A single encoder works beside one thread that finds leaves.
-    return train / 2 + s.n * 3e-6 * width, train / 2 + encode
+    assign = s.n * 4.5e-6 + s.products(s.n, round(products_a_row(p.leaves)))
+    encode = s.n * 20e-6 * width + pieces * 2
+    return train / 2 + s.n * 3e-6 * width, train / 2 + assign + encode
 
 
 def _search_cost(s: _Sizes, rows: int, setting: SearchSetting) -> float:
@@ -267,15 +268,16 @@ def estimate_build(
                 disk=DISK[name](sizes),
             )
         )
-    # Chunks on their way through ScaNN: their float32 embeddings, and the codes that come back.
-    chunks = min((plan.encoders + 1) * plan.chunk_rows, n)
+    # Pieces on their way through ScaNN: their float32 embeddings, and the codes that come back. All codes once more.
+    pieces = min((plan.encoders + 1) * plan.piece_rows, n)
+    scratch = pieces * dimension * 5 + n * -(-dimension // DIMENSIONS_A_BLOCK)
     return Estimate(
         n_rows=n,
         dimension=dimension,
         engine=engine,
         index=plan,
         stages=tuple(stages),
-        scratch=chunks * dimension * 5 if engine == "scann" else 0,
+        scratch=scratch if engine == "scann" else 0,
         speed=speed,
     )
 
@@ -337,7 +339,7 @@ def describe(estimate: Estimate, config: BuildConfig) -> str:
         f"index: {estimate.engine}"
         + (
             f", {estimate.index.leaves:,} leaves trained on {estimate.index.tree_sample:,} rows, "
-            f"{estimate.index.encoders} encoding {estimate.index.chunk_rows:,} rows at a time"
+            f"{estimate.index.encoders} encoding {estimate.index.piece_rows:,} rows at a time"
             if estimate.engine == "scann"
             else ""
         ),

@@ -48,6 +48,11 @@ def run_chunks(
         First row, for a pass that goes on where an earlier one ended.
     """
     slices = [slice(first, min(first + size, n_rows)) for first in range(start, n_rows, size)]
+    return run_slices(work, slices, threads)
+
+
+def run_slices(work: Callable[[slice], None], slices: Sequence[slice], threads: int) -> Iterator[slice]:
+    """Do `work` on slices of the rows, on several threads, and yield each finished slice, in order."""
 
     def do(part: slice) -> slice:
         work(part)

@@ -111,7 +111,7 @@ def build_index(
     config : BuildConfig
         `leaves`, `tree_sample`, `codebook_sample`, `seed`, `memory_gib` and `threads` are read.
     step : callable
-        Told the rows that are done.
+        Told the rows that are done, `passes(engine)` times each.
 
     Returns
     -------
@@ -119,8 +119,7 @@ def build_index(
         What was written as `index.json`.
     """
     n_rows, dimensions = embeddings.shape
-    # ScaNN's record of progress stands while rows are missing, and in no finished index.
-    if not (engine == "scann" and (directory / scann_build.PROGRESS).exists()):
+    if not (engine == "scann" and scann_build.is_begun(directory)):
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
     plan = index_plan(n_rows, dimensions, config)
@@ -162,7 +161,14 @@ def build_index(
         engine=engine, version=version, n_rows=n_rows, dimensions=dimensions, leaves=leaves, parameters=parameters
     )
     layout.write_atomically(directory / DESCRIPTION, msgspec.json.format(msgspec.json.encode(description)))
+    if engine == "scann":
+        scann_build.finish(directory)
     return description
+
+
+def passes(engine: Engine) -> int:
+    """Times that a build of an index goes over all rows, as its progress counts them."""
+    return scann_build.PASSES if engine == "scann" else 1
 
 
 def isolated_rows(
@@ -200,7 +206,7 @@ class Index:
     """Builds the neighbour index that knn, placement and the page search with."""
 
     name = "index"
-    version = 3
+    version = 4
     needs = ("embeddings",)
     parameters = ("codebook_sample", "engine", "leaves", "seed", "space", "tree_sample")
     outputs = ("{space}/index",)
@@ -210,7 +216,7 @@ class Index:
         """Write `index/`."""
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
         engine = choose_engine(ctx.config.engine, embeddings.shape[0])
-        with ctx.progress(embeddings.shape[0]) as bar:
+        with ctx.progress(embeddings.shape[0] * passes(engine)) as bar:
 
             def step(rows: int) -> None:
                 bar.update(rows)

@@ -1,27 +1,19 @@
-"""Builds a ScaNN index out of core: tree and codebook from a sample, then the codes of all rows, a chunk at a time.
+"""Builds a ScaNN index out of core: tree and codebook from a sample, then leaves and codes of all rows.
 
-In one shot ScaNN takes 2.07 times the float32 embeddings of memory: 10 GiB for ten million rows of 128 numbers. Its
-own files allow another way. A folder that lists a codebook, a tree, and the embeddings and leaves of some rows is an
-index without codes: ScaNN computes them on opening and `serialize` writes them. The code of a row depends on that row,
-tree and codebook alone, so chunks laid end to end are the index of all rows. This layout is undocumented: the version
-of scann is pinned, and tests hold it to what is written here.
+In one shot ScaNN takes 2.07 times the float32 embeddings of memory: 10 GiB for ten million rows of 128 numbers. Here
+rows go through in three passes, each of which goes on where a killed run ended:
 
-    <chunk>/scann_config.pb ah_codebook.pb serialized_partitioner.pb    links to what training wrote
-            dataset.npy               float32 (m, d)
-            datapoint_to_token.npy    int32 (m,), leaf of each row
-            scann_assets.pbtxt        names the four that hold data
-            coded/hashed_dataset.npy  uint8 (m, blocks): what we came for
-
-Opening holds the interpreter's lock and takes memory for every leaf, so it has processes of its own, as many as the
-budget allows. Leaves are found here meanwhile: a product of matrices gives ScaNN's own leaves in half of its time.
+1. the leaf of every row, found here (`leaves`);
+2. codes by ScaNN's own encoder, in the order of the leaves, so that a piece of rows lies in few of them and needs
+   little memory (`scann_pieces`);
+3. codes from the order of the leaves to that of the rows.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import format as layout
-from atlas.engines.scann import ASSETS, CODES, LEAF_OF_ROW
-from atlas.errors import ResourceError
+from atlas.engines.scann import CODES, LEAF_OF_ROW
 from atlas.neighbors import Embeddings
+from atlas.reading import read_rows
 from precompute.context import release
-from precompute.stages.chunks import run_chunks
+from precompute.stages.chunks import run_chunks, run_slices
+from precompute.stages.leaves import LeafFinder
 from precompute.stages.native import quiet_native_code, trim_heap
+from precompute.stages.scann_pieces import Tree, begin_piece, encode_piece, read_codes, run_apart
 
 DIMENSIONS_A_BLOCK = 2
 
@@ -49,31 +43,33 @@ BUILD_FACTOR = 2.07
 """Memory that ScaNN takes to build, over the float32 embeddings it is given (measured at 1 and 10 million rows)."""
 
 LEAF_BYTES = 2_450
-"""Memory that ScaNN takes for a leaf while it encodes, for each number of an embedding (measured at 64 to 256)."""
+"""Memory that ScaNN takes for a leaf while it trains or encodes, for each number of an embedding (measured at 64 to
+256)."""
 
 ENCODE_FACTOR = 1.5
-"""Memory that encoding takes, over the float32 embeddings of a chunk (measured)."""
+"""Memory that encoding takes, over the float32 embeddings of a piece (measured)."""
 
 PROCESS_BYTES = 100 << 20
 """An interpreter with numpy and ScaNN."""
 
-LEAST_CHUNK_ROWS = 65_536
-ASSIGN_ROWS = 1_024
-"""Rows whose products with all centroids are held at once: they stay in a core's cache."""
+ORDER_BYTES = 16
+"""Memory for each row while rows are put in the order of their leaves."""
+
+LEAST_PIECE_ROWS = 65_536
+PIECE_LEAVES = 1_024
+"""Leaves of a piece at most."""
+
+PASS_ROWS = 65_536
+"""Rows at a time in the passes that encode nothing."""
+
+KEEP_EVERY = 1_048_576
+"""Rows between two records of the first pass: some ten seconds of work."""
+
+PASSES = 2
+"""Times that `step` is told of each row; the third pass takes moments."""
 
 PROGRESS = "progress.json"
-CODEBOOK, TREE, CONFIG = "ah_codebook.pb", "serialized_partitioner.pb", "scann_config.pb"
-DATASET, CODED = "dataset.npy", "coded"
-
-CHUNK_ASSETS = "".join(
-    f'assets {{\n  asset_type: {kind}\n  asset_path: "{name}"\n}}\n'
-    for kind, name in (
-        ("AH_CENTERS", CODEBOOK),
-        ("PARTITIONER", TREE),
-        ("TOKENIZATION_NPY", LEAF_OF_ROW),
-        ("DATASET_NPY", DATASET),
-    )
-)
+CODES_BY_LEAF = "codes-by-leaf.npy"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +81,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Leaves of the tree.
     tree_sample, codebook_sample : int
         Rows that tree and codebook are trained on.
-    chunk_rows : int
-        Rows that are encoded at once.
+    piece_rows : int
+        Rows that are encoded at once, at most.
     encoders : int
         Processes that encode at the same time.
     train_bytes, encode_bytes : int
@@ -96,16 +92,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     leaves: int
     tree_sample: int
     codebook_sample: int
-    chunk_rows: int
+    piece_rows: int
     encoders: int
     train_bytes: int
     encode_bytes: int
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """What is on disk of an index: the leaves of so many rows, the codes of so many in the order of the leaves."""
+
+    assigned: int = 0
+    encoded: int = 0
+    in_order: bool = False
+
+
 def plan_build(
     n_rows: int, dimensions: int, *, leaves: int, tree_sample: int, codebook_sample: int, memory: int, threads: int
 ) -> Plan:
-    """Chunks and processes that keep within a budget of memory, as far as that is possible.
+    """Pieces and processes that keep within a budget of memory, as far as that is possible.
 
     Parameters
     ----------
@@ -113,24 +117,24 @@ def plan_build(
     leaves, tree_sample, codebook_sample : int
         As in `Plan`; samples are cut to the number of rows.
     memory : int
-        Bytes. A chunk takes a sixteenth at most; there is one process at least, whatever it takes.
+        Bytes. A piece takes a sixteenth at most; there is one process at least, whatever it takes.
     threads : int
         Most processes.
     """
     row = 4 * dimensions
-    chunk_rows = max(LEAST_CHUNK_ROWS, min(memory // 16 // row, -(-n_rows // threads)))
+    piece_rows = max(LEAST_PIECE_ROWS, min(memory // 16 // row, -(-n_rows // threads)))
     tree_sample = min(tree_sample, n_rows)
-    of_leaves = leaves * dimensions * LEAF_BYTES
-    encoder = PROCESS_BYTES + of_leaves + int(ENCODE_FACTOR * row * min(chunk_rows, n_rows))
-    own = 2 * PROCESS_BYTES + 16 * n_rows
-    encoders = max(1, min(threads, (memory - own) // encoder, -(-n_rows // chunk_rows)))
+    leaf = dimensions * LEAF_BYTES
+    encoder = PROCESS_BYTES + min(leaves, PIECE_LEAVES) * leaf + int(ENCODE_FACTOR * row * min(piece_rows, n_rows))
+    own = 2 * PROCESS_BYTES + ORDER_BYTES * n_rows
+    encoders = max(1, min(threads, (memory - own) // encoder, -(-n_rows // piece_rows)))
     return Plan(
         leaves=leaves,
         tree_sample=tree_sample,
         codebook_sample=min(codebook_sample, n_rows),
-        chunk_rows=chunk_rows,
+        piece_rows=piece_rows,
         encoders=encoders,
-        train_bytes=2 * PROCESS_BYTES + int(BUILD_FACTOR * row * tree_sample) + of_leaves,
+        train_bytes=2 * PROCESS_BYTES + int(BUILD_FACTOR * row * tree_sample) + leaves * leaf,
         encode_bytes=own + encoders * encoder,
     )
 
@@ -144,7 +148,7 @@ def build_scann(
     threads: int,
     step: Callable[[int], object] = lambda rows: None,
 ) -> NDArray[np.int32]:
-    """Write an index's files; goes on where a killed run of the same plan ended.
+    """Write an index's files; goes on where a killed run ended. `finish` drops the record of that.
 
     Parameters
     ----------
@@ -157,7 +161,7 @@ def build_scann(
         Seeds the choice of the sample. ScaNN's own training has no seed.
     threads : int
     step : callable
-        Told the rows that are done.
+        Told the rows that are done, `PASSES` times each.
 
     Returns
     -------
@@ -169,89 +173,148 @@ def build_scann(
     ResourceError
         If a process that encodes was ended by the system.
     """
-    n_rows, dimensions = embeddings.shape
-    record = directory / PROGRESS
-    if not record.exists():
+    if not (directory / PROGRESS).exists():
         _train(embeddings, directory, plan, seed, threads)
         trim_heap()
-        shapes = {CODES: ((n_rows, -(-dimensions // DIMENSIONS_A_BLOCK)), np.uint8), LEAF_OF_ROW: ((n_rows,), np.int32)}
-        for name, (shape, dtype) in shapes.items():
-            np.lib.format.open_memmap(directory / name, mode="w+", dtype=dtype, shape=shape).flush()
-        layout.write_atomically(record, msgspec.json.encode(0))
-    done = msgspec.json.decode(record.read_bytes(), type=int)
-    for left_over in directory.glob("chunk-*"):
-        shutil.rmtree(left_over)
-    codes: np.memmap[Any, Any] = np.load(directory / CODES, mmap_mode="r+", allow_pickle=False)
-    leaf: np.memmap[Any, Any] = np.load(directory / LEAF_OF_ROW, mmap_mode="r+", allow_pickle=False)
-    centroids = read_centroids(directory)
-    turn = threading.BoundedSemaphore(plan.encoders)
-
-    def work(part: slice) -> None:
-        chunk = directory / f"chunk-{part.start}"
-        leaf[part] = _write_chunk(embeddings[part], centroids, directory, chunk)
-        with turn:
-            _run_apart(encode_chunk, chunk)
-        codes[part] = np.load(chunk / CODED / CODES, allow_pickle=False)
-        shutil.rmtree(chunk)
-
-    step(done)
-    # One more than encode, so that the leaves of the next chunk are found meanwhile.
-    workers = plan.encoders + 1 if threads > 1 else 1
-    for part in run_chunks(work, n_rows, plan.chunk_rows, workers, start=done):
-        codes.flush()
-        leaf.flush()
-        layout.write_atomically(record, msgspec.json.encode(part.stop))
-        release(codes)
-        release(leaf)
-        step(part.stop - part.start)
-    record.unlink()
-    return leaf
+        np.lib.format.open_memmap(directory / LEAF_OF_ROW, mode="w+", dtype=np.int32, shape=embeddings.shape[:1])
+        _keep(directory, Progress())
+    work = _Build(embeddings, directory, plan, threads, step)
+    work.assign()
+    work.encode()
+    work.put_in_order()
+    return work.leaf
 
 
-def read_centroids(directory: Path) -> NDArray[np.float32]:
-    """Centroids of a tree's leaves, (leaves, d), in the order of their numbers."""
-    from scann.partitioning import partitioner_pb2
-
-    tree = partitioner_pb2.SerializedPartitioner()
-    tree.ParseFromString((directory / TREE).read_bytes())
-    root = tree.kmeans.kmeans_tree.root
-    centroids = np.empty((len(root.centers), len(root.centers[0].dimension)), dtype=np.float32)
-    for child, centre in zip(root.children, root.centers, strict=True):
-        centroids[child.leaf_id] = centre.dimension
-    return centroids
+def is_begun(directory: Path) -> bool:
+    """Whether a run of this index was killed, so that another can go on."""
+    return (directory / PROGRESS).exists()
 
 
-def nearest_leaf(embeddings: Embeddings, centroids: NDArray[np.float32]) -> NDArray[np.int32]:
-    """The leaf whose centroid is nearest to each row, which is where ScaNN would put it.
+def finish(directory: Path) -> None:
+    """Drop the record of an index that is whole."""
+    (directory / PROGRESS).unlink()
+
+
+def piece_slices(leaf: NDArray[np.int32], start: int, piece_rows: int) -> Iterator[slice]:
+    """Cut rows that are in the order of their leaves into pieces.
 
     Parameters
     ----------
-    embeddings : ndarray of shape (m, d), float16 or float32
-    centroids : ndarray of shape (leaves, d), float32
-
-    Returns
-    -------
-    ndarray of shape (m,), int32
+    leaf : ndarray of shape (n,), int32
+        Ascending.
+    start : int
+        First row of the first piece.
+    piece_rows : int
+        At most so many rows a piece, and `PIECE_LEAVES` leaves from the first to the last.
     """
-    half = np.einsum("ld,ld->l", centroids, centroids) / 2
-    nearest = np.empty(len(embeddings), dtype=np.int32)
-    products = np.empty((ASSIGN_ROWS, len(centroids)), dtype=np.float32)
-    for start in range(0, len(embeddings), ASSIGN_ROWS):
-        rows = np.asarray(embeddings[start : start + ASSIGN_ROWS], dtype=np.float32)
-        block = products[: len(rows)]
-        np.matmul(rows, centroids.T, out=block)
-        block -= half
-        nearest[start : start + len(rows)] = block.argmax(axis=1)
-    return nearest
+    while start < leaf.size:
+        few_leaves = int(np.searchsorted(leaf, leaf[start] + PIECE_LEAVES))
+        stop = min(start + piece_rows, few_leaves, leaf.size)
+        yield slice(start, stop)
+        start = stop
 
 
-def encode_chunk(chunk: Path) -> None:
-    """Have ScaNN compute the codes of a chunk's folder. Runs in a process of its own."""
-    from scann.scann_ops.py import scann_ops_pybind
+class _Build:
+    """The three passes over an index whose tree and codebook are trained."""
 
-    (chunk / CODED).mkdir()
-    with quiet_native_code():
-        scann_ops_pybind.load_searcher(str(chunk)).serialize(str(chunk / CODED), relative_path=True)
+    def __init__(
+        self, embeddings: Embeddings, directory: Path, plan: Plan, threads: int, step: Callable[[int], object]
+    ) -> None:
+        self.embeddings = embeddings
+        self.directory = directory
+        self.plan = plan
+        self.threads = threads
+        self.step = step
+        self.tree = Tree(directory)
+        self.leaf: np.memmap[Any, Any] = np.load(directory / LEAF_OF_ROW, mmap_mode="r+", allow_pickle=False)
+        self.done = msgspec.json.decode((directory / PROGRESS).read_bytes(), type=Progress)
+
+    def _record(self, **done: int) -> None:
+        self.done = msgspec.structs.replace(self.done, **done)
+        _keep(self.directory, self.done)
+
+    def assign(self) -> None:
+        """The leaf of every row."""
+        n = self.leaf.size
+        self.step(self.done.assigned)
+        if self.done.assigned == n:
+            return
+        finder = LeafFinder(self.tree.centroids)
+
+        def work(part: slice) -> None:
+            self.leaf[part] = finder.nearest(self.embeddings[part])
+
+        for part in run_chunks(work, n, PASS_ROWS, self.threads, start=self.done.assigned):
+            if part.stop - self.done.assigned >= KEEP_EVERY or part.stop == n:
+                self.leaf.flush()
+                self._record(assigned=part.stop)
+                release(self.leaf)
+            self.step(part.stop - part.start)
+
+    def encode(self) -> None:
+        """Codes of all rows, in the order of their leaves."""
+        n, dimensions = self.embeddings.shape
+        self.step(self.done.encoded)
+        if self.done.encoded == n:
+            return
+        order = self._order()
+        ordered = self.leaf[order]
+        codes = self._codes_by_leaf(dimensions)
+        for left_over in self.directory.glob("piece-*"):
+            shutil.rmtree(left_over)
+        turn = threading.BoundedSemaphore(self.plan.encoders)
+
+        def work(part: slice) -> None:
+            # Read in the order of the file, written in that of the leaves.
+            by_row = np.argsort(order[part])
+            rows, piece = order[part][by_row], self.directory / f"piece-{part.start}"
+            dataset = begin_piece(piece, self.directory, self.tree, ordered[part][by_row], dimensions)
+            for start in range(0, rows.size, PASS_ROWS):
+                some = slice(start, start + PASS_ROWS)
+                dataset[some] = read_rows(self.embeddings, rows[some])
+            dataset.flush()
+            with turn:
+                run_apart(encode_piece, piece)
+            codes[by_row + part.start] = read_codes(piece)
+            shutil.rmtree(piece)
+
+        pieces = [*piece_slices(ordered, self.done.encoded, self.plan.piece_rows)]
+        # One more than encode, so that the next piece is read meanwhile.
+        for part in run_slices(work, pieces, self.plan.encoders + 1 if self.threads > 1 else 1):
+            codes.flush()
+            self._record(encoded=part.stop)
+            release(codes)
+            self.step(part.stop - part.start)
+
+    def put_in_order(self) -> None:
+        """Codes from the order of the leaves to that of the rows."""
+        if self.done.in_order:
+            return
+        codes = self._codes_by_leaf(self.embeddings.shape[1])
+        out = np.lib.format.open_memmap(self.directory / CODES, mode="w+", dtype=np.uint8, shape=codes.shape)
+        order = self._order()
+        place = np.empty(order.size, dtype=np.uint32)
+        place[order] = np.arange(order.size, dtype=np.uint32)
+        del order
+        for start in range(0, place.size, PASS_ROWS):
+            part = slice(start, start + PASS_ROWS)
+            out[part] = codes[place[part]]
+        out.flush()
+        self._record(in_order=True)
+        (self.directory / CODES_BY_LEAF).unlink()
+
+    def _order(self) -> NDArray[np.uint32]:
+        """All rows, those of one leaf together and ascending."""
+        return np.argsort(self.leaf, kind="stable").astype(np.uint32)
+
+    def _codes_by_leaf(self, dimensions: int) -> np.memmap[Any, Any]:
+        path, shape = self.directory / CODES_BY_LEAF, (self.leaf.size, -(-dimensions // DIMENSIONS_A_BLOCK))
+        mode: Any = "r+" if self.done.encoded else "w+"
+        return np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+
+
+def _keep(directory: Path, progress: Progress) -> None:
+    layout.write_atomically(directory / PROGRESS, msgspec.json.encode(progress))
 
 
 def _train(embeddings: Embeddings, directory: Path, plan: Plan, seed: int, threads: int) -> None:
@@ -282,31 +345,3 @@ def _train(embeddings: Embeddings, directory: Path, plan: Plan, seed: int, threa
         # Without relative paths the assets would name this machine's folders. Codes and leaves of the sample, which
         # come along, are overwritten by those of all rows.
         searcher.serialize(str(directory), relative_path=True)
-
-
-def _write_chunk(
-    embeddings: Embeddings, centroids: NDArray[np.float32], directory: Path, chunk: Path
-) -> NDArray[np.int32]:
-    """A folder that ScaNN encodes on opening; returns the leaf of each row."""
-    chunk.mkdir()
-    for name in (CODEBOOK, TREE, CONFIG):
-        (chunk / name).symlink_to((directory / name).absolute())
-    leaf = nearest_leaf(embeddings, centroids)
-    np.save(chunk / LEAF_OF_ROW, leaf, allow_pickle=False)
-    dataset = np.lib.format.open_memmap(chunk / DATASET, mode="w+", dtype=np.float32, shape=embeddings.shape)
-    for start in range(0, len(embeddings), LEAST_CHUNK_ROWS):
-        dataset[start : start + LEAST_CHUNK_ROWS] = embeddings[start : start + LEAST_CHUNK_ROWS]
-    dataset.flush()
-    (chunk / ASSETS).write_text(CHUNK_ASSETS)
-    return leaf
-
-
-def _run_apart(work: Callable[[Path], Any], chunk: Path) -> None:
-    """Call a function in a new process, and wait for it."""
-    # Spawned: a fork would copy locks that other threads hold. A daemon ends with this process.
-    process = multiprocessing.get_context("spawn").Process(target=work, args=(chunk,), daemon=True)
-    process.start()
-    process.join()
-    if process.exitcode:
-        how = "ran out of memory: lower memory_gib" if process.exitcode == -9 else f"exit status {process.exitcode}"
-        raise ResourceError(f"the process that encodes {chunk.name} of the index was ended, {how}")

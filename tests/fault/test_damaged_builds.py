@@ -102,30 +102,30 @@ def test_a_changed_byte_is_named(root: Path, name: str) -> None:
     assert faults == [f"{name} was changed: its SHA-256 is not the manifest's"]
 
 
-def test_chunks_that_an_encoder_left_over_are_named_and_not_read(root: Path) -> None:
-    chunk = folder_of(root)[0] / "spaces/v1/index/chunk-500"
-    chunk.mkdir()
-    (chunk / engine.LEAF_OF_ROW).write_bytes(b"half of")
-    assert validate(root) == [f"spaces/v1/index/chunk-500/{engine.LEAF_OF_ROW} is not in the manifest"]
+def test_pieces_that_an_encoder_left_over_are_named_and_not_read(root: Path) -> None:
+    piece = folder_of(root)[0] / "spaces/v1/index/piece-500"
+    piece.mkdir()
+    (piece / engine.LEAF_OF_ROW).write_bytes(b"half of")
+    assert validate(root) == [f"spaces/v1/index/piece-500/{engine.LEAF_OF_ROW} is not in the manifest"]
     assert len(Atlas.open(root).similar(rows=[3], k=10)) == 10
 
 
-def test_a_build_killed_while_it_encodes_leaves_nothing_of_its_chunks(
+def test_a_build_killed_while_it_encodes_leaves_nothing_of_its_pieces(
     source: Source, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_apart, before = scann_build._run_apart, current_build(root)
+    run_apart, before = scann_build.run_apart, current_build(root)
     other = msgspec.structs.replace(CONFIG, seed=9)
 
-    def killed(work: Any, chunk: Path) -> None:
-        run_apart(work, chunk)
+    def killed(work: Any, piece: Path) -> None:
+        run_apart(work, piece)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scann_build, "_run_apart", killed)
+    monkeypatch.setattr(scann_build, "run_apart", killed)
     with pytest.raises(KeyboardInterrupt):
         build(source, root, other, quiet=True)
-    assert list(root.glob("builds/.*.partial/spaces/v1/index/chunk-0"))
+    assert list(root.glob("builds/.*.partial/spaces/v1/index/piece-0"))
     assert current_build(root) == before and validate(root) == []
-    monkeypatch.setattr(scann_build, "_run_apart", run_apart)
+    monkeypatch.setattr(scann_build, "run_apart", run_apart)
     assert build(source, root, other, quiet=True).build_id != before
     assert validate(root) == []
     index = folder_of(root)[0] / "spaces/v1/index"
@@ -168,9 +168,9 @@ def test_a_new_build_makes_anew_what_was_damaged_and_links_the_rest(source: Sour
 
 
 def test_a_new_build_does_not_take_over_what_was_left(source: Source, root: Path) -> None:
-    left = folder_of(root)[0] / "spaces/v1/index/chunk-0"
+    left = folder_of(root)[0] / "spaces/v1/index/piece-0"
     left.mkdir()
     (left / engine.CODES).write_bytes(b"left over")
     build(source, root, OTHER_FOREST, quiet=True)
     assert validate(root) == []
-    assert not list(folder_of(root)[0].rglob("chunk-*"))
+    assert not list(folder_of(root)[0].rglob("piece-*"))

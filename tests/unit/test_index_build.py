@@ -16,7 +16,8 @@ from atlas.engines import scann as engine
 from atlas.errors import ResourceError
 from atlas.neighbors import SearchSetting, open_index, pair_scores, top_k_exact_many, top_of_each
 from precompute.context import BuildConfig
-from precompute.stages import faiss_build, index, scann_build
+from precompute.stages import faiss_build, index, scann_build, scann_pieces
+from precompute.stages.leaves import LeafFinder, products_a_row
 from precompute.stages.native import quiet_native_code
 from tests.unit.groups import grouped_embeddings
 
@@ -60,29 +61,65 @@ class TestLayout:
         assert metadata.version("scann") == pinned[1], "check the layout again, then this test"
 
     @pytest.mark.parametrize("d", [48, 47])
-    def test_chunks_laid_end_to_end_are_the_codes_of_one_shot(self, tmp_path, embeddings, d):
+    @pytest.mark.parametrize("piece_leaves", [scann_build.PIECE_LEAVES, 7, 1])
+    def test_pieces_laid_end_to_end_are_the_codes_of_one_shot(self, tmp_path, embeddings, d, piece_leaves, monkeypatch):
         stored = np.ascontiguousarray(embeddings[:, :d])
         shot, ours = tmp_path / "shot", tmp_path / "ours"
-        one_shot(stored, shot, leaves=40)
+        one_shot(stored, shot, leaves=40 if piece_leaves > 1 else 12)
         assert {file.name for file in shot.iterdir()} == engine.FILES
         codes, leaf = (np.load(shot / name) for name in (engine.CODES, engine.LEAF_OF_ROW))
         assert (codes.dtype, codes.shape) == (np.uint8, (N, -(-d // 2)))
         assert (leaf.dtype, leaf.shape) == (np.int32, (N,))
-        centroids = scann_build.read_centroids(shot)
-        assert centroids.shape == (40, d)
-        np.testing.assert_array_equal(scann_build.nearest_leaf(stored, centroids), leaf)
+        centroids = scann_pieces.Tree(shot).centroids
+        assert centroids.shape == (40 if piece_leaves > 1 else 12, d)
+        np.testing.assert_array_equal(LeafFinder(centroids).nearest(stored), leaf)
 
-        # The same tree and codebook, as if training had ended a moment ago: two chunks and a short one.
+        # The same tree and codebook, as if training had ended a moment ago: two pieces and a short one, or many.
         ours.mkdir()
         for name in (*engine.FILES - {engine.CODES, engine.LEAF_OF_ROW},):
             (ours / name).write_bytes((shot / name).read_bytes())
-        for name, array in ((engine.CODES, codes), (engine.LEAF_OF_ROW, leaf)):
-            np.save(ours / name, np.full_like(array, 7))
-        (ours / scann_build.PROGRESS).write_text("0")
-        scann_build.build_scann(stored, ours, plan(N, d, chunk_rows=1_199, encoders=2), seed=0, threads=2)
+        np.save(ours / engine.LEAF_OF_ROW, np.full_like(leaf, 7))
+        (ours / scann_build.PROGRESS).write_text("{}")
+        monkeypatch.setattr(scann_build, "PIECE_LEAVES", piece_leaves)
+        steps = []
+        pieces = plan(N, d, piece_rows=1_199, encoders=2)
+        scann_build.build_scann(stored, ours, pieces, seed=0, threads=2, step=steps.append)
+        scann_build.finish(ours)
         assert {file.name for file in ours.iterdir()} == engine.FILES
         np.testing.assert_array_equal(np.load(ours / engine.CODES), codes)
         np.testing.assert_array_equal(np.load(ours / engine.LEAF_OF_ROW), leaf)
+        assert sum(steps) == scann_build.PASSES * N
+
+
+class TestLeaves:
+    def test_leaves_of_many_are_all_but_always_the_nearest(self):
+        rng = np.random.default_rng(3)
+        rows, _ = grouped_embeddings([4_000, 3_000, 2_000, 1_000], d=32, dimension=10)
+        centroids = rows[rng.choice(len(rows), 900, replace=False)].astype(np.float32)
+        distance = np.square(rows).sum(1)[:, None] + np.square(centroids).sum(1) - 2 * rows @ centroids.T
+        found, exact = LeafFinder(centroids).nearest(rows.astype(np.float16)), distance.argmin(axis=1)
+        each = np.arange(len(rows))
+        assert (found == exact).mean() > 0.995
+        assert (distance[each, found] - distance[each, exact]).max() < 0.2 * distance[each, exact].mean()
+
+    @pytest.mark.parametrize("leaves", [1, 2, 143, 144, 168])
+    def test_leaves_of_few_are_the_nearest(self, leaves):
+        rng = np.random.default_rng(leaves)
+        centroids, rows = (rng.normal(size=(n, 8)).astype(np.float32) for n in (leaves, 500))
+        exact = (np.square(centroids).sum(1) - 2 * rows @ centroids.T).argmin(axis=1)
+        np.testing.assert_array_equal(LeafFinder(centroids).nearest(rows), exact)
+
+    def test_products_grow_with_the_root_of_the_leaves(self):
+        assert products_a_row(100) == 100
+        assert products_a_row(13_003) < 0.12 * 13_003
+
+    def test_leaves_without_rows_and_rows_of_one_leaf_are_cut_into_pieces(self, monkeypatch):
+        monkeypatch.setattr(scann_build, "PIECE_LEAVES", 10)
+        leaf = np.repeat([0, 3, 40, 41], [5, 2, 30, 3]).astype(np.int32)
+        pieces = [*scann_build.piece_slices(leaf, 0, 12)]
+        assert [(part.start, part.stop) for part in pieces] == [(0, 7), (7, 19), (19, 31), (31, 40)]
+        assert [*scann_build.piece_slices(leaf, 33, 12)] == [slice(33, 40)]
+        assert [*scann_build.piece_slices(leaf, 40, 12)] == []
 
 
 def test_recall_is_that_of_one_shot(tmp_path):
@@ -107,7 +144,7 @@ def test_recall_is_that_of_one_shot(tmp_path):
             _, scores = top_of_each(found, pair_scores(stored, found, queries), 100)
             recall[name, leaves_searched] = float((scores >= truth[:, None] - 1e-6).mean())
     assert recall["sampled", 20] > 0.97
-    # Trained on the same rows, encoding in chunks loses nothing anywhere.
+    # Trained on the same rows, encoding in pieces loses nothing anywhere.
     for leaves_searched in (5, 20, 40):
         assert recall["all", leaves_searched] == pytest.approx(recall["shot", leaves_searched], abs=0.005)
     # A tree of a sample, 75 rows a leaf, is another tree: held to this where a search is thorough enough to be used.
@@ -116,31 +153,78 @@ def test_recall_is_that_of_one_shot(tmp_path):
 
 
 class TestResume:
-    def test_a_killed_run_goes_on_at_its_chunk_and_trains_nothing_again(self, tmp_path, embeddings, monkeypatch):
-        encoded, run_apart = [], scann_build._run_apart
+    def test_a_killed_run_goes_on_at_its_piece_and_trains_nothing_again(self, tmp_path, embeddings, monkeypatch):
+        encoded, run_apart = [], scann_build.run_apart
 
-        def killed(work, chunk):
+        def killed(work, piece):
             if len(encoded) == 1:
                 raise KeyboardInterrupt
-            run_apart(work, chunk)
-            encoded.append(chunk.name)
+            run_apart(work, piece)
+            encoded.append(piece.name)
 
-        chunks = plan(N, embeddings.shape[1], chunk_rows=1_000, encoders=1)
-        monkeypatch.setattr(scann_build, "_run_apart", killed)
+        pieces = plan(N, embeddings.shape[1], piece_rows=1_000, encoders=1)
+        monkeypatch.setattr(scann_build, "run_apart", killed)
         with pytest.raises(KeyboardInterrupt):
-            scann_build.build_scann(embeddings, tmp_path, chunks, seed=0, threads=1)
-        assert (tmp_path / scann_build.PROGRESS).read_text() == "1000"
-        tree = (tmp_path / scann_build.TREE).read_bytes()
+            scann_build.build_scann(embeddings, tmp_path, pieces, seed=0, threads=1)
+        assert scann_build.is_begun(tmp_path)
+        tree = (tmp_path / scann_pieces.TREE).read_bytes()
         encoded.clear()
-        monkeypatch.setattr(scann_build, "_run_apart", lambda *a: (run_apart(*a), encoded.append(a[1].name)))
+        monkeypatch.setattr(scann_build, "run_apart", lambda *a: (run_apart(*a), encoded.append(a[1].name)))
         rows = []
-        scann_build.build_scann(embeddings, tmp_path, chunks, seed=0, threads=1, step=rows.append)
-        assert encoded == ["chunk-1000", "chunk-2000"]
-        assert rows == [1000, 1000, 1000]
-        assert (tmp_path / scann_build.TREE).read_bytes() == tree
+        # With less memory, other pieces: they go on where the first one ended.
+        fewer = plan(N, embeddings.shape[1], piece_rows=800, encoders=1)
+        scann_build.build_scann(embeddings, tmp_path, fewer, seed=0, threads=1, step=rows.append)
+        assert encoded == ["piece-1000", "piece-1800", "piece-2600"]
+        assert rows == [3000, 1000, 800, 800, 400]
+        assert (tmp_path / scann_pieces.TREE).read_bytes() == tree
+        scann_build.finish(tmp_path)
         assert {file.name for file in tmp_path.iterdir()} == engine.FILES
-        leaf = scann_build.nearest_leaf(embeddings, scann_build.read_centroids(tmp_path))
+        leaf = LeafFinder(scann_pieces.Tree(tmp_path).centroids).nearest(embeddings)
         np.testing.assert_array_equal(np.load(tmp_path / engine.LEAF_OF_ROW), leaf)
+        # Killed halfway, it is what a run without a break makes of the same tree.
+        codes = np.load(tmp_path / engine.CODES)
+        for name in (engine.CODES, engine.LEAF_OF_ROW):
+            np.save(tmp_path / name, np.zeros_like(np.load(tmp_path / name)))
+        (tmp_path / scann_build.PROGRESS).write_text("{}")
+        scann_build.build_scann(embeddings, tmp_path, pieces, seed=0, threads=1)
+        np.testing.assert_array_equal(np.load(tmp_path / engine.CODES), codes)
+
+    def test_a_run_killed_while_leaves_are_found_goes_on_there(self, tmp_path, embeddings, monkeypatch):
+        found, nearest = [], LeafFinder.nearest
+
+        def killed(finder, rows):
+            if len(found) == 2:
+                raise KeyboardInterrupt
+            found.append(len(rows))
+            return nearest(finder, rows)
+
+        pieces = plan(N, embeddings.shape[1])
+        for name, rows in (("PASS_ROWS", 500), ("KEEP_EVERY", 500)):
+            monkeypatch.setattr(scann_build, name, rows)
+        monkeypatch.setattr(LeafFinder, "nearest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scann_build.build_scann(embeddings, tmp_path, pieces, seed=0, threads=1)
+        monkeypatch.setattr(LeafFinder, "nearest", nearest)
+        rows = []
+        leaf = scann_build.build_scann(embeddings, tmp_path, pieces, seed=0, threads=1, step=rows.append)
+        assert rows[0] == 1_000 and sum(rows) == 2 * N
+        np.testing.assert_array_equal(leaf, nearest(LeafFinder(scann_pieces.Tree(tmp_path).centroids), embeddings))
+
+    def test_a_run_killed_once_its_codes_are_in_order_computes_none_again(self, tmp_path, embeddings, monkeypatch):
+        def killed(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        isolated, directory = index.isolated_rows, tmp_path / "index"
+        config = BuildConfig(threads=1)
+        monkeypatch.setattr(index, "isolated_rows", killed)
+        with pytest.raises(KeyboardInterrupt):
+            index.build_index(embeddings, directory, engine="scann", config=config)
+        codes = np.load(directory / engine.CODES)
+        monkeypatch.setattr(index, "isolated_rows", isolated)
+        monkeypatch.setattr(scann_build, "run_apart", killed)
+        index.build_index(embeddings, directory, engine="scann", config=config)
+        np.testing.assert_array_equal(np.load(directory / engine.CODES), codes)
+        assert open_index(directory, embeddings).n_rows == N
 
     def test_a_finished_index_is_built_anew(self, tmp_path, embeddings):
         config = BuildConfig(threads=1)
@@ -150,7 +234,7 @@ class TestResume:
 
     def test_an_encoder_that_the_system_ends_is_told_with_a_way_out(self, tmp_path):
         with pytest.raises(ResourceError, match="memory_gib"):
-            scann_build._run_apart(_end_oneself, tmp_path)
+            scann_pieces.run_apart(_end_oneself, tmp_path)
 
 
 def _end_oneself(_):
@@ -162,13 +246,14 @@ class TestBudget:
     def test_a_survey_of_128_numbers_fits_eight_gib(self, n_rows):
         ours = index.index_plan(n_rows, 128, BuildConfig(threads=2))
         assert max(ours.train_bytes, ours.encode_bytes) <= 8 << 30
-        assert 4 * 128 * ours.chunk_rows <= 512 << 20
-        assert 1 <= ours.encoders <= 2
+        assert 4 * 128 * ours.piece_rows <= 512 << 20
+        # Two encode at once whatever the leaves: they are in the order of the leaves.
+        assert ours.encoders == min(2, -(-n_rows // ours.piece_rows))
 
-    def test_less_memory_means_smaller_chunks_and_fewer_encoders_and_the_same_index(self):
-        wide, narrow = (index.index_plan(10_000_000, 128, BuildConfig(threads=8, memory_gib=gib)) for gib in (32, 4))
+    def test_less_memory_means_smaller_pieces_and_fewer_encoders_and_the_same_index(self):
+        wide, narrow = (index.index_plan(10_000_000, 128, BuildConfig(threads=8, memory_gib=gib)) for gib in (32, 1))
         assert wide.encoders > narrow.encoders == 1
-        assert wide.chunk_rows > narrow.chunk_rows
+        assert wide.piece_rows > narrow.piece_rows
         assert (wide.leaves, wide.tree_sample) == (narrow.leaves, narrow.tree_sample)
 
     def test_parameters_of_the_index_follow_its_size_unless_they_are_given(self):
