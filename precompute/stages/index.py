@@ -39,6 +39,9 @@ ISOLATED_ROWS = 512
 
 CHUNK_ROWS = 65_536
 
+SLOW_LEAVES = 4_000
+"""From so many on, training takes more than a minute."""
+
 
 def choose_engine(wanted: str, n_rows: int) -> Engine:
     """The engine of an index.
@@ -215,8 +218,12 @@ class Index:
     def run(self, ctx: StageContext) -> None:
         """Write `index/`."""
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
-        engine = choose_engine(ctx.config.engine, embeddings.shape[0])
-        with ctx.progress(embeddings.shape[0] * passes(engine)) as bar:
+        n_rows, dimensions = embeddings.shape
+        engine = choose_engine(ctx.config.engine, n_rows)
+        plan = index_plan(n_rows, dimensions, ctx.config)
+        if engine == "scann" and plan.leaves >= SLOW_LEAVES and not scann_build.is_begun(ctx.space / layout.INDEX):
+            ctx.note(f"first trains {plan.leaves:,} leaves on {plan.tree_sample:,} rows: minutes without progress")
+        with ctx.progress(n_rows * passes(engine)) as bar:
 
             def step(rows: int) -> None:
                 bar.update(rows)

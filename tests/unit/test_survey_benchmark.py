@@ -19,24 +19,13 @@ from atlas import Atlas
 from atlas import format as layout
 from atlas.neighbors import SearchSetting
 from atlas.sky_query import separation_deg
+from benchmarks.disk import draw_rows
 from benchmarks.processes import children_of, watched_in_own_process
-from benchmarks.survey import (
-    POSITION_OFF_ARCSEC,
-    Searches,
-    Truth,
-    describe,
-    draw_places,
-    draw_rows,
-    draw_selections,
-    find_truth,
-    live_through,
-    measure_exact,
-    measure_search,
-    measure_views,
-    truth_of,
-    wander,
-)
+from benchmarks.survey import describe
+from benchmarks.survey_search import Searches, Truth, find_truth, measure_exact, measure_search, truth_of
 from benchmarks.survey_tables import TITLES, to_markdown
+from benchmarks.survey_views import POSITION_OFF_ARCSEC, draw_places, draw_selections, measure_views
+from benchmarks.survey_worker import live_through, wander
 from benchmarks.visitor import addresses
 from dashboard.parse import events
 from dashboard.settings import load
