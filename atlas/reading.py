@@ -81,6 +81,6 @@ def _ask_for(stored: NDArray[Any], rows: NDArray[np.integer[Any]]) -> None:
     base, step = stored.__array_interface__["data"][0], stored.strides[0]
     length = stored[:1].nbytes
     # What comes of it shows when the rows are read: a system that will not be told reads them all the same.
-    for address in (base + rows.ravel() % len(stored) * step).tolist():
+    for address in (base + rows.ravel().astype(np.int64) % len(stored) * step).tolist():
         before = address % mmap.PAGESIZE
         _madvise(address - before, before + length, mmap.MADV_WILLNEED)

@@ -79,6 +79,21 @@ class TestColdRows:
         assert disk_reads() - before <= PROBE_ROWS
         np.testing.assert_array_equal(found, stored[self.rows])
 
+    @pytest.mark.parametrize("dtype", [np.uint32, np.int32, np.uint64, np.int64])
+    def test_are_asked_for_at_their_own_addresses_whatever_the_integers(
+        self, stored: NDArray[np.float16], path: Path, dtype: type[np.integer[Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mapped = chilled(path)
+        begin, stop = mapped.__array_interface__["data"][0], mapped.__array_interface__["data"][0] + mapped.nbytes
+        pages = {
+            (begin + row * mapped.strides[0]) // mmap.PAGESIZE * mmap.PAGESIZE for row in self.rows.astype(int).tolist()
+        }
+        asked: list[int] = []
+        monkeypatch.setattr("atlas.reading._is_cold", lambda stored, rows: True)
+        monkeypatch.setattr("atlas.reading._madvise", lambda address, length, advice: asked.append(address))
+        np.testing.assert_array_equal(read_rows(mapped, self.rows.astype(dtype)), stored[self.rows])
+        assert {*asked} == pages and max(asked) < stop
+
     def test_are_not_asked_for_where_they_are_warm(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         mapped = np.load(path, mmap_mode="r")
         np.asarray(mapped).sum()
