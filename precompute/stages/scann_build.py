@@ -272,7 +272,7 @@ class _Build:
             for start in range(0, rows.size, PASS_ROWS):
                 some = slice(start, start + PASS_ROWS)
                 dataset[some] = read_rows(self.embeddings, rows[some])
-            dataset.flush()
+            del dataset  # the other process finds it in the system's cache: no need to wait for the disk
             with turn:
                 run_apart(encode_piece, piece)
             codes[by_row + part.start] = read_codes(piece)

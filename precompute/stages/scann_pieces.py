@@ -101,7 +101,7 @@ def begin_piece(
     Returns
     -------
     memmap of shape (m, dimensions), float32
-        For the rows' embeddings: fill it and flush.
+        For the rows' embeddings, to be filled.
     """
     piece.mkdir()
     for name in (CODEBOOK, CONFIG):
