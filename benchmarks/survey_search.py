@@ -25,7 +25,7 @@ from precompute.context import release
 from precompute.stages.measure import RECALL_AT, TIE
 
 K = 100
-LADDER = ((30, 500), (60, 500), (90, 1_000), (120, 1_000), (180, 1_000), (240, 1_000), (120, 4_000))
+LADDER = ((30, 500), (60, 500), (120, 1_000), (240, 1_000), (240, 2_000), (480, 2_000), (120, 4_000))
 """Leaves and candidates."""
 
 GALLERY = 24

@@ -78,8 +78,8 @@ def append(source: Source, out: Path, *, threads: int = 0, memory_gib: float = 8
         config = config_of(old, threads=threads, memory_gib=memory_gib)
         build_id = digest([layout.FORMAT_VERSION, VERSION, old.build_id, fingerprint])[:12]
         _refuse_misfits(source, before, old)
-        needed = estimate_source(source, config).disk
-        writer.require_disk(out, needed, f"{source.n_rows:,} galaxies more")
+        estimate = estimate_source(source, config)
+        writer.require_disk(out, estimate.disk + estimate.scratch, f"{source.n_rows:,} galaxies more")
         partial = writer.begin(out, build_id)
         link_files(before, partial, [name for name in old.files if Path(name).parts[0] != layout.STAGES])
         segment = NewSegment(source, before, old, partial, config, fitted_rows=first_rows(old), quiet=quiet)

@@ -25,10 +25,11 @@ from atlas.sky import write_sky
 from atlas.validate import check_sizes, open_current
 from precompute.append import COMPACT, MEASURED_BEFORE, config_of, first_rows
 from precompute.context import BuildConfig, StageContext
+from precompute.estimate import estimate_build
 from precompute.running import Step, digest, files_after, link_files, run_stage, say
 from precompute.stages import index, measure
 
-VERSION = 1
+VERSION = 2
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
 
 
@@ -65,7 +66,10 @@ def compact(out: Path, *, threads: int = 0, memory_gib: float = 8.0, quiet: bool
         config = config_of(old, threads=threads, memory_gib=memory_gib)
         build_id = digest([layout.FORMAT_VERSION, COMPACT, VERSION, old.build_id])[:12]
         kept = [name for name in old.files if not _is_made_anew(name, old)]
-        writer.require_disk(out, sum(f.size for n, f in old.files.items() if n not in kept), "merging the segments")
+        needed = sum(f.size for name, f in old.files.items() if name not in kept)
+        for space in old.spaces:
+            needed += estimate_build(old.n_rows, space.dimension, config, columns=0).scratch
+        writer.require_disk(out, needed, "merging the segments")
         partial = writer.begin(out, build_id)
         (partial / layout.STAGES).mkdir(exist_ok=True)
         link_files(before, partial, kept)

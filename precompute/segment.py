@@ -37,7 +37,7 @@ from precompute.stages.measure import fill_trust
 from precompute.stages.place import place_rows
 from precompute.stages.umap import ANCHORS_XY
 
-VERSION = 1
+VERSION = 2
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
 
 

@@ -7,14 +7,13 @@ ICMR; Douze et al. 2024, arXiv 2401.08281).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.engines.coded import CodedIndex
 from atlas.errors import FormatError, shorten
 from atlas.neighbors import Embeddings, IndexDescription, SearchSetting
-from atlas.reading import read_rows
 
 CODES = "index.faiss"
 
@@ -22,20 +21,10 @@ MIN_ROWS = 16
 """Product quantisation trains 16 centres a block."""
 
 
-class FaissIndex:
+class FaissIndex(CodedIndex):
     """An opened faiss index. Use `open`."""
 
     name = "faiss"
-    ended = False
-
-    def __init__(
-        self, index: Any, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
-    ) -> None:
-        self._index = index
-        self.n_rows = description.n_rows
-        self.leaves = description.leaves
-        self.isolated = isolated
-        self.isolated_embeddings: Embeddings = read_rows(embeddings, isolated)
 
     @classmethod
     def open(
@@ -74,6 +63,6 @@ class FaissIndex:
         # Parameters of this call alone: the index's own `nprobe` would be shared by all threads.
         parameters = faiss.SearchParametersIVF()
         parameters.nprobe = min(setting.leaves, self.leaves)
-        _, rows = self._index.search(np.ascontiguousarray(queries), wanted, params=parameters)
+        _, rows = self._searcher.search(np.ascontiguousarray(queries), wanted, params=parameters)
         found: NDArray[np.int64] = np.asarray(rows, dtype=np.int64)
         return found

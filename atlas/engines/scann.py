@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.engines.coded import CodedIndex
 from atlas.errors import FormatError, shorten
 from atlas.neighbors import Embeddings, IndexDescription, SearchSetting
-from atlas.reading import read_rows
 
 ASSETS = "scann_assets.pbtxt"
 CODES = "hashed_dataset.npy"
@@ -28,20 +27,10 @@ MIN_ROWS = 16
 """Asymmetric hashing trains 16 centres a block and fails on fewer rows."""
 
 
-class ScannIndex:
+class ScannIndex(CodedIndex):
     """An opened ScaNN index. Use `open`."""
 
     name = "scann"
-    ended = False
-
-    def __init__(
-        self, searcher: Any, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
-    ) -> None:
-        self._searcher = searcher
-        self.n_rows = description.n_rows
-        self.leaves = description.leaves
-        self.isolated = isolated
-        self.isolated_embeddings: Embeddings = read_rows(embeddings, isolated)
 
     @classmethod
     def open(
