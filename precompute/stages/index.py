@@ -209,7 +209,7 @@ class Index:
     """Builds the neighbour index that knn, placement and the page search with."""
 
     name = "index"
-    version = 4
+    version = 5
     needs = ("embeddings",)
     parameters = ("codebook_sample", "engine", "leaves", "seed", "space", "tree_sample")
     outputs = ("{space}/index",)

@@ -29,7 +29,7 @@ from precompute.context import release
 from precompute.stages.chunks import run_chunks, run_slices
 from precompute.stages.leaves import LeafFinder
 from precompute.stages.native import quiet_native_code, trim_heap
-from precompute.stages.scann_pieces import Tree, begin_piece, encode_piece, read_codes, run_apart
+from precompute.stages.scann_pieces import TREE, Tree, begin_piece, encode_piece, read_codes, run_apart
 
 DIMENSIONS_A_BLOCK = 2
 
@@ -345,3 +345,4 @@ def _train(embeddings: Embeddings, directory: Path, plan: Plan, seed: int, threa
         # Without relative paths the assets would name this machine's folders. Codes and leaves of the sample, which
         # come along, are overwritten by those of all rows.
         searcher.serialize(str(directory), relative_path=True)
+    Tree(directory).write_level(directory / TREE)

@@ -91,6 +91,47 @@ class TestLayout:
         assert sum(steps) == scann_build.PASSES * N
 
 
+class TestLevelCentroids:
+    @staticmethod
+    def loose_and_tight():
+        """Groups that differ in how far their members lie apart, as galaxies of different kinds do."""
+        rng = np.random.default_rng(5)
+        centres = rng.normal(size=(40, 32))
+        spread = rng.uniform(0.2, 1.2, 40)
+        group = rng.integers(0, 40, 20_000)
+        rows = centres[group] / np.linalg.norm(centres[group], axis=1)[:, None]
+        rows = rows + spread[group, None] * rng.normal(size=rows.shape) / np.sqrt(32)
+        return (rows / np.linalg.norm(rows, axis=1)[:, None]).astype(np.float16)
+
+    def test_all_lie_at_one_distance_and_keep_their_directions(self, tmp_path, embeddings):
+        one_shot(embeddings, tmp_path / "shot", leaves=40)
+        before = scann_pieces.Tree(tmp_path / "shot").centroids
+        scann_pieces.Tree(tmp_path / "shot").write_level(tmp_path / "shot" / scann_pieces.TREE)
+        after = scann_pieces.Tree(tmp_path / "shot").centroids
+        lengths = np.linalg.norm(before, axis=1)
+        np.testing.assert_allclose(np.linalg.norm(after, axis=1), lengths.mean(), rtol=1e-5)
+        np.testing.assert_allclose(after * lengths[:, None] / lengths.mean(), before, atol=1e-6)
+
+    def test_a_search_finds_more_in_as_many_leaves(self, tmp_path, monkeypatch):
+        stored = self.loose_and_tight()
+        queries = stored[::40].astype(np.float32)
+        truth = top_k_exact_many(stored, queries, 50)[0]
+        config, recall = BuildConfig(threads=2, leaves=280), {}
+        for name in ("level", "as trained"):
+            if name == "as trained":
+                monkeypatch.setattr(scann_pieces.Tree, "write_level", lambda tree, path: None)
+            index.build_index(stored, tmp_path / name, engine="scann", config=config)
+            opened = open_index(tmp_path / name, stored)
+            for leaves in (14, 280):
+                found = opened.candidates(queries, SearchSetting(leaves, 1_000))
+                kept = [np.isin(nearest, rows).mean() for nearest, rows in zip(truth, found, strict=True)]
+                recall[name, leaves] = float(np.mean(kept))
+        # A tenth or more of what was missed is found; the codes are as good as before.
+        missed = {name: 1 - recall[name, 14] for name in ("level", "as trained")}
+        assert missed["level"] < 0.9 * missed["as trained"]
+        assert recall["level", 280] == pytest.approx(recall["as trained", 280], abs=0.003)
+
+
 class TestLeaves:
     def test_leaves_of_many_are_all_but_always_the_nearest(self):
         rng = np.random.default_rng(3)
