@@ -83,7 +83,9 @@ class Ours(Engine):
 
     name = "ours"
     knobs = ("leaves", "candidates")
-    ladder = tuple(product((5, 10, 20, 30, 45, 60, 90, 120, 180, 240), (150, 200, 250, 300, 500, 700, 1_000)))
+    ladder = tuple(
+        product((5, 10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 360), (150, 200, 250, 300, 500, 700, 1_000, 2_000))
+    )
     file_bytes = 2 * DIMENSION
 
     def build(self, embeddings: Embeddings, folder: Path) -> None:
