@@ -33,13 +33,15 @@ class LeafFinder:
 
     def __init__(self, centroids: NDArray[np.float32]) -> None:
         self._half = np.einsum("ld,ld->l", centroids, centroids) / 2
-        n_groups = math.isqrt(len(centroids))
+        n_groups = min(math.isqrt(len(centroids)), len(np.unique(centroids, axis=0)))
         if n_groups <= GROUPS_SEARCHED:
-            groups = np.zeros(len(centroids), dtype=np.int32)
+            groups = np.zeros(len(centroids), dtype=np.intp)
             self._middles = centroids.mean(axis=0, keepdims=True)
         else:
             fitted = KMeans(n_groups, n_init=1, max_iter=20, random_state=0).fit(centroids)
-            groups, self._middles = fitted.labels_, fitted.cluster_centers_
+            # Without groups that came out empty: they would take the place of others among the nearest.
+            used, groups = np.unique(fitted.labels_, return_inverse=True)
+            self._middles = fitted.cluster_centers_[used]
         self._middle_half = np.einsum("gd,gd->g", self._middles, self._middles) / 2
         self._leaves = [np.flatnonzero(groups == group).astype(np.int32) for group in range(len(self._middles))]
         self._centroids = [centroids[leaves] for leaves in self._leaves]
@@ -72,7 +74,7 @@ class LeafFinder:
         leaf = np.zeros(len(rows), dtype=np.int32)
         for group, (leaves, centroids) in enumerate(zip(self._leaves, self._centroids, strict=True)):
             meet = order[edges[group] : edges[group + 1]] // searched
-            if not (meet.size and leaves.size):
+            if not meet.size:
                 continue
             scores = rows[meet] @ centroids.T
             scores -= self._half[leaves]
