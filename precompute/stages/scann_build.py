@@ -191,7 +191,8 @@ def is_begun(directory: Path) -> bool:
 
 
 def finish(directory: Path) -> None:
-    """Drop the record of an index that is whole."""
+    """Drop what an index that is whole needs no more: scratch that a killed run left over, and the record."""
+    (directory / CODES_BY_LEAF).unlink(missing_ok=True)
     (directory / PROGRESS).unlink()
 
 
@@ -301,7 +302,6 @@ class _Build:
             out[part] = codes[place[part]]
         out.flush()
         self._record(in_order=True)
-        (self.directory / CODES_BY_LEAF).unlink()
 
     def _order(self) -> NDArray[np.uint32]:
         """All rows, those of one leaf together and ascending."""

@@ -150,6 +150,14 @@ class TestLeaves:
         exact = (np.square(centroids).sum(1) - 2 * rows @ centroids.T).argmin(axis=1)
         np.testing.assert_array_equal(LeafFinder(centroids).nearest(rows), exact)
 
+    def test_leaves_whose_centroids_are_mostly_the_same_are_the_nearest(self):
+        rng = np.random.default_rng(0)
+        few = rng.normal(size=(20, 8)).astype(np.float32)
+        centroids, rows = few[rng.integers(0, 20, 900)], rng.normal(size=(500, 8)).astype(np.float32)
+        found = centroids[LeafFinder(centroids).nearest(rows)]
+        exact = few[(np.square(few).sum(1) - 2 * rows @ few.T).argmin(axis=1)]
+        assert (found == exact).all(axis=1).mean() > 0.95
+
     def test_products_grow_with_the_root_of_the_leaves(self):
         assert products_a_row(100) == 100
         assert products_a_row(13_003) < 0.12 * 13_003
@@ -261,10 +269,12 @@ class TestResume:
         with pytest.raises(KeyboardInterrupt):
             index.build_index(embeddings, directory, engine="scann", config=config)
         codes = np.load(directory / engine.CODES)
+        assert (directory / scann_build.CODES_BY_LEAF).exists()
         monkeypatch.setattr(index, "isolated_rows", isolated)
         monkeypatch.setattr(scann_build, "run_apart", killed)
         index.build_index(embeddings, directory, engine="scann", config=config)
         np.testing.assert_array_equal(np.load(directory / engine.CODES), codes)
+        assert not (directory / scann_build.CODES_BY_LEAF).exists()
         assert open_index(directory, embeddings).n_rows == N
 
     def test_a_finished_index_is_built_anew(self, tmp_path, embeddings):
