@@ -74,7 +74,7 @@ def words(column: Column, value: Any) -> str:
     if value is None:
         return "–"
     if column.name == "cluster":
-        return "outside all" if value < 0 else str(value + 1)
+        return f"{value}, outside all" if value < 0 else str(value)
     if isinstance(value, float):
         text = f"{value:.6g}" if abs(value) >= 1e5 or 0 < abs(value) < 1e-3 else f"{value:.5g}"
     else:

@@ -33,21 +33,22 @@ def drawer(service: Service, state: State) -> list[Any]:
 
 
 def clusters(atlas: Atlas) -> list[Any]:
-    """One row a cluster, largest first: its medoid and its size."""
+    """One row a cluster, largest first: its medoid, its size, and the number that conditions, CSV and notebooks know."""
     found = atlas.space().clusters
     if not found:
         return [el.empty("The map has no clusters: no group of galaxies stands apart from the rest.")]
     inside = sum(c.size for c in found)
-    head = f"{len(found)} groups hold {inside:,} of {atlas.n_rows:,} galaxies; the rest stands between them."
+    head = f"{len(found)} groups hold {inside:,} of {atlas.n_rows:,} galaxies; the rest stands between them. "
+    head += "A condition calls them by the same number: cluster == 0."
     return [
         html.P(head, className="gf-note"),
         *(
             html.Button(
                 [
-                    el.image(atlas, c.medoid, f"medoid of cluster {c.label + 1}"),
+                    el.image(atlas, c.medoid, f"medoid of cluster {c.label}"),
                     html.Span(
                         [
-                            html.B(f"Cluster {c.label + 1}"),
+                            html.B(f"Cluster {c.label}"),
                             html.Span(f"{c.size:,} galaxies"),
                             html.Em(words) if (words := atlas.space().cluster_words.get(c.label)) else None,
                         ]

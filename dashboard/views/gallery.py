@@ -64,7 +64,7 @@ def title(query: Query | None, atlas: Atlas) -> str:
         case Similar(_, _, least):
             return "Least similar" if least else "Most similar"
         case Typical(cluster):
-            return f"Cluster {cluster + 1}, most typical first"
+            return f"Cluster {cluster}, most typical first"
         case ByColumn(column):
             described = atlas.columns(query.space).describe(column)
             return f"Most anomalous: {described.description[:1].lower()}{described.description[1:]}"

@@ -291,7 +291,7 @@ def selection_words(selection: Selection) -> str:
         case SkyPolygon():
             return "region on sky"
         case Cluster(_, label):
-            return f"cluster {label + 1}" if label >= 0 else "no cluster"
+            return f"cluster {label}" if label >= 0 else "outside all clusters"
     return "selection"
 
 
