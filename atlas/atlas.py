@@ -183,7 +183,7 @@ class OpenSpace:
             If there is none of that label.
         """
         if not 0 <= label < len(self.clusters):
-            raise InputError(f"no cluster {label}; this atlas has {len(self.clusters)}, numbered from 0, the largest, on")
+            raise InputError(f"no cluster {label}; this atlas has {len(self.clusters)}, from 0, the largest, on")
         return self.clusters[label]
 
 

@@ -33,7 +33,7 @@ def drawer(service: Service, state: State) -> list[Any]:
 
 
 def clusters(atlas: Atlas) -> list[Any]:
-    """One row a cluster, largest first: its medoid, its size, and the number that conditions, CSV and notebooks know."""
+    """One row a cluster, largest first: its medoid, its size, and the number that a condition knows it by."""
     found = atlas.space().clusters
     if not found:
         return [el.empty("The map has no clusters: no group of galaxies stands apart from the rest.")]
