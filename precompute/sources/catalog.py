@@ -2,7 +2,7 @@
 
 Parquet          pyarrow; a column is read when asked for
 FITS             astropy, memory-mapped; a column is read when asked for
-CSV              pyarrow; the file is held in memory
+CSV, TSV         pyarrow, after `text_table` found their form; the file is held in memory
 VOTable, ECSV    astropy; the file is held in memory
 """
 
@@ -18,7 +18,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from astropy.io import fits, votable
 from astropy.io.votable.exceptions import VOWarning
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from atlas.errors import shorten
 from precompute.errors import SourceError
 from precompute.sources.description import ColumnDescription
+from precompute.sources.text_table import read_text_table
 
 T = TypeVar("T")
 
@@ -109,13 +109,15 @@ def catalog_ending(path: Path) -> str | None:
 class ArrowCatalog:
     """Parquet and CSV: both are read by Arrow and differ in where a column comes from."""
 
-    def __init__(self, schema: pa.Schema, n_rows: int, read: Callable[[str], pa.ChunkedArray]) -> None:
+    def __init__(
+        self, schema: pa.Schema, n_rows: int, read: Callable[[str], pa.ChunkedArray], notes: tuple[str, ...] = ()
+    ) -> None:
         told = _described_by_astropy(schema)
         self.n_rows = n_rows
         # pandas stores its index as a column of this name; it is no property of the galaxies.
         fields = [field for field in schema if not field.name.startswith("__index_level_")]
         self.columns = tuple(_arrow_column(field, told.get(field.name)) for field in fields)
-        self.notes: tuple[str, ...] = ()
+        self.notes = notes
         self._read = read
 
     def read(self, name: str) -> NDArray[Any]:
@@ -166,8 +168,8 @@ def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int) -> Catal
 def _open_csv(path: Path) -> CatalogFile:
     if _starts_as_ecsv(path):
         return _open_ecsv(path)
-    table = pa_csv.read_csv(path)
-    return ArrowCatalog(table.schema, table.num_rows, table.column)
+    table, notes = read_text_table(path)
+    return ArrowCatalog(table.schema, table.num_rows, table.column, notes)
 
 
 def _open_fits(path: Path) -> CatalogFile:
@@ -221,8 +223,15 @@ _READERS: dict[str, Callable[[Path], CatalogFile]] = {
     ".fits.gz": _open_fits,
     ".csv": _open_csv,
     ".csv.gz": _open_csv,
+    ".tsv": _open_csv,
+    ".tsv.gz": _open_csv,
     ".ecsv": _open_ecsv,
+    ".ecsv.gz": _open_ecsv,
     ".vot": _open_votable,
+    ".vot.gz": _open_votable,
+    ".votable.gz": _open_votable,
+    ".xml.gz": _open_votable,
+    ".fit.gz": _open_fits,
     ".votable": _open_votable,
     ".xml": _open_votable,
 }
@@ -231,10 +240,10 @@ _FORMATS = {
     ending: name
     for name, endings in {
         "Parquet": PARQUET_ENDINGS,
-        "FITS": (".fits", ".fit", ".fits.gz"),
-        "CSV": (".csv", ".csv.gz"),
-        "ECSV": (".ecsv",),
-        "VOTable": (".vot", ".votable", ".xml"),
+        "FITS": (".fits", ".fit", ".fits.gz", ".fit.gz"),
+        "CSV": (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
+        "ECSV": (".ecsv", ".ecsv.gz"),
+        "VOTable": (".vot", ".votable", ".xml", ".vot.gz", ".votable.gz", ".xml.gz"),
     }.items()
     for ending in endings
 }

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from atlas.format import NAME
 from precompute.sources.catalog import FileColumn
 from precompute.sources.description import ColumnDescription
+from precompute.sources.names import MISSING_WORDS
 
 # Names that an atlas gives to columns of its own.
 RESERVED = frozenset(
@@ -182,7 +183,9 @@ def _normalize_integers(plain: NDArray[Any], mask: NDArray[np.bool_], is_flags: 
 
 def _normalize_text(plain: NDArray[Any], mask: NDArray[np.bool_], identifier: bool) -> NormalizedColumn:
     text = pc.utf8_trim_whitespace(_to_arrow_text(plain, mask))
-    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.large_string()), text)
+    empty = pc.is_in(pc.utf8_lower(text), pa.array(sorted(MISSING_WORDS), pa.large_string()))
+    notes = _told_missing(pc.filter(text, empty))
+    text = pc.if_else(empty, pa.scalar(None, pa.large_string()), text)
     missing = text.is_null().to_numpy(zero_copy_only=False)
     n_missing = int(missing.sum())
     if not identifier and pc.count_distinct(text).as_py() <= MAX_WORDS:
@@ -192,11 +195,18 @@ def _normalize_text(plain: NDArray[Any], mask: NDArray[np.bool_], identifier: bo
         rank = np.full(len(words) + 1, MISSING_CODE, dtype=np.uint8)
         rank[order] = np.arange(len(words), dtype=np.uint8)
         codes = pc.fill_null(encoded.indices, len(words)).to_numpy(zero_copy_only=False)
-        return NormalizedColumn("category", rank[codes], tuple(words[order]), n_missing)
+        return NormalizedColumn("category", rank[codes], tuple(words[order]), n_missing, notes)
     cut = pc.utf8_slice_codeunits(text, 0, MAX_TEXT)
     n_cut = pc.sum(pc.not_equal(cut, text)).as_py() or 0
-    notes = (f"texts cut after {MAX_TEXT} characters: {n_cut:,}",) if n_cut else ()
+    notes += (f"texts cut after {MAX_TEXT} characters: {n_cut:,}",) if n_cut else ()
     return NormalizedColumn("text", _to_bytes(pc.fill_null(cut, "")), (), n_missing, notes)
+
+
+def _told_missing(words: pa.Array) -> tuple[str, ...]:
+    """Words that were read as missing, with their number; nothing of empty cells."""
+    counts = {item["values"]: item["counts"] for item in words.value_counts().to_pylist() if item["values"]}
+    told = ", ".join(f"{word!r} in {counts[word]:,} rows" for word in sorted(counts))
+    return (f"read as missing: {told}",) if told else ()
 
 
 def _to_arrow_text(plain: NDArray[Any], mask: NDArray[np.bool_]) -> pa.Array:

@@ -392,13 +392,6 @@ def test_a_catalogue_without_rows_is_refused(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_repeated_column_names_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "catalog.csv").write_text("ra,dec,mag,mag\n1,2,3,4\n")
-    np.save(tmp_path / "embeddings.npy", embeddings(1))
-    with pytest.raises(SourceError, match="the column name 'mag' occurs 2 times"):
-        open_source(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("files", "match"),
     [
