@@ -2,7 +2,9 @@
 
 from atlas.atlas import Atlas
 from atlas.errors import AtlasError, ExpressionError, FormatError, InputError
+from atlas.examples import Match
 from atlas.mask import Mask
+from atlas.notebook import GalaxyTable
 from atlas.query import Query, Result
 from atlas.ranking import ByColumn, Given, Shuffled, Similar, Typical
 from atlas.selection import (
@@ -36,10 +38,12 @@ __all__ = [
     "Expression",
     "ExpressionError",
     "FormatError",
+    "GalaxyTable",
     "Given",
     "InputError",
     "MapPolygon",
     "Mask",
+    "Match",
     "Not",
     "Or",
     "Query",

@@ -15,14 +15,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from atlas import format as layout
-from atlas import planner, validate
+from atlas import notebook, planner, validate
 from atlas.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
 from atlas.columns import Columns, open_array
-from atlas.coordinates import parse_position
 from atlas.effects import cluster_words, speaks_of_galaxies
 from atlas.errors import InputError, NothingNearError
 from atlas.evaluate import evaluate
@@ -35,7 +33,6 @@ from atlas.neighbors import NeighborIndex
 from atlas.plane import Plane
 from atlas.quality import Quality, read_quality
 from atlas.query import Query, Result
-from atlas.ranking import Similar
 from atlas.segmented_index import open_segments
 from atlas.selection import All, Selection, canonical
 from atlas.sky import SkyPlane
@@ -324,8 +321,8 @@ class Atlas:
             return None
         return Thumbnails(self.build / layout.THUMBNAILS, self.n_rows)
 
-    def mask(self, selection: Selection) -> Mask:
-        """Which rows a selection holds, exactly.
+    def mask(self, selection: Selection | str) -> Mask:
+        """Which rows a selection holds, exactly; text is a condition, such as "snr > 100".
 
         Raises
         ------
@@ -389,50 +386,8 @@ class Atlas:
 
     # The notebook's way in: positions or ids in, a table out.
 
-    def similar(
-        self,
-        position: str | None = None,
-        *,
-        ra_deg: float | None = None,
-        dec_deg: float | None = None,
-        id: str | None = None,
-        rows: list[int] | None = None,
-        within: Selection | None = None,
-        k: int = 100,
-        exact: bool = False,
-        space: str | None = None,
-        radius_arcsec: float = 5.0,
-    ) -> pd.DataFrame:
-        """Galaxies most similar to one (or to several `rows`), most similar first.
-
-        Give a position as text or in degrees, an id, or row numbers.
-        """
-        if rows is None:
-            if id is not None:
-                rows = [self.identity.row(id)]
-            else:
-                if position is not None:
-                    ra_deg, dec_deg = parse_position(position)
-                if ra_deg is None or dec_deg is None:
-                    raise InputError("give a position, ra_deg and dec_deg, an id, or rows")
-                rows = [self.nearest(ra_deg, dec_deg, radius_arcsec)[0]]
-        query = Query(
-            space=space or self.default_space,
-            ranking=Similar(tuple(rows)),
-            selection=within or All(),
-            limit=k,
-            exact=exact,
-        )
-        result = self.run(query)
-        table = self.table(result.rows, space)
-        table.insert(0, "similarity", result.scores)
-        return table
-
-    def table(self, rows: NDArray[Any] | list[int], space: str | None = None) -> pd.DataFrame:
-        """All columns of some rows, indexed by row."""
-        columns = self.columns(space or self.default_space)
-        data = {c.name: columns.values(c.name, rows) for c in columns}
-        return pd.DataFrame(data, index=pd.Index(np.asarray(rows), name="row"))
+    similar = notebook.similar
+    table = notebook.table
 
 
 def _angle(arcsec: float) -> str:

@@ -20,6 +20,27 @@ ACCEPTED = (
     "12h30m49s +12d23m28s or J033238.50-274700.0"
 )
 
+POSITION_NAMES = (
+    ("ra", "dec"),
+    ("ra_deg", "dec_deg"),
+    ("radeg", "decdeg"),
+    ("radeg", "dedeg"),
+    ("_raj2000", "_dej2000"),
+    ("raj2000", "dej2000"),
+    ("raj2000", "decj2000"),
+    ("ra_j2000", "dec_j2000"),
+    ("ra_icrs", "de_icrs"),
+    ("ra_icrs", "dec_icrs"),
+    ("alpha_j2000", "delta_j2000"),
+    ("alphawin_j2000", "deltawin_j2000"),
+    ("target_ra", "target_dec"),
+    ("ramean", "decmean"),
+    ("coord_ra", "coord_dec"),
+    ("right_ascension", "declination"),
+    ("alpha", "delta"),
+)
+"""Columns of RA and Dec as surveys call them, in lower case; the first pair of which a table has both is taken."""
+
 _ALIKE = {"h": "hʰ", "m": "mᵐ′’'", "s": 'sˢ″”"', "d": "d°º", "-": "-−–‐‑", "+": "+＋"}
 _PLAIN = str.maketrans({sign: plain for plain, signs in _ALIKE.items() for sign in signs})
 _NUMBER = r"[0-9]+\.?[0-9]*|\.[0-9]+"

@@ -15,6 +15,7 @@ from atlas.quality import Recall
 from atlas.ranking import Ranking, Similar
 from atlas.selection import All, Name, Selection
 
+MAX_LIMIT = 10_000
 Method = Literal["index", "exact", "exact on the selection", "column order"]
 
 
@@ -43,7 +44,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     exact: bool = False
     with_examples: bool = False
     offset: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = 100
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,11 +19,12 @@ selections to one form, so that a cache holds each mask once.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Annotated
 
 import msgspec
 
-from atlas.errors import InputError
+from atlas.errors import InputError, shorten
 from atlas.expression_syntax import MAX_CHARACTERS, normalised
 from atlas.polygon import canonical as canonical_polygon
 from atlas.polygon import simplify, validate_polygon
@@ -42,11 +43,11 @@ MAX_LEAVES = 64
 class _Selection(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unknown_fields=True):
     """Base of all selections: `a & b`, `a | b`, `~a` build new ones."""
 
-    def __and__(self, other: Selection) -> Selection:
-        return canonical(And((self, other)))  # type: ignore[arg-type]
+    def __and__(self, other: Selection | str) -> Selection:
+        return canonical(And((self, as_selection(other))))  # type: ignore[arg-type]
 
-    def __or__(self, other: Selection) -> Selection:
-        return canonical(Or((self, other)))  # type: ignore[arg-type]
+    def __or__(self, other: Selection | str) -> Selection:
+        return canonical(Or((self, as_selection(other))))  # type: ignore[arg-type]
 
     def __invert__(self) -> Selection:
         return canonical(Not(self))  # type: ignore[arg-type]
@@ -176,7 +177,25 @@ def encode(selection: Selection) -> bytes:
     return _ENCODER.encode(selection)
 
 
-def canonical(selection: Selection, depth: int = 0) -> Selection:
+def as_selection(given: Selection | str) -> Selection:
+    """A selection as it is given in a notebook: text is a condition.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if isinstance(given, str):
+        return Expression(given)
+    if not isinstance(given, _Selection):
+        raise InputError(
+            'a selection is a condition such as "snr > 100", or Range, Cone, Cluster, Rows and their like, joined by '
+            f"& and |; not {type(given).__name__} {shorten(given, 40)}"
+        )
+    return given
+
+
+def canonical(selection: Selection | str, depth: int = 0) -> Selection:
     """The one form of all equal selections, as far as algebra and rounding see them.
 
     Nested And / Or are flattened, sorted and freed of repeats; double negations vanish; polygons are simplified to at
@@ -188,6 +207,7 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
         If the selection is nested too deeply, a polygon has no area, bounds are reversed or not finite, a bit has to be
         both set and not, or a text is not an expression.
     """
+    selection = as_selection(selection)
     if depth == 0 and _leaves(selection) > MAX_LEAVES:
         raise InputError(f"a selection may have {MAX_LEAVES} parts, this one has {_leaves(selection)}")
     if depth > MAX_DEPTH:
@@ -218,13 +238,17 @@ def canonical(selection: Selection, depth: int = 0) -> Selection:
             return Expression(normalised(text))
         case Range(column, low, high):
             for bound in (low, high):
-                if bound is not None and bound != bound:
-                    raise InputError(f"the bounds of {column!r} must be numbers")
+                if bound is not None and not _is_number(bound):
+                    raise InputError(f"the bounds of {column!r} must be numbers, not {shorten(bound)}")
             if low is not None and high is not None and low > high:
                 raise InputError(f"the range of {column!r} is reversed: {low:g} is above {high:g}")
             return selection
         case _:
             return selection
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and value == value
 
 
 def _leaves(selection: Selection) -> int:

@@ -6,31 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from atlas.coordinates import POSITION_NAMES
 from precompute.errors import SourceError
 from precompute.sources.catalog import FileColumn, catalog_ending
 
 CATALOG_STEM = "catalog."
 
-# Lower case; the first pair of which a catalogue has both is taken.
-POSITION_NAMES = (
-    ("ra", "dec"),
-    ("ra_deg", "dec_deg"),
-    ("radeg", "decdeg"),
-    ("radeg", "dedeg"),
-    ("_raj2000", "_dej2000"),
-    ("raj2000", "dej2000"),
-    ("raj2000", "decj2000"),
-    ("ra_j2000", "dec_j2000"),
-    ("ra_icrs", "de_icrs"),
-    ("ra_icrs", "dec_icrs"),
-    ("alpha_j2000", "delta_j2000"),
-    ("alphawin_j2000", "deltawin_j2000"),
-    ("target_ra", "target_dec"),
-    ("ramean", "decmean"),
-    ("coord_ra", "coord_dec"),
-    ("right_ascension", "declination"),
-    ("alpha", "delta"),
-)
 POSITION_UCDS = (
     ("pos.eq.ra;meta.main", "pos.eq.dec;meta.main"),
     ("pos_eq_ra_main", "pos_eq_dec_main"),

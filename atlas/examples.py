@@ -1,0 +1,215 @@
+"""Galaxies as a notebook names them: ids, rows, positions, tables; each is matched to a row of the atlas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from astropy import units as u
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from atlas.coordinates import POSITION_NAMES, looks_like_position, parse_position
+from atlas.errors import InputError, shorten
+from atlas.identity import SEPARATOR
+from atlas.mask import Mask
+
+if TYPE_CHECKING:
+    from atlas.atlas import Atlas
+
+MOST_EXAMPLES = 1000
+WAYS = (
+    "a position or an id as text, a SkyCoord, a table with ids or positions, ra_deg and dec_deg, id (one or several), "
+    "or rows (one or several)"
+)
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A galaxy that was asked for, as the atlas has it.
+
+    Attributes
+    ----------
+    row : int
+    id : str
+    ra_deg, dec_deg : float
+        Where it lies (ICRS).
+    separation_arcsec : float or None
+        How far that is from the position that was asked for; None where it was named by id or row.
+    """
+
+    row: int
+    id: str
+    ra_deg: float
+    dec_deg: float
+    separation_arcsec: float | None = None
+
+    def __str__(self) -> str:
+        place = f"galaxy {self.id} at {self.ra_deg:.6f} {self.dec_deg:+.6f}"
+        far = self.separation_arcsec
+        return place if far is None else f"{place}, {far:.2f}″ from the position asked for"
+
+
+def match_examples(
+    atlas: Atlas, galaxies: Any, ra_deg: Any, dec_deg: Any, id: Any, rows: Any, radius_arcsec: float
+) -> tuple[Match, ...]:
+    """The galaxies that one of the arguments of `Atlas.similar` names; those that are None were not given.
+
+    Raises
+    ------
+    InputError
+        If none or several are given, one has a form that is not known, or what it names is not in the atlas.
+    """
+    position = ra_deg is not None or dec_deg is not None
+    given = [name for name, it in (("galaxies", galaxies), ("id", id), ("rows", rows)) if it is not None]
+    given += ["ra_deg and dec_deg"] if position else []
+    if len(given) != 1:
+        raise InputError(f"give one of these: {WAYS}" + (f"; not {' and '.join(given)} together" if given else ""))
+    if position:
+        if ra_deg is None or dec_deg is None:
+            raise InputError(f"{'dec_deg' if dec_deg is None else 'ra_deg'} is missing: a position has RA and Dec")
+        found = _at(atlas, _degrees(ra_deg, "ra_deg"), _degrees(dec_deg, "dec_deg"), radius_arcsec)
+    elif id is not None:
+        found = (_called(atlas, one) for one in _ids(id))
+    elif rows is not None:
+        found = (_match(atlas, row) for row in _rows(rows, atlas.n_rows))
+    else:
+        found = _any(atlas, galaxies, radius_arcsec)
+    matches = tuple(one for _, one in zip(range(MOST_EXAMPLES + 1), found, strict=False))
+    if not matches:
+        raise InputError("no galaxy was given: what was passed is empty")
+    if len(matches) > MOST_EXAMPLES:
+        raise InputError(f"at most {MOST_EXAMPLES:,} examples can be given at once")
+    return matches
+
+
+def _any(atlas: Atlas, galaxies: Any, radius_arcsec: float) -> Iterator[Match]:
+    """What is told apart by its type."""
+    if isinstance(galaxies, str):
+        if looks_like_position(galaxies):
+            ra, dec = parse_position(galaxies)
+            return _at(atlas, np.array([ra]), np.array([dec]), radius_arcsec)
+        return iter([_called(atlas, galaxies)])
+    if isinstance(galaxies, SkyCoord | BaseCoordinateFrame):
+        return _sky(atlas, galaxies, radius_arcsec)
+    if isinstance(galaxies, pd.DataFrame):
+        return _table(atlas, Table.from_pandas(galaxies), radius_arcsec)
+    if isinstance(galaxies, Table):
+        return _table(atlas, galaxies, radius_arcsec)
+    if isinstance(galaxies, Match):
+        return iter([galaxies])
+    if isinstance(galaxies, list | tuple | np.ndarray | pd.Series | pd.Index):
+        items = list(galaxies)
+        if all(isinstance(one, str) for one in items):
+            return (match for one in items for match in _any(atlas, one, radius_arcsec))
+        raise InputError(
+            f"numbers may be ids, rows or positions: say id=…, rows=…, or ra_deg=… and dec_deg=…, for "
+            f"{shorten(items, 40)}"
+        )
+    if isinstance(galaxies, int | np.integer):
+        raise InputError(f"{shorten(galaxies)} may be an id or a row: say id={galaxies} or rows={galaxies}")
+    raise InputError(f"{type(galaxies).__name__} is not understood; give {WAYS}")
+
+
+def _match(atlas: Atlas, row: int, separation_arcsec: float | None = None) -> Match:
+    ra_deg, dec_deg = atlas.position(row)
+    return Match(row, atlas.identity.name(row), ra_deg, dec_deg, separation_arcsec)
+
+
+def _called(atlas: Atlas, name: str) -> Match:
+    return _match(atlas, atlas.identity.row(name))
+
+
+def _at(
+    atlas: Atlas, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], radius_arcsec: float
+) -> Iterator[Match]:
+    """The galaxy nearest to each position."""
+    if ra_deg.shape != dec_deg.shape:
+        raise InputError(f"as many RA as Dec are needed, not {ra_deg.size} and {dec_deg.size}")
+    for ra, dec in zip(ra_deg.tolist(), dec_deg.tolist(), strict=True):
+        # NaN compares false: it is in no range.
+        if not (-180 <= ra <= 360 and -90 <= dec <= 90):
+            raise InputError(f"RA lies in 0…360 (or −180…180) and Dec in −90…90 degrees, not at {ra:g} {dec:+g}")
+        yield _match(atlas, *atlas.nearest(ra % 360, dec, radius_arcsec))
+
+
+def _sky(atlas: Atlas, sky: Any, radius_arcsec: float) -> Iterator[Match]:
+    try:
+        icrs = SkyCoord(sky).icrs
+    except Exception as e:  # astropy raises many kinds for a frame that leads nowhere
+        raise InputError(f"these coordinates cannot be brought to ICRS: {shorten(e, 120)}") from e
+    ra, dec = (np.atleast_1d(np.asarray(angle.deg, dtype=np.float64)).ravel() for angle in (icrs.ra, icrs.dec))
+    return _at(atlas, ra, dec, radius_arcsec)
+
+
+def _table(atlas: Atlas, table: Any, radius_arcsec: float) -> Iterator[Match]:
+    """By the ids of the atlas where the table has them, else by position."""
+    ids = atlas.identity.id_columns
+    if all(name in table.colnames for name in ids):
+        columns = [[_word(value) for value in table[name]] for name in ids]
+        return (_called(atlas, SEPARATOR.join(parts)) for parts in zip(*columns, strict=True))
+    for name in table.colnames:
+        if isinstance(table[name], SkyCoord):
+            return _sky(atlas, table[name], radius_arcsec)
+    known = {name.lower(): name for name in table.colnames}
+    for ra, dec in POSITION_NAMES:
+        if ra in known and dec in known:
+            return _at(
+                atlas, _degrees(table[known[ra]], known[ra]), _degrees(table[known[dec]], known[dec]), radius_arcsec
+            )
+    raise InputError(
+        f"the table has neither the ids of this atlas ({', '.join(ids)}) nor positions (ra and dec) among its columns: "
+        f"{shorten(', '.join(table.colnames))}"
+    )
+
+
+def _word(value: Any) -> str:
+    """A value of an id column as the atlas writes it; integers beside missing values arrive as floats."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value) if whole else value)
+
+
+def _degrees(angle: Any, name: str) -> NDArray[np.float64]:
+    """An angle, or several, in degrees: numbers are, what has a unit is brought to them."""
+    try:
+        unit = getattr(angle, "unit", None)
+        values = np.ma.filled(np.ma.asarray(getattr(angle, "value", angle), dtype=np.float64), np.nan)
+        if unit is not None:
+            values = (values * u.Unit(unit)).to_value(u.deg)
+        return np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
+    except (TypeError, ValueError) as e:  # astropy's errors of units are both
+        raise InputError(f"{name} must hold angles in degrees, or with a unit of angle, not {shorten(angle)}") from e
+
+
+def _ids(id: Any) -> list[str]:
+    """One id or several, text or whole numbers."""
+    items = [id] if isinstance(id, str | int | np.integer) else id
+    if not isinstance(items, list | tuple | np.ndarray | pd.Series | pd.Index):
+        raise InputError(f"an id is text or a whole number, not {type(id).__name__}")
+    for one in items:
+        if isinstance(one, bool) or not isinstance(one, str | int | np.integer):
+            raise InputError(f"an id is text or a whole number, not {shorten(one)}")
+    return [str(one) for one in items]
+
+
+def _rows(rows: Any, n_rows: int) -> list[int]:
+    """One row or several; rows are whole numbers."""
+    if isinstance(rows, Mask):
+        rows = rows.rows[: MOST_EXAMPLES + 1]
+    try:
+        array = np.atleast_1d(np.asarray(rows))
+    except ValueError:  # lists of unequal length
+        array = np.empty(0, dtype=object)
+    if array.size == 0 and not np.iterable(rows):
+        raise InputError(f"rows are whole numbers, not {shorten(rows)}")
+    if array.size and (array.dtype.kind not in "iu" or array.ndim != 1):
+        raise InputError(f"rows are whole numbers, one or a list of them, not {shorten(rows)}")
+    for row in array.tolist():
+        if not 0 <= row < n_rows:
+            raise InputError(f"row {shorten(row)} does not exist: this atlas has {n_rows:,} rows, counted from 0")
+    return [int(row) for row in array.tolist()]

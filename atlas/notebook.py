@@ -1,0 +1,196 @@
+"""Tables of galaxies as a notebook shows them: a pandas DataFrame that knows its units, its images and its matches."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from atlas.errors import InputError, shorten
+from atlas.examples import Match, match_examples
+from atlas.images import MIME_TYPE
+from atlas.query import MAX_LIMIT, Query
+from atlas.ranking import Similar
+from atlas.selection import All, Selection, as_selection
+
+if TYPE_CHECKING:
+    from atlas.atlas import Atlas
+    from atlas.manifest import Column
+
+SIMILARITY = "similarity"
+ABOUT_SIMILARITY = "Cosine similarity to the galaxy asked for, or to the mean of several: 1 is the same, 0 unrelated"
+IMAGES = 24
+IMAGE_PIXELS = 72
+
+
+class GalaxyTable(pd.DataFrame):
+    """Galaxies of an atlas, indexed by row.
+
+    Attributes
+    ----------
+    matched : tuple of Match
+        Galaxies that were asked for, and how far each lies from the position that was given.
+    """
+
+    _metadata = ["_atlas", "_described", "matched"]  # noqa: RUF012, pandas copies these to what is made from the table
+    _atlas: Atlas | None = None
+    _described: dict[str, Column] = {}  # noqa: RUF012, replaced, never changed
+    matched: tuple[Match, ...] = ()
+
+    @classmethod
+    def of(cls, atlas: Atlas, data: pd.DataFrame, columns: dict[str, Column]) -> GalaxyTable:
+        """A table that remembers where it was taken from."""
+        table = cls(data)
+        table._atlas, table._described = atlas, columns
+        return table
+
+    @property
+    def _constructor(self) -> type[GalaxyTable]:
+        return GalaxyTable
+
+    def __getstate__(self) -> dict[str, Any]:
+        # An open atlas stays where it is: a pickled table keeps values, units and matches, and shows no images.
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return {**state, "_atlas": None}
+
+    def to_astropy(self) -> Any:
+        """As an `astropy.table.Table`: units and descriptions on the columns, missing values masked.
+
+        Returns
+        -------
+        astropy.table.Table
+            The row of each galaxy is the first column; `meta` says what the table was taken from.
+        """
+        index = self.index.name is not None and self.index.name not in self.columns
+        table = Table.from_pandas(pd.DataFrame(self), index=index)
+        for name in table.colnames:
+            column = self._described.get(name)
+            if column is not None:
+                table[name].description = column.description or None
+                if column.kind == "number" and column.unit:
+                    table[name].unit = column.unit
+        if SIMILARITY in table.colnames:
+            table[SIMILARITY].description = ABOUT_SIMILARITY
+        if self._atlas is not None:
+            manifest = self._atlas.manifest
+            table.meta["atlas"], table.meta["build"] = manifest.title, manifest.build_id
+            if manifest.provenance.acknowledgement:
+                table.meta["acknowledgement"] = manifest.provenance.acknowledgement
+        if self.matched:
+            table.meta["matched"] = [str(one) for one in self.matched]
+        return table
+
+    def _repr_html_(self) -> str | None:
+        """Images of the first galaxies with their similarity, then the table."""
+        table = super()._repr_html_()  # type: ignore[misc]
+        if table is None:
+            return None
+        asked = "".join(
+            f"<p>{self._image(one.row)} {'asked for' if len(self.matched) == 1 else 'one of those asked for'}: "
+            f"{escape(str(one))}</p>"
+            for one in self.matched[:3]
+        )
+        if len(self.matched) > 3:
+            asked += f"<p>and {len(self.matched) - 3:,} more</p>"
+        return f"<div>{asked}<div>{self._images()}</div>{table}</div>"
+
+    def _images(self) -> str:
+        if self.index.name != "row":
+            return ""
+        scores = self[SIMILARITY].tolist() if SIMILARITY in self.columns else [None] * len(self)
+        shown = []
+        for row, score in zip(self.index[:IMAGES].tolist(), scores, strict=False):
+            image = self._image(row)
+            if image:
+                words = f"row {row}" + ("" if score is None else f"<br>{score:.3f}")
+                shown.append(
+                    f'<div style="display:inline-block;margin:2px;text-align:center;font-size:11px">'
+                    f"{image}<br>{words}</div>"
+                )
+        return "".join(shown)
+
+    def _image(self, row: int) -> str:
+        """An image as part of the page; empty where the galaxy has none."""
+        thumbnails = None if self._atlas is None else self._atlas.thumbnails
+        data = None if thumbnails is None else thumbnails.read(row)
+        if data is None:
+            return ""
+        source = f"data:{MIME_TYPE};base64,{base64.b64encode(data).decode()}"
+        return f'<img src="{source}" alt="galaxy in row {shorten(row)}" width="{IMAGE_PIXELS}" height="{IMAGE_PIXELS}">'
+
+
+def similar(
+    atlas: Atlas,
+    galaxies: Any = None,
+    *,
+    ra_deg: Any = None,
+    dec_deg: Any = None,
+    id: Any = None,
+    rows: Any = None,
+    within: Selection | str | None = None,
+    k: int = 100,
+    exact: bool = False,
+    space: str | None = None,
+    radius_arcsec: float = 5.0,
+) -> GalaxyTable:
+    """Galaxies most similar to one, or to several together, most similar first.
+
+    Parameters
+    ----------
+    galaxies : str, SkyCoord, Table, DataFrame or list of str
+        A position or an id as text, coordinates, or a table with the ids of this atlas or with positions.
+    ra_deg, dec_deg : float, Quantity or array of them
+        Instead: positions (ICRS), in degrees where they have no unit.
+    id : str, int or list of them
+        Instead: ids.
+    rows : int, list of int or Mask
+        Instead: rows of this build.
+    within : Selection or str, optional
+        Which galaxies may appear; text is a condition, such as "snr > 100".
+    k : int
+        Galaxies wanted, 1 to 10,000.
+    exact : bool
+        Whether to compare with every galaxy, whatever it costs.
+    space : str, optional
+        Embedding space; the first by default.
+    radius_arcsec : float
+        How near a galaxy must lie to a position.
+
+    Returns
+    -------
+    GalaxyTable
+        A DataFrame; `matched` says which galaxies were found for what was asked.
+
+    Raises
+    ------
+    InputError
+        If an argument is of no known form, or names what the atlas does not have.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_LIMIT:
+        raise InputError(f"k must be a whole number from 1 to {MAX_LIMIT:,}, not {shorten(k)}")
+    matched = match_examples(atlas, galaxies, ra_deg, dec_deg, id, rows, radius_arcsec)
+    query = Query(
+        space=space or atlas.default_space,
+        ranking=Similar(tuple(one.row for one in matched)),
+        selection=All() if within is None else as_selection(within),
+        limit=int(k),
+        exact=exact,
+    )
+    result = atlas.run(query)
+    found = atlas.table(result.rows, space)
+    found.insert(0, SIMILARITY, result.scores)
+    found.matched = matched
+    return found
+
+
+def table(atlas: Atlas, rows: NDArray[Any] | list[int], space: str | None = None) -> GalaxyTable:
+    """All columns of some rows, indexed by row."""
+    columns = atlas.columns(space or atlas.default_space)
+    data = {c.name: columns.values(c.name, rows) for c in columns}
+    frame = pd.DataFrame(data, index=pd.Index(np.asarray(rows), name="row"))
+    return GalaxyTable.of(atlas, frame, {c.name: c for c in columns})
