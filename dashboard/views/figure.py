@@ -13,6 +13,8 @@ from dashboard.views.palette import Coloring, Theme
 # Traces of both graphs, by position: a patch names them so.
 POINTS, OUTLIERS, NEIGHBORS, FOCUS = range(4)
 GRATICULE = 4
+FEW_KNOWN = 0.25
+LARGER_PIXELS = 3
 _TYPES = {"float32": "f4", "float64": "f8", "uint32": "u4", "int32": "i4", "uint8": "u1", "int8": "i1"}
 
 
@@ -98,6 +100,34 @@ def marker(count: int, theme: Theme, coloring: Coloring | None, *, selected: boo
         "cmax": coloring.high,
         "showscale": False,
     }
+
+
+def points(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    rows: NDArray[np.uint32],
+    marker: dict[str, Any],
+    coloring: Coloring | None,
+) -> dict[str, Any]:
+    """The trace of the points: those with a colour of their own last, on top of the grey ones, and larger where few.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (m,), float32
+    rows : ndarray of shape (m,), uint32
+    marker : dict
+        From `marker`, with the colours of `coloring`.
+    coloring : Coloring or None
+    """
+    if coloring is not None and not coloring.known.all():
+        order = np.argsort(coloring.known, kind="stable")
+        x, y, rows = x[order], y[order], rows[order]
+        marker = {**marker, "color": typed(coloring.values[order])}
+        known = coloring.known[order]
+        if known.mean() < FEW_KNOWN:
+            small = round(marker["size"])
+            marker["size"] = typed(np.where(known, small + LARGER_PIXELS, small).astype(np.uint8))
+    return {"x": typed(x), "y": typed(y), "customdata": typed(rows), "marker": marker}
 
 
 def polygon_shape(vertices: Any, theme: Theme) -> dict[str, Any]:

@@ -85,12 +85,7 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
         active(state), lambda one: _vertices(one, state.axes), look, None if mask is None else mask.count
     )
     return {
-        "points": {
-            "x": fig.typed(sample.x),
-            "y": fig.typed(sample.y),
-            "customdata": fig.typed(sample.rows),
-            "marker": marker,
-        },
+        "points": fig.points(sample.x, sample.y, sample.rows, marker, coloring),
         "outliers": {
             "x": fig.typed(outliers[1]),
             "y": fig.typed(outliers[2]),

@@ -114,7 +114,7 @@ def legend(coloring: Any) -> list[Any]:
     if coloring is None:
         return []
     missing = (
-        [html.Span(f"{coloring.missing:,} of those drawn have none", className="gf-missing")]
+        [html.Span(f"{coloring.missing:,} of those drawn {coloring.without}", className="gf-missing")]
         if coloring.missing
         else []
     )

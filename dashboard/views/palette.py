@@ -65,8 +65,10 @@ class Coloring(msgspec.Struct, frozen=True):
         For categories; empty for a continuous scale.
     ends : tuple of str
         Words at the ends of a continuous scale.
-    missing : int
-        Points without a value.
+    known : ndarray of shape (m,), bool
+        Points with a colour of their own; the others are grey.
+    without : str
+        What is said of the grey ones.
     """
 
     values: NDArray[np.float32]
@@ -75,7 +77,13 @@ class Coloring(msgspec.Struct, frozen=True):
     high: float
     legend: tuple[tuple[str, str], ...]
     ends: tuple[str, str]
-    missing: int
+    known: NDArray[np.bool_]
+    without: str = "have none"
+
+    @property
+    def missing(self) -> int:
+        """Points without a value."""
+        return int(self.known.size - np.count_nonzero(self.known))
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -134,7 +142,7 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
     edges = np.linspace(first, 1.0, len(VIRIDIS)).tolist()  # plotly drops a scale that does not end at 1 exactly
     steps = [(0.0, missing_color), (first / 2, missing_color), (first / 2, VIRIDIS[0])]
     steps += list(zip(edges, VIRIDIS, strict=True))
-    return Coloring(at, steps, -MISSING_STEP, 1.0, (), ends_of(column, scale), int(missing.sum()))
+    return Coloring(at, steps, -MISSING_STEP, 1.0, (), ends_of(column, scale), ~missing)
 
 
 def ends_of(column: Column, scale: Scale) -> tuple[str, str]:
@@ -159,7 +167,7 @@ def color_by_subset(
         positions[held] = color + 1
     legend = tuple((name, CLUSTER_COLORS[color]) for name, color in subsets)
     n = len(CLUSTER_COLORS)
-    return Coloring(positions, _steps(other_color), -0.5, n + 0.5, legend, ("", ""), 0)
+    return Coloring(positions, _steps(other_color), -0.5, n + 0.5, legend, ("", ""), positions > 0, "lie in none")
 
 
 def _steps(first_color: str) -> list[tuple[float, str]]:
@@ -180,4 +188,4 @@ def _categories(column: Column, values: NDArray[Any], missing_color: str) -> Col
     n = len(CLUSTER_COLORS)
     positions = np.where(known, codes % n + 1, 0).astype(np.float32)
     legend = tuple((word, CLUSTER_COLORS[i % n]) for i, word in enumerate(words))
-    return Coloring(positions, _steps(missing_color), -0.5, n + 0.5, legend, ("", ""), int((~known).sum()))
+    return Coloring(positions, _steps(missing_color), -0.5, n + 0.5, legend, ("", ""), known)

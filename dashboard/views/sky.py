@@ -59,12 +59,7 @@ def picture(service: Service, state: State) -> dict[str, Any]:
         else _rasters(service, view, state, mean, sample.in_view)
     )
     return {
-        "points": {
-            "x": fig.typed(sample.x.astype(np.float32)),
-            "y": fig.typed(sample.y.astype(np.float32)),
-            "customdata": fig.typed(sample.rows),
-            "marker": marker,
-        },
+        "points": fig.points(sample.x.astype(np.float32), sample.y.astype(np.float32), sample.rows, marker, coloring),
         "graticule": lines,
         "images": images,
         "shapes": shapes,
