@@ -75,7 +75,15 @@
         window.history[url.push ? "pushState" : "replaceState"](null, "", address);
       },
       move: (moves) => moves && gf.move(moves),
-      order: change("order"),
+      order: function (value) {
+        // These two name the order that a table has already.
+        if (value === "column" || value === "catalogue") return;
+        const table = gf.get("table");
+        const sorted = gf.get("listing") === "table" && table.sort;
+        if (sorted && gf.ready && value && value === gf.get("order")) gf.send({ is: "change", order: value });
+        if (sorted && value) gf.unsort();
+        change("order")(value);
+      },
       shown: change("shown"),
       color: change("color"),
       plane: function (value) {

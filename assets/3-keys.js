@@ -66,13 +66,4 @@
       action();
     }
   }, true);
-
-  // The arrows walk through the gallery.
-  document.addEventListener("keydown", function (event) {
-    const tile = event.target.closest && event.target.closest(".gf-tiles .gf-tile");
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!tile || !step) return;
-    const next = step > 0 ? tile.nextElementSibling : tile.previousElementSibling;
-    if (next) next.focus();
-  });
 })();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from atlas import Atlas, Query
 from atlas.ranking import ByColumn, Ranking, Shuffled, Similar, Typical
@@ -20,10 +21,13 @@ class Question(msgspec.Struct, frozen=True):
         None where there is nothing to be similar to: the page shows its doors.
     gone : tuple of Galaxy
         Examples that this build of the atlas does not have; shown, and left out of the search.
+    like : Similar or None
+        What similarity is measured to, whatever orders the list; None where there is no example.
     """
 
     query: Query | None
     gone: tuple[Galaxy, ...] = ()
+    like: Similar | None = None
 
 
 def question_of(atlas: Atlas, state: State) -> Question:
@@ -35,9 +39,10 @@ def question_of(atlas: Atlas, state: State) -> Question:
     if not wanted and not unwanted and state.focus is not None:
         row = row_of(atlas, state.focus)
         wanted, gone = ((row,), gone) if row is not None else ((), (*gone, state.focus))
-    ranking = _ranking(state, wanted, unwanted)
+    like = Similar(wanted, unwanted) if wanted or unwanted else None
+    ranking = _ranking(state, like)
     if ranking is None:
-        return Question(None, gone)
+        return Question(None, gone, like)
     query = Query(
         space=atlas.default_space,
         ranking=ranking,
@@ -45,10 +50,10 @@ def question_of(atlas: Atlas, state: State) -> Question:
         exact=state.exact,
         limit=state.shown,
     )
-    return Question(query, gone)
+    return Question(query, gone, like)
 
 
-def _ranking(state: State, wanted: tuple[int, ...], unwanted: tuple[int, ...]) -> Ranking | None:
+def _ranking(state: State, like: Similar | None) -> Ranking | None:
     match state.order:
         case "anomaly_knn" | "anomaly_forest":
             return ByColumn(state.order)
@@ -56,8 +61,8 @@ def _ranking(state: State, wanted: tuple[int, ...], unwanted: tuple[int, ...]) -
             return Typical(state.selection.label)
         case "random" | "typical":
             return Shuffled()
-        case _ if wanted or unwanted:
-            return Similar(wanted, unwanted, state.order == "least")
+        case _ if like is not None:
+            return replace(like, least=state.order == "least")
         case _ if is_narrowed(state):
             # A selection without a galaxy to compare with: a fair sample of it.
             return Shuffled()

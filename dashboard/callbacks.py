@@ -59,6 +59,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
         Output("toast", "children"),
         Output("toast", "is_open"),
         Output("ack", "data"),
+        Output("export", "href"),
         Input("event", "data"),
         Held("state", "data"),
         prevent_initial_call=True,
@@ -68,10 +69,15 @@ def register_callbacks(app: Dash, service: Service) -> None:
         # A page that shows another build's rows is drawn anew from top to bottom.
         fresh = held is None or _field(body, "build") != service.atlas.build_id
         new, old = parts(step.after), {} if fresh else parts(step.before)
-        changed = [links.to_json(new[name]) if new[name] != old.get(name) else no_update for name in PARTS]
+        # Where nothing came of a choice, its menu must go back to what holds.
+        again = {"page"} if step.after == step.before else set()
+        changed = [
+            links.to_json(new[name]) if name in again or new[name] != old.get(name) else no_update for name in PARTS
+        ]
         # A link that could not be read stays in the address bar: whoever typed it can mend it.
         keep_address = held is None and step.message
-        url = {"token": _link(service, step.after), "push": step.remember}
+        link = _link(service, step.after)
+        url = {"token": link, "push": step.remember}
         return (
             links.to_json(step.after),
             *changed,
@@ -80,6 +86,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
             _message(service, step) if step.message else no_update,
             bool(step.message),
             {"seq": _field(body, "seq"), "build": service.atlas.build_id},
+            f"/export/{service.atlas.build_id}.csv?s={link}",
         )
 
     @app.callback(
@@ -154,7 +161,6 @@ def register_callbacks(app: Dash, service: Service) -> None:
         Output("status-answer", "children"),
         Output("status-engine", "children"),
         Output("status-receipt", "children"),
-        Output("export", "href"),
         Output("search-again", "disabled"),
         Input("part-gallery", "data"),
         Input("search-again", "n_intervals"),
@@ -173,7 +179,6 @@ def register_callbacks(app: Dash, service: Service) -> None:
             status.answer(question, result, state),
             status.engine(atlas, progress),
             status.receipt(atlas, result, _link(service, state)),
-            f"/export/{atlas.build_id}.csv?s={_link(service, state)}",
             progress != "loading",
         )
 
@@ -253,7 +258,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
             page.page_class(state),
             page.head(atlas, state),
             choices.orders(state),
-            state.order,
+            choices.order_shown(state),
             str(state.shown),
             choices.colors(atlas, state),
             state.color,

@@ -33,6 +33,7 @@ from dashboard.state import (
     SubsetName,
     Table,
     active,
+    has_examples,
     is_narrowed,
 )
 
@@ -192,17 +193,20 @@ AnyEvent = (
 
 def reduce(state: State, event: AnyEvent) -> State:
     """The state after an event."""
-    return _answerable(_apply(state, event))
+    after = _apply(state, event)
+    # What was opened is not what the page held with something taken away.
+    return _answerable(after if isinstance(event, Open) else state, after)
 
 
-def _answerable(state: State) -> State:
-    """A state whose order can be shown: a selection without a galaxy to be similar to is met by a sample of it."""
-    examples = state.focus is not None or state.wanted or state.unwanted
+def _answerable(before: State, state: State) -> State:
+    """A state whose order can be shown: a selection without a galaxy to be similar to is met by a sample of it, and
+    that sample goes with the selection."""
+    examples = has_examples(state)
     if state.order in SIMILARITY and not examples and is_narrowed(state):
         return replace(state, order="random")
     if state.order == "typical" and not isinstance(state.selection, Cluster):
         return replace(state, order="random" if is_narrowed(state) else "most")
-    if state.order == "random" and not is_narrowed(state):
+    if state.order == "random" and not examples and is_narrowed(before) and not is_narrowed(state):
         return replace(state, order="most")
     return state
 
@@ -247,8 +251,9 @@ def _apply(state: State, event: AnyEvent) -> State:
         case OpenCluster(space, label):
             return replace(state, selection=Cluster(space, label), order="typical", within=True, drawer="")
         case Clear():
-            # Orders that a selection brought along go with it.
-            order = "most" if state.order in ("typical", "random") else state.order
+            # Orders that a selection brought along go with it; a sample that was asked for beside a galaxy stays.
+            brought = state.order == "typical" or (state.order == "random" and not has_examples(state))
+            order = "most" if brought else state.order
             return replace(state, selection=All(), order=order, within=True)
         case ClearExamples():
             return replace(state, wanted=(), unwanted=())
@@ -258,7 +263,9 @@ def _apply(state: State, event: AnyEvent) -> State:
             return replace(state, sky=view)
         case Change():
             changed = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
-            return replace(state, **changed)
+            # There is one order: whoever chooses one takes back what a table was sorted by.
+            unsorted = {} if event.order is None else {"table": Table(state.table.columns)}
+            return replace(state, **changed, **unsorted)
 
 
 def joined(selection: Selection, other: Selection, join: Join) -> Selection:

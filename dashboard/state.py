@@ -188,6 +188,11 @@ def is_narrowed(state: State) -> bool:
     return not isinstance(active(state), All)
 
 
+def has_examples(state: State) -> bool:
+    """Whether there is a galaxy to be similar to."""
+    return state.focus is not None or bool(state.wanted or state.unwanted)
+
+
 def is_step(before: State, after: State) -> bool:
     """Whether a change deserves an entry of its own in the browser's history: a new question, not a new viewport."""
     return question(before) != question(after)
@@ -236,7 +241,7 @@ def parts(state: State) -> dict[str, State]:
         "drawer": replace(blank, drawer=state.drawer, **(_drawer_needs(state))),
         "page": replace(blank, **which, **looks, **examples, axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
-                        listing=state.listing, table=Table(state.table.columns), sexagesimal=state.sexagesimal),
+                        listing=state.listing, table=state.table, sexagesimal=state.sexagesimal),
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from atlas import Atlas
 from atlas.columns import is_magnitude
 from atlas.manifest import Column
 from atlas.selection import Cluster
-from dashboard.state import Axes, State, is_narrowed
+from dashboard.state import SIMILARITY, Axes, State, has_examples, is_narrowed
 from dashboard.views import elements as el
 
 ORDERS = {
@@ -26,16 +26,28 @@ ORDERS = {
 
 def orders(state: State) -> list[dict[str, str]]:
     """The orders that make sense in a state."""
-    examples = state.focus is not None or state.wanted or state.unwanted
     shown = dict(ORDERS)
     if not isinstance(state.selection, Cluster):
         del shown["typical"]
-    if not examples and is_narrowed(state):
+    if not has_examples(state) and (is_narrowed(state) or state.listing == "table"):
         # Nothing to be similar to.
         del shown["most"], shown["least"]
     if state.listing == "table":
-        shown["random"] = "As in the catalogue"
+        del shown["random"]
+        shown["catalogue" if order_shown(state) == "catalogue" else "random"] = "As in the catalogue"
+    if order_shown(state) == "column":
+        shown["column"] = f"By {state.table.sort}, {'high' if state.table.descending else 'low'} first"
     return [{"value": value, "label": label} for value, label in shown.items()]
+
+
+def order_shown(state: State) -> str:
+    """The choice of `orders` that names what is listed: the state's order, "column" where a table is sorted by one, and
+    "catalogue" for a table that nobody has put in any order."""
+    if state.listing == "table" and state.table.sort:
+        return "column"
+    if state.listing == "table" and state.order in SIMILARITY and not has_examples(state):
+        return "catalogue"
+    return state.order
 
 
 def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from atlas import Atlas
 from atlas.manifest import Column
 from atlas.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
 from dashboard.resolve import row_of
-from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State, is_narrowed, parts
+from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from dashboard.views import choices
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
@@ -31,9 +31,9 @@ KEYS = (
     ("X", "columns against each other, or the map"),
     ("Esc", "close, or clear the selection"),
     ("H", "opening view of map and sky"),
-    ("←  ↑  →  ↓", "pan the plane that has the focus"),
+    ("←  ↑  →  ↓", "pan the plane that has the focus, or walk through gallery and table"),
     (",  .", "zoom it out, in"),
-    ("Enter", "the galaxy nearest to its middle"),
+    ("Enter", "the galaxy nearest to its middle, or the one that was walked to"),
     ("T", "light or dark"),
     ("Alt ←", "undo: the browser's back"),
     ("?", "this list"),
@@ -141,11 +141,10 @@ def page_class(state: State) -> str:
         classes.append(f"enlarged-{state.enlarged}")
     if state.drawer:
         classes.append(f"with-drawer drawer-{state.drawer}")
-    examples = state.wanted or state.unwanted or state.focus is not None
     classes.append(f"listing-{state.listing}")
     if state.axes is not None:
         classes.append("with-axes")
-    if not is_narrowed(state) and not examples and state.order in SIMILARITY and state.listing == "gallery":
+    if not is_narrowed(state) and not has_examples(state) and state.order in SIMILARITY and state.listing == "gallery":
         classes.append("at-the-door")
     return " ".join(classes)
 
@@ -263,7 +262,7 @@ def _gallery() -> html.Section:
                         [
                             html.Span(id="columns"),
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
-                                   title="Download what is active as CSV, in this order"),
+                                   title="Download as CSV what is listed here, in this order"),
                             el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
                                       do="listing"),
                             el.button("⤢", label="Enlarge (G)", kind="icon", is_="local", do="enlarge", name="gallery"),

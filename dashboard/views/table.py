@@ -17,13 +17,12 @@ from dash import html
 from atlas import Atlas
 from atlas.manifest import Column
 from dashboard.ask import question_of
-from dashboard.listing import Listing, listing_of
+from dashboard.listing import Listing, columns_of, columns_offered, listing_of
 from dashboard.service import Service
 from dashboard.state import State
 from dashboard.views import elements as el
 from dashboard.views.details import words
 
-USUAL_COLUMNS = 8
 # The page's own colours, so that the grid follows its theme.
 LOOK = {
     "backgroundColor": "var(--gf-panel)",
@@ -63,7 +62,7 @@ def grid(service: Service, state: State) -> list[Any]:
                 "headerHeight": 28,
                 "cacheBlockSize": 100,
                 "maxBlocksInCache": 20,
-                "infiniteInitialRowCount": min(100, max(1, listing.total)),
+                "infiniteInitialRowCount": max(1, listing.total),
                 "rowBuffer": 0,
                 "suppressCellFocus": False,
                 "animateRows": False,
@@ -97,23 +96,6 @@ def rows(service: Service, state: State, start: int, stop: int, sort: str, desce
     return {"rowData": data, "rowCount": listing.total}
 
 
-def columns_of(atlas: Atlas, state: State) -> list[Column]:
-    """Columns of the table: those that were chosen, or the first of the catalogue and what the build found."""
-    columns = atlas.columns(atlas.default_space)
-    chosen = [columns.describe(name) for name in state.table.columns if name in columns]
-    if chosen:
-        return chosen
-    offered = choices(atlas)
-    first = [c for c in offered if not c.truth][:USUAL_COLUMNS]
-    return first + [c for c in offered if c.name in ("cluster", "anomaly_knn") and c not in first]
-
-
-def choices(atlas: Atlas) -> list[Column]:
-    """Columns that the table can show."""
-    skip = {"map_x", "map_y", *atlas.manifest.id_columns}
-    return [c for c in atlas.columns(atlas.default_space) if c.name not in skip]
-
-
 def _fixed(listing: Listing) -> list[dict[str, Any]]:
     first = {"pinned": "left", "sortable": False}
     fixed = [
@@ -121,7 +103,7 @@ def _fixed(listing: Listing) -> list[dict[str, Any]]:
         {**first, "field": ID, "headerName": "id", "width": 170},
     ]
     if listing.scored:
-        fixed.append({**first, "field": SCORE, "headerName": listing.scored, "type": "rightAligned", "width": 90})
+        fixed.append({**first, "field": SCORE, "headerName": "similarity", "type": "rightAligned", "width": 90})
     return fixed
 
 
@@ -159,7 +141,7 @@ def chooser(atlas: Atlas, state: State) -> list[Any]:
                         is_="tabulate",
                         columns=[n for n in names if n != c.name] if c.name in names else [*names, c.name],
                     )
-                    for c in choices(atlas)
+                    for c in columns_offered(atlas)
                 ]
             ),
         ],

@@ -125,6 +125,7 @@ def post(client: FlaskClient, events: Any, state: Any = None) -> Any:
         ("state", "data"),
         *((f"part-{name}", "data") for name in parts(State())),
         ("move", "data"), ("url", "data"), ("toast", "children"), ("toast", "is_open"), ("ack", "data"),
+        ("export", "href"),
     ]  # fmt: skip
     layout = client.get("/_dash-dependencies").get_json()
     output = next(d["output"] for d in layout if d["output"].startswith("..state.data"))
@@ -275,7 +276,7 @@ def test_a_condition_is_checked_as_it_is_typed(client: FlaskClient, demo: Atlas)
         State(),
         State(focus=None, filters=(Range("snr", 100.0),)),
         State(order="anomaly_knn", expression="snr > 50"),
-        State(table=Table((), "snr", True), expression="snr > 50"),
+        State(listing="table", table=Table(("snr",), "snr", True), expression="snr > 50"),
     ],
 )
 def test_a_download_is_the_whole_selection_in_its_order(client: FlaskClient, demo: Atlas, state: State) -> None:
@@ -285,6 +286,7 @@ def test_a_download_is_the_whole_selection_in_its_order(client: FlaskClient, dem
     snr = np.asarray(demo.columns().array("snr"))
     least = 100.0 if state.filters else 50.0 if state.expression else -np.inf
     assert len(table) == int((snr >= least).sum())
+    assert set(table["id"].astype(str)) <= {demo.identity.name(row) for row in range(demo.n_rows)}
     if state.table.sort:
         assert (np.diff(table["snr"]) <= 0).all()
     elif state.order == "anomaly_knn":

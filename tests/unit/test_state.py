@@ -35,6 +35,7 @@ from dashboard.events import (
 )
 from dashboard.kept import KeptFiles
 from dashboard.state import MOST_SUBSETS, Axes, Box, Galaxy, SkyView, State, Subset, Table, active, is_step, parts
+from dashboard.views.choices import order_shown, orders
 
 A, B = Galaxy("1-2-3", 10.0, -5.0), Galaxy("1-2-4", 11.0, -5.5)
 TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
@@ -164,6 +165,24 @@ def test_an_order_that_has_lost_its_ground_gives_way() -> None:
     assert without.order == "random"
     assert reduce(reduce(State(), OpenCluster("v1", 2)), lasso).order == "random"
     assert reduce(reduce(State(), OpenCluster("v1", 2)), Change(order="most")).order == "random"
+
+
+def test_a_sample_that_was_asked_for_stays_beside_a_galaxy() -> None:
+    state = reduce(State(focus=A), Change(order="random"))
+    assert state.order == "random"
+    assert reduce(state, Drawn(MapPolygon("v1", TRIANGLE))).order == "random"
+    assert reduce(reduce(state, Drawn(MapPolygon("v1", TRIANGLE))), Clear()).order == "random"
+    alone = reduce(State(), Change(order="random"))
+    assert (alone.order, reduce(alone, Clear()).order) == ("random", "most")
+
+
+def test_the_order_that_was_chosen_last_is_the_one_that_holds() -> None:
+    state = reduce(State(focus=A, listing="table"), Tabulate(Table(("snr",), "snr", True)))
+    assert order_shown(state) == "column"
+    assert {"value": "column", "label": "By snr, high first"} in orders(state)
+    state = reduce(state, Change(order="least"))
+    assert (state.table, order_shown(state)) == (Table(("snr",)), "least")
+    assert order_shown(State(listing="table")) == "catalogue"
 
 
 def test_a_cluster_opens_with_its_most_typical_members() -> None:
