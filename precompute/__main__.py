@@ -125,6 +125,7 @@ def _open(args: argparse.Namespace) -> Source:
 
     source = open_source(
         args.source,
+        table=args.hdu,
         ra=args.ra,
         dec=args.dec,
         id_columns=tuple(args.id.split(",")) if args.id else (),
@@ -227,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_source(parser: argparse.ArgumentParser) -> None:
     """A source, and what its files leave open."""
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the survey, or its catalogue file")
+    parser.add_argument("--hdu", help="number or name of the table in a FITS file or VOTable of several (found)")
     parser.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
     parser.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
     parser.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")

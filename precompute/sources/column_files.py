@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from atlas.errors import shorten
 from precompute.errors import SourceError
-from precompute.sources.catalog import ColumnKind, FileColumn
 from precompute.sources.chunk_files import find_chunk_files
 from precompute.sources.description import ColumnDescription, SourceDescription
 from precompute.sources.embeddings import ARRAY_NAMES, CHUNK_STEM, Embeddings, open_arrays
+from precompute.sources.file_column import ColumnKind, FileColumn
 from precompute.sources.layout import Parts, folder_images
 from precompute.sources.legacy_columns import BANDS, SURVEY, band_columns, column_description, type_words
 from precompute.sources.resolve import fill

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atlas.format import NAME
-from precompute.sources.catalog import FileColumn
 from precompute.sources.description import ColumnDescription
+from precompute.sources.file_column import FileColumn
 from precompute.sources.names import MISSING_WORDS
 
 # Names that an atlas gives to columns of its own.
@@ -171,14 +171,17 @@ def _normalize_integers(plain: NDArray[Any], mask: NDArray[np.bool_], is_flags: 
         return NormalizedColumn("flags", np.where(mask, plain.dtype.type(0), plain), (), n_missing, told)
     if not n_missing:
         return NormalizedColumn("number", plain)
+    kept = plain[~mask]
+    if kept.size and max(abs(int(kept.min())), abs(int(kept.max()))) > EXACT_IN_FLOAT64:
+        text = plain.astype("S20")
+        text[mask] = b""
+        why = f"integers above 2^53 stored as text to keep their digits, since some are missing: {n_missing:,}"
+        return NormalizedColumn("text", text, missing_count=n_missing, notes=(why,))
     # Integers have no NaN. Up to 16 bits a float32 is exact.
     array = plain.astype(np.float32 if plain.dtype.itemsize <= 2 else np.float64)
     array[mask] = np.nan
-    notes = [f"integers stored as {array.dtype}, since some are missing: {n_missing:,}"]
-    kept = plain[~mask]
-    if kept.size and max(abs(int(kept.min())), abs(int(kept.max()))) > EXACT_IN_FLOAT64:
-        notes.append("integers above 2^53 lost their last digits by that")
-    return NormalizedColumn("number", array, missing_count=n_missing, notes=tuple(notes))
+    told = (f"integers stored as {array.dtype}, since some are missing: {n_missing:,}",)
+    return NormalizedColumn("number", array, missing_count=n_missing, notes=told)
 
 
 def _normalize_text(plain: NDArray[Any], mask: NDArray[np.bool_], identifier: bool) -> NormalizedColumn:
@@ -215,7 +218,8 @@ def _to_arrow_text(plain: NDArray[Any], mask: NDArray[np.bool_]) -> pa.Array:
             # Fixed-width bytes arrive in Arrow as binary, checked for UTF-8 by the cast.
             return pa.array(plain, mask=mask, type=pa.large_binary()).cast(pa.large_string())
         except pa.ArrowInvalid:
-            plain = np.char.decode(plain, "utf-8", "replace")
+            # What Windows and Latin-1 have in common; a table says nothing of its encoding.
+            plain = np.char.decode(plain, "latin-1")
     return pa.array(plain, mask=mask, type=pa.large_string(), from_pandas=True)
 
 

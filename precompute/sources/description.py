@@ -57,7 +57,8 @@ class SkyBackground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole description; every field has a default, so that a source without one can be read.
 
-    `image_scale_arcsec` is that of the source's own images, before they are made thumbnails.
+    `table` is the number or name of the table in a FITS file or VOTable of several. `image_scale_arcsec` is that of
+    the source's own images, before they are made thumbnails.
     """
 
     name: str = ""
@@ -67,6 +68,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     licence: str = ""
     acknowledgement: str = ""
     notes: tuple[str, ...] = ()
+    table: str = ""
     ra: str = ""
     dec: str = ""
     id_columns: tuple[str, ...] = ()

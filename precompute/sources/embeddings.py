@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from atlas.errors import shorten
 from precompute.errors import SourceError
-from precompute.sources.catalog import PARQUET_ENDINGS, FileColumn, catalog_ending
+from precompute.sources.catalog import PARQUET_ENDINGS, catalog_ending
 from precompute.sources.checks import SHOWN, counted, name_rows, raise_problems
 from precompute.sources.chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
 from precompute.sources.description import EMBEDDINGS
+from precompute.sources.file_column import FileColumn
 from precompute.sources.guess import guess_embedding_column
 
 # A float16 unit row may be off by its rounding; anything more was not a unit vector.
@@ -274,6 +275,15 @@ def open_arrays(folder: Path, wanted: str) -> Embeddings:
             f"nor {' or '.join(ARRAY_NAMES)} in it; name them (--embeddings)"
         )
     return ArrayEmbeddings(path)
+
+
+def rows_beside(catalog: Path, wanted: str) -> int | None:
+    """How many embeddings lie in files beside a catalogue; None where they are elsewhere or cannot be read."""
+    try:
+        found = find_arrays(catalog.parent, wanted or EMBEDDINGS)
+    except SourceError:
+        return None
+    return None if found is None else found.n_rows
 
 
 def find_arrays(folder: Path, wanted: str) -> Embeddings | None:

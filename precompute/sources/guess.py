@@ -8,7 +8,8 @@ from pathlib import Path
 
 from atlas.coordinates import POSITION_NAMES
 from precompute.errors import SourceError
-from precompute.sources.catalog import FileColumn, catalog_ending
+from precompute.sources.catalog import catalog_ending
+from precompute.sources.file_column import FileColumn
 
 CATALOG_STEM = "catalog."
 

@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 
 from atlas.errors import shorten
 from precompute.errors import SourceError
-from precompute.sources.catalog import CatalogFile, FileColumn, open_parquet
+from precompute.sources.arrow_table import open_parquet
 from precompute.sources.description import SourceDescription
 from precompute.sources.embeddings import Embeddings, ListEmbeddings
+from precompute.sources.file_column import CatalogFile, FileColumn
 from precompute.sources.guess import guess_embedding_column
 from precompute.sources.layout import Parts, folder_images
 from precompute.sources.resolve import fill
@@ -209,7 +210,7 @@ def _open_catalog(partitions: list[Partition], problems: list[str]) -> tuple[lis
     schema = pa.schema([field for field in whole if field.name not in index], metadata=whole.metadata)
     catalog = open_parquet(list(schemas), schema, n_rows)
     if index:
-        catalog.notes = (f"columns of the partitioning are left out: {', '.join(index)}",)
+        catalog.notes += (f"columns of the partitioning are left out: {', '.join(index)}",)
     return list(schemas), catalog
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from precompute.sources.catalog import CatalogFile
 from precompute.sources.description import IMAGES, SourceDescription
 from precompute.sources.embeddings import Embeddings
+from precompute.sources.file_column import CatalogFile
 from precompute.sources.guess import guess_image_column
 from precompute.sources.images import FolderImages, Images
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import SourceError
-from precompute.sources.catalog import FileColumn
 from precompute.sources.checks import name_rows
 from precompute.sources.description import ColumnDescription, SourceDescription
+from precompute.sources.file_column import FileColumn
 
 SURVEY = SourceDescription(
     survey="DESI Legacy Imaging Surveys",

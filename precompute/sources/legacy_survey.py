@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from atlas.errors import shorten
 from precompute.errors import SourceError
-from precompute.sources.catalog import ColumnKind, FileColumn
 from precompute.sources.chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
 from precompute.sources.description import SourceDescription
 from precompute.sources.embeddings import Embeddings, open_arrays
+from precompute.sources.file_column import ColumnKind, FileColumn
 from precompute.sources.hdf5_images import IMAGES, DrawnImages, StoredImages, says_how_to_draw
 from precompute.sources.images import FolderImages, Images
 from precompute.sources.layout import Parts

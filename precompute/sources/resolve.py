@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -10,10 +9,10 @@ import msgspec
 from atlas.errors import UnknownColumnError, shorten
 from atlas.format import DEC, RA
 from precompute.errors import SourceError
-from precompute.sources.catalog import CatalogFile, FileColumn
 from precompute.sources.checks import degrees_per_unit
 from precompute.sources.columns import StoredColumn
 from precompute.sources.description import FILENAME, ColumnDescription, SourceDescription
+from precompute.sources.file_column import CatalogFile, FileColumn
 from precompute.sources.guess import guess_flags, guess_positions
 
 MAX_ROWS = 2**32 - 1
@@ -23,11 +22,12 @@ SOURCE_ROW = "source_row"
 
 
 def override(
-    description: SourceDescription, ra: str | None, dec: str | None, id_columns: tuple[str, ...]
+    description: SourceDescription, table: str | None, ra: str | None, dec: str | None, id_columns: tuple[str, ...]
 ) -> SourceDescription:
     """The description with what the caller named instead."""
     return msgspec.structs.replace(
         description,
+        table=table or description.table,
         ra=ra or description.ra,
         dec=dec or description.dec,
         id_columns=id_columns or description.id_columns,
@@ -60,8 +60,7 @@ def check_shape(file: CatalogFile, description: SourceDescription) -> list[str]:
     problems = []
     if not 1 <= file.n_rows <= MAX_ROWS:
         problems.append(f"the catalogue has {file.n_rows:,} rows; 1 to {MAX_ROWS:,} are allowed")
-    kinds = Counter(column.name for column in file.columns)
-    problems += [f"the column name {shorten(name)!r} occurs {n} times" for name, n in kinds.items() if n > 1]
+    kinds = {column.name for column in file.columns}
     named = (description.ra, description.dec, *description.id_columns, description.image_column)
     problems += [str(UnknownColumnError(name, kinds)) for name in named if name and name not in kinds]
     readable = {column.name for column in file.columns if column.kind in ("number", "text")}

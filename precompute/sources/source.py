@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from atlas.errors import UnknownColumnError, shorten
 from precompute.errors import SourceError
 from precompute.sources import column_files, hats, legacy_survey, table
-from precompute.sources.catalog import FileColumn
+from precompute.sources.catalog import BROKEN
 from precompute.sources.checks import check_ids, check_positions, degrees_per_unit, raise_problems
 from precompute.sources.columns import StoredColumn, normalize_column, plan_columns
 from precompute.sources.description import (
@@ -38,6 +38,7 @@ from precompute.sources.description import (
     read_description,
 )
 from precompute.sources.embeddings import Embeddings
+from precompute.sources.file_column import FileColumn
 from precompute.sources.guess import guess_id_columns
 from precompute.sources.layout import Layout, Parts
 from precompute.sources.resolve import SOURCE_ROW, check_shape, complete, merge, override, take_positions
@@ -163,13 +164,20 @@ class Source:
         ------
         UnknownColumnError
             If the source has no such column.
+        SourceError
+            If the file is broken there.
         """
         if name == SOURCE_ROW:
             return np.arange(self.n_rows, dtype=np.uint32)
         if name not in self._stored:
             raise UnknownColumnError(name, self._stored)
         column = self._stored[name]
-        values = self._parts.catalog.read(column.file_name)
+        try:
+            values = self._parts.catalog.read(column.file_name)
+        except BROKEN as e:
+            raise SourceError(
+                f"{self._parts.path}: column {column.file_name!r} cannot be read: {shorten(e, 160)}"
+            ) from e
         return values if column.component is None else values[:, column.component]
 
     def embedding_chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -231,6 +239,7 @@ class Source:
 def open_source(
     path: Path,
     *,
+    table: str | None = None,
     ra: str | None = None,
     dec: str | None = None,
     id_columns: tuple[str, ...] = (),
@@ -243,6 +252,9 @@ def open_source(
     ----------
     path : Path
         A folder, or the file of its catalogue; what else belongs to it lies beside it.
+    table : str, optional
+        Number or name of the table, in a FITS file or VOTable of several. Otherwise the one with positions, or with as
+        many rows as there are embeddings.
     ra, dec : str, optional
         Columns of the positions. Otherwise source.json's, those of UCD pos.eq.ra;meta.main, or usual names.
     id_columns : tuple of str, optional
@@ -263,7 +275,7 @@ def open_source(
     folder = path if path.is_dir() else path.parent
     if (folder / PARTIAL).exists():
         raise SourceError(f"{folder} was never finished: run the command that writes it again")
-    told = override(read_description(folder), ra, dec, id_columns)
+    told = override(read_description(folder), table, ra, dec, id_columns)
     layout = next(layout for layout in LAYOUTS if layout.matches(path))
     is_folder = images is None or images.is_dir()
     parts = layout.open(path, told, embeddings or "", images if is_folder else None)
@@ -295,6 +307,6 @@ def open_source(
         positions=positions,
         stored=stored,
         description=complete(description, columns, stored, positions, parts.image_column, notes),
-        choices=(ra or "", dec or "", *id_columns, embeddings or ""),
+        choices=(table or "", ra or "", dec or "", *id_columns, embeddings or ""),
         notes=notes,
     )

@@ -8,13 +8,15 @@ source.json         what it all means; optional
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from precompute.errors import SourceError
 from precompute.sources.catalog import open_catalog
 from precompute.sources.description import SourceDescription
-from precompute.sources.embeddings import open_embeddings
-from precompute.sources.guess import find_catalog
+from precompute.sources.embeddings import open_embeddings, rows_beside
+from precompute.sources.file_column import FileColumn
+from precompute.sources.guess import find_catalog, guess_positions
 from precompute.sources.layout import Parts, folder_images
 
 
@@ -28,7 +30,14 @@ class Table:
     def open(self, path: Path, told: SourceDescription, embeddings: str, images: Path | None) -> Parts:
         """See `Layout.open`."""
         path = find_catalog(path)
-        catalog = open_catalog(path)
+        n_embeddings = rows_beside(path, embeddings)
+
+        def suits(columns: Sequence[FileColumn], n_rows: int) -> int:
+            names = {column.name for column in columns}
+            has_positions = {told.ra, told.dec} <= names or guess_positions(columns) is not None
+            return 2 * has_positions + (n_rows == n_embeddings)
+
+        catalog = open_catalog(path, told.table, suits)
         problems, opened, column = [], None, ""
         try:
             opened, column = open_embeddings(path, catalog.columns, embeddings or told.embedding_column)

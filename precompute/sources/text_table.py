@@ -109,7 +109,7 @@ def read_text_table(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
         )
     columns = []
     for i, name in enumerate(names):
-        column, told = _typed(text.column(i), comma_decimal=form.comma_decimal)
+        column, told = typed_cells(text.column(i), comma_decimal=form.comma_decimal)
         columns.append(column)
         notes += [f"column {name!r}: {note}" for note in told]
     units = form.units or [""] * len(names)
@@ -223,7 +223,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _typed(text: pa.ChunkedArray, *, comma_decimal: bool) -> tuple[pa.ChunkedArray, list[str]]:
+def typed_cells(text: pa.ChunkedArray, *, comma_decimal: bool = False) -> tuple[pa.ChunkedArray, list[str]]:
     """The cells of a column as what they all are, and what had to be said of it."""
     trimmed = pc.utf8_trim_whitespace(text)
     lower = pc.utf8_lower(trimmed)

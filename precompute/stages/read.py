@@ -13,6 +13,7 @@ from atlas.columns import describe_numbers
 from atlas.identity import write_identity
 from atlas.manifest import Column
 from precompute.context import StageContext
+from precompute.errors import SourceError
 from precompute.sources.colors import colors_of, difference
 from precompute.sources.columns import NormalizedColumn, normalize_column
 from precompute.sources.description import ColumnDescription
@@ -24,7 +25,7 @@ class Read:
     """Copies the catalogue into the atlas."""
 
     name = "read"
-    version = 3
+    version = 4
     needs = ()
     parameters = ()
     outputs = (layout.COLUMNS, layout.IDENTITY)
@@ -59,8 +60,15 @@ class Read:
             for name in catalog.column_names:
                 about = described.get(name, ColumnDescription())
                 identifier = name in catalog.id_columns
-                store(name, normalize_column(source.read_column(name), about, identifier=identifier), about)
                 bar.update()
+                try:
+                    values = normalize_column(source.read_column(name), about, identifier=identifier)
+                except SourceError as e:
+                    if identifier:
+                        raise
+                    notes.append(f"column {name} is left out: {e}")
+                    continue
+                store(name, values, about)
         numbers = [c.name for c in columns if c.kind == "number"]
         for color in colors_of(numbers):
             pair = [ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in (color.bluer, color.redder)]
