@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atlas.format import NAME
-from precompute.sources.description import ColumnDescription
+from precompute.sources.description import FILENAME, ColumnDescription
 from precompute.sources.file_column import FileColumn
 from precompute.sources.names import MISSING_WORDS
 
@@ -31,6 +31,8 @@ MAX_SPLIT = 16
 MAX_WORDS = 255
 MISSING_CODE = 255
 MAX_TEXT = 128
+# What catalogues write for "missing" besides NaN.
+SENTINELS = frozenset((99.0, 99.99, 999.0, 9999.0))
 # Integers beyond this lose digits as float64.
 EXACT_IN_FLOAT64 = 2**53
 
@@ -149,7 +151,10 @@ def normalize_column(
     if description.missing is not None:
         mask = mask | (plain == plain.dtype.type(description.missing)) if _fits(description.missing, plain) else mask
     if plain.dtype.kind == "f":
-        return _normalize_floats(plain, mask)
+        values_of = _normalize_floats(plain, mask)
+        if description.missing is None:
+            values_of = replace(values_of, notes=values_of.notes + _ask_sentinels(values_of.array))
+        return values_of
     return _normalize_integers(plain, mask, description.flags)
 
 
@@ -162,6 +167,21 @@ def _normalize_floats(plain: NDArray[Any], mask: NDArray[np.bool_]) -> Normalize
     array = np.where(missing, plain.dtype.type(np.nan), plain)
     notes = (f"infinite values, read as missing: {n_infinite:,}",) if n_infinite else ()
     return NormalizedColumn("number", array, missing_count=int(missing.sum()), notes=notes)
+
+
+def _ask_sentinels(array: NDArray[Any]) -> tuple[str, ...]:
+    """A question where the least or greatest number is one that catalogues use for "missing", far from the others."""
+    notes = []
+    for extreme in (np.fmin, np.fmax):
+        value = float(extreme.reduce(array)) if array.size else np.nan
+        if abs(value) not in SENTINELS:
+            continue
+        others = array[array != value]
+        next_one = float(extreme.reduce(others)) if others.size else np.nan
+        if abs(next_one) < abs(value) / 2:
+            n = int((array == value).sum())
+            notes.append(f"{value:g} in {n:,} rows is kept: if it stands for missing, say so (missing, in {FILENAME})")
+    return tuple(notes)
 
 
 def _normalize_integers(plain: NDArray[Any], mask: NDArray[np.bool_], is_flags: bool) -> NormalizedColumn:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from atlas.coordinates import POSITION_NAMES
+from atlas.errors import shorten
 from precompute.errors import SourceError
 from precompute.sources.catalog import catalog_ending
 from precompute.sources.file_column import FileColumn
@@ -60,7 +61,14 @@ def find_catalog(path: Path) -> Path:
 
 
 def guess_positions(columns: Sequence[FileColumn]) -> tuple[str, str] | None:
-    """Names of the columns of right ascension and declination, by main UCD, then by name, then by any UCD."""
+    """Names of the columns of right ascension and declination, by main UCD, then by name, then by any UCD.
+
+    Numbers go first: many catalogues have the positions as sexagesimal text, too, often under the better names.
+    """
+    return _position_pair([c for c in columns if c.kind == "number"]) or _position_pair(columns)
+
+
+def _position_pair(columns: Sequence[FileColumn]) -> tuple[str, str] | None:
     by_ucd = {column.description.ucd.lower().replace(" ", ""): column.name for column in reversed(columns)}
     by_name = {column.name.lower(): column.name for column in reversed(columns)}
     tables = [(by_ucd, pair) for pair in POSITION_UCDS]
@@ -79,12 +87,28 @@ def guess_id_columns(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
             yield tuple(by_name[name] for name in wanted)
 
 
+def list_columns(columns: Sequence[FileColumn]) -> list[str]:
+    """Names of the columns that could be embeddings: lists, and vectors too wide for photometry."""
+    return [c.name for c in columns if c.kind == "list" or (c.kind == "vector" and c.width >= MIN_EMBEDDING_WIDTH)]
+
+
 def guess_embedding_column(columns: Sequence[FileColumn]) -> str:
-    """The list column with a usual name, or the only wide one; empty where there is none."""
-    lists = [c for c in columns if c.kind == "list" or (c.kind == "vector" and c.width >= MIN_EMBEDDING_WIDTH)]
-    usual = [c for name in EMBEDDING_NAMES for c in lists if c.name.lower() == name]
-    found = usual[:1] or (lists if len(lists) == 1 else [])
-    return found[0].name if found else ""
+    """The list column with a usual name, or the only wide one; empty where there is none.
+
+    Raises
+    ------
+    SourceError
+        If there are several, and no name says which.
+    """
+    lists = list_columns(columns)
+    usual = [name for wanted in EMBEDDING_NAMES for name in lists if name.lower() == wanted]
+    if len(lists) > 1 and not usual:
+        raise SourceError(
+            f"{len(lists)} columns could be the embeddings: {shorten(', '.join(lists), 300)}; "
+            "name the one to build from (--embeddings)"
+        )
+    found = usual[:1] or lists
+    return found[0] if found else ""
 
 
 def guess_image_column(columns: Sequence[FileColumn]) -> str:

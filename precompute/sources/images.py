@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from precompute.errors import SourceError
 
 FORMATS = ("PNG", "JPEG")
 ENDINGS = (".png", ".jpg", ".jpeg")
+SHOWN = 3
 # Far above any cut-out; a file that promises more would fill the memory when it is unpacked.
 MAX_PIXELS = 4096 * 4096
 EIGHT_BIT_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"))
@@ -53,29 +54,81 @@ class FolderImages:
     folder : Path
     names : callable
         Reads the names of the files, an array of shape (n,), when the first image is asked for; where it returns None
-        files are named by their row.
+        files are named by their row or by the galaxy's id.
+    ids : callable
+        Reads the galaxies' ids as files may be named by them, arrays of shape (n,).
     """
 
     on_demand = False
 
-    def __init__(self, folder: Path, names: Callable[[], NDArray[Any] | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Callable[[], NDArray[Any] | None] = lambda: None,
+        ids: Callable[[], Iterable[NDArray[Any]]] = tuple,
+    ) -> None:
         self.folder = folder
         self._read_names = names
+        self._read_ids = ids
 
     def read(self, row: int) -> NDArray[np.uint8] | None:
         """See `Images.read`; a name that leads out of the folder is an error."""
         if self._names is None:
             path = numbered_path(self.folder, row)
+            if path is None and self._ids is not None:
+                path = self._files.get(str(self._ids[row]))
         else:
-            name = self._names[row]
-            name = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "")
-            path = named_path(self.folder, name.strip())
+            path = named_path(self.folder, _text(self._names[row]))
         return None if path is None else read_image(path)
+
+    def unmatched(self, n_rows: int) -> list[str]:
+        """A note where the folder holds images and none is of any row; empty otherwise."""
+        files = self._files
+        if not files:
+            return [f"{self.folder} holds no image ({', '.join(ENDINGS)})"]
+        if self._names is not None:
+            wanted = [_text(name) for name in self._names]
+            if any(named_path(self.folder, name) for name in wanted if ".." not in name and not name.startswith("/")):
+                return []
+        elif self._is_numbered or self._ids is not None:
+            return []
+        else:
+            ids = next(iter(self._read_ids()), np.empty(0))
+            wanted = [str(id_) for id_ in ids[:SHOWN]] or [f"{row:09d}" for row in range(min(n_rows, SHOWN))]
+        there = ", ".join(path.name for path in list(files.values())[:SHOWN])
+        return [
+            f"none of the {len(files):,} images in {self.folder} is of a galaxy: they are called {there}; "
+            f"looked for were {', '.join(shorten(name, 60) for name in wanted[:SHOWN])}"
+        ]
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        """Images by their names without ending, subfolders included."""
+        paths = (path for path in sorted(self.folder.rglob("*")) if path.suffix.lower() in ENDINGS)
+        return {path.stem: path for path in paths}
+
+    @cached_property
+    def _is_numbered(self) -> bool:
+        """Whether any file is named by the row, as `numbered_path` has it."""
+        return any(
+            len(stem) == 9 and stem.isdecimal() and numbered_path(self.folder, int(stem)) for stem in self._files
+        )
+
+    @cached_property
+    def _ids(self) -> NDArray[Any] | None:
+        """The ids by which files are named; None where no file is, or files are named by row."""
+        if self._is_numbered:
+            return None
+        return next((ids for ids in self._read_ids() if any(str(id_) in self._files for id_ in ids)), None)
 
     @cached_property
     def _names(self) -> NDArray[Any] | None:
         names = self._read_names()
         return np.ma.filled(names, "") if isinstance(names, np.ma.MaskedArray) else names
+
+
+def _text(name: Any) -> str:
+    return (name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "")).strip()
 
 
 def named_path(folder: Path, name: str) -> Path | None:

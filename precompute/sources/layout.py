@@ -10,14 +10,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from precompute.sources.description import IMAGES, SourceDescription
 from precompute.sources.embeddings import Embeddings
 from precompute.sources.file_column import CatalogFile
-from precompute.sources.guess import guess_image_column
+from precompute.sources.guess import guess_id_columns, guess_image_column
 from precompute.sources.images import FolderImages, Images
 
 
@@ -97,4 +101,22 @@ def folder_images(
     column = told.image_column or (guess_image_column(catalog.columns) if found is not None else "")
     if found is None:
         return None, column
-    return FolderImages(found, lambda: catalog.read(column) if column else None), column
+    return FolderImages(found, lambda: catalog.read(column) if column else None, lambda: _ids(catalog, told)), column
+
+
+def _ids(catalog: CatalogFile, told: SourceDescription) -> Iterator[NDArray[Any]]:
+    """The galaxies' ids as text, by each set of columns that may name them; of several columns joined by _ and -."""
+    names = [column.name for column in catalog.columns if column.kind in ("number", "text")]
+    for columns in (told.id_columns,) if told.id_columns else guess_id_columns(names):
+        parts = [_as_text(catalog.read(name)) for name in columns]
+        for between in ("_", "-") if len(parts) > 1 else ("",):
+            yield np.array([between.join(row) for row in zip(*parts, strict=True)], dtype=object)
+
+
+def _as_text(values: NDArray[Any]) -> list[str]:
+    plain = (
+        np.ma.filled(values, "")
+        if values.dtype.kind in "OSU" and np.ma.isMaskedArray(values)
+        else np.ma.getdata(values)
+    )
+    return [v.decode("utf-8", "replace").strip() if isinstance(v, bytes) else str(v).strip() for v in plain.tolist()]

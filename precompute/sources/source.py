@@ -40,8 +40,12 @@ from precompute.sources.description import (
 from precompute.sources.embeddings import Embeddings
 from precompute.sources.file_column import FileColumn
 from precompute.sources.guess import guess_id_columns
+from precompute.sources.images import FolderImages
 from precompute.sources.layout import Layout, Parts
 from precompute.sources.resolve import SOURCE_ROW, check_shape, complete, merge, override, take_positions
+
+# Of right ascension, which some catalogues have instead of degrees.
+HOURS = 24
 
 # The first that matches is taken; a table is what is left.
 LAYOUTS: tuple[Layout, ...] = (hats.LAYOUT, legacy_survey.LAYOUT, column_files.LAYOUT, table.LAYOUT)
@@ -151,6 +155,13 @@ class Source:
         else:
             id_columns, found = self._find_ids()
             notes += found
+        if isinstance(self._parts.images, FolderImages):
+            notes += self._parts.images.unmatched(self.n_rows)
+        if not ra.description.unit and positions.ra_deg.max() <= HOURS:
+            notes.append(
+                f"all right ascensions lie within 0…{HOURS}: if they are hours, say so "
+                f"(unit h of {ra.name!r} in {FILENAME})"
+            )
         raise_problems(self._parts.path, problems)
         generated = (SOURCE_ROW,) if SOURCE_ROW in id_columns else ()
         return CheckedCatalog(
