@@ -5,6 +5,7 @@
   const PLANES = ["map", "sky"];
   const VIEW_DELAY_MS = 100;
   const MOST_VERTICES = 400;
+  const SLIP_PX = 3;
   const graph = (plane) => document.querySelector("#" + plane + " .js-plotly-plot");
   const moving = { map: 0, sky: 0 };
   const drawing = { map: false, sky: false };
@@ -14,6 +15,9 @@
   const sent = {};
   const planes = {};
   const reach = {}; // what the server's points cover
+  const held = {}; // middle, scale and size of what was in view, which a change of size must keep
+  const homes = {}; // what the opening view shows
+  const trail = { plane: "", points: [], slip: false }; // of the hand that draws a lasso
   const joins = { map: "new", sky: "new" }; // what the keys under the other hand said when a lasso began
   const hand = { x: 0, y: 0 };
   document.addEventListener("pointermove", (e) => Object.assign(hand, { x: e.clientX, y: e.clientY }), true);
@@ -44,12 +48,14 @@
   // on since, the new range is carried along by as much, so that no turn of the wheel is lost.
   function onAfterPlot(plane, gd) {
     const key = (gd.layout.meta && gd.layout.meta.key) || "";
-    if (key === planes[plane]) return;
+    if (key === planes[plane]) return onSize(plane, gd);
     const [told, now, fresh] = [sent[plane], current[plane], box(gd)];
     const carry = told && now && told.key === planes[plane] && JSON.stringify(told.box) !== JSON.stringify(now);
     planes[plane] = key;
     current[plane] = null;
     reach[plane] = fresh;
+    hold(plane, gd);
+    if (!gf.get(plane)) homes[plane] = { key: key, box: fresh };
     if (!carry) return;
     const along = (v, a0, a1, b0, b1) => b0 + ((v - a0) / (a1 - a0)) * (b1 - b0);
     const x = [now.x0, now.x1].map((v) => along(v, told.box.x0, told.box.x1, fresh.x0, fresh.x1));
@@ -79,27 +85,94 @@
       const [y0, y1] = selected.range.y.map(round);
       vertices = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
     }
-    // The outline on the page is the state's; plotly's own and its dimming go.
+    const slip = trail.slip;
     window.setTimeout(function () {
-      window.Plotly.update(gd, { selectedpoints: [null] }, { selections: [] });
-      if (vertices && vertices.length >= 3) gf.send(about(plane, gd, { is: "lasso", plane: plane, vertices: vertices, join: joins[plane] }));
+      tidy(gd);
+      if (!slip && vertices && vertices.length >= 3) gf.send(about(plane, gd, { is: "lasso", plane: plane, vertices: vertices, join: joins[plane] }));
     }, 0);
   }
+
+  // The outline on the page is the state's; plotly's own and its dimming go.
+  function tidy(gd) {
+    gd.layout.selections = [];
+    window.Plotly.update(gd, { selectedpoints: [null] }, { selections: [] });
+  }
+
+  // Whether points lie on one line, or on one spot: a click with a slip, and no lasso.
+  function thin(points) {
+    const [x0, y0] = points[0];
+    const away = points.map(([x, y]) => Math.hypot(x - x0, y - y0));
+    const far = away.indexOf(Math.max(...away));
+    const [dx, dy] = [points[far][0] - x0, points[far][1] - y0];
+    return away[far] < SLIP_PX || points.every(([x, y]) => Math.abs((x - x0) * dy - (y - y0) * dx) < SLIP_PX * away[far]);
+  }
+
+  gf.drawing = () => Boolean(trail.plane);
+
+  document.addEventListener("mousedown", function (event) {
+    const plane = PLANES.find((name) => event.target.closest && event.target.closest("#" + name + " .nsewdrag"));
+    const gd = plane && graph(plane);
+    if (!event.isTrusted || !gd || !gd._fullLayout || !["lasso", "select"].includes(gd._fullLayout.dragmode)) return;
+    Object.assign(trail, { plane: plane, points: [[event.clientX, event.clientY]], slip: false });
+  }, true);
+  window.addEventListener("mousemove", function (event) {
+    if (event.isTrusted && trail.plane) trail.points.push([event.clientX, event.clientY]);
+  }, true);
+  // plotly cannot draw anything any more once it has kept a lasso without area: the slip gets some, and is forgotten.
+  window.addEventListener("mouseup", function (event) {
+    if (!event.isTrusted || !trail.plane) return;
+    const gd = graph(trail.plane);
+    trail.slip = gd._fullLayout.dragmode === "lasso" && thin(trail.points);
+    if (trail.slip && trail.points.length > 1) {
+      for (const [dx, dy] of [[30, 0], [0, 30]]) {
+        const at = { bubbles: true, view: window, clientX: event.clientX + dx, clientY: event.clientY + dy, buttons: 1 };
+        event.target.dispatchEvent(new MouseEvent("mousemove", at));
+      }
+    }
+    trail.plane = "";
+    window.setTimeout(() => gd.layout.selections && gd.layout.selections.length && tidy(gd), 0);
+  }, true);
 
   function rowOf(event) {
     const point = event.points && event.points[0];
     return point && Number.isInteger(point.customdata) ? point.customdata : null;
   }
 
-  // A panel that changes its size shows another part of its plane than the server was asked for: ask for that. The
-  // opening view holds everything, whatever the size.
-  function onResize(plane, gd) {
+  // A panel that changes its size keeps the middle and the scale of what was in view. plotly would widen the ranges
+  // each time, and the map would shrink with every drawer. Axes without a common scale keep their ranges by themselves.
+  function hold(plane, gd) {
+    const { xaxis, yaxis } = gd._fullLayout;
+    const now = box(gd);
+    const size = [xaxis._length, yaxis._length];
+    held[plane] = { x: (now.x0 + now.x1) / 2, y: (now.y0 + now.y1) / 2, scale: (now.x1 - now.x0) / size[0], size: size };
+  }
+
+  function onSize(plane, gd) {
+    const { xaxis, yaxis } = gd._fullLayout;
+    const [was, width, height] = [held[plane], xaxis._length, yaxis._length];
+    if (!was || width < 40 || height < 40) return; // another panel fills the page
+    const same = Math.abs(width - was.size[0]) < 1 && Math.abs(height - was.size[1]) < 1;
+    if (same || !yaxis.scaleanchor) return hold(plane, gd);
+    was.size = [width, height];
+    const [x, y] = [(was.scale * width) / 2, (was.scale * height) / 2];
+    go(plane, gd, [was.x - x, was.x + x, was.y - y, was.y + y], () => ask(plane, gd));
+  }
+
+  const alike = (a, b) => {
+    const slack = 0.001 * Math.max(b.x1 - b.x0, b.y1 - b.y0);
+    return ["x0", "x1", "y0", "y1"].every((edge) => Math.abs(a[edge] - b[edge]) <= slack);
+  };
+
+  // Points, counts and density for what is in view now; where that is the opening view again, the page opens anew.
+  function ask(plane, gd) {
     window.clearTimeout(timers[plane]);
     timers[plane] = window.setTimeout(function () {
-      const [now, had] = [box(gd), reach[plane]];
-      if (!had || !gf.state[plane]) return;
-      const slack = 0.02 * Math.max(had.x1 - had.x0, had.y1 - had.y0);
-      if (["x0", "x1", "y0", "y1"].some((edge) => Math.abs(now[edge] - had[edge]) > slack)) tell(plane, gd);
+      const [now, home] = [box(gd), homes[plane]];
+      current[plane] = now;
+      if (reach[plane] && alike(now, reach[plane])) return;
+      if (!home || home.key !== planes[plane] || !alike(now, home.box)) return tell(plane, gd);
+      reach[plane] = now;
+      gf.send({ is: "view", plane: plane });
     }, 3 * VIEW_DELAY_MS);
   }
 
@@ -114,7 +187,7 @@
     if (!gd || !gd.on || gd.dataset.attached) return Boolean(gd && gd.dataset.attached);
     gd.dataset.attached = "yes";
     gd.on("plotly_relayout", (changes) => onRelayout(plane, gd, changes));
-    new ResizeObserver(() => onResize(plane, gd)).observe(gd);
+    new ResizeObserver(() => window.setTimeout(() => onSize(plane, gd), VIEW_DELAY_MS)).observe(gd);
     gd.on("plotly_afterplot", () => onAfterPlot(plane, gd));
     gd.on("plotly_selecting", () => (drawing[plane] = true));
     // Told here and kept from plotly, which would join the lasso with outlines of its own.
@@ -147,18 +220,26 @@
     if (!PLANES.map(attach).every(Boolean)) window.setTimeout(wait, 60);
   })();
 
+  // A move that is nobody's hand.
+  function go(plane, gd, [x0, x1, y0, y1], then) {
+    moving[plane] += 1;
+    const done = function () {
+      then();
+      window.setTimeout(() => (moving[plane] -= 1), VIEW_DELAY_MS);
+    };
+    window.Plotly.relayout(gd, ranges(gd, [x0, x1], [y0, y1])).then(done, done);
+  }
+
   // Moves that do not come from the hand on the graph.
   gf.move = function (moves) {
-    PLANES.filter((plane) => moves[plane]).forEach(function go(plane) {
+    PLANES.filter((plane) => moves[plane]).forEach(function follow(plane) {
       const gd = graph(plane);
-      if (!gd || !gd._fullLayout || !window.Plotly) return window.setTimeout(() => go(plane), 60);
-      const [x0, x1, y0, y1] = moves[plane];
-      moving[plane] += 1;
-      const done = function () {
+      if (!gd || !gd._fullLayout || !window.Plotly) return window.setTimeout(() => follow(plane), 60);
+      go(plane, gd, moves[plane], function () {
         reach[plane] = box(gd);
-        window.setTimeout(() => (moving[plane] -= 1), VIEW_DELAY_MS);
-      };
-      window.Plotly.relayout(gd, ranges(gd, [x0, x1], [y0, y1])).then(done, done);
+        current[plane] = null;
+        if (!gf.get(plane)) homes[plane] = { key: planes[plane], box: reach[plane] };
+      });
     });
   };
 

@@ -59,7 +59,8 @@
       }
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    // Whoever draws a lasso finishes it first.
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || gf.drawing()) return;
     const action = KEYS[event.key.toLowerCase()];
     if (action) {
       event.preventDefault();

@@ -138,6 +138,8 @@ def polygon_shape(vertices: Any, theme: Theme) -> dict[str, Any]:
         "path": f"M {points} Z",
         "line": {"color": theme.accent, "width": 1.5},
         "fillcolor": "rgba(255,180,84,0.05)",
+        # As selections count: the middle of a pentagram is inside.
+        "fillrule": "nonzero",
         "layer": "above",
         "editable": False,
     }

@@ -12,8 +12,18 @@ from PIL import Image
 from atlas.manifest import Column
 from dashboard.fingerprint import fingerprint
 from dashboard.raster import mean_to_png, to_png, tone
-from dashboard.views.figure import marker, typed
-from dashboard.views.palette import CLUSTER_COLORS, DARK, LIGHT, VIRIDIS, Scale, color_by, color_by_subset, scale_of
+from dashboard.views.figure import marker, polygon_shape, typed
+from dashboard.views.palette import (
+    CLUSTER_COLORS,
+    DARK,
+    LIGHT,
+    VIRIDIS,
+    Scale,
+    color_by,
+    color_by_subset,
+    scale_of,
+    theme,
+)
 
 
 def scale_color(scale: list[tuple[float, str]], position: float) -> str:
@@ -138,3 +148,8 @@ def test_like_embeddings_have_like_patterns() -> None:
     near = a + 0.1 * b
     assert np.abs(pattern(a) - pattern(near)).mean() < 0.3 * np.abs(pattern(a) - pattern(b)).mean()
     assert pattern(rng.normal(size=2048)).shape[2] == 3
+
+
+def test_an_outline_is_filled_where_it_selects() -> None:
+    # The middle of a pentagram is selected: crossings do not cut holes.
+    assert polygon_shape([(0, 0), (1, 1), (2, 0)], theme(light=False))["fillrule"] == "nonzero"
