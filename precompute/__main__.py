@@ -83,9 +83,14 @@ def _simulate(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> int:
     from precompute.estimate import calibrate, check_fits, describe
     from precompute.pipeline import estimate_source
+    from precompute.sources.bad_rows import find_bad_rows
 
     config = _config(args)
-    estimate = estimate_source(_open(args), config, speed=calibrate())
+    source = _open(args)
+    if not args.drop_bad_rows and (bad := find_bad_rows(source)):
+        row, reason = next(iter(bad.items()))
+        print(f"a build would refuse {len(bad):,} rows, first {row} ({reason}): --drop-bad-rows leaves them out")
+    estimate = estimate_source(source, config, speed=calibrate())
     print(describe(estimate, config))
     check_fits(estimate, args.out, config)
     print("disk and memory suffice")
@@ -121,6 +126,7 @@ def _machine(args: argparse.Namespace) -> dict[str, Any]:
 
 def _open(args: argparse.Namespace) -> Source:
     """The source that `plan` and `build` are told."""
+    from precompute.sources.bad_rows import find_bad_rows, write_list
     from precompute.sources.source import open_source
 
     source = open_source(
@@ -132,6 +138,11 @@ def _open(args: argparse.Namespace) -> Source:
         embeddings=args.embeddings,
         images=args.images,
     )
+    if args.drop_bad_rows:
+        left_out = find_bad_rows(source)
+        source.leave_out(left_out)
+        if left_out and args.run is not _plan:
+            source.notes.append(f"the rows left out are listed in {write_list(args.out, left_out)}")
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
     return source
@@ -234,6 +245,9 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
     parser.add_argument(
         "--embeddings", help=".npy file, folder of numbered ones, or a list column of Parquet files (found)"
+    )
+    parser.add_argument(
+        "--drop-bad-rows", action="store_true", help="leave rows without position or embedding out, and list them"
     )
     parser.add_argument("--images", type=Path, help="folder of one image a galaxy (images/, or those of the chunks)")
 

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from atlas.errors import UnknownColumnError, shorten
 from precompute.errors import SourceError
 from precompute.sources import column_files, hats, legacy_survey, table
+from precompute.sources.bad_rows import keep_rows
 from precompute.sources.catalog import BROKEN
-from precompute.sources.checks import check_ids, check_positions, degrees_per_unit, raise_problems
+from precompute.sources.checks import check_ids, check_positions, counted, degrees_per_unit, raise_problems
 from precompute.sources.columns import StoredColumn, normalize_column, plan_columns
 from precompute.sources.description import (
     FILENAME,
@@ -119,6 +120,7 @@ class Source:
         self._positions = positions
         self._stored = {column.name: column for column in stored}
         self._choices = choices
+        self._rows: NDArray[np.int64] | None = None
 
     @property
     def has_images(self) -> bool:
@@ -146,8 +148,8 @@ class Source:
         SourceError
             With everything that is wrong: missing or impossible positions, missing or repeated ids.
         """
-        ra, dec = self._positions
-        positions = check_positions(self._degrees(ra, is_ra=True), self._degrees(dec, is_ra=False))
+        ra = self._positions[0]
+        positions = check_positions(*self.degrees())
         problems, notes = list(positions.problems), list(positions.notes)
         id_columns = self.description.id_columns
         if id_columns:
@@ -168,6 +170,23 @@ class Source:
             positions.ra_deg, positions.dec_deg, id_columns, self.column_names + generated, tuple(notes)
         )
 
+    def degrees(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Right ascension and declination as the files have them, in degrees, missing ones NaN; each of shape (n,)."""
+        ra, dec = self._positions
+        return self._degrees(ra, is_ra=True), self._degrees(dec, is_ra=False)
+
+    def leave_out(self, left_out: dict[int, str]) -> None:
+        """Go on without these rows; from here on rows are counted without them, but for `source_row`."""
+        if left_out:
+            self._rows = np.setdiff1d(np.arange(self.n_rows), np.fromiter(left_out, dtype=np.int64))
+            self._parts, self._embeddings = keep_rows(self._parts, self._embeddings, self._rows)
+            self.n_rows = len(self._rows)
+            self._choices = (*self._choices, "left out", *map(str, left_out))
+            row, reason = next(iter(left_out.items()))
+            self.notes.append(
+                f"{counted(len(left_out), 'row')} left out, without position or embedding; first {row} ({reason})"
+            )
+
     def read_column(self, name: str) -> NDArray[Any]:
         """A column of the catalogue as the file has it, shape (n,); masked where values are missing, text as objects.
 
@@ -179,7 +198,7 @@ class Source:
             If the file is broken there.
         """
         if name == SOURCE_ROW:
-            return np.arange(self.n_rows, dtype=np.uint32)
+            return np.arange(self.n_rows, dtype=np.uint32) if self._rows is None else self._rows.astype(np.uint32)
         if name not in self._stored:
             raise UnknownColumnError(name, self._stored)
         column = self._stored[name]
