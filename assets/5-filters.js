@@ -48,11 +48,12 @@
   function range(canvas, h) {
     if (brush.canvas === canvas) return [Math.min(brush.from, brush.to), Math.max(brush.from, brush.to)];
     const to = scale(h).share;
-    return [h.low === null ? 0 : to(h.low), h.high === null ? 1 : to(h.high)];
+    return [h.low === null ? 0 : to(Number(h.low)), h.high === null ? 1 : to(Number(h.high))];
   }
 
   const share = (canvas, event) => Math.min(1, Math.max(0, (event.clientX - canvas.getBoundingClientRect().left) / canvas.clientWidth));
-  const short = (v) => Number(v.toPrecision(6));
+  // As many digits as a pixel of the histogram deserves: a night among Julian dates needs nine, a redshift three.
+  const tidy = (v, step) => (v === 0 ? 0 : Number(v.toPrecision(Math.min(17, Math.max(2, Math.ceil(Math.log10(Math.abs(v) / step)) + 1)))));
 
   function set(canvas, low, high) {
     gf.send({ is: "filter", column: columnOf(canvas), low: low, high: high });
@@ -82,8 +83,13 @@
     const [from, to] = range(canvas, read(canvas));
     brush.canvas = null;
     if (to - from < 0.01) return draw(canvas);
-    const value = scale(read(canvas)).value;
-    set(canvas, from <= 0 ? null : short(value(from)), to >= 1 ? null : short(value(to)));
+    const h = read(canvas);
+    const value = scale(h).value;
+    const pixel = 1 / canvas.clientWidth;
+    const bound = (share) => tidy(value(share), Math.abs(value(share + pixel) - value(share)));
+    // The edge that was not taken stays as it is, with all its digits.
+    const kept = (share, old) => (old !== null && Math.abs(scale(h).share(Number(old)) - share) < 1e-9 ? old : bound(share));
+    set(canvas, from <= 0 ? null : kept(from, h.low), to >= 1 ? null : kept(to, h.high));
   });
   document.addEventListener("dblclick", function (event) {
     const canvas = event.target.closest && event.target.closest("canvas.gf-hist");
@@ -97,10 +103,11 @@
       const section = field.closest(".gf-filter");
       const value = (side) => {
         const text = section.querySelector(`[data-side="${side}"] input`).value.trim().replace("−", "-");
-        return text === "" ? null : Number(text);
+        return text === "" ? null : text;
       };
       const [low, high] = [value("low"), value("high")];
-      const wrong = [low, high].some((v) => v !== null && !Number.isFinite(v)) || (low !== null && high !== null && low > high);
+      // Sent as typed: the server reads whole numbers of 64 bits, which are rounded here.
+      const wrong = [low, high].some((v) => v !== null && !Number.isFinite(Number(v))) || (low !== null && high !== null && Number(low) > Number(high));
       field.setCustomValidity(wrong ? "a number, and the lower bound below the upper one" : "");
       if (wrong) field.reportValidity();
       else gf.send({ is: "filter", column: section.dataset.column, low: low, high: high });

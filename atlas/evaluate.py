@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from atlas.errors import InputError
 from atlas.expression import flags_condition, parse
 from atlas.expression_mask import expression_mask
 from atlas.mask import Mask
+from atlas.numbers import Number
 from atlas.selection import (
     All,
     And,
@@ -82,11 +84,18 @@ def evaluate(atlas: Atlas, selection: Selection) -> Mask:
             return Mask(evaluate(atlas, of).packed ^ _full(n).packed, n)
 
 
-def _range(values: NDArray[Any], low: float | None, high: float | None) -> Mask:
+def _range(values: NDArray[Any], low: Number | None, high: Number | None) -> Mask:
+    if values.dtype.kind in "iu":
+        # Whole bounds are compared as whole numbers: as floats, those beyond 2⁵³ would be taken for their neighbours.
+        low = None if low is None else math.ceil(low)
+        high = None if high is None else math.floor(high)
+
     def inside(part: NDArray[Any]) -> NDArray[np.bool_]:
         # NaN compares false with everything: missing values lie outside every range, the open one too.
-        keep = part == part if low is None else part >= low
-        return keep if high is None else keep & (part <= high)
+        # A bound that float32 cannot hold is beyond all that does.
+        with np.errstate(over="ignore"):
+            keep = part == part if low is None else part >= low
+            return keep if high is None else keep & (part <= high)
 
     return _pack(values, inside)
 

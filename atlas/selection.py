@@ -26,6 +26,7 @@ import msgspec
 
 from atlas.errors import InputError, shorten
 from atlas.expression_syntax import MAX_CHARACTERS, normalised
+from atlas.numbers import exact_text, require_held
 from atlas.polygon import canonical as canonical_polygon
 from atlas.polygon import simplify, validate_polygon
 from atlas.projection import Projection
@@ -102,8 +103,8 @@ class Range(_Selection, frozen=True):
     """Values of a number column between two bounds, both included; None leaves a side open."""
 
     column: Name
-    low: float | None = None
-    high: float | None = None
+    low: int | float | None = None
+    high: int | float | None = None
 
 
 class Category(_Selection, frozen=True):
@@ -240,9 +241,10 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
             for bound in (low, high):
                 if bound is not None and not _is_number(bound):
                     raise InputError(f"the bounds of {column!r} must be numbers, not {shorten(bound)}")
+            low, high = (None if bound is None else require_held(bound) for bound in (low, high))
             if low is not None and high is not None and low > high:
-                raise InputError(f"the range of {column!r} is reversed: {low:g} is above {high:g}")
-            return selection
+                raise InputError(f"the range of {column!r} is reversed: {exact_text(low)} is above {exact_text(high)}")
+            return Range(column, low, high)
         case _:
             return selection
 

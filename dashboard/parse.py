@@ -15,10 +15,11 @@ from atlas.selection import Bit, Name, Row, Vertices
 from dashboard import links
 from dashboard.events import Brush, Change, Clear, ClearExamples, ClearFilters, Express, Invert, Join, Keep, WithSubset
 from dashboard.settings import Settings
-from dashboard.state import Box, Finite, State
+from dashboard.state import Box, State
 
 Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
 Plane = Literal["map", "sky"]
+Typed = Annotated[str, msgspec.Meta(max_length=40)]
 MAX_EVENTS = 50
 
 
@@ -72,11 +73,14 @@ class Lasso(Raw, frozen=True):
 
 
 class FilterBy(Raw, frozen=True, tag="filter"):
-    """A column's filter was set: bounds for numbers, words for categories, bits for flags; nothing at all drops it."""
+    """A column's filter was set: bounds for numbers, words for categories, bits for flags; nothing at all drops it.
+
+    A bound may be text, as it was typed: browsers cannot count beyond 2⁵³.
+    """
 
     column: Name
-    low: Finite | None = None
-    high: Finite | None = None
+    low: int | float | Typed | None = None
+    high: int | float | Typed | None = None
     values: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=200)], ...], msgspec.Meta(max_length=256)] = ()
     on: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
     off: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()

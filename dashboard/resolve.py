@@ -14,6 +14,7 @@ from atlas.column_plane import column_axes, coordinates
 from atlas.coordinates import looks_like_position, parse_position
 from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
+from atlas.numbers import parse_number
 from atlas.projection import Projection
 from atlas.selection import Bits, Category, ColumnPolygon, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
 from dashboard import links, parse
@@ -154,8 +155,9 @@ def _filter(atlas: Atlas, raw: parse.FilterBy) -> Filter | None:
     columns.number(raw.column)
     if raw.low is None and raw.high is None:
         return None
-    bounds = Range(raw.column, raw.low, raw.high)
-    canonical(bounds)
+    low, high = (parse_number(bound) if isinstance(bound, str) else bound for bound in (raw.low, raw.high))
+    bounds = canonical(Range(raw.column, low, high))
+    assert isinstance(bounds, Range)
     return bounds
 
 

@@ -34,7 +34,7 @@ from dashboard.loading import WORDS
 from dashboard.raster import mean_to_png, to_png
 from dashboard.security import immutable
 from dashboard.service import Service
-from dashboard.state import SMALLEST, Axes, State
+from dashboard.state import Axes, State, has_width
 from dashboard.views.details import words
 from dashboard.views.paint import has_mean
 from dashboard.views.palette import scale_of, theme
@@ -228,8 +228,8 @@ def _row(atlas: Atlas, row: int) -> int:
 
 def _raster_arguments(service: Service, atlas: Atlas) -> RasterArguments:
     args = request.args
-    x0, x1, y0, y1 = (parse.number(args, name, -1e9, 1e9) for name in ("x0", "x1", "y0", "y1"))
-    if not (x1 - x0 >= SMALLEST and y1 - y0 >= SMALLEST):
+    x0, x1, y0, y1 = (parse.number(args, name, -1e200, 1e200) for name in ("x0", "x1", "y0", "y1"))
+    if not (has_width(x0, x1) and has_width(y0, y1)):
         raise InputError("x1 must be above x0, and y1 above y0")
     width, height = (parse.whole(args, name, 16, 4096) for name in ("w", "h"))
     if width * height > service.settings.max_raster_pixels:

@@ -40,8 +40,12 @@ SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
 MOST_SUBSETS = 12
 MOST_FILTERS = 24
-Finite = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-SMALLEST = 1e-9
+Finite = Annotated[float, msgspec.Meta(ge=-1e200, le=1e200)]
+"""A coordinate: columns hold what they hold, but the square of a width has to be a number too."""
+
+NARROWEST = 1e-12
+"""Least width of a viewport, relative to where it lies: float64 tells some thousand places apart in it."""
+
 GALLERY_SIZES = (16, 24, 48, 100)
 SIMILARITY: tuple[Order, ...] = ("most", "least")
 
@@ -67,8 +71,13 @@ class Box(Value, frozen=True):
     y1: Finite
 
     def __post_init__(self) -> None:
-        if not (self.x1 - self.x0 >= SMALLEST and self.y1 - self.y0 >= SMALLEST):
+        if not (has_width(self.x0, self.x1) and has_width(self.y0, self.y1)):
             raise ValueError("a viewport must have its left below its right and its bottom below its top")
+
+
+def has_width(low: float, high: float) -> bool:
+    """Whether two ends of an axis are far enough apart for a picture of what lies between."""
+    return high - low >= max(abs(low), abs(high)) * NARROWEST and high - low >= 1e-200
 
 
 class SkyView(Value, frozen=True):

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser
 
 from atlas import Atlas
 from tests import serving
+from tests.sources import wide_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "tests"
@@ -110,6 +111,18 @@ def large_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def numbers_path() -> Path:
+    """2,000 galaxies whose columns hold dates, masses, luminosities and long ids."""
+    out = KEPT / "numbers"
+    source = source_of(out)
+    with one_process_at_a_time(out):
+        if not (source / "catalog.parquet").exists():
+            wide_numbers(source)
+        precompute("--quiet", "build", source, "--out", out)
+    return out
+
+
+@pytest.fixture(scope="session")
 def demo(demo_path: Path) -> Atlas:
     return Atlas.open(demo_path)
 
@@ -117,6 +130,11 @@ def demo(demo_path: Path) -> Atlas:
 @pytest.fixture(scope="session")
 def small(small_path: Path) -> Atlas:
     return Atlas.open(small_path)
+
+
+@pytest.fixture(scope="session")
+def numbers(numbers_path: Path) -> Atlas:
+    return Atlas.open(numbers_path)
 
 
 @pytest.fixture(scope="session")

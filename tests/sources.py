@@ -22,3 +22,27 @@ def some_rows(whole: Path, folder: Path, start: int, stop: int, catalog: pa.Tabl
     np.save(folder / EMBEDDINGS, np.load(whole / EMBEDDINGS, mmap_mode="r")[start:stop])
     shutil.copyfile(whole / DESCRIPTION, folder / DESCRIPTION)
     return open_source(folder)
+
+
+def wide_numbers(folder: Path, n: int = 2_000) -> None:
+    """A catalogue of what single precision, six digits or a billion are too small for, as a source."""
+    random = np.random.default_rng(14)
+    night = random.integers(0, 30, n) + random.uniform(0, 0.4, n)
+    columns = {
+        "ra": random.uniform(150, 152, n),
+        "dec": random.uniform(1, 3, n),
+        "objid": np.arange(n),
+        "z": random.uniform(0, 1, n),
+        "jd": 2_459_000.5 + night,
+        "mjd": 59_000 + night,
+        "t_ms": 1_600_000_000_000 + (night * 86_400_000).astype(np.int64),
+        "mass": 10 ** random.normal(10.5, 0.6, n),
+        "lum": 10 ** random.normal(43, 0.3, n),
+        "rate": 1e-17 * random.normal(5, 1, n),
+        "healpix29": 2**60 + random.permutation(n),
+        "source_id": 2**62 + random.integers(0, 2**61, n),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    centers = random.normal(size=(4, 16))
+    np.save(folder / EMBEDDINGS, (centers[np.arange(n) % 4] + 0.25 * random.normal(size=(n, 16))).astype(np.float32))
+    pq.write_table(pa.table(columns), folder / CATALOG)

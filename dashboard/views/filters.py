@@ -21,6 +21,7 @@ from atlas.effects import speaks_of_galaxies
 from atlas.expression import names
 from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
+from atlas.numbers import Number, column_text, exact_text
 from atlas.selection import Bits, Category, Range, Selection
 from dashboard.service import Service
 from dashboard.state import State, active
@@ -110,13 +111,14 @@ def _choices(
 def _brush(column: Column, total: Histogram, now: Histogram, own: Range | None) -> list[Any]:
     low, high = (None, None) if own is None else (own.low, own.high)
     data = {
-        "edges": [float(np.float64(f"{e:.6g}")) for e in total.edges.tolist()],
+        "edges": total.edges.tolist(),
         "log": total.log,
         "total": total.counts.tolist(),
         "now": now.counts.tolist(),
-        "low": low,
-        "high": high,
+        "low": _sent(low),
+        "high": _sent(high),
     }
+    first, last = (_end(column, total.edges[i]) for i in (0, -1))
     missing = f", {now.missing:,} missing" if now.missing else ""
     inside = int(now.counts.sum()) + now.below + now.above
     return [
@@ -126,28 +128,38 @@ def _brush(column: Column, total: Histogram, now: Histogram, own: Range | None) 
             **{
                 "data-hist": json.dumps(data, separators=(",", ":")),
                 "aria-label": f"Histogram of {column.name}: {inside:,} galaxies{missing}, "
-                              f"from {total.edges[0]:.4g} to {total.edges[-1]:.4g}. Bounds can be typed below.",
+                              f"from {first} to {last}. Bounds can be typed below.",
             },
         ),
         html.Div(
             [
-                _bound(column, "low", low, total.edges[0]),
+                _bound(column, "low", low, first),
                 html.Span(_ends(now)),
-                _bound(column, "high", high, total.edges[-1]),
+                _bound(column, "high", high, last),
             ],
             className="gf-bounds",
         ),
     ]  # fmt: skip
 
 
-def _bound(column: Column, side: str, value: float | None, end: float) -> html.Label:
-    text = "" if value is None else f"{value:.6g}"
+def _sent(bound: Number | None) -> Number | str | None:
+    """A bound as a browser can hold it: integers are those beyond 2⁵³, and go as text."""
+    return str(bound) if isinstance(bound, int) else bound
+
+
+def _bound(column: Column, side: str, value: Number | None, end: str) -> html.Label:
+    text = "" if value is None else exact_text(value)
     field = dbc.Input(
-        type="text", value=text, placeholder=f"{end:.4g}", size="sm", autocomplete="off", html_size="6",
+        type="text", value=text, placeholder=end, size="sm", autocomplete="off", html_size="6",
         id={"type": "bound", "column": column.name, "side": side},
     )  # fmt: skip
     return html.Label(field, title=f"Least {column.name}" if side == "low" else f"Largest {column.name}",
                       className="gf-bound", **{"data-side": side})  # fmt: skip
+
+
+def _end(column: Column, edge: float) -> str:
+    """An end of a histogram; whole numbers have their bins around them."""
+    return column_text(column, edge if np.dtype(column.dtype).kind == "f" else round(edge))
 
 
 def _ends(now: Histogram) -> str:
@@ -230,8 +242,8 @@ def _says(own: Range | Category | Bits | None, column: Column) -> str:
     match own:
         case Range(_, low, high):
             if low is None:
-                return f"≤ {high:.5g}"
-            return f"≥ {low:.5g}" if high is None else f"{low:.5g} – {high:.5g}"
+                return "" if high is None else f"≤ {exact_text(high)}"
+            return f"≥ {exact_text(low)}" if high is None else f"{exact_text(low)} – {exact_text(high)}"
         case Category(_, values):
             return ", ".join(values)
         case Bits(_, on, off):
@@ -244,7 +256,8 @@ def _says(own: Range | Category | Bits | None, column: Column) -> str:
 def _example(columns: list[Column]) -> str:
     """A condition that this atlas can answer, to show how one is written."""
     known = [c for c in columns if c.kind == "number" and len(c.quantiles) == len(QUANTILES)][:2]
-    return " & ".join(f"{c.name} {sign} {c.quantiles[MIDDLE]:.3g}" for c, sign in zip(known, "<>", strict=False))
+    middles = [f"{c.name} {sign} {column_text(c, c.quantiles[MIDDLE])}" for c, sign in zip(known, "<>", strict=False)]
+    return " & ".join(middles)
 
 
 def _sparse(atlas: Atlas, state: State) -> list[str]:
