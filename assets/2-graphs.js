@@ -330,14 +330,16 @@
 
   function showCard(row, x, y, withImage) {
     const key = gf.build + "/" + row;
-    wanted = key;
-    if (!facts.has(key)) {
-      facts.set(key, fetch("/galaxy/" + key + ".json").then((r) => (r.ok ? r.json() : null)).catch(() => null));
+    // What the page is coloured by is among them.
+    const address = "/galaxy/" + key + ".json?color=" + encodeURIComponent(gf.get("color"));
+    wanted = address;
+    if (!facts.has(address)) {
+      facts.set(address, fetch(address).then((r) => (r.ok ? r.json() : null)).catch(() => null));
       if (facts.size > 2000) facts.delete(facts.keys().next().value);
     }
-    facts.get(key).then(function (galaxy) {
-      if (!galaxy) facts.delete(key);
-      if (galaxy && wanted === key) fill(key, galaxy, x, y, withImage);
+    facts.get(address).then(function (galaxy) {
+      if (!galaxy) facts.delete(address);
+      if (galaxy && wanted === address) fill(key, galaxy, x, y, withImage);
     });
   }
 
@@ -361,8 +363,15 @@
     card.replaceChildren(...parts, list);
     card.hidden = false;
     const size = card.getBoundingClientRect();
-    card.style.left = Math.max(4, Math.min(x + 16, window.innerWidth - size.width - 8)) + "px";
-    card.style.top = Math.max(4, Math.min(y + 16, window.innerHeight - size.height - 8)) + "px";
+    card.style.left = beside(x, size.width, window.innerWidth) + "px";
+    card.style.top = beside(y, size.height, window.innerHeight) + "px";
+  }
+
+  // Past the mouse, or before it where there is no room; never off the window, and on the mouse only where nothing else is left.
+  function beside(at, size, room) {
+    const past = at + 16;
+    if (past + size + 8 <= room) return past;
+    return at - 16 - size >= 4 ? at - 16 - size : Math.max(4, room - size - 8);
   }
 
   function hideCard() {

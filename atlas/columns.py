@@ -16,6 +16,9 @@ from atlas.manifest import Column
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
+REDSHIFT_NAMES = ("z", "zphot", "zspec", "zbest", "z_best", "photo_z", "spec_z")
+REDSHIFT_BOUNDS = ("err", "std", "flag", "low", "upp", "l68", "l95", "u68", "u95")
+
 
 class Columns:
     """The columns of a build and of one of its spaces, under one roof.
@@ -122,6 +125,16 @@ def is_magnitude(column: Column) -> bool:
         and column.ucd[:10] not in ("phot.color", "stat.error")
         and not any(word in column.name for word in other)
     )
+
+
+def is_redshift(column: Column) -> bool:
+    """Whether a column is a redshift, by its UCD or the habits of surveys; errors of redshifts are not."""
+    if column.ucd:
+        return column.ucd.startswith("src.redshift")
+    name = column.name.lower()
+    if column.unit or any(word in name for word in REDSHIFT_BOUNDS):
+        return False
+    return name in REDSHIFT_NAMES or name.startswith(("z_phot", "z_spec", "redshift", "photoz"))
 
 
 def is_skewed(column: Column) -> bool:

@@ -146,7 +146,11 @@ class File(_Record, frozen=True, kw_only=True):
 
 
 class Manifest(_Record, frozen=True, kw_only=True):
-    """Everything that a reader needs before it opens an array."""
+    """Everything that a reader needs before it opens an array.
+
+    `key_columns` are those that say most of a galaxy, as its source names them; empty where they are to be guessed
+    (`atlas.key_columns`).
+    """
 
     format_version: int
     build_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
@@ -156,6 +160,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     n_rows: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
     segments: tuple[Segment, ...]
     id_columns: tuple[Name, ...]
+    key_columns: tuple[Name, ...] = ()
     columns: tuple[Column, ...]
     spaces: tuple[Space, ...]
     provenance: Provenance
@@ -228,7 +233,7 @@ def _check(manifest: Manifest, path: Path) -> None:
     if stop != manifest.n_rows:
         raise FormatError(f"{path}: segments end at row {stop}, the atlas has {manifest.n_rows}")
     names = {c.name for c in manifest.columns}
-    for needed in (layout.RA, layout.DEC, *manifest.id_columns):
+    for needed in (layout.RA, layout.DEC, *manifest.id_columns, *manifest.key_columns):
         if needed not in names:
             raise FormatError(f"{path}: column {needed!r} is missing")
     if not manifest.spaces:

@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw
 from atlas import Atlas, expression
 from atlas import format as layout
 from atlas import selection as selections
-from atlas.coordinates import format_position
 from atlas.errors import ExpressionError, InputError, shorten
 from atlas.images import MIME_TYPE
 from atlas.manifest import Column
@@ -35,13 +34,12 @@ from dashboard.raster import mean_to_png, to_png
 from dashboard.security import immutable
 from dashboard.service import Service
 from dashboard.state import Axes, State, has_width
-from dashboard.views.details import words
+from dashboard.views.card import card
 from dashboard.views.paint import has_mean
 from dashboard.views.palette import scale_of, theme
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
 BOOTSTRAP_URL = f"/bootstrap/{metadata.version('Bootstrap-Flask')}/bootstrap.min.css"
-CARD_FACTS = 5
 COMPLETIONS = 8
 LARGE_PIXELS = 256
 ROUNDED = 0.16
@@ -64,7 +62,8 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
     @server.get("/galaxy/<build>/<int:row>.json")
     def galaxy(build: str, row: int) -> Response:
         atlas = _atlas(service, build)
-        return immutable(jsonify(card(atlas, _row(atlas, row))))
+        color = parse.text(request.args, "color", 64) if "color" in request.args else ""
+        return immutable(jsonify(card(atlas, _row(atlas, row), color)))
 
     @server.get("/background/<build>.png")
     def background(build: str) -> Response:
@@ -186,20 +185,6 @@ def checked_expression(atlas: Atlas, text: str, cursor: int) -> dict[str, Any]:
         error = {"start": e.start, "end": e.end, "message": str(e)}
     found = expression.complete(text, cursor, columns)
     return {"error": error, "start": found.start, "end": found.end, "words": list(found.words[:COMPLETIONS])}
-
-
-def card(atlas: Atlas, row: int) -> dict[str, Any]:
-    """What the hover card says of a galaxy: name, position, and the first few numbers."""
-    ra_deg, dec_deg = atlas.position(row)
-    columns = atlas.columns(atlas.default_space)
-    skip = {layout.RA, layout.DEC, "map_x", "map_y", "anomaly_forest", *atlas.manifest.id_columns}
-    shown = [c for c in atlas.columns() if c.name not in skip and c.kind in ("number", "category")][:CARD_FACTS]
-    shown += [columns.describe("cluster"), columns.describe("anomaly_knn")]
-    return {
-        "id": atlas.identity.name(row),
-        "position": format_position(ra_deg, dec_deg, "deg"),
-        "facts": [[c.name, words(c, columns.values(c.name, [row])[0])] for c in shown],
-    }
 
 
 def _atlas(service: Service, build: str) -> Atlas:

@@ -56,6 +56,7 @@ def assemble_manifest(
         n_rows=source.n_rows,
         segments=(Segment(start=0, stop=source.n_rows),),
         id_columns=tuple(measured["read"]["id_columns"]),
+        key_columns=description.key_columns,
         columns=columns,
         spaces=(_space(build, source.n_rows, config, measured["knn"]),),
         provenance=Provenance(

@@ -8,7 +8,7 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from atlas import Atlas
-from atlas.columns import is_magnitude
+from atlas.columns import is_magnitude, is_redshift
 from atlas.manifest import Column
 from atlas.selection import Cluster
 from dashboard.state import SIMILARITY, Axes, State, has_examples, is_narrowed
@@ -71,9 +71,7 @@ def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:
     """Pairs of columns worth beginning with: magnitude against redshift, anomaly against magnitude, …"""
     columns = numbers(atlas)
     magnitudes = [c.name for c in columns if is_magnitude(c)]
-    redshifts = [
-        c.name for c in columns if c.ucd.startswith("src.redshift") or c.name.startswith(("z_phot", "redshift"))
-    ]
+    redshifts = [c.name for c in columns if is_redshift(c)]
     colors = [c.name for c in columns if c.ucd.startswith("phot.color")]
     pairs = [
         *((z, m) for z in redshifts[:1] for m in magnitudes[:1]),

@@ -57,6 +57,7 @@ class SkyBackground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole description; every field has a default, so that a source without one can be read.
 
+    `key_columns` are those that say most of a galaxy (a magnitude, a redshift), in the order in which they are told.
     `table` is the number or name of the table in a FITS file or VOTable of several. `image_scale_arcsec` is that of
     the source's own images, before they are made thumbnails.
     """
@@ -72,6 +73,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     ra: str = ""
     dec: str = ""
     id_columns: tuple[str, ...] = ()
+    key_columns: tuple[str, ...] = ()
     image_column: str = ""
     embedding_column: str = ""
     image_scale_arcsec: float | None = None

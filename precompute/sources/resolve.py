@@ -136,6 +136,7 @@ def complete(
         ra=RA,
         dec=DEC,
         id_columns=tuple(renamed[name] for name in description.id_columns),
+        key_columns=tuple(renamed[name] for name in description.key_columns),
         image_column=image_column,
         columns=complete,
         ground_truth=tuple(renamed[name] for name in description.ground_truth if name in renamed),

@@ -330,6 +330,15 @@ def open_source(
     used = {positions[0].name, positions[1].name, parts.embedding_column, parts.image_column}
     stored, found = plan_columns(c for c in columns if c.name not in used - set(description.id_columns))
     notes += found
+    kept = {column.file_name for column in stored if column.component is None}
+    raise_problems(
+        parts.path,
+        [
+            f"{FILENAME} names the key column {shorten(name)!r}, which is none that an atlas keeps"
+            for name in description.key_columns
+            if name not in kept
+        ],
+    )
     return Source(
         folder=folder,
         parts=parts,

@@ -51,3 +51,45 @@ def test_the_few_galaxies_with_a_value_are_drawn_over_those_without(on_small: Wa
     at = np.floor(np.array(places)[np.isfinite(z_spec[watched.drawn("sky")])]).astype(int)
     colours = shot[at[:, 1], at[:, 0]]
     assert np.mean(np.ptp(colours, axis=1) > GREY_SPREAD) > 0.9
+
+
+@pytest.mark.parametrize("size", [(1366, 768)])
+def test_the_card_stays_inside_the_window_and_tells_what_colours(on_small: Watched, size: tuple[int, int]) -> None:
+    watched = on_small
+    watched.page.set_viewport_size({"width": size[0], "height": size[1]})
+    watched.open("/")
+    watched.page.select_option("#color", "z_spec", force=True)
+    watched.settle()
+    spots = watched.page.evaluate(
+        """() => {
+            const found = [];
+            for (const plane of ["map", "sky"]) {
+                const gd = document.querySelector(`#${plane} .js-plotly-plot`), data = gd._fullData[0];
+                const box = gd.getBoundingClientRect(), l = gd._fullLayout;
+                const all = Array.from(data.x, (x, i) => [box.left + l.xaxis.d2p(x), box.top + l.yaxis.d2p(data.y[i])])
+                    .filter(([x, y]) => {
+                        const at = document.elementFromPoint(x, y);
+                        return at && at.closest(".nsewdrag") && gd.contains(at);
+                    });
+                for (const [a, b] of all.length ? [[1, 1], [-1, -1], [1, -1], [-1, 1]] : []) {
+                    const far = (p) => a * p[0] + b * p[1];
+                    found.push(all.reduce((p, q) => (far(p) > far(q) ? p : q)));
+                }
+            }
+            return found;
+        }"""
+    )
+    assert spots
+    card = watched.page.locator("#card")
+    for spot in spots:
+        watched.page.mouse.move(2, 2)
+        watched.page.mouse.move(*spot)
+        card.wait_for(state="visible")
+        box = card.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0 and box["y"] >= 0
+        assert box["x"] + box["width"] <= size[0] and box["y"] + box["height"] <= size[1]
+        terms = card.locator("dt").all_inner_texts()
+        assert terms == ["id", "RA, Dec", "mag_r", "z_phot", "z_spec", "cluster"]
+        last = card.locator("dd").last.bounding_box()
+        assert last is not None and last["y"] + last["height"] <= size[1], "the image gives way, not the facts"

@@ -65,6 +65,20 @@ def test_facts_name_the_galaxy(client: FlaskClient, demo: Atlas) -> None:
     assert dict(card["facts"])["cluster"]
 
 
+def test_the_card_tells_what_matters_then_what_colours(
+    client: FlaskClient, demo: Atlas, small_client: FlaskClient, small: Atlas
+) -> None:
+    def told(client: FlaskClient, atlas: Atlas, **query: str) -> list[str]:
+        card = client.get(f"/galaxy/{atlas.build_id}/7.json", query_string=query).get_json()
+        return [name for name, _ in card["facts"]]
+
+    assert told(small_client, small) == ["mag_r", "z_phot", "z_spec", "cluster"]
+    assert told(small_client, small, color="anomaly_knn")[-2:] == ["cluster", "anomaly_knn"]
+    assert told(small_client, small, color="density") == told(small_client, small, color="z_spec")
+    magnitude, *rest = told(client, demo)
+    assert demo.columns().describe(magnitude).unit == "mag" and rest == ["cluster"]
+
+
 def test_a_raster_shows_where_the_galaxies_are(client: FlaskClient, demo: Atlas) -> None:
     frame = demo.space().plane.frame
     box = {"x0": frame.x0, "x1": frame.x1, "y0": frame.y0, "y1": frame.y1, "w": 100, "h": 100, "light": 0}

@@ -1,0 +1,30 @@
+"""The card that is shown while a galaxy is under the mouse: what matters of it, in the order in which one asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atlas import Atlas
+from atlas.coordinates import format_position
+from atlas.key_columns import key_columns
+from dashboard.views.details import words
+
+
+def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:
+    """Name and position of a galaxy, its magnitude, redshift and cluster, then what the page is coloured by.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    row : int
+    color : str
+        What colours the points; left out where it is no column.
+    """
+    columns = atlas.columns(atlas.default_space)
+    names = dict.fromkeys([*(c.name for c in key_columns(atlas.manifest)), "cluster", color])
+    shown = [columns.describe(name) for name in names if name in columns]
+    return {
+        "id": atlas.identity.name(row),
+        "position": format_position(*atlas.position(row), "deg"),
+        "facts": [[c.name, words(c, columns.values(c.name, [row])[0])] for c in shown],
+    }
