@@ -62,7 +62,12 @@
       },
       settle: function (ack, state) {
         if (!ack) return;
+        const focusBefore = gf.state.focus ? gf.state.focus.id : "";
         gf.state = state ? JSON.parse(state) : {};
+        if (ack.title) document.title = ack.title;
+        // What was typed stays while it can still be mended, and goes when the page shows another galaxy.
+        const focus = gf.state.focus ? gf.state.focus.id : "";
+        if (focus !== focusBefore && document.activeElement !== document.getElementById("find")) window.dash_clientside.set_props("find", { value: "" });
         gf.build = ack.build;
         gf.ready = true;
         document.documentElement.dataset.bsTheme = gf.get("light") ? "light" : "dark";

@@ -85,7 +85,11 @@ def register_callbacks(app: Dash, service: Service) -> None:
             no_update if keep_address else url,
             _message(service, step) if step.message else no_update,
             bool(step.message),
-            {"seq": _field(body, "seq"), "build": service.atlas.build_id},
+            {
+                "seq": _field(body, "seq"),
+                "build": service.atlas.build_id,
+                "title": page.tab_title(service.atlas, step.after),
+            },
             f"/export/{service.atlas.build_id}.csv?s={link}",
         )
 

@@ -249,7 +249,8 @@ def _apply(state: State, event: AnyEvent) -> State:
         case Tabulate(table):
             return replace(state, table=table)
         case OpenCluster(space, label):
-            return replace(state, selection=Cluster(space, label), order="typical", within=True, drawer="")
+            # The galaxy before is none of the question now; the drawer stays for the next cluster.
+            return replace(state, focus=None, selection=Cluster(space, label), order="typical", within=True)
         case Clear():
             # Orders that a selection brought along go with it; a sample that was asked for beside a galaxy stays.
             brought = state.order == "typical" or (state.order == "random" and not has_examples(state))

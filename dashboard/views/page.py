@@ -8,6 +8,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from atlas import Atlas
+from atlas.coordinates import iau_name
 from atlas.manifest import Column
 from atlas.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
 from dashboard.resolve import row_of
@@ -39,6 +40,7 @@ KEYS = (
     ("?", "this list"),
 )
 LEGEND_WORDS = 8
+CHIPS_IN_LINE = 4  # more examples than these fold into a menu
 AGAIN_MS = 800  # how often a plane that is being made, or an index that is being loaded, is asked for
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
@@ -106,7 +108,26 @@ def head(atlas: Atlas, state: State) -> list[Any]:
     chips = [_chip(atlas, one, +1) for one in state.wanted] + [_chip(atlas, one, -1) for one in state.unwanted]
     if not chips:
         return []
-    return [html.Span("like", className="gf-muted"), *chips, el.button("clear", kind="link", is_="clearexamples")]
+    clear = el.button("clear", kind="link", label="Drop all examples", is_="clearexamples")
+    if len(chips) <= CHIPS_IN_LINE:
+        return [html.Span("like", className="gf-muted"), *chips, clear]
+    menu = html.Details(
+        [html.Summary(f"like {len(chips)} examples"), html.Div(chips)], className="gf-menu gf-example-menu"
+    )
+    return [menu, clear]
+
+
+def tab_title(atlas: Atlas, state: State) -> str:
+    """What the page shows, as the title of the browser's tab."""
+    n_examples = len(state.wanted) + len(state.unwanted)
+    shown = []
+    if n_examples:
+        shown.append(f"{n_examples} example{'s' if n_examples > 1 else ''}")
+    elif state.focus is not None:
+        shown.append(iau_name(state.focus.ra_deg, state.focus.dec_deg))
+    if is_narrowed(state):
+        shown.append(active_words(state))
+    return " · ".join([*(shown or [atlas.manifest.title]), "Galaxy Finder"])
 
 
 def legend(coloring: Any) -> list[Any]:

@@ -224,8 +224,9 @@ def test_clusters_and_anomalies_fill_the_gallery(watched: Watched) -> None:
     labels = watched.atlas.columns("v1").array("cluster")
     assert (labels[watched.rows()] == 0).all()
     assert watched.rows()[0] == watched.atlas.space().clusters[0].medoid
-    watched.page.keyboard.press("Escape")
-    watched.settle()
+    for _ in range(2):  # the drawer, then the selection
+        watched.page.keyboard.press("Escape")
+        watched.settle()
     watched.page.keyboard.press("a")
     watched.settle()
     watched.page.get_by_text("By isolation forest").click()

@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from atlas import Atlas, ByColumn, Range
+from atlas.coordinates import iau_name
 from atlas.receipts import read_receipt
 from dashboard.app import create_app
 from dashboard.links import to_token
@@ -158,7 +159,9 @@ def test_an_event_changes_the_state(client: FlaskClient, demo: Atlas) -> None:
     assert response.status_code == 200
     answer = response.get_json()["response"]
     assert json.loads(answer["state"]["data"])["focus"]["id"] == demo.identity.name(4)
-    assert answer["ack"]["data"] == {"seq": 1, "build": demo.build_id}
+    told = answer["ack"]["data"]
+    assert (told["seq"], told["build"]) == (1, demo.build_id)
+    assert told["title"] == f"{iau_name(*demo.position(4))} · Galaxy Finder"
 
 
 @pytest.mark.parametrize(

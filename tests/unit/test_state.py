@@ -186,8 +186,9 @@ def test_the_order_that_was_chosen_last_is_the_one_that_holds() -> None:
 
 
 def test_a_cluster_opens_with_its_most_typical_members() -> None:
-    state = reduce(State(drawer="clusters"), OpenCluster("v1", 4))
-    assert (state.selection, state.order, state.drawer) == (Cluster("v1", 4), "typical", "")
+    state = reduce(State(drawer="clusters", focus=A), OpenCluster("v1", 4))
+    assert (state.selection, state.order, state.focus) == (Cluster("v1", 4), "typical", None)
+    assert state.drawer == "clusters", "one click after the other"
     assert reduce(state, Clear()).order == "most"
 
 

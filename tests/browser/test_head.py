@@ -1,0 +1,64 @@
+"""The head of the page: examples, the search box, the title of the tab, and the drawer of clusters."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from dashboard.links import to_token
+from dashboard.resolve import galaxy
+from dashboard.state import State
+from tests.browser.conftest import Watched
+from tests.browser.hands import choose
+
+pytestmark = pytest.mark.browser
+
+
+def test_fourteen_examples_can_each_be_reached_and_all_cleared(on_demo: Watched) -> None:
+    wanted = tuple(galaxy(on_demo.atlas, row) for row in range(14))
+    on_demo.open("/?s=" + to_token(State(wanted=wanted)))
+    assert on_demo.page.title() == "14 examples · Galaxy Finder"
+    on_demo.page.locator(".gf-example-menu summary").click()
+    chips = on_demo.page.locator(".gf-chip")
+    expect(chips).to_have_count(14)
+    for at in range(14):
+        box = chips.nth(at).bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 1366 and box["y"] + box["height"] <= 768
+    chips.nth(13).click()
+    on_demo.settle()
+    expect(chips).to_have_count(13)
+    expect(chips.first).to_be_visible()
+    on_demo.page.locator("#examples").get_by_role("button", name="Drop all examples").click()
+    on_demo.settle()
+    expect(chips).to_have_count(0)
+    assert on_demo.complaints == []
+
+
+def test_what_was_found_leaves_the_box_and_names_the_tab(on_demo: Watched) -> None:
+    on_demo.open()
+    choose(on_demo, 5)
+    assert on_demo.page.input_value("#find") == ""
+    assert on_demo.page.title().startswith("J") and on_demo.page.title().endswith(" · Galaxy Finder")
+    on_demo.page.fill("#find", "no such thing")
+    on_demo.page.press("#find", "Enter")
+    on_demo.settle()
+    assert on_demo.page.input_value("#find") == "no such thing", "what was refused can be mended"
+    on_demo.page.keyboard.press("r")
+    on_demo.settle()
+    assert on_demo.page.input_value("#find") == ""
+    icon = on_demo.page.get_attribute("link[rel=icon]", "href")
+    assert icon and icon.startswith("data:")
+
+
+def test_one_clicks_through_the_clusters_and_no_galaxy_before_stays(on_demo: Watched) -> None:
+    on_demo.open()
+    choose(on_demo, 5)
+    on_demo.page.keyboard.press("c")
+    on_demo.settle()
+    for at in range(2):
+        on_demo.page.locator(".gf-drawer .gf-row").nth(at).click()
+        on_demo.settle()
+        assert on_demo.rows()[0] == on_demo.atlas.space().clusters[at].medoid
+        assert on_demo.page.evaluate("window.galaxyFinder.state.focus || null") is None
+        assert on_demo.page.title().startswith("cluster ")
+    assert on_demo.complaints == []
