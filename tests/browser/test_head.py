@@ -28,6 +28,8 @@ def test_fourteen_examples_can_each_be_reached_and_all_cleared(on_demo: Watched)
     on_demo.settle()
     expect(chips).to_have_count(13)
     expect(chips.first).to_be_visible()
+    on_demo.page.keyboard.press("Escape")
+    expect(chips.first).to_be_hidden()
     on_demo.page.locator("#examples").get_by_role("button", name="Drop all examples").click()
     on_demo.settle()
     expect(chips).to_have_count(0)
@@ -62,3 +64,21 @@ def test_one_clicks_through_the_clusters_and_no_galaxy_before_stays(on_demo: Wat
         assert on_demo.page.evaluate("window.galaxyFinder.state.focus || null") is None
         assert on_demo.page.title().startswith("cluster ")
     assert on_demo.complaints == []
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (1024, 700), (390, 844)])
+def test_the_menu_of_columns_stays_open_inside_the_window_until_it_is_dismissed(
+    on_demo: Watched, size: tuple[int, int]
+) -> None:
+    on_demo.page.set_viewport_size({"width": size[0], "height": size[1]})
+    on_demo.open()
+    on_demo.page.keyboard.press("v")
+    on_demo.page.locator(".gf-columns summary").click()
+    for name in ("snr", "gini"):
+        on_demo.page.locator(".gf-columns button", has_text=name).first.click()
+        on_demo.settle()
+        box = on_demo.page.locator(".gf-columns > div").bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= size[0]
+        assert box["y"] >= 0 and box["y"] + box["height"] <= size[1]
+    on_demo.page.locator(".gf-header h1").click()
+    expect(on_demo.page.locator(".gf-columns > div")).to_be_hidden()

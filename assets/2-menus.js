@@ -1,0 +1,47 @@
+// Menus: open until somebody dismisses them, by a click elsewhere or Escape, however often they are drawn anew.
+(function () {
+  "use strict";
+  const MENU = "details.gf-menu";
+  let open = ""; // the classes of the menu that is open: they name it
+
+  document.addEventListener("toggle", function (event) {
+    if (!event.target.matches(MENU) || !event.target.isConnected) return;
+    if (event.target.open) {
+      open = event.target.className;
+      place(event.target);
+    }
+    else if (open === event.target.className) open = "";
+  }, true);
+
+  // Inside the window, whatever its panel cuts off.
+  function place(menu) {
+    const at = menu.querySelector("summary").getBoundingClientRect();
+    const list = menu.querySelector("div");
+    Object.assign(list.style, { position: "fixed", right: "auto", left: "0", top: "0", maxWidth: "calc(100vw - 16px)", overflow: "auto" });
+    const left = Math.max(8, Math.min(at.left, window.innerWidth - list.offsetWidth - 8));
+    const below = window.innerHeight - at.bottom - 8;
+    const above = at.top - 8;
+    const over = below < Math.min(list.scrollHeight, 240) && above > below;
+    const height = Math.min(list.scrollHeight + 2, over ? above : below);
+    Object.assign(list.style, { left: left + "px", maxHeight: height + "px", top: (over ? at.top - height : at.bottom) + "px" });
+  }
+  window.addEventListener("resize", () => document.querySelectorAll(MENU + "[open]").forEach(place));
+
+  function dismiss() {
+    open = "";
+    document.querySelectorAll(MENU + "[open]").forEach((menu) => (menu.open = false));
+  }
+  document.addEventListener("pointerdown", (event) => { if (!event.target.closest(MENU + "[open]")) dismiss(); });
+  // Before the page's own Escape, which would clear what is selected.
+  window.addEventListener("keydown", function (event) {
+    if (event.key !== "Escape" || !document.querySelector(MENU + "[open]")) return;
+    event.stopImmediatePropagation();
+    dismiss();
+  }, true);
+
+  new MutationObserver(function () {
+    if (!open) return;
+    const menu = Array.from(document.querySelectorAll(MENU)).find((one) => one.className === open);
+    if (menu && !menu.open) menu.open = true;
+  }).observe(document.documentElement, { childList: true, subtree: true });
+})();
