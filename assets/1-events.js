@@ -4,12 +4,17 @@
   "use strict";
   const gf = (window.galaxyFinder = { state: {}, build: "", local: {}, ready: false });
   let waiting = [];
+  let sending = [];
   let inFlight = 0;
   let sequence = 0;
+  let said = ""; // a refusal that answers to what waited behind it must not close
+  let alone = 0; // how many events next go out one by one
   const MOST_EVENTS = 50;
-  let timer = 0;
 
   gf.send = function (event) {
+    // A choice reaches this twice: by its menu and by Dash.
+    const last = waiting[waiting.length - 1] || (inFlight ? sending[sending.length - 1] : null);
+    if (["change", "against"].includes(event.is) && JSON.stringify(event) === JSON.stringify(last)) return;
     // Of several views of one plane only the last counts.
     if (event.is === "view") waiting = waiting.filter((e) => !(e.is === "view" && e.plane === event.plane));
     waiting.push(event);
@@ -19,19 +24,36 @@
   function flush() {
     if (inFlight || !waiting.length || !window.dash_clientside || !window.dash_clientside.set_props) return;
     inFlight = ++sequence;
-    const events = waiting.splice(0, MOST_EVENTS);
-    // A server that died must not leave the page deaf.
-    timer = window.setTimeout(release, 20000);
-    window.dash_clientside.set_props("event", { data: { seq: inFlight, build: gf.build, events: events } });
+    sending = waiting.splice(0, alone ? 1 : MOST_EVENTS);
+    alone = Math.max(0, alone - 1);
+    window.dash_clientside.set_props("event", { data: { seq: inFlight, build: gf.build, events: sending } });
   }
 
   gf.idle = () => !inFlight && !waiting.length;
 
   function release() {
-    window.clearTimeout(timer);
     inFlight = 0;
     flush();
   }
+
+  // Something was refused, or failed: it is said at once, the fields show again what is in force, and what came
+  // meanwhile goes out. The sequence is 0 where a panel asked and no event; an empty text was said by the server.
+  const tell = (id, props) => window.dash_clientside.set_props && window.dash_clientside.set_props(id, props);
+  gf.refused = function (refused, text) {
+    if (refused && refused === inFlight && sending.length > 1) {
+      // Of several events one is at fault: the others are not to be lost with it.
+      alone = sending.length;
+      waiting = sending.concat(waiting);
+      return release();
+    }
+    if (text) tell("toast", { children: text, is_open: true });
+    if (!refused || refused !== inFlight) return;
+    const axes = gf.get("axes");
+    const inForce = { order: gf.get("order"), shown: String(gf.get("shown")), color: gf.get("color"), plane: axes ? axes.x + " " + axes.y : "map" };
+    Object.entries(inForce).forEach(([id, value]) => tell(id, { value: value }));
+    release();
+    said = gf.idle() ? "" : text;
+  };
 
   function token() {
     return new URLSearchParams(window.location.search).get("s") || "";
@@ -71,7 +93,10 @@
         gf.build = ack.build;
         gf.ready = true;
         document.documentElement.dataset.bsTheme = gf.get("light") ? "light" : "dark";
-        if (ack.seq === inFlight) release();
+        if (ack.seq !== inFlight) return;
+        release();
+        if (said) tell("toast", { children: said, is_open: true });
+        if (gf.idle()) said = "";
       },
       push: function (url) {
         if (!url) return;
@@ -112,6 +137,12 @@
         if (cell && /^[0-9]+$/.test(cell.rowId)) gf.send({ is: "pick", row: Number(cell.rowId), build: gf.build });
       },
     },
+  });
+
+  // Dash tells of a choice only once all that is under way has been drawn, which sets the menu back to what was: heard
+  // here, none is lost.
+  document.addEventListener("change", function (event) {
+    if (["order", "shown", "color", "plane"].includes(event.target.id)) window.dash_clientside.gf[event.target.id](event.target.value);
   });
 
   // Scripts that few pages need are fetched by those that do, once.

@@ -16,6 +16,21 @@
     node.querySelectorAll("img[data-src]").forEach((image) => nearby.observe(image));
   }
 
+  // Pictures that did not come while the server was away are fetched when it is back; those of a graph are SVG's.
+  const failed = new Set();
+  document.addEventListener("error", (e) => e.target.matches && e.target.matches("img, image") && failed.add(e.target), true);
+  window.addEventListener("server-back", function () {
+    const again = Array.from(failed).filter((image) => image.isConnected);
+    failed.clear();
+    again.forEach(function (image) {
+      const name = image.matches("img") ? "src" : "href";
+      const address = image.getAttribute(name);
+      if (!address) return;
+      image.removeAttribute(name);
+      image.setAttribute(name, address);
+    });
+  });
+
   new MutationObserver(function (changes) {
     changes.forEach(function (change) {
       if (change.type === "attributes") {

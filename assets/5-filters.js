@@ -131,9 +131,9 @@
     const mine = ++asked;
     const query = new URLSearchParams({ text: field.value, cursor: field.selectionStart || 0 });
     fetch("/expression/" + gf.build + ".json?" + query)
-      .then((r) => (r.ok ? r.json() : null))
+      .then((r) => (r.ok ? r.json() : null), () => null)
       .then(function (told) {
-        if (told && mine === asked) then(told);
+        if (mine === asked) then(told || { error: null, words: [] });
       });
   }
 

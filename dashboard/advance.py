@@ -22,9 +22,9 @@ class Step(msgspec.Struct, frozen=True):
     Attributes
     ----------
     before, after : State
-        `after` holds every event up to the first that could not be acted on.
+        `after` holds every event that could be acted on: one that could not takes none of the others with it.
     message : str
-        Why an event could not be acted on; empty when all could.
+        Why the first of those could not be acted on; empty when all could.
     nearest : int or None
         Row to offer where nothing lay near a typed position.
     moves : dict
@@ -47,18 +47,24 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     before = after = State()
     message, nearest, travelled = "", None, False
     moves: dict[str, list[float]] = {}
+    # Whatever goes wrong, the browser must hear of it, or it would wait for an answer to its event.
     try:
         before = after = parse.state(held)
-        for raw in parse.events(events, service.settings):
+        one_by_one = parse.batch(events)
+    except Exception as error:
+        message, one_by_one = explain(error), []
+    for one in one_by_one:
+        try:
+            raw = parse.event(one, service.settings)
             previous, after = after, _bounded(reduce(after, resolve(service, after, raw)))
             travelled |= isinstance(raw, parse.OpenToken)
             if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
-    except NothingNearError as error:
-        message, nearest = str(error), error.row
-    except Exception as error:
-        # Whatever went wrong, the browser must hear of it, or it would wait for an answer to its event.
-        message = explain(error)
+        except Exception as error:
+            if message:
+                continue
+            message = explain(error)
+            nearest = error.row if isinstance(error, NothingNearError) else None
     if travelled and held is not None:
         # Going back undoes the question, not the lamp.
         after = msgspec.structs.replace(after, light=before.light, sexagesimal=before.sexagesimal)

@@ -84,7 +84,8 @@ def register_callbacks(app: Dash, service: Service) -> None:
             step.moves or no_update,
             no_update if keep_address else url,
             _message(service, step) if step.message else no_update,
-            bool(step.message),
+            # A new question closes what was said of the old one; a graph that tells of its view does not.
+            True if step.message else False if step.remember else no_update,
             {
                 "seq": _field(body, "seq"),
                 "build": service.atlas.build_id,

@@ -34,12 +34,14 @@ def from_json(text: str) -> State:
     Raises
     ------
     InputError
-        If it is not of the documented form; names the field.
+        If it is not of the documented form.
     """
     try:
         return _DECODER.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
-        raise InputError(f"this is not a state of the page: {e}") from e
+        raise InputError(
+            "this is not a state of the page: it was changed on its way, or made by another version"
+        ) from e
 
 
 def to_token(state: State) -> str:

@@ -5,6 +5,7 @@ Callbacks and routes hand over what they got; everything behind this module may 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +22,23 @@ Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
 Plane = Literal["map", "sky"]
 Typed = Annotated[str, msgspec.Meta(max_length=40)]
 MAX_EVENTS = 50
+FIELDS = {
+    "low": "the lower bound",
+    "high": "the upper bound",
+    "values": "the choice of words",
+    "text": "the text",
+    "name": "the name",
+    "id": "the id",
+    "vertices": "the outline",
+    "shown": "the number of images",
+    "order": "the order",
+    "color": "the colour",
+    "column": "the column",
+    "columns": "the choice of columns",
+}
+"""Fields that a person fills, in words."""
+
+_LIMIT = re.compile(r"(<=|>=|<|>) (-?[0-9.e+]+)")
 
 
 class Raw(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unknown_fields=True):
@@ -140,36 +158,62 @@ AnyRaw = (
 )
 
 
-def events(body: Any, settings: Settings) -> list[AnyRaw]:
-    """What happened in the browser, in order.
+def batch(body: Any) -> list[Any]:
+    """What happened in the browser, in order, each for `event` to read.
 
     Raises
     ------
     InputError
-        If the body is not a list of events of the documented forms, or one is over a limit.
+        If it is no list, or one of none or too many.
     """
     if not isinstance(body, list) or not 1 <= len(body) <= MAX_EVENTS:
         raise InputError(f"expected a list of 1 to {MAX_EVENTS} events")
+    return body
+
+
+def event(body: Any, settings: Settings) -> AnyRaw:
+    """Something that happened in the browser.
+
+    Raises
+    ------
+    InputError
+        If the body is not an event of the documented forms, or is over a limit.
+    """
     try:
-        found = msgspec.convert(body, list[AnyRaw])
+        found: AnyRaw = msgspec.convert(body, AnyRaw)  # type: ignore[arg-type]
     except msgspec.ValidationError as e:
-        raise InputError(f"this is not an event: {shorten(e, 160)}") from e
-    for event in found:
-        if isinstance(event, Find) and len(event.text) > settings.max_text:
-            raise InputError(f"a position or id has at most {settings.max_text} characters")
-        if isinstance(event, OpenToken) and len(event.token) > settings.max_state_bytes:
-            raise InputError(f"a link has at most {settings.max_state_bytes:,} characters; this one was not made here")
-        if isinstance(event, Lasso) and len(event.vertices) > settings.max_polygon_vertices_received:
-            raise InputError(
-                f"a lasso may have {settings.max_polygon_vertices_received} vertices, "
-                f"this one has {len(event.vertices)}"
-            )
-        has_shape = isinstance(event, Lasso) or (isinstance(event, View) and event.box is not None)
-        if has_shape and event.plane == "sky" and event.projection is None:
-            raise InputError("a shape on the sky needs the projection that it was drawn in")
-        if isinstance(event, Change) and event.shown is not None and event.shown > settings.gallery_max:
-            raise InputError(f"the gallery shows at most {settings.gallery_max} images")
+        raise InputError(sentence(e)) from e
+    if isinstance(found, Find) and len(found.text) > settings.max_text:
+        raise InputError(f"a position or id has at most {settings.max_text} characters")
+    if isinstance(found, OpenToken) and len(found.token) > settings.max_state_bytes:
+        raise InputError(f"a link has at most {settings.max_state_bytes:,} characters; this one was not made here")
+    if isinstance(found, Lasso) and len(found.vertices) > settings.max_polygon_vertices_received:
+        raise InputError(
+            f"a lasso may have {settings.max_polygon_vertices_received} vertices, this one has {len(found.vertices)}"
+        )
+    has_shape = isinstance(found, Lasso) or (isinstance(found, View) and found.box is not None)
+    if has_shape and found.plane == "sky" and found.projection is None:
+        raise InputError("a shape on the sky needs the projection that it was drawn in")
+    if isinstance(found, Change) and found.shown is not None and found.shown > settings.gallery_max:
+        raise InputError(f"the gallery shows at most {settings.gallery_max} images")
     return found
+
+
+def sentence(error: msgspec.ValidationError) -> str:
+    """What is wrong with a value, for people: msgspec names a path and a type, which say nothing to a visitor.
+
+    The limit stays where somebody may have typed what is beyond it.
+    """
+    problem, _, path = str(error).partition(" - at `")
+    field = re.split(r"[.\[\]]+", path.rstrip("`").rstrip("]"))[-1]
+    limit = _LIMIT.search(problem)
+    if field not in FIELDS:
+        return "the page sent something that the server does not understand; reload the page and try again"
+    if limit is None:
+        return f"{FIELDS[field]} cannot be this"
+    bound = f"{float(limit[2]):,.10g}"
+    unit = " characters" if "length" in problem else ""
+    return f"{FIELDS[field]} must be {'at most' if limit[1][0] == '<' else 'at least'} {bound}{unit}"
 
 
 def state(text: Any) -> State:
@@ -215,7 +259,7 @@ def rows_request(body: Any, settings: Settings) -> tuple[int, int, str, bool] | 
     try:
         asked = msgspec.convert(body, _RowsRequest)
     except msgspec.ValidationError as e:
-        raise InputError(f"this is not a request for rows: {shorten(e, 160)}") from e
+        raise InputError(f"the table's request for rows was refused: {sentence(e)}") from e
     if not 0 < asked.endRow - asked.startRow <= settings.table_page:
         raise InputError(f"a table asks for 1 to {settings.table_page} rows at once")
     by = asked.sortModel[0] if asked.sortModel else None

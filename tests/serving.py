@@ -69,9 +69,13 @@ def serve(
     module: str = "dashboard",
     until_ready: bool = True,
     patience_s: float = START_S,
+    port: int = 0,
     **settings: object,
 ) -> Iterator[Server]:
-    """Run `python -m dashboard` on a free port until the block ends; `settings` become GALAXY_FINDER_* variables."""
+    """Run `python -m dashboard` until the block ends, on a free port where none is named.
+
+    `settings` become GALAXY_FINDER_* variables.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GALAXY_FINDER_")}
     for name in ("cache", "kept", "scratch"):
@@ -80,7 +84,7 @@ def serve(
     log = scratch / "server.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, "--atlas", str(atlas), "--port", "0"],
+            [sys.executable, "-m", module, "--atlas", str(atlas), "--port", str(port)],
             cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
     try:

@@ -45,7 +45,7 @@ def test_a_galaxy_outside_the_view_is_brought_into_it(service: Service, demo: At
     assert step(service, {"is": "find", "text": demo.identity.name(30)}, state=near).after.map == near.map
 
 
-def test_events_up_to_the_one_that_fails_are_kept(service: Service, demo: Atlas) -> None:
+def test_an_event_that_fails_takes_no_other_with_it(service: Service, demo: Atlas) -> None:
     done = step(
         service,
         {"is": "change", "light": True},
@@ -53,8 +53,16 @@ def test_events_up_to_the_one_that_fails_are_kept(service: Service, demo: Atlas)
         {"is": "change", "shown": 48},
         state=State(),
     )
-    assert done.after.light is True and done.after.shown == 24
+    assert done.after.light is True and done.after.shown == 48
     assert "nothing like this" in done.message
+
+
+def test_a_value_beyond_a_limit_is_refused_in_a_sentence_and_the_rest_is_done(service: Service) -> None:
+    name = {"is": "keep", "name": "x" * 41}
+    done = step(service, {"is": "change", "shown": 10**6}, name, {"is": "change", "light": True}, state=State())
+    assert done.message == "the number of images must be at most 100"
+    assert done.after == State(light=True)
+    assert step(service, name, state=State()).message == "the name must be at most 40 characters"
 
 
 def test_nothing_near_offers_the_nearest(service: Service) -> None:

@@ -51,7 +51,7 @@ SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1]]
     ],
 )
 def test_what_the_page_sends_is_understood(body: dict[str, Any], kind: type) -> None:
-    (event,) = parse.events([body], SETTINGS)
+    event = parse.event(body, SETTINGS)
     assert isinstance(event, kind)
 
 
@@ -105,8 +105,10 @@ def test_what_the_page_sends_is_understood(body: dict[str, Any], kind: type) -> 
 )
 def test_what_the_page_never_sends_is_refused_in_words(body: Any) -> None:
     with pytest.raises(InputError) as error:
-        parse.events(body, SETTINGS)
+        for one in parse.batch(body):
+            parse.event(one, SETTINGS)
     assert 10 < len(str(error.value)) < 300
+    assert not set("$`[]{}") & set(str(error.value)), "a sentence for people holds no path and no type"
 
 
 json_values = st.recursive(
@@ -120,8 +122,8 @@ json_values = st.recursive(
 @given(json_values)
 def test_nothing_but_an_input_error_comes_out_of_any_body(body: Any) -> None:
     for function in (
-        lambda: parse.events(body, SETTINGS),
-        lambda: parse.events([body], SETTINGS),
+        lambda: parse.batch(body),
+        lambda: parse.event(body, SETTINGS),
         lambda: parse.state(body),
         lambda: parse.rows_request(body, SETTINGS),
     ):
