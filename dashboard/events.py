@@ -133,7 +133,7 @@ class OpenCluster(Event, frozen=True):
 
 
 class Clear(Event, frozen=True):
-    """The selection was cleared."""
+    """The selection was cleared; where there is none, what else narrows the galaxies: filters and the expression."""
 
 
 class ClearExamples(Event, frozen=True):
@@ -255,6 +255,8 @@ def _apply(state: State, event: AnyEvent) -> State:
             # Orders that a selection brought along go with it; a sample that was asked for beside a galaxy stays.
             brought = state.order == "typical" or (state.order == "random" and not has_examples(state))
             order = "most" if brought else state.order
+            if isinstance(state.selection, All):
+                return replace(state, filters=(), expression="", order=order, within=True)
             return replace(state, selection=All(), order=order, within=True)
         case ClearExamples():
             return replace(state, wanted=(), unwanted=())

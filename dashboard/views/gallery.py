@@ -9,6 +9,7 @@ from dash import html
 
 from atlas import Atlas, Query, Result
 from atlas.ranking import ByColumn, Shuffled, Similar, Typical
+from atlas.selection import All
 from dashboard.loading import Progress
 from dashboard.state import State
 from dashboard.views import elements as el
@@ -35,7 +36,8 @@ def tiles(atlas: Atlas, result: Result, state: State) -> list[Any]:
     A tile shows the score that ordered it: cosine similarity, or the column's value.
     """
     if result.rows.size == 0:
-        return [el.empty("No galaxy here. Clear the selection (Esc), or look outside it.")]
+        what = "Drop the filters" if isinstance(state.selection, All) else "Clear the selection"
+        return [el.empty(f"No galaxy here. {what} (Esc), or look outside.")]
     names = atlas.identity.names(result.rows)
     wanted = {g.id for g in state.wanted}
     unwanted = {g.id for g in state.unwanted}

@@ -30,7 +30,7 @@ KEYS = (
     ("F  U  C", "filters, subsets, clusters"),
     ("A  I", "anomalies, about this atlas"),
     ("X", "columns against each other, or the map"),
-    ("Esc", "close, or clear the selection"),
+    ("Esc", "close, or clear the selection, then the filters"),
     ("H", "opening view of map and sky"),
     ("←  ↑  →  ↓", "pan the plane that has the focus, or walk through gallery and table"),
     (",  .", "zoom it out, in"),
@@ -339,7 +339,7 @@ def within(state: State) -> list[Any]:
     if not isinstance(state.selection, All):
         drops.append(el.button("clear", kind="link", label="Clear the selection (Esc)", is_="clear"))
     elif state.filters or state.expression:
-        drops.append(el.button("clear", kind="link", label="Drop all filters", is_="clearfilters"))
+        drops.append(el.button("clear", kind="link", label="Drop all filters (Esc)", is_="clearfilters"))
     return [inside, *drops]
 
 

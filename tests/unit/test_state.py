@@ -305,3 +305,10 @@ def test_a_panel_is_concerned_only_by_what_it_depends_on() -> None:
     assert concerned(state, reduce(state, ViewMap(Box(0, 1, 0, 1)))) == {"map"}
     assert {"map", "sky", "gallery"} <= concerned(state, reduce(state, Drawn(MapPolygon("v1", TRIANGLE))))
     assert concerned(state, reduce(state, Change(enlarged="map"))) == {"page"}
+
+
+def test_clear_drops_the_selection_first_and_then_all_else_that_narrows() -> None:
+    filtered = State(filters=(Range("mag_r", None, 1.0),), expression="mag_r < 2")
+    lassoed = reduce(filtered, Drawn(MapPolygon("v1", TRIANGLE)))
+    assert (once := reduce(lassoed, Clear())).filters == filtered.filters and once.selection == All()
+    assert active(reduce(once, Clear())) == All()
