@@ -1,4 +1,4 @@
-"""Columns that single precision, six digits or a billion are too small for: every action of the page, against numpy."""
+"""Numbers that float32, six digits or a billion are too small for: typed bounds, one night, links, refusals."""
 
 from __future__ import annotations
 
