@@ -116,7 +116,10 @@
     Object.assign(trail, { plane: plane, points: [[event.clientX, event.clientY]], slip: false });
   }, true);
   window.addEventListener("mousemove", function (event) {
-    if (event.isTrusted && trail.plane) trail.points.push([event.clientX, event.clientY]);
+    if (!event.isTrusted || !trail.plane) return;
+    // Let go where no page hears of it: what follows is no longer the lasso.
+    if (!event.buttons) trail.plane = "";
+    else trail.points.push([event.clientX, event.clientY]);
   }, true);
   // plotly cannot draw anything any more once it has kept a lasso without area: the slip gets some, and is forgotten.
   window.addEventListener("mouseup", function (event) {
