@@ -27,7 +27,7 @@ from benchmarks.survey_tables import TITLES, to_markdown
 from benchmarks.survey_views import POSITION_OFF_ARCSEC, draw_places, draw_selections, measure_views
 from benchmarks.survey_worker import live_through, wander
 from benchmarks.visitor import addresses
-from dashboard.parse import events
+from dashboard.parse import batch, event
 from dashboard.settings import load
 from tests.serving import serve
 
@@ -111,9 +111,10 @@ def test_lassos_hold_a_tenth_and_the_filter_stands_on_three_columns(small: Atlas
 
 
 def test_a_visitor_does_what_the_page_understands(small: Atlas) -> None:
-    done = [event for event, _ in zip(wander(small, 0), range(12), strict=False)]
+    done = [one for one, _ in zip(wander(small, 0), range(12), strict=False)]
     assert [event["is"] for event in done] == 4 * ["pick", "view", "view"]
-    assert len(events(json.loads(json.dumps(done)), load({}, atlas="none"))) == 12
+    settings = load({}, atlas="none")
+    assert len([event(one, settings) for one in batch(json.loads(json.dumps(done)))]) == 12
 
 
 def test_pictures_are_found_wherever_an_answer_names_them() -> None:
