@@ -16,6 +16,9 @@ from atlas.manifest import Column
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
+EXACT_WHOLE = 2**53
+"""Whole numbers up to here are floats too; those beyond are integers throughout, and travel as text."""
+
 REDSHIFT_NAMES = ("z", "zphot", "zspec", "zbest", "z_best", "photo_z", "spec_z")
 REDSHIFT_BOUNDS = ("err", "std", "flag", "low", "upp", "l68", "l95", "u68", "u95")
 
@@ -172,8 +175,27 @@ def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str |
     return array
 
 
-def describe_numbers(array: NDArray[Any], sample: int = 1_000_000) -> tuple[int, tuple[float, ...]]:
-    """Count of missing values, exact, and quantiles (of a strided sample beyond `sample` rows)."""
+def from_zero(values: NDArray[Any], zero: float) -> NDArray[np.float64]:
+    """What values are above a zero, in float64: of whole numbers no digit is lost, however large they are.
+
+    Parameters
+    ----------
+    values : ndarray of any shape, any number dtype
+    zero : int or float
+        An int for whole numbers, from which none differs by 2⁶³ or more.
+    """
+    if isinstance(zero, int) and zero and values.dtype.kind in "iu":
+        # Modulo 2⁶⁴ throughout, so that neither kind of 64 bits overflows.
+        above = values.astype(np.uint64) - np.uint64(zero % 2**64)
+        return above.view(np.int64).astype(np.float64)
+    return np.asarray(values, dtype=np.float64) - float(zero)
+
+
+def describe_numbers(array: NDArray[Any], sample: int = 1_000_000) -> tuple[int, tuple[int | float, ...]]:
+    """Count of missing values, exact, and quantiles (of a strided sample beyond `sample` rows).
+
+    Quantiles of whole numbers beyond 2⁵³ are whole numbers, which keep the digits that float64 would round.
+    """
     missing = 0
     if array.dtype.kind == "f":
         for start in range(0, array.size, 1 << 22):
@@ -181,7 +203,11 @@ def describe_numbers(array: NDArray[Any], sample: int = 1_000_000) -> tuple[int,
     if missing == array.size:
         return missing, ()
     stride = max(1, array.size // sample)
-    part = np.asarray(array[::stride], dtype=np.float64)
+    some = np.asarray(array[::stride])
+    if some.dtype.kind in "iu" and max(abs(int(some.min())), abs(int(some.max()))) > EXACT_WHOLE:
+        zero = int(np.median(some.astype(np.float64)))
+        return missing, tuple(zero + round(float(q)) for q in np.quantile(from_zero(some, zero), QUANTILES))
+    part = np.asarray(some, dtype=np.float64)
     part = part[~np.isnan(part)]
     if part.size == 0:
         return missing, ()

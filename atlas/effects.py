@@ -7,12 +7,13 @@ A category speaks where four fifths of the group share a word that fewer than tw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.columns import Columns, is_magnitude
+from atlas.columns import QUANTILES, Columns, from_zero, is_magnitude
 from atlas.manifest import Column
 
 SAMPLE = 200_000
@@ -24,12 +25,20 @@ SHARE_INSIDE = 0.8
 # Fluxes say in a skewed way what magnitudes say.
 TECHNICAL_UCDS = ("meta", "stat", "instr", "pos", "phot.flux", "phys.absorption", "phys.transmission")
 SHARE_OF_ALL = 0.4
+IDENTIFIER = re.compile(r".*id|(healpix|hpx).*")
 
 
 def speaks_of_galaxies(column: Column) -> bool:
     """Whether a column says what a galaxy is like, rather than how it was observed or measured."""
     technical = column.ucd.startswith(TECHNICAL_UCDS)
-    return column.kind in ("number", "category") and not column.truth and not technical and column.unit != "pix"
+    return column.kind in ("number", "category") and not (
+        column.truth or technical or column.unit == "pix" or _names_an_object(column)
+    )
+
+
+def _names_an_object(column: Column) -> bool:
+    """Whether a column of whole numbers is called as surveys call the names of objects, places and observations."""
+    return np.dtype(column.dtype).kind in "iu" and bool(IDENTIFIER.fullmatch(column.name.lower()))
 
 
 def cluster_words(columns: Columns, used: Iterable[Column], n_rows: int, n_clusters: int) -> dict[int, str]:
@@ -69,14 +78,15 @@ def sample_rows(n_rows: int) -> NDArray[np.int64]:
 def _number_effects(
     column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int
 ) -> list[tuple[int, float, str]]:
-    numbers = np.asarray(values, dtype=np.float64)
-    if not column.quantiles:
+    if len(column.quantiles) != len(QUANTILES) or _are_identifiers(values):
         return []
+    zero = column.quantiles[QUANTILES.index(0.5)]
+    numbers = from_zero(values, zero)
     known = ~np.isnan(numbers)
     if known.mean() < MOSTLY_KNOWN:
         return []
     # A few absurd values must not widen the spread that all are measured by.
-    numbers = np.clip(numbers, column.quantiles[1], column.quantiles[-2])
+    numbers = np.clip(numbers, column.quantiles[1] - zero, column.quantiles[-2] - zero)
     spread = float(numbers[known].std()) if known.any() else 0.0
     if not spread > 0:
         return []
@@ -89,6 +99,11 @@ def _number_effects(
         (int(label), abs(float(effect[label])), f"{high if effect[label] > 0 else low} {column.name}")
         for label in np.flatnonzero((count >= FEWEST) & (np.abs(effect) >= LARGE_EFFECT))
     ]
+
+
+def _are_identifiers(values: NDArray[np.generic]) -> bool:
+    """Whether whole numbers name their rows: of many galaxies, no two have the same."""
+    return values.dtype.kind in "iu" and values.size >= FEWEST and np.unique(values).size == values.size
 
 
 def _category_effects(

@@ -55,7 +55,7 @@ class Column(_Record, frozen=True, kw_only=True):
     ucd: str = ""
     description: str = ""
     missing: Count = 0
-    quantiles: tuple[float, ...] = ()
+    quantiles: tuple[int | float, ...] = ()
     vocabulary: tuple[str, ...] = ()
     truth: bool = False
 

@@ -16,16 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from atlas.columns import QUANTILES
+from atlas.columns import EXACT_WHOLE, QUANTILES
 from atlas.errors import InputError, shorten
 from atlas.manifest import Column
 
 Number = int | float
 FEWEST_DIGITS = 5
 """Significant digits that every value gets, and that the range of its column gets."""
-
-EXACT_WHOLE = 2**53
-"""Whole numbers up to here are floats too; those beyond are integers throughout, and travel as text."""
 
 LARGEST_WHOLE = 2**64
 LONGEST_FIXED = 15
@@ -76,11 +73,18 @@ def exact_text(value: Number) -> str:
     return str(value) if isinstance(value, int) else repr(float(value)).removesuffix(".0")
 
 
-def column_text(column: Column, value: Any) -> str:
+def column_text(column: Column, value: Any, digits: int = FEWEST_DIGITS) -> str:
     """A number of a column in as many digits as tell its values apart: five of its range, and five of its own at least.
 
     Whole numbers are written whole. Powers of ten are written where a number is very small, or large without need of
     its last digits.
+
+    Parameters
+    ----------
+    column : Column
+    value : number
+    digits : int
+        Significant digits wanted of the range, and of the value at least.
     """
     if not isinstance(value, float | np.floating):
         return str(value)
@@ -88,20 +92,20 @@ def column_text(column: Column, value: Any) -> str:
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
     exponent = math.floor(math.log10(abs(value)))
-    digits = min(max(FEWEST_DIGITS, exponent + 1 + _decimals(column)), _most_digits(column))
-    large = exponent >= LONGEST_FIXED or (exponent > 6 and digits <= FEWEST_DIGITS + 1)
+    written = min(max(digits, exponent + 1 + _decimals(column, digits)), _most_digits(column))
+    large = exponent >= LONGEST_FIXED or (exponent > 6 and written <= digits + 1)
     if large or exponent < -4:
-        mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+        mantissa, _, power = f"{value:.{written - 1}e}".partition("e")
         return f"{_bare(mantissa)}e{int(power)}"
-    return _bare(f"{value:.{max(0, digits - 1 - exponent)}f}")
+    return _bare(f"{value:.{max(0, written - 1 - exponent)}f}")
 
 
-def _decimals(column: Column) -> int:
+def _decimals(column: Column, digits: int) -> int:
     """Digits behind the point that tell the central values of a column apart; negative where tens are enough."""
     if len(column.quantiles) != len(QUANTILES):
         return -400
     span = column.quantiles[QUANTILES.index(0.99)] - column.quantiles[QUANTILES.index(0.01)]
-    return FEWEST_DIGITS - 1 - math.floor(math.log10(span)) if 0 < span < math.inf else -400
+    return digits - 1 - math.floor(math.log10(span)) if 0 < span < math.inf else -400
 
 
 def _most_digits(column: Column) -> int:

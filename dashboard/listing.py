@@ -149,15 +149,22 @@ def csv_lines(service: Service, state: State) -> Iterator[str]:
 
 
 def _frame(atlas: Atlas, columns: list[Column], rows: NDArray[np.uint32], scores: NDArray[np.float32]) -> pd.DataFrame:
-    described = atlas.columns(atlas.default_space)
-    values = {c.name: described.values(c.name, rows) for c in columns}
+    values = {c.name: _cells(atlas, c, rows) for c in columns}
     own: dict[str, object] = {_free("id", values): atlas.identity.names(rows)}
     if not np.isnan(scores).all():
         own[_free("similarity", values)] = scores
     return pd.DataFrame({**own, **values})
 
 
-def _free(name: str, taken: dict[str, list[object]]) -> str:
+def _cells(atlas: Atlas, column: Column, rows: NDArray[np.uint32]) -> object:
+    """Values of a column: numbers in the type in which they are stored, which has the digits that they have."""
+    columns = atlas.columns(atlas.default_space)
+    if column.kind in ("number", "flags"):
+        return columns.array(column.name)[rows]
+    return columns.values(column.name, rows)
+
+
+def _free(name: str, taken: dict[str, object]) -> str:
     """A name for a column of the page that no column of the catalogue has."""
     while name in taken:
         name = f"galaxy_{name}"

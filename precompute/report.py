@@ -6,6 +6,7 @@ from pathlib import Path
 
 from atlas import format as layout
 from atlas.manifest import Manifest
+from atlas.numbers import column_text
 from atlas.planner import WANTED_RECALL
 from atlas.quality import choose_setting, read_quality
 from atlas.validate import check_sizes, open_current
@@ -48,7 +49,7 @@ def _columns(manifest: Manifest) -> list[str]:
     lines = ["columns"]
     for c in (*manifest.columns, *(c for space in manifest.spaces for c in space.columns)):
         if c.quantiles:
-            about = f"{c.quantiles[0]:.6g} … {c.quantiles[-1]:.6g}"
+            about = " … ".join(column_text(c, end) for end in (c.quantiles[0], c.quantiles[-1]))
         else:
             about = ", ".join(c.vocabulary[:6]) if c.kind == "category" else c.kind
         missing = f", {c.missing:,} missing" if c.missing else ""

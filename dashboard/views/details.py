@@ -10,6 +10,7 @@ from dash import html
 from atlas import Atlas
 from atlas.coordinates import format_position, iau_name
 from atlas.manifest import Column
+from atlas.numbers import column_text
 from dashboard.resolve import row_of
 from dashboard.state import State
 from dashboard.views import elements as el
@@ -70,16 +71,12 @@ def facts(atlas: Atlas, row: int) -> list[Any]:
 
 
 def words(column: Column, value: Any) -> str:
-    """A value with its unit, as short as it can be without losing what matters."""
+    """A value with its unit, in as many digits as the range of its column deserves."""
     if value is None:
         return "–"
     if column.name == "cluster":
         return f"{value}, outside all" if value < 0 else str(value)
-    if isinstance(value, float):
-        text = f"{value:.6g}" if abs(value) >= 1e5 or 0 < abs(value) < 1e-3 else f"{value:.5g}"
-    else:
-        text = str(value)
-    return f"{text} {column.unit}".strip()
+    return f"{column_text(column, value)} {column.unit}".strip()
 
 
 def links(ra_deg: float, dec_deg: float) -> list[Any]:

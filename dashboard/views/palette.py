@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from atlas.columns import is_skewed
 from atlas.manifest import Column
+from atlas.numbers import column_text
 
 # Okabe & Ito (2008), extended by lighter and darker steps of the same hues.
 CLUSTER_COLORS = (
@@ -18,6 +19,7 @@ CLUSTER_COLORS = (
 )  # fmt: skip
 VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
 MISSING_STEP = 0.02
+LEGEND_DIGITS = 3
 
 
 class Theme(msgspec.Struct, frozen=True):
@@ -104,7 +106,9 @@ class Scale(msgspec.Struct, frozen=True):
         """Positions in 0 … 1, clipped; NaN where a value is missing."""
         low, high = self._ends
         with np.errstate(divide="ignore", invalid="ignore"):
-            shown = np.log10(values) if self.log else np.asarray(values)
+            # In float64: a month of Julian dates would be a hundred steps in float32.
+            shown = np.asarray(values, dtype=np.float64)
+            shown = np.log10(shown) if self.log else shown
             at: NDArray[np.float32] = np.clip((shown - low) / (high - low), 0, 1).astype(np.float32)
         return at
 
@@ -134,7 +138,7 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
     if column.kind == "category" or column.name == "cluster":
         return _categories(column, values, missing_color)
     scale = scale_of(column)
-    at = scale.positions(np.asarray(values, dtype=np.float32))
+    at = scale.positions(values)
     missing = np.isnan(at)
     # A first step below the range is grey: that is where missing values are put.
     at = np.where(missing, -MISSING_STEP, at).astype(np.float32)
@@ -147,8 +151,9 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
 
 def ends_of(column: Column, scale: Scale) -> tuple[str, str]:
     """Words at the ends of a scale."""
+    low, high = (column_text(column, end, LEGEND_DIGITS) for end in (scale.low, scale.high))
     unit = f" {column.unit}" if column.unit else ""
-    return f"≤ {scale.low:.4g}", f"≥ {scale.high:.4g}{unit}" + (", log" if scale.log else "")
+    return f"≤ {low}", f"≥ {high}{unit}" + (", log" if scale.log else "")
 
 
 def color_by_subset(

@@ -87,7 +87,7 @@ class Read:
 def describe(name: str, values: NormalizedColumn, about: ColumnDescription, *, truth: bool) -> Column:
     """What the manifest says of a column."""
     array: NDArray[Any] = values.array
-    missing, quantiles = values.missing_count, tuple[float, ...]()
+    missing, quantiles = values.missing_count, tuple[int | float, ...]()
     if values.kind == "number":
         missing, quantiles = describe_numbers(array)
     return Column(

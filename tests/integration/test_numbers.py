@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from flask import Flask
 
@@ -14,9 +16,12 @@ from atlas import Atlas
 from dashboard import links
 from dashboard.advance import Step, advance
 from dashboard.cache import Cached
+from dashboard.listing import csv_lines
 from dashboard.service import Service
 from dashboard.settings import load
-from dashboard.state import State, active
+from dashboard.state import State, Table, active
+from dashboard.views.card import card
+from dashboard.views.table import rows as rows_of_table
 
 FLOATS = ("z", "jd", "mjd", "mass", "lum", "rate")
 WHOLE = ("t_ms", "healpix29", "source_id")
@@ -68,3 +73,18 @@ def test_a_bound_that_is_no_number_is_said_in_a_sentence(service: Service, bound
     done = advance(service, links.to_json(State()), [{"is": "filter", "column": "mass", "low": bound}])
     assert "number" in done.message and "$" not in done.message
     assert done.after == State()
+
+
+def test_details_table_and_csv_have_every_digit_that_tells_galaxies_apart(service: Service, numbers: Atlas) -> None:
+    columns = numbers.columns("v1")
+    state = State(listing="table", table=Table(columns=("jd", "healpix29", "t_ms", "rate", "lum")))
+    shown = rows_of_table(service, state, 0, 100, "", False)["rowData"]
+    dates = np.asarray(columns.array("jd"))[:100]
+    assert all(abs(float(row["jd"]) - date) < 1e-3 for row, date in zip(shown, dates, strict=True))
+    assert len({row["jd"] for row in shown}) == len(np.unique(np.round(dates, 3)))
+    assert [row["healpix29"] for row in shown] == [str(i) for i in columns.array("healpix29")[:100]]
+    card_facts = dict(card(numbers, 7, "healpix29")["facts"])
+    assert card_facts["healpix29"] == shown[7]["healpix29"]
+    table = pd.read_csv(io.StringIO("".join(csv_lines(service, State()))))
+    for name in (*FLOATS, *WHOLE):
+        assert table[name].tolist() == np.asarray(columns.array(name)).tolist(), name

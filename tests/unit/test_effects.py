@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from atlas.columns import Columns, is_magnitude
+from atlas.columns import Columns, describe_numbers, is_magnitude
 from atlas.effects import cluster_words, sample_rows, speaks_of_galaxies
 from atlas.manifest import Column
 
@@ -47,6 +48,17 @@ def test_a_cluster_is_called_what_sets_it_apart(survey: Columns) -> None:
     assert words[2] == "bright mag_r", "a small magnitude is a bright galaxy"
     assert words[0] == "DEV"
     assert not any("noise" in told or "z_spec" in told for told in words.values())
+
+
+def test_names_of_objects_say_nothing_of_a_cluster_and_large_numbers_keep_their_digits(tmp_path: Path) -> None:
+    n = 1_000
+    cluster = np.repeat([0, 1], n // 2).astype(np.int16)
+    place = np.r_[np.arange(n // 2), 5 * n + np.arange(n // 2)]
+    told = columns(tmp_path, cluster=cluster, healpix29=2**60 + place // 2, row=2**60 + place, large=2**60 + place // 2)
+    named = [describe_numbers(np.asarray(told.array(c.name)))[1] for c in told]
+    used = [replace(c, quantiles=q) for c, q in zip(told, named, strict=True) if c.name != "cluster"]
+    assert not speaks_of_galaxies(used[0]) and speaks_of_galaxies(used[1])
+    assert cluster_words(told, used[1:], n, 2) == {0: "low large", 1: "high large"}
 
 
 def test_few_members_have_nothing_said_of_them(tmp_path: Path) -> None:

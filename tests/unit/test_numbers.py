@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.columns import describe_numbers
+from atlas.columns import describe_numbers, from_zero
 from atlas.errors import InputError
 from atlas.manifest import Column
 from atlas.numbers import column_text, exact_text, parse_number
+from dashboard.views.palette import color_by
 
 
 def column(values: np.ndarray) -> Column:
@@ -63,3 +64,25 @@ def test_what_is_no_number_is_said(text: str) -> None:
 )
 def test_digits_follow_the_range_of_the_column(values: np.ndarray, value: float, text: str) -> None:
     assert column_text(column(values), value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(14.123456, "14.12"), (0.00123456, "0.00123"), (2.0, "2")])
+def test_a_legend_needs_fewer_digits(value: float, text: str) -> None:
+    assert column_text(column(np.linspace(14, 22, 99)), value, 3) == text
+
+
+@pytest.mark.parametrize("zero", [2**60, -(2**62), 2**63 + 5])
+def test_quantiles_and_differences_of_long_whole_numbers_keep_every_digit(zero: int) -> None:
+    values = np.array([zero + i for i in range(101)], dtype=np.uint64 if zero > 2**63 else np.int64)
+    _, quantiles = describe_numbers(values)
+    assert quantiles == tuple(zero + i for i in (0, 1, 5, 25, 50, 75, 95, 99, 100))
+    assert from_zero(values, zero + 50).tolist() == list(range(-50, 51))
+    assert column_text(column(values), quantiles[1], 3) == str(zero + 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_galaxy_is_coloured_by_its_own_date(dtype: type) -> None:
+    dates = 2459000.5 + np.arange(0, 2, 0.25 if dtype is np.float32 else 1 / 64).astype(dtype)
+    told = color_by(column(dates), dates, "#000")
+    assert np.unique(told.values).size > 0.9 * dates.size
+    assert told.ends[0].startswith("≤ 2459000.5") and told.ends[1].startswith("≥ 2459002")
