@@ -136,9 +136,11 @@
     window.setTimeout(() => gd.layout.selections && gd.layout.selections.length && tidy(gd), 0);
   }, true);
 
-  function rowOf(event) {
+  // The galaxy under the mouse: that of an image, or the nearest point's.
+  function rowOf(gd, event) {
+    const image = gf.above.imageAt(gd, event.event.clientX, event.event.clientY);
     const point = event.points && event.points[0];
-    return point && Number.isInteger(point.customdata) ? point.customdata : null;
+    return image !== null ? image : point && Number.isInteger(point.customdata) ? point.customdata : null;
   }
 
   // A panel that changes its size keeps the middle and the scale of what was in view. plotly would widen the ranges
@@ -205,17 +207,27 @@
       joins[plane] = join;
     }, true);
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
+    gf.above.attach(gd);
     gd.on("plotly_click", function (event) {
-      const row = rowOf(event);
+      const row = rowOf(gd, event);
       if (row !== null) gf.send({ is: "pick", row: row, build: gf.build });
     });
     gd.on("plotly_hover", function (event) {
-      const row = rowOf(event);
+      const row = rowOf(gd, event);
       // plotly tells of an old hover again when it draws: only one under the hand counts.
       const near = Math.hypot(event.event.clientX - hand.x, event.event.clientY - hand.y) < 4;
       if (row !== null && near) showCard(row, event.event.clientX, event.event.clientY, true);
     });
-    gd.on("plotly_unhover", hideCard);
+    // An image is wider than the point that it stands for.
+    const onImage = () => gf.above.imageAt(gd, hand.x, hand.y);
+    let shown = null;
+    gd.on("plotly_unhover", () => onImage() === null && hideCard());
+    gd.addEventListener("mousemove", function (event) {
+      const row = event.buttons ? null : onImage();
+      if (row !== null) showCard(row, hand.x, hand.y, true);
+      else if (shown !== null && !gd._hoverdata) hideCard();
+      shown = row;
+    });
     return true;
   }
 
@@ -290,6 +302,7 @@
     const gd = graph(event.plane);
     const name = event.plane === "sky" ? ["Right ascension", "Declination"] : ["UMAP 1", "UMAP 2"];
     const layout = structuredClone(gd.layout);
+    layout.shapes = [...(layout.shapes || []), ...gf.above.shapes(gd)];
     const bare = event.plane === "sky" || !gd._fullLayout.xaxis.visible;
     const dark = event.plane === "sky" || !gf.get("light");
     const ink = dark ? "#dbe2ea" : "#1b2430";

@@ -43,6 +43,8 @@ BOOTSTRAP_URL = f"/bootstrap/{metadata.version('Bootstrap-Flask')}/bootstrap.min
 COMPLETIONS = 8
 LARGE_PIXELS = 256
 ROUNDED = 0.16
+EDGE, EDGE_COLOR = 0.03, "#8b98a8"
+SUPERSAMPLED = 4
 
 
 def register_routes(server: Flask, service: Service, cached: Cached) -> None:
@@ -55,8 +57,8 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
     @server.get("/cutout/<build>/<int:row>.webp")
     def cutout(build: str, row: int) -> Response:
         atlas = _atlas(service, build)
-        rounded, large = request.args.get("rounded") == "1", request.args.get("large") == "1"
-        data = _image(atlas, _row(atlas, row), rounded=rounded, large=large)
+        framed, large = request.args.get("framed") == "1", request.args.get("large") == "1"
+        data = _image(atlas, _row(atlas, row), framed=framed, large=large)
         return immutable(Response(data, mimetype=MIME_TYPE))
 
     @server.get("/galaxy/<build>/<int:row>.json")
@@ -251,21 +253,33 @@ def _projection() -> Projection:
     return Projection(kind, ra_deg % 360.0, dec_deg)
 
 
-def _image(atlas: Atlas, row: int, *, rounded: bool, large: bool) -> bytes:
+def _image(atlas: Atlas, row: int, *, framed: bool, large: bool) -> bytes:
     data = atlas.thumbnails.read(row) if atlas.thumbnails is not None else None
     if data is None:
         data = fingerprint(np.asarray(atlas.space().embeddings[row], dtype=np.float32))
-    if not (rounded or large):
+    if not (framed or large):
         return data
     picture = Image.open(io.BytesIO(data)).convert("RGB")
     if large and picture.width < LARGE_PIXELS:
         picture = picture.resize((LARGE_PIXELS, LARGE_PIXELS), Image.Resampling.BICUBIC)
-    if rounded:
-        # plotly draws images as they are, so the corners are cut here.
-        corners = Image.new("L", (picture.width * 2, picture.height * 2), 0)
-        radius = int(corners.width * ROUNDED)
-        ImageDraw.Draw(corners).rounded_rectangle((0, 0, corners.width - 1, corners.height - 1), radius, fill=255)
-        picture.putalpha(corners.resize(picture.size, Image.Resampling.LANCZOS))
+    if framed:
+        picture = _framed(picture)
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=90, method=2)
     return buffer.getvalue()
+
+
+def _framed(picture: Image.Image) -> Image.Image:
+    """A picture with its corners cut and a thin edge, since plotly draws images as they are."""
+    size = picture.width * SUPERSAMPLED, picture.height * SUPERSAMPLED
+    box = (0, 0, size[0] - 1, size[1] - 1)
+    corners, inner = Image.new("L", size, 0), Image.new("L", size, 0)
+    radius, edge = int(size[0] * ROUNDED), max(1, int(size[0] * EDGE))
+    ImageDraw.Draw(corners).rounded_rectangle(box, radius, fill=255)
+    ImageDraw.Draw(inner).rounded_rectangle(
+        (edge, edge, size[0] - 1 - edge, size[1] - 1 - edge), radius - edge, fill=255
+    )
+    inside, outline = (one.resize(picture.size, Image.Resampling.LANCZOS) for one in (inner, corners))
+    framed = Image.composite(picture, Image.new("RGB", picture.size, EDGE_COLOR), inside)
+    framed.putalpha(outline)
+    return framed

@@ -49,8 +49,9 @@ def skeleton(name: str, x: tuple[float, float], y: tuple[float, float]) -> dict[
         "data": [
             _scatter("points", {"size": 3, "opacity": 0.6}),
             _scatter("outliers", {"size": 7}),
-            _scatter("neighbours", {"size": 13, "symbol": "circle-open"}),
-            _scatter("focus", {"size": 22, "symbol": "circle-open"}),
+            # Felt under the mouse here, and drawn as rings above the images by the browser.
+            _scatter("neighbours", {"size": 13, "opacity": 0}),
+            _scatter("focus", {"size": 22, "opacity": 0}),
             {
                 "type": "scatter",
                 "mode": "lines",
@@ -69,6 +70,7 @@ def skeleton(name: str, x: tuple[float, float], y: tuple[float, float]) -> dict[
             "showlegend": False,
             "hovermode": "closest",
             "hoverdistance": 12,
+            "clickanywhere": True,  # on an image, which is wider than its point
             "dragmode": "pan",
             "uirevision": name,
             "selectionrevision": 0,

@@ -288,7 +288,7 @@ def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Box, size_y: fl
 
 def _image(atlas: Atlas, row: int, at: tuple[float, float], size: tuple[float, float]) -> dict[str, Any]:
     return {
-        "source": f"/cutout/{atlas.build_id}/{row}.webp?rounded=1",
+        "source": f"/cutout/{atlas.build_id}/{row}.webp?framed=1",
         "xref": "x",
         "yref": "y",
         "x": at[0],
@@ -297,7 +297,5 @@ def _image(atlas: Atlas, row: int, at: tuple[float, float], size: tuple[float, f
         "sizey": size[1],
         "xanchor": "center",
         "yanchor": "middle",
-        # Below the points: rings and outliers must not vanish behind an image.
-        "layer": "below",
-        "opacity": 0.96,
+        "layer": "above",
     }

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from flask.testing import FlaskClient
-from PIL import Image
+from PIL import Image, ImageColor
 
 from atlas import Atlas, ByColumn, Range
 from atlas.coordinates import iau_name
 from atlas.receipts import read_receipt
 from dashboard.app import create_app
 from dashboard.links import to_token
+from dashboard.routes import EDGE_COLOR
 from dashboard.settings import load
 from dashboard.state import State, Table, parts
 
@@ -47,8 +48,10 @@ def test_images_come_from_the_atlas_and_are_kept_for_ever(client: FlaskClient, d
     assert "immutable" in response.headers["Cache-Control"]
     assert demo.thumbnails is not None
     assert response.data == demo.thumbnails.read(5)
-    rounded = Image.open(io.BytesIO(client.get(f"/cutout/{demo.build_id}/5.webp?rounded=1").data))
-    assert rounded.mode == "RGBA" and rounded.getpixel((0, 0))[3] < 60  # type: ignore[index]
+    framed = Image.open(io.BytesIO(client.get(f"/cutout/{demo.build_id}/5.webp?framed=1").data))
+    assert framed.mode == "RGBA" and framed.getpixel((0, 0))[3] < 60, "its corners are cut"  # type: ignore[index]
+    edge = np.asarray(framed)[0, framed.width // 3 : framed.width // 2]
+    np.testing.assert_allclose(edge, np.broadcast_to([*ImageColor.getrgb(EDGE_COLOR), 255], edge.shape), atol=30)
 
 
 def test_a_galaxy_without_an_image_shows_its_embedding(small_client: FlaskClient, small: Atlas) -> None:

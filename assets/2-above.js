@@ -1,0 +1,72 @@
+// What stands above the points of both graphs: images, which are plotly's, and rings, which are drawn here. Points are
+// on canvases that lie over everything plotly draws as a trace; only the layer of shapes and words is over those.
+(function () {
+  "use strict";
+  const gf = window.galaxyFinder;
+  const SVG = "http://www.w3.org/2000/svg";
+  const RINGED = [2, 3]; // traces of the skeleton: neighbours, then the focus over them
+  const CUTOUT = /\/cutout\/[0-9a-f]+\/(\d+)\.webp/;
+  const DRAWN = ["plotly_afterplot", "plotly_react", "plotly_restyle", "plotly_relayout", "plotly_relayouting", "plotly_update"];
+
+  // Traces that are felt under the mouse as points, and seen as rings: position in the plane's own units, size in pixels.
+  function rings(gd) {
+    return RINGED.map((i) => gd._fullData[i]).filter((trace) => trace && trace.visible && trace.marker).flatMap(function (trace) {
+      const { color, size, line } = trace.marker;
+      return Array.from(trace.x, (x, i) => ({ x: x, y: trace.y[i], radius: size / 2, color: color, width: line.width, of: trace.name }))
+        .filter((ring) => Number.isFinite(ring.x) && Number.isFinite(ring.y));
+    });
+  }
+
+  function layer(gd) {
+    const { _infolayer, _plots } = gd._fullLayout;
+    const words = _infolayer && _infolayer.node();
+    if (!words || !_plots.xy) return null;
+    let group = words.parentNode.querySelector(".gf-rings");
+    if (!group) {
+      group = document.createElementNS(SVG, "g");
+      group.setAttribute("class", "gf-rings");
+      group.append(document.createElementNS(SVG, "g"));
+      words.after(group);
+    }
+    return group;
+  }
+
+  function draw(gd) {
+    const group = layer(gd);
+    if (!group) return;
+    const { xaxis, yaxis, _plots } = gd._fullLayout;
+    group.setAttribute("transform", `translate(${xaxis._offset},${yaxis._offset})`);
+    group.setAttribute("clip-path", `url(#${_plots.xy.clipId})`);
+    group.replaceChildren(...rings(gd).map(function (ring) {
+      const circle = document.createElementNS(SVG, "circle");
+      const attributes = { cx: xaxis.d2p(ring.x), cy: yaxis.d2p(ring.y), r: ring.radius, fill: "none", stroke: ring.color, "stroke-width": ring.width, class: "gf-ring-" + ring.of };
+      Object.entries(attributes).forEach(([name, value]) => circle.setAttribute(name, value));
+      return circle;
+    }));
+  }
+
+  // The galaxy whose image is under the mouse; points behind an image are not.
+  function imageAt(gd, x, y) {
+    const images = Array.from(gd.querySelectorAll(".layer-above .imagelayer image"));
+    const found = images.reverse().find(function (image) {
+      const box = image.getBoundingClientRect();
+      const half = Math.min(box.width, box.height) / 2; // images are square, whatever room they are given
+      return Math.abs(x - box.x - box.width / 2) <= half && Math.abs(y - box.y - box.height / 2) <= half;
+    });
+    const named = found && CUTOUT.exec(found.href.baseVal);
+    return named ? Number(named[1]) : null;
+  }
+
+  gf.above = {
+    imageAt: imageAt,
+    attach: function (gd) {
+      DRAWN.forEach((name) => gd.on(name, () => draw(gd)));
+      draw(gd);
+    },
+    // For a figure to take along, which is drawn by plotly alone.
+    shapes: (gd) => rings(gd).map((ring) => ({
+      type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: ring.x, yanchor: ring.y, layer: "above",
+      x0: -ring.radius, x1: ring.radius, y0: -ring.radius, y1: ring.radius, line: { color: ring.color, width: ring.width },
+    })),
+  };
+})();
