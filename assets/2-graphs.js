@@ -398,7 +398,9 @@
   // Images anywhere on the page tell the same facts after a moment.
   let resting = 0;
   document.addEventListener("mouseover", function (event) {
-    const element = event.target.closest && event.target.closest(".gf-tile[data-row], .gf-row[data-row]");
+    // What explains itself (7-explain.js) needs no card over it.
+    const explained = event.target.closest && event.target.closest(".gf-score, .gf-row [data-why]");
+    const element = !explained && event.target.closest && event.target.closest(".gf-tile[data-row], .gf-row[data-row]");
     window.clearTimeout(resting);
     if (!element) {
       if (!event.target.closest || !event.target.closest(".gf-graph")) hideCard();

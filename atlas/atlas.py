@@ -21,7 +21,7 @@ from atlas import format as layout
 from atlas import notebook, planner, validate
 from atlas.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
 from atlas.columns import Columns, open_array
-from atlas.effects import cluster_words, speaks_of_galaxies
+from atlas.effects import Word, cluster_words, speaks_of_galaxies
 from atlas.errors import InputError, NothingNearError
 from atlas.evaluate import evaluate
 from atlas.histogram import Histograms
@@ -163,7 +163,7 @@ class OpenSpace:
         )
 
     @cached_property
-    def cluster_words(self) -> dict[int, str]:
+    def cluster_words(self) -> dict[int, tuple[Word, ...]]:
         """What sets clusters apart, by label, as far as the catalogue says (`atlas.effects`)."""
         if "cluster" not in self.columns:
             return {}

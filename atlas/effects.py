@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.columns import QUANTILES, Columns, from_zero, is_magnitude
+from atlas.columns import QUANTILES, Columns, from_zero
 from atlas.manifest import Column
+from atlas.senses import amount, called, sense
 
 SAMPLE = 200_000
 LARGE_EFFECT = 0.8
@@ -26,6 +28,13 @@ SHARE_INSIDE = 0.8
 TECHNICAL_UCDS = ("meta", "stat", "instr", "pos", "phot.flux", "phys.absorption", "phys.transmission")
 SHARE_OF_ALL = 0.4
 IDENTIFIER = re.compile(r".*id|(healpix|hpx).*")
+
+
+class Word(NamedTuple):
+    """A word on a group of galaxies ("redder"), and a sentence with the figures behind it."""
+
+    text: str
+    why: str
 
 
 def speaks_of_galaxies(column: Column) -> bool:
@@ -41,7 +50,9 @@ def _names_an_object(column: Column) -> bool:
     return np.dtype(column.dtype).kind in "iu" and bool(IDENTIFIER.fullmatch(column.name.lower()))
 
 
-def cluster_words(columns: Columns, used: Iterable[Column], n_rows: int, n_clusters: int) -> dict[int, str]:
+def cluster_words(
+    columns: Columns, used: Iterable[Column], n_rows: int, n_clusters: int
+) -> dict[int, tuple[Word, ...]]:
     """A few words on each cluster that has something to be said of it.
 
     Parameters
@@ -55,17 +66,26 @@ def cluster_words(columns: Columns, used: Iterable[Column], n_rows: int, n_clust
     Returns
     -------
     dict
-        By label; clusters of which nothing stands out, or with fewer than 20 galaxies in the sample, are absent.
+        By label, the most striking first, no two alike; clusters of which nothing stands out, or with fewer than 20
+        galaxies in the sample, are absent.
     """
     rows = sample_rows(n_rows)
     labels = np.asarray(columns.array("cluster")[rows], dtype=np.int64)
-    found: dict[int, list[tuple[float, str]]] = {}
+    found: dict[int, list[tuple[float, Word]]] = {}
     for column in used:
         values = columns.array(column.name)[rows]
         tell = _category_effects if column.kind == "category" else _number_effects
         for label, size, word in tell(column, values, labels, n_clusters):
             found.setdefault(label, []).append((size, word))
-    return {label: ", ".join(word for _, word in sorted(told, reverse=True)[:WORDS]) for label, told in found.items()}
+    return {label: _striking(told) for label, told in found.items()}
+
+
+def _striking(told: list[tuple[float, Word]]) -> tuple[Word, ...]:
+    """The words of the largest effects; of several that say the same (three magnitudes), the first alone."""
+    words: dict[str, Word] = {}
+    for _, word in sorted(told, reverse=True):
+        words.setdefault(word.text, word)
+    return tuple(words.values())[:WORDS]
 
 
 def sample_rows(n_rows: int) -> NDArray[np.int64]:
@@ -77,7 +97,7 @@ def sample_rows(n_rows: int) -> NDArray[np.int64]:
 
 def _number_effects(
     column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int
-) -> list[tuple[int, float, str]]:
+) -> list[tuple[int, float, Word]]:
     if len(column.quantiles) != len(QUANTILES) or _are_identifiers(values):
         return []
     zero = column.quantiles[QUANTILES.index(0.5)]
@@ -93,10 +113,19 @@ def _number_effects(
     inside = known & (labels >= 0)
     count = np.bincount(labels[inside], minlength=n_clusters)
     mean = np.bincount(labels[inside], weights=numbers[inside], minlength=n_clusters) / np.maximum(count, 1)
-    effect = (mean - numbers[known].mean()) / spread
-    low, high = ("bright", "faint") if is_magnitude(column) else ("low", "high")
+    of_all = float(numbers[known].mean())
+    effect = (mean - of_all) / spread
+    low, high = sense(column)
     return [
-        (int(label), abs(float(effect[label])), f"{high if effect[label] > 0 else low} {column.name}")
+        (
+            int(label),
+            abs(float(effect[label])),
+            Word(
+                high if effect[label] > 0 else low,
+                f"{called(column)} ({column.name}) is {amount(column, zero + float(mean[label]), spread)} here on "
+                f"average, {amount(column, zero + of_all, spread)} among all galaxies",
+            ),
+        )
         for label in np.flatnonzero((count >= FEWEST) & (np.abs(effect) >= LARGE_EFFECT))
     ]
 
@@ -108,7 +137,7 @@ def _are_identifiers(values: NDArray[np.generic]) -> bool:
 
 def _category_effects(
     column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int
-) -> list[tuple[int, float, str]]:
+) -> list[tuple[int, float, Word]]:
     codes = np.asarray(values, dtype=np.int64)
     told = []
     size = np.bincount(labels[labels >= 0], minlength=n_clusters)
@@ -118,7 +147,15 @@ def _category_effects(
             continue
         share = np.bincount(labels[has & (labels >= 0)], minlength=n_clusters) / np.maximum(size, 1)
         told += [
-            (int(label), LARGE_EFFECT + float(share[label]), word)
+            (
+                int(label),
+                LARGE_EFFECT + float(share[label]),
+                Word(
+                    f"mostly {word}",
+                    f"{100 * share[label]:.0f} % are {word}, {100 * has.mean():.0f} % of all galaxies "
+                    f"({column.name}: {called(column)})",
+                ),
+            )
             for label in np.flatnonzero((size >= FEWEST) & (share >= SHARE_INSIDE))
         ]
     return told

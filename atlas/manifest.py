@@ -45,6 +45,8 @@ class Column(_Record, frozen=True, kw_only=True):
         Names of a category's values; of the bits of flags, from bit 0 on, empty where a bit has none.
     truth : bool
         Whether the column holds the ground truth of a simulation.
+    low, high : str
+        What little and much of a column mean ("bluer", "redder"); empty where they are to be guessed (`atlas.senses`).
     """
 
     name: Name
@@ -58,6 +60,8 @@ class Column(_Record, frozen=True, kw_only=True):
     quantiles: tuple[int | float, ...] = ()
     vocabulary: tuple[str, ...] = ()
     truth: bool = False
+    low: str = ""
+    high: str = ""
 
 
 class Space(_Record, frozen=True, kw_only=True):

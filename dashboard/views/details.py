@@ -11,6 +11,7 @@ from atlas import Atlas
 from atlas.coordinates import format_position, iau_name
 from atlas.manifest import Column
 from atlas.numbers import column_text
+from atlas.senses import explanation, standing
 from dashboard.resolve import row_of
 from dashboard.state import State
 from dashboard.views import elements as el
@@ -33,7 +34,8 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
     sign = 1 if name in {g.id for g in state.wanted} else -1 if name in {g.id for g in state.unwanted} else 0
     style = "sexagesimal" if state.sexagesimal else "deg"
     return [
-        html.H2(iau_name(ra_deg, dec_deg), title="Name by position (IAU)"),
+        html.H2(el.figure(iau_name(ra_deg, dec_deg), "Name by position, as the IAU demands: hours, minutes and seconds "
+                          "of right ascension, then degrees of declination")),
         html.Div(
             [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas, row)],
             className="gf-portrait",
@@ -50,8 +52,8 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
         html.Div(links(ra_deg, dec_deg), className="gf-links"),
         html.Dl(
             [
-                *_fact("RA, Dec", format_position(ra_deg, dec_deg, style), "Position, ICRS"),
-                *_fact("id", name, f"{', '.join(atlas.manifest.id_columns)}"),
+                *_fact("RA, Dec", format_position(ra_deg, dec_deg, style), "Right ascension and declination, ICRS"),
+                *_fact("id", name, f"The galaxy's name in the catalogue: {', '.join(atlas.manifest.id_columns)}"),
                 *facts(atlas, row),
             ]
         ),
@@ -59,14 +61,15 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
 
 
 def facts(atlas: Atlas, row: int) -> list[Any]:
-    """Every column of a row with its unit; the description is the hover text."""
+    """Every column of a row with its unit, explained, and where its value stands among all galaxies."""
     found = []
     columns = atlas.columns(atlas.default_space)
     for column in columns:
         if column.name in HIDDEN or column.name in atlas.manifest.id_columns:
             continue
         value = columns.values(column.name, [row])[0]
-        found += _fact(column.name, words(column, value), column.description)
+        told = standing(column, value)
+        found += _fact(column.name, words(column, value), explanation(column) + (f" This one: {told}." if told else ""))
     return found
 
 
@@ -126,5 +129,5 @@ def image_note(atlas: Atlas, row: int) -> Any:
     return html.Div("No image of this galaxy: the pattern is its embedding.", className="gf-note")
 
 
-def _fact(name: str, value: str, description: str) -> list[Any]:
-    return [html.Dt(name, title=description), html.Dd(value)]
+def _fact(name: str, value: str, why: str) -> list[Any]:
+    return [html.Dt(el.figure(name, why)), html.Dd(value, **el.why(why))]

@@ -7,6 +7,7 @@ from typing import Any
 from dash import html
 
 from atlas import Atlas
+from atlas.effects import Word
 from dashboard.service import Service
 from dashboard.state import State
 from dashboard.views import elements as el
@@ -50,7 +51,7 @@ def clusters(atlas: Atlas) -> list[Any]:
                         [
                             html.B(f"Cluster {c.label}"),
                             html.Span(f"{c.size:,} galaxies"),
-                            html.Em(words) if (words := atlas.space().cluster_words.get(c.label)) else None,
+                            _striking(atlas.space().cluster_words.get(c.label, ())),
                         ]
                     ),
                 ],
@@ -62,6 +63,14 @@ def clusters(atlas: Atlas) -> list[Any]:
             for c in found
         ),
     ]
+
+
+def _striking(words: tuple[Word, ...]) -> html.Em | None:
+    """What sets a cluster apart, with the figures behind it."""
+    if not words:
+        return None
+    told = "; ".join(f"{word.text.capitalize()}: {word.why}" for word in words)
+    return html.Em(", ".join(word.text for word in words), **el.why(told))
 
 
 def anomalies(atlas: Atlas) -> list[Any]:
@@ -89,20 +98,27 @@ def about(atlas: Atlas) -> list[Any]:
     """Provenance, columns and quality."""
     m, p, quality = atlas.manifest, atlas.manifest.provenance, atlas.space().quality
     facts = [
-        ("galaxies", f"{m.n_rows:,}"),
-        ("survey", f"{p.survey} {p.release}".strip() or "–"),
-        ("licence", p.licence or "–"),
-        ("build", f"{m.build_id}, {m.created[:10]}"),
-        ("embedding", f"{atlas.space().dimension} numbers, {atlas.space().described.dtype}"),
-        ("search engine", atlas.space().index.name if atlas.space().index_loaded else "loading"),
-        ("trustworthiness of the map", f"{quality.trustworthiness:.3f}"),
-        ("mean trust", f"{quality.trust_mean:.2f}"),
-    ]
+        ("galaxies", f"{m.n_rows:,}", ""),
+        ("survey", f"{p.survey} {p.release}".strip() or "–", ""),
+        ("licence", p.licence or "–", ""),
+        ("build", f"{m.build_id}, {m.created[:10]}", "Names what was built, and the day; links and receipts hold it"),
+        ("embedding", f"{atlas.space().dimension} numbers, {atlas.space().described.dtype}",
+         "So many numbers describe a galaxy's image; those of galaxies that look alike are alike"),
+        ("search engine", atlas.space().index.name if atlas.space().index_loaded else "loading", ""),
+        ("trustworthiness of the map", f"{quality.trustworthiness:.3f}",
+         "How few galaxies lie near each other on the map that are not alike: 1 is none (Venna & Kaski 2001)"),
+        ("neighbours kept", f"{100 * quality.trust_mean:.0f} %",
+         "Share of the galaxies most like each (its ten nearest) that lie near it on the map, averaged over all"),
+    ]  # fmt: skip
     return [
-        html.Dl([part for name, value in facts for part in (html.Dt(name), html.Dd(value))]),
+        html.Dl([part for name, value, why in facts for part in (_term(name, why), html.Dd(value, **el.why(why)))]),
         *(html.P(note, className="gf-note") for note in p.notes),
         html.P(p.acknowledgement, className="gf-note"),
     ]
+
+
+def _term(name: str, why: str) -> html.Dt:
+    return html.Dt(el.figure(name, why) if why else name)
 
 
 def _frame(title: str, children: list[Any]) -> list[Any]:

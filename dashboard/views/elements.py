@@ -15,9 +15,19 @@ def on_click(**event: Any) -> dict[str, str]:
     return {"data-event": json.dumps({("is" if k == "is_" else k): v for k, v in event.items()}, separators=(",", ":"))}
 
 
+def why(text: str) -> dict[str, str]:
+    """Attributes of what explains itself where the mouse rests or the keyboard arrives (assets/7-explain.js)."""
+    return {"data-why": text} if text else {}
+
+
+def figure(children: Any, text: str, *, kind: str = "") -> html.Span:
+    """A figure or a term that the keyboard reaches, and that says what it means."""
+    return html.Span(children, className=f"gf-figure {kind}".strip(), tabIndex="0", **why(text))
+
+
 def button(children: Any, *, label: str = "", kind: str = "", disabled: bool = False, **event: Any) -> html.Button:
     """A button that sends an event."""
-    more: dict[str, Any] = {"aria-label": label, "title": label} if label else {}
+    more: dict[str, Any] = {"aria-label": label, **why(label)} if label else {}
     return html.Button(
         children, type="button", className=f"gf-button {kind}".strip(), disabled=disabled, **on_click(**event), **more
     )

@@ -23,6 +23,7 @@ from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
 from atlas.numbers import Number, column_text, exact_text
 from atlas.selection import Bits, Category, Range, Selection
+from atlas.senses import explanation, sense
 from dashboard.service import Service
 from dashboard.state import State, active
 from dashboard.views import elements as el
@@ -86,9 +87,7 @@ def _section(service: Service, atlas: Atlas, state: State, column: Column) -> ht
     rest = active(others)
     drop = el.button("×", kind="icon", label=f"Drop the filter of {column.name}", is_="filter", column=column.name)
     words = f"{column.name}{f' [{column.unit}]' if column.unit else ''}"
-    head = html.Header(
-        [html.Span(words, title=column.description), html.Span(_says(own, column)), drop if own else None]
-    )
+    head = html.Header([el.figure(words, explanation(column)), html.Span(_says(own, column)), drop if own else None])
     return html.Section(
         [head, *_choices(service, atlas, column, rest, own)], className="gf-filter", **{"data-column": column.name}
     )
@@ -124,7 +123,8 @@ def _brush(column: Column, total: Histogram, now: Histogram, own: Range | None) 
     return [
         html.Canvas(
             className="gf-hist", tabIndex="0", role="img",
-            title="Drag to choose a range; double-click to drop it",
+            **el.why("How many galaxies have which value: all in grey, before them those that pass everything else. "
+                     "Drag to choose a range; double-click to drop it"),
             **{
                 "data-hist": json.dumps(data, separators=(",", ":")),
                 "aria-label": f"Histogram of {column.name}: {inside:,} galaxies{missing}, "
@@ -153,8 +153,9 @@ def _bound(column: Column, side: str, value: Number | None, end: str) -> html.La
         type="text", value=text, placeholder=end, size="sm", autocomplete="off", html_size="6",
         id={"type": "bound", "column": column.name, "side": side},
     )  # fmt: skip
-    return html.Label(field, title=f"Least {column.name}" if side == "low" else f"Largest {column.name}",
-                      className="gf-bound", **{"data-side": side})  # fmt: skip
+    low, high = sense(column)
+    why = f"Least {column.name}: none {low}" if side == "low" else f"Largest {column.name}: none {high}"
+    return html.Label(field, className="gf-bound", **{"data-side": side}, **el.why(why))  # fmt: skip
 
 
 def _end(column: Column, edge: float) -> str:
@@ -207,12 +208,12 @@ def _bits(column: Column, now: BitCounts, own: Bits) -> list[Any]:
                 [
                     html.I(style={"width": f"{100 * count / most:.1f}%"}),
                     html.Span(name),
-                    html.B(_percent(share)),
+                    html.B(_percent(share), tabIndex="0"),
                     _toggle("+", f"Only galaxies with {name} of {column.name}", own, on=own.on, bit=bit),
                     _toggle("−", f"Without galaxies with {name} of {column.name}", own, off=own.off, bit=bit),
                 ],
                 className=f"gf-bit{state}",
-                title=f"bit {bit}: {count:,} of {now.rows:,} galaxies",
+                **el.why(f"bit {bit}: {count:,} of {now.rows:,} galaxies"),
             )
         )
     return rows or [html.P("no galaxy has a bit set", className="gf-note")]
@@ -227,8 +228,8 @@ def _toggle(
     now, others = sorted({*chosen} ^ {bit}), sorted({*other} - {bit})
     bits = {"on": now, "off": others} if off is None else {"on": others, "off": now}
     return html.Button(
-        sign, type="button", className="gf-button icon", title=label,
-        **{"aria-label": label, "aria-pressed": "true" if bit in chosen else "false"},
+        sign, type="button", className="gf-button icon",
+        **{"aria-label": label, **el.why(label), "aria-pressed": "true" if bit in chosen else "false"},
         **el.on_click(is_="filter", column=own.column, **bits),
     )  # fmt: skip
 

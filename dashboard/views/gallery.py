@@ -10,6 +10,7 @@ from dash import html
 from atlas import Atlas, Query, Result
 from atlas.ranking import ByColumn, Shuffled, Similar, Typical
 from atlas.selection import All
+from atlas.senses import explanation
 from dashboard.loading import Progress
 from dashboard.state import State
 from dashboard.views import elements as el
@@ -27,10 +28,10 @@ def contents(atlas: Atlas, query: Query | None, result: Result | None, state: St
         return doors(atlas)
     if result is None:
         return [el.empty(NO_ANSWER[progress])]
-    return tiles(atlas, result, state)
+    return tiles(atlas, query, result, state)
 
 
-def tiles(atlas: Atlas, result: Result, state: State) -> list[Any]:
+def tiles(atlas: Atlas, query: Query, result: Result, state: State) -> list[Any]:
     """One button a galaxy, best first.
 
     A tile shows the score that ordered it: cosine similarity, or the column's value.
@@ -38,17 +39,17 @@ def tiles(atlas: Atlas, result: Result, state: State) -> list[Any]:
     if result.rows.size == 0:
         what = "Drop the filters" if isinstance(state.selection, All) else "Clear the selection"
         return [el.empty(f"No galaxy here. {what} (Esc), or look outside.")]
-    names = atlas.identity.names(result.rows)
+    names, meaning = atlas.identity.names(result.rows), _meaning(atlas, query)
     wanted = {g.id for g in state.wanted}
     unwanted = {g.id for g in state.unwanted}
     focus = state.focus.id if state.focus else None
     found = []
     for rank, (row, score, name) in enumerate(zip(result.rows.tolist(), result.scores.tolist(), names, strict=True), 1):
         mark = " wanted" if name in wanted else " unwanted" if name in unwanted else ""
-        caption = "" if np.isnan(score) else f"{score:.3f}"
+        caption = None if np.isnan(score) else html.Span(f"{score:.3f}", className="gf-score", **el.why(meaning))
         found.append(
             html.Button(
-                [el.image(atlas, row, f"galaxy {name}, number {rank}"), html.Span(caption, className="gf-score")],
+                [el.image(atlas, row, f"galaxy {name}, number {rank}"), caption],
                 type="button",
                 className=f"gf-tile{mark}{' current' if name == focus else ''}",
                 **el.pick(atlas, row),
@@ -56,6 +57,13 @@ def tiles(atlas: Atlas, result: Result, state: State) -> list[Any]:
             )
         )
     return found
+
+
+def _meaning(atlas: Atlas, query: Query) -> str:
+    """What the figure under an image says."""
+    if isinstance(query.ranking, ByColumn):
+        return explanation(atlas.columns(query.space).describe(query.ranking.column))
+    return "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
 
 
 def title(query: Query | None, atlas: Atlas) -> str:

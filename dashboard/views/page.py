@@ -188,7 +188,7 @@ def _header(title: str) -> html.Header:
             html.Div(id="examples", className="gf-examples"),
             html.Div(
                 [
-                    html.Span(title, className="gf-title", title=title),
+                    html.Span(title, className="gf-title", **el.why(title)),
                     el.button("Share", label="Copy a link to this page", kind="share", is_="local", do="share"),
                     el.button("deg / hms", label="Degrees or sexagesimal", kind="units", is_="local", do="units"),
                     el.button("☾", label="Light or dark (T)", kind="icon", is_="local", do="theme"),
@@ -203,7 +203,7 @@ def _header(title: str) -> html.Header:
 
 def _rail(drawer: str, label: str, key: str) -> html.Button:
     return html.Button(
-        label, type="button", className=f"gf-rail-{drawer}", title=f"{label} ({key})",
+        label, type="button", className=f"gf-rail-{drawer}", **el.why(f"{label} ({key})"),
         **el.on_click(is_="local", do="drawer", name=drawer),
     )  # fmt: skip
 
@@ -283,7 +283,7 @@ def _gallery() -> html.Section:
                         [
                             html.Span(id="columns"),
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
-                                   title="Download as CSV what is listed here, in this order"),
+                                   **el.why("Download as CSV what is listed here, in this order")),
                             el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
                                       do="listing"),
                             el.button("⤢", label="Enlarge (G)", kind="icon", is_="local", do="enlarge", name="gallery"),
@@ -365,7 +365,9 @@ def _tools(plane: str) -> list[Any]:
     tools.append(
         html.Details(
             [
-                html.Summary("⇩", title=f"Download the {plane} as a figure", **{"aria-label": f"Download the {plane}"}),
+                html.Summary(
+                    "⇩", **el.why(f"Download the {plane} as a figure"), **{"aria-label": f"Download the {plane}"}
+                ),
                 html.Div(
                     [
                         el.button(kind.upper(), label=f"Download the {plane} as {kind.upper()}, with axes", is_="local",
@@ -388,7 +390,7 @@ def _chip(atlas: Atlas, one: Galaxy, sign: int) -> html.Button:
     inside: list[Any] = [html.Span("gone")] if row is None else [el.image(atlas, row, f"galaxy {one.id}")]
     return html.Button(
         [*inside, html.B("+" if sign > 0 else "−")], type="button",
-        className=f"gf-chip {'good' if sign > 0 else 'bad'}", title=f"{one.id}: click to drop",
+        className=f"gf-chip {'good' if sign > 0 else 'bad'}", **el.why(f"{one.id}: click to drop"),
         **el.on_click(is_="mark", id=one.id, sign=0), **({} if row is None else {"data-row": str(row)}),
     )  # fmt: skip
 

@@ -27,19 +27,22 @@ KINDS = {
 def selected(atlas: Atlas, count: int | None) -> list[Any]:
     """How many galaxies are selected, exactly."""
     if count is None:
-        return [html.B(f"{atlas.n_rows:,}"), " galaxies"]
-    return [html.B(f"{count:,}"), f" of {atlas.n_rows:,} selected"]
+        return [el.figure([html.B(f"{atlas.n_rows:,}"), " galaxies"], "All of this atlas: nothing is selected")]
+    why = "Counted over all galaxies of the atlas, not over those that are drawn"
+    return [el.figure([html.B(f"{count:,}"), f" of {atlas.n_rows:,} selected"], why)]
 
 
 def drawn(n_drawn: int, in_view: int, outliers: int) -> list[Any]:
     """How the map was drawn."""
     if n_drawn == in_view:
-        how = f"all {n_drawn:,} in view drawn"
+        how, why = f"all {n_drawn:,} in view drawn", "Every galaxy that lies in view on the map is a point"
     else:
         how = f"{n_drawn:,} of {in_view:,} in view drawn, a fair sample"
+        why = "Each galaxy in view had the same chance to be drawn; a lasso selects those that are not drawn, too"
     if outliers:
         how += f" + {outliers:,} outlier{'s' if outliers > 1 else ''}"
-    return [html.Span(how)]
+        why += ". Outliers look like few others: they are always drawn, in gold"
+    return [el.figure(how, why)]
 
 
 def under_way(atlas: Atlas, axes: Axes | None) -> list[Any]:
@@ -56,15 +59,21 @@ def trust(mean: float | None, outside: Outside | None) -> list[Any]:
         share = f"{100 * outside.share:.0f} % of neighbours outside"
         how = "a sample of them" if outside.sampled else "all of them"
         told.append(
-            html.Span(share, className="gf-warning" if outside.share > MANY_OUTSIDE else "",
-                      title=f"{100 * outside.share:.0f} % of these galaxies' ten true neighbours lie outside the "
-                            f"selection (counted on {how}: {outside.rows:,})")
-        )  # fmt: skip
+            el.figure(
+                share,
+                f"{100 * outside.share:.0f} % of the galaxies most like these (the ten nearest of each) lie outside "
+                f"the selection. Counted on {how}: {outside.rows:,}",
+                kind="gf-warning" if outside.share > MANY_OUTSIDE else "",
+            )
+        )
     elif mean is not None:
         told.append(
-            html.Span(f"trust {mean:.2f}", title="Mean share of a galaxy's ten true neighbours that lie near it on the "
-                                                 "map, over the galaxies drawn")
-        )  # fmt: skip
+            el.figure(
+                f"{100 * mean:.0f} % of neighbours kept",
+                "How far the map can be trusted here: the share of the galaxies most like each (its ten nearest) that "
+                "lie near it on the map, averaged over those drawn",
+            )
+        )
     return told
 
 
@@ -72,26 +81,32 @@ def answer(question: Question, result: Result | None, state: State) -> list[Any]
     """How the gallery's answer was found, how fast and how sure."""
     if result is None or question.query is None:
         return []
-    found: list[Any] = [html.Span(_milliseconds(result.elapsed_ms), title="Time that this query took when it ran")]
+    took = "Time that this search took when it ran, in thousandths of a second"
+    found: list[Any] = [el.figure(_milliseconds(result.elapsed_ms), took)]
     kind = query_kind(question.query.ranking)
     if kind is not None:
         if result.exact:
-            found.append(html.Span([html.B("exact"), result.method.removeprefix("exact")]))
+            why = "Every galaxy in question was compared: nothing that is more similar was missed"
+            found.append(el.figure([html.B("exact"), result.method.removeprefix("exact")], why))
         elif result.recall is not None:
             r = result.recall
             found.append(
-                html.Span(
-                    [f"recall@{r.k} ", html.B(f"{r.mean:.3f}"), f" for {KINDS[kind]}"],
-                    title=f"Share of the true {r.k} best that a search of this kind finds: mean {r.mean:.4f}, worst "
-                    f"{r.worst:.3f} of {r.queries} queries, at {r.leaves} leaves and {r.candidates} candidates",
+                el.figure(
+                    ["finds ", html.B(f"{100 * r.mean:.1f} %"), f" of the best {r.k}"],
+                    f"Recall@{r.k} of a fast search for {KINDS[kind]}: the share of the true {r.k} best that it finds, "
+                    f"{r.mean:.4f} on average, {r.worst:.3f} at worst of {r.queries} queries, at {r.leaves} leaves and "
+                    f"{r.candidates} candidates",
                 )
             )
         else:
-            found.append(html.Span(f"recall for {KINDS[kind]} not measured"))
+            why = "How many of the true best a fast search of this kind finds was not measured when the atlas was built"
+            found.append(el.figure(f"recall for {KINDS[kind]} not measured", why))
         if state.exact:
-            found.append(el.button("allow approximate", kind="link", is_="change", exact=False))
+            why = "Allow a fast search: a few of the best may be missed"
+            found.append(el.button("allow a fast search", kind="link", label=why, is_="change", exact=False))
         elif not result.exact:
-            found.append(el.button("re-rank exactly", kind="link", is_="change", exact=True))
+            why = "Search exactly: every galaxy is compared, and none is missed"
+            found.append(el.button("search exactly", kind="link", label=why, is_="change", exact=True))
     if question.gone:
         names = ", ".join(g.id for g in question.gone[:3])
         found.append(html.Span(f"not in this build: {names}", className="gf-warning"))
@@ -107,7 +122,7 @@ def receipt(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
             f"receipt {result.receipt}",
             href=f"/receipt/{atlas.build_id}/{result.receipt}.json?s={token}",
             download=f"receipt-{result.receipt}.json",
-            title="Download this question (query, build, search settings); python -m atlas replay asks it again",
+            **el.why("Download this question (query, build, search settings); python -m atlas replay asks it again"),
         )
     ]
 

@@ -61,7 +61,7 @@ def _subset(service: Service, at: int, one: Subset) -> html.Section:
     mask = service.mask(one.selection)
     count = service.atlas.n_rows if mask is None else mask.count
     dot = html.Button(
-        type="button", className=f"gf-dot{'' if one.shown else ' off'}", title="Show or hide its colour",
+        type="button", className=f"gf-dot{'' if one.shown else ' off'}", **el.why("Show or hide its colour"),
         style={"background": CLUSTER_COLORS[one.color]}, **{"aria-label": f"Show or hide {one.name}"},
         **el.on_click(is_="withsubset", at=at, do="show"),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from dash import html
 
 from atlas import Atlas
 from atlas.manifest import Column
+from atlas.senses import explanation
 from dashboard.ask import question_of
 from dashboard.listing import Listing, columns_of, columns_offered, listing_of
 from dashboard.service import Service
@@ -112,7 +113,7 @@ def _column(column: Column, state: State) -> dict[str, Any]:
     return {
         "field": column.name,
         "headerName": f"{column.name} [{column.unit}]" if column.unit else column.name,
-        "headerTooltip": column.description or column.name,
+        "headerTooltip": explanation(column),
         "sort": ("desc" if state.table.descending else "asc") if sorted_by else None,
         **({} if column.kind in ("category", "text") else {"type": "rightAligned"}),
     }

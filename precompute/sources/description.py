@@ -33,6 +33,8 @@ class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         Each bit of the integers is a flag of its own.
     bits : tuple of str
         Names of those bits, from bit 0 on; empty where a bit has none.
+    low, high : str
+        What a galaxy is that has little or much of it, as comparatives ("bluer", "redder"); guessed where not told.
     """
 
     unit: str = ""
@@ -41,6 +43,8 @@ class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     missing: float | None = None
     flags: bool = False
     bits: tuple[str, ...] = ()
+    low: str = ""
+    high: str = ""
 
 
 class SkyBackground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -51,6 +51,8 @@ def merge(column: FileColumn, told: ColumnDescription | None) -> FileColumn:
         missing=own.missing if told.missing is None else told.missing,
         flags=told.flags or own.flags or guess_flags(column),
         bits=told.bits or own.bits,
+        low=told.low or own.low,
+        high=told.high or own.high,
     )
     return msgspec.structs.replace(column, description=merged)
 

@@ -102,6 +102,8 @@ def describe(name: str, values: NormalizedColumn, about: ColumnDescription, *, t
         quantiles=quantiles,
         vocabulary=about.bits if values.kind == "flags" else values.vocabulary,
         truth=truth,
+        low=about.low,
+        high=about.high,
     )
 
 

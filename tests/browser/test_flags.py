@@ -36,14 +36,14 @@ SECTION = ".gf-filter[data-column=maskbits]"
 
 
 def row(page: Watched, bit: int) -> Locator:
-    return page.page.locator(f"{SECTION} .gf-bit[title^='bit {bit}:']")
+    return page.page.locator(f"{SECTION} .gf-bit[data-why^='bit {bit}:']")
 
 
 def test_bits_are_demanded_and_excluded_and_filters_cross(page: Watched) -> None:
     flags = np.asarray(page.atlas.columns().array("maskbits")).astype(int)
     has = {bit: flags >> bit & 1 == 1 for bit in (1, 11, 12)}
     for bit, where in has.items():
-        expect(row(page, bit)).to_have_attribute("title", f"bit {bit}: {where.sum():,} of {flags.size:,} galaxies")
+        expect(row(page, bit)).to_have_attribute("data-why", f"bit {bit}: {where.sum():,} of {flags.size:,} galaxies")
     expect(page.page.locator(f"{SECTION} .gf-bit")).to_have_count(3)
 
     row(page, 1).get_by_role("button", name="Without").click()
@@ -55,7 +55,7 @@ def test_bits_are_demanded_and_excluded_and_filters_cross(page: Watched) -> None
         {"is": "bits", "column": "maskbits", "on": [11], "off": [1]}
     ]
     # What one could choose among stays; other histograms are under this filter.
-    expect(row(page, 12)).to_have_attribute("title", f"bit 12: {has[12].sum():,} of {flags.size:,} galaxies")
+    expect(row(page, 12)).to_have_attribute("data-why", f"bit 12: {has[12].sum():,} of {flags.size:,} galaxies")
 
     # From one to the other, and back to neither.
     row(page, 11).get_by_role("button", name="Without").click()
@@ -74,7 +74,7 @@ def test_bits_are_counted_under_the_other_filters(page: Watched) -> None:
     field.fill("18")
     field.press("Enter")
     count, of = int((flags[bright] >> 11 & 1).sum()), int(bright.sum())
-    expect(row(page, 11)).to_have_attribute("title", f"bit 11: {count:,} of {of:,} galaxies")
+    expect(row(page, 11)).to_have_attribute("data-why", f"bit 11: {count:,} of {of:,} galaxies")
 
 
 @pytest.mark.parametrize("light", [False, True])

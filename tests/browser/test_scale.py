@@ -390,7 +390,7 @@ def test_what_is_active_downloads_as_csv_in_order(page: Watched) -> None:
 
 
 def test_a_lasso_says_how_far_it_cuts_through_neighbourhoods(page: Watched) -> None:
-    assert "trust" in page.text("#trust")
+    assert "of neighbours kept" in page.text("#trust")
     _, _, round_the_middle = middle_of_the_map(page, 0.15)
     lasso(page, "map", round_the_middle)
     vertices = page.page.evaluate("window.galaxyFinder.state.selection.vertices")

@@ -44,10 +44,21 @@ def survey(tmp_path: Path) -> Columns:
 def test_a_cluster_is_called_what_sets_it_apart(survey: Columns) -> None:
     used = [c for c in survey if c.name != "cluster"]
     words = cluster_words(survey, used, 6_000, 3)
-    assert words[1] == "high z"
-    assert words[2] == "bright mag_r", "a small magnitude is a bright galaxy"
-    assert words[0] == "DEV"
-    assert not any("noise" in told or "z_spec" in told for told in words.values())
+    assert [word.text for word in words[1]] == ["higher redshift"]
+    assert [word.text for word in words[2]] == ["brighter"], "a small magnitude is a bright galaxy"
+    assert [word.text for word in words[0]] == ["mostly DEV"]
+    assert words[2][0].why.startswith("mag r (mag_r) is 15") and "mag among all galaxies" in words[2][0].why
+    assert not any("noise" in word.why or "z_spec" in word.why for told in words.values() for word in told)
+
+
+def test_three_magnitudes_say_brighter_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    cluster = np.repeat([0, 1], 1_000).astype(np.int16)
+    bright = np.where(cluster == 1, -4.0, 0.0)
+    names = ("mag_g", "mag_r", "mag_z")
+    survey = columns(tmp_path, cluster=cluster, **{name: rng.normal(18, 1, 2_000) + bright for name in names})
+    words = cluster_words(survey, [c for c in survey if c.name in names], 2_000, 2)
+    assert [word.text for word in words[1]] == ["brighter"]
 
 
 def test_names_of_objects_say_nothing_of_a_cluster_and_large_numbers_keep_their_digits(tmp_path: Path) -> None:
@@ -58,7 +69,11 @@ def test_names_of_objects_say_nothing_of_a_cluster_and_large_numbers_keep_their_
     named = [describe_numbers(np.asarray(told.array(c.name)))[1] for c in told]
     used = [replace(c, quantiles=q) for c, q in zip(told, named, strict=True) if c.name != "cluster"]
     assert not speaks_of_galaxies(used[0]) and speaks_of_galaxies(used[1])
-    assert cluster_words(told, used[1:], n, 2) == {0: "low large", 1: "high large"}
+    words = cluster_words(told, used[1:], n, 2)
+    assert {label: [word.text for word in found] for label, found in words.items()} == {
+        0: ["lower large"],
+        1: ["higher large"],
+    }
 
 
 def test_few_members_have_nothing_said_of_them(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Words for people: figures that explain themselves to the mouse and the keyboard, and clusters that are described."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Watched
+from tests.browser.hands import choose
+
+pytestmark = pytest.mark.browser
+
+
+def test_every_figure_explains_itself_to_mouse_and_keyboard(on_demo: Watched) -> None:
+    on_demo.open()
+    choose(on_demo, 5)
+    page, note = on_demo.page, on_demo.page.locator("#explanation")
+    for place in (".gf-status #status-selected", ".gf-status #status-drawn", "#status-answer", "#trust", "#details dt"):
+        figure = page.locator(f"{place} .gf-figure").last
+        page.mouse.move(2, 2)
+        figure.hover()
+        expect(note).to_be_visible()
+        expect(note).to_have_text(figure.get_attribute("data-why") or "nothing")
+        page.mouse.move(2, 2)
+        expect(note).to_be_hidden()
+        # Reached by keyboard, it is described to those who do not see it, too.
+        figure.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        expect(note).to_be_visible()
+        expect(figure).to_have_attribute("aria-describedby", "explanation")
+        page.keyboard.press("Escape")
+        expect(note).to_be_hidden()
+    page.locator(".gf-sky .mode-pan").focus()
+    page.keyboard.press("Tab")
+    expect(note).to_have_text("Lasso (L)")
+    assert page.locator("[title]:not(iframe)").count() == 0, "one kind of explanation on the page"
+    # An image of the gallery is a button: its figure is explained when the button has the focus.
+    page.locator("#gallery .gf-tile").first.focus()
+    page.keyboard.press("Tab")
+    expect(note).to_contain_text("cosine")
+    box = note.bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= 1366 and box["y"] + box["height"] <= 768
+    assert on_demo.complaints == []
+
+
+def test_clusters_are_described_in_words_with_their_figures(on_demo: Watched) -> None:
+    on_demo.open()
+    labels = on_demo.page.evaluate("document.querySelector('#map .js-plotly-plot').layout.annotations.map(a => a.text)")
+    assert any(label.endswith(" galaxies<br>redder") for label in labels)
+    assert not any("_" in label for label in labels)
+    on_demo.page.keyboard.press("c")
+    on_demo.settle()
+    words = on_demo.page.locator(".gf-row em").first
+    assert "bluer" in words.inner_text()
+    words.hover()
+    expect(on_demo.page.locator("#explanation")).to_contain_text("among all galaxies")
+    expect(on_demo.page.locator("#card")).to_be_hidden()
