@@ -22,11 +22,15 @@
   const hand = { x: 0, y: 0 };
   document.addEventListener("pointermove", (e) => Object.assign(hand, { x: e.clientX, y: e.clientY }), true);
 
-  const round = (v) => Number(v.toPrecision(7));
+  // Seven digits of what is in view, wherever it lies: a night among years, or a speck of a map.
+  function rounder(axis) {
+    const step = 10 ** (Math.floor(Math.log10(Math.abs(axis.range[1] - axis.range[0]))) - 6);
+    return (v) => Number((Math.round(v / step) * step).toPrecision(15));
+  }
 
   // Magnitudes run backwards on their axes; a box never does.
   function box(gd) {
-    const ends = (axis) => axis.range.map(round).sort((a, b) => a - b);
+    const ends = (axis) => axis.range.map(rounder(axis)).sort((a, b) => a - b);
     const [[x0, x1], [y0, y1]] = [ends(gd._fullLayout.xaxis), ends(gd._fullLayout.yaxis)];
     return { x0: x0, x1: x1, y0: y0, y1: y1 };
   }
@@ -74,15 +78,16 @@
     // plotly tells of an old lasso again whenever it draws: only one that a hand has just drawn counts.
     if (!selected || !drawing[plane]) return;
     drawing[plane] = false;
+    const [across, up] = [rounder(gd._fullLayout.xaxis), rounder(gd._fullLayout.yaxis)];
     let vertices;
     if (selected.lassoPoints) {
       const xs = selected.lassoPoints.x;
       const ys = selected.lassoPoints.y;
       const step = Math.max(1, Math.ceil(xs.length / MOST_VERTICES));
-      vertices = xs.map((x, i) => [round(x), round(ys[i])]).filter((_, i) => i % step === 0);
+      vertices = xs.map((x, i) => [across(x), up(ys[i])]).filter((_, i) => i % step === 0);
     } else if (selected.range) {
-      const [x0, x1] = selected.range.x.map(round);
-      const [y0, y1] = selected.range.y.map(round);
+      const [x0, x1] = selected.range.x.map(across);
+      const [y0, y1] = selected.range.y.map(up);
       vertices = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
     }
     const slip = trail.slip;

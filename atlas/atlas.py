@@ -257,7 +257,7 @@ class Atlas:
         return SkyPlane.open(base, self._base.array(layout.RA), self._base.array(layout.DEC), appended)
 
     def column_axes(self, x: str, y: str) -> Axes:
-        """Which axes of the plane of two number columns are logarithmic.
+        """The axes of the plane of two number columns: logarithms, or values counted from a zero in a unit.
 
         Raises
         ------
@@ -283,7 +283,7 @@ class Atlas:
         Parameters
         ----------
         x, y : str
-            The columns. Coordinates are their values, or log10 of them where `column_axes` says so.
+            The columns. Coordinates are their values along the axes that `column_axes` tells.
         scratch : Path
             Folder of derived files, made if it is missing. It may be removed at any time.
         keep, max_bytes : int

@@ -3,9 +3,9 @@
     <scratch>/<build>/<x>--<y>/     a plane (`atlas.plane`), kept as `atlas.scratch` says
                       axes.json     what it was built with: `Axes`
 
-The coordinates are the columns' values as float32; on a logarithmic axis they are log10 of the values. Rows where
-either is missing (or has no logarithm) are in no view. A lasso, `ColumnPolygon`, is in these coordinates too, and holds
-the same rows whether the plane is there or not.
+The coordinates are float32, along axes that `atlas.axis` chooses for the columns' values. Rows where either is missing
+(or has no logarithm) are in no view. A lasso, `ColumnPolygon`, says along which axes it was drawn; it is brought to
+those of the plane, and holds the same rows whether the plane is there or not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.columns import Columns, is_skewed
+from atlas.axis import Axis, axis_of
+from atlas.columns import Columns
 from atlas.errors import FormatError, InputError
 from atlas.format import write_atomically
 from atlas.level_files import chunks, create_array
@@ -30,7 +31,7 @@ from atlas.polygon import geometry, validate_polygon
 from atlas.pyramid import finest_grid
 from atlas.region import Polygon
 from atlas.scratch import open_or_make, touch
-from atlas.selection import ColumnPolygon
+from atlas.selection import ColumnPolygon, Vertices
 from atlas.threads import in_threads
 from atlas.writer import require_disk
 
@@ -46,14 +47,18 @@ PASSES = WRITE_PASSES + 2
 
 
 class Axes(msgspec.Struct, frozen=True):
-    """Which axes of a column plane are logarithmic."""
+    """The axes of a column plane."""
 
-    x_log: bool = False
-    y_log: bool = False
+    x: Axis
+    y: Axis
+
+    def lasso(self, x: str, y: str, vertices: Vertices) -> ColumnPolygon:
+        """A polygon in the coordinates of these axes."""
+        return ColumnPolygon(x, y, vertices, self.x.log, self.y.log, self.x.zero, self.y.zero, self.x.unit, self.y.unit)
 
 
 def column_axes(columns: Columns, x: str, y: str) -> Axes:
-    """The axes of the plane of two columns: logarithmic where the values are positive and skewed.
+    """The axes of the plane of two columns (`atlas.axis.axis_of`).
 
     Raises
     ------
@@ -62,25 +67,22 @@ def column_axes(columns: Columns, x: str, y: str) -> Axes:
     """
     for name in (x, y):
         columns.number(name)
-    return Axes(is_skewed(columns.describe(x)), is_skewed(columns.describe(y)))
+    return Axes(axis_of(columns.describe(x)), axis_of(columns.describe(y)))
 
 
-def coordinates(values: NDArray[Any], log: bool) -> NDArray[np.float32]:
-    """Where values lie along an axis; NaN for those that are missing, beyond float32, or without a logarithm.
+def vertices_on(axes: Axes, polygon: ColumnPolygon) -> NDArray[np.float64] | None:
+    """Corners of a lasso as they lie on a plane; None where it was drawn on logarithms and the plane shows none, or the
+    other way round."""
+    own = _axes_of(polygon)
+    corners = np.asarray(polygon.vertices, dtype=np.float64)
+    x, y = own.x.moved(corners[:, 0], axes.x), own.y.moved(corners[:, 1], axes.y)
+    return None if x is None or y is None else np.column_stack([x, y])
 
-    Parameters
-    ----------
-    values : ndarray of shape (m,), any number dtype
-        Part of a column.
-    log : bool
-        Whether the axis is logarithmic.
-    """
-    with np.errstate(all="ignore"):
-        if log:
-            # In float64 and rounded once: the same value lands in the same place, alone or among others.
-            values = np.log10(np.asarray(values, dtype=np.float64))
-        placed = np.asarray(values, dtype=np.float32)
-    return placed if np.isfinite(placed).all() else np.where(np.isfinite(placed), placed, np.float32(np.nan))
+
+def _axes_of(polygon: ColumnPolygon) -> Axes:
+    return Axes(
+        Axis(polygon.x_log, polygon.x_zero, polygon.x_unit), Axis(polygon.y_log, polygon.y_zero, polygon.y_unit)
+    )
 
 
 def rows_inside(columns: Columns, polygon: ColumnPolygon) -> Mask:
@@ -91,13 +93,17 @@ def rows_inside(columns: Columns, polygon: ColumnPolygon) -> Mask:
     InputError
         If a column does not exist or holds no numbers, or the polygon has no area.
     """
+    axes = column_axes(columns, polygon.x, polygon.y)
     x, y = columns.number(polygon.x), columns.number(polygon.y)
-    vertices = validate_polygon(polygon.vertices)
+    # On the plane's own axes where it can be: those of a lasso that was typed are wider than float32 can tell apart.
+    corners = vertices_on(axes, polygon)
+    axes, corners = (_axes_of(polygon), np.asarray(polygon.vertices)) if corners is None else (axes, corners)
+    vertices = validate_polygon(corners)
 
     def inside(part: slice) -> NDArray[np.uint8]:
         # Its own in each part: what shapely prepares on first use must not be shared by threads.
         region = Polygon(geometry(vertices))
-        dense = region.contains(coordinates(x[part], polygon.x_log), coordinates(y[part], polygon.y_log))
+        dense = region.contains(axes.x.coordinates(x[part]), axes.y.coordinates(y[part]))
         return np.packbits(dense, bitorder="little")
 
     return Mask(np.concatenate(list(in_threads(inside, chunks(x.size)))), x.size)
@@ -171,13 +177,13 @@ class ColumnPlanes:
     def polygon(self, polygon: ColumnPolygon) -> Mask:
         """All rows inside a lasso: by the plane where it is open, else by a pass over its columns."""
         columns = self._space.columns
-        axes = column_axes(columns, polygon.x, polygon.y)
-        if axes == Axes(polygon.x_log, polygon.y_log):
+        vertices = vertices_on(column_axes(columns, polygon.x, polygon.y), polygon)
+        if vertices is not None:
             with self._lock:
                 open_planes = dict(self._open)
             for folder, plane in open_planes.items():
                 if folder.name == _name(polygon.x, polygon.y):
-                    return plane.polygon(polygon.vertices)
+                    return plane.polygon(vertices)
         return rows_inside(columns, polygon)
 
     def _folder(self, x: str, y: str, scratch: Path) -> Path:
@@ -203,8 +209,8 @@ class ColumnPlanes:
             advance(done / (PASSES * n))
 
         x_placed, y_placed = (
-            _placed(partial / f"{axis}-placed.npy", columns.number(name), log, told)
-            for axis, name, log in (("x", x, axes.x_log), ("y", y, axes.y_log))
+            _placed(partial / f"{name}-placed.npy", columns.number(column), axis, told)
+            for name, column, axis in (("x", x, axes.x), ("y", y, axes.y))
         )
         try:
             write_plane(partial, x_placed, y_placed, seed=self._space.plane.seed, advance=told)
@@ -226,14 +232,14 @@ def _open(folder: Path, axes: Axes) -> Plane:
     return Plane.open(folder)
 
 
-def _placed(path: Path, values: NDArray[Any], log: bool, advance: Callable[[int], object]) -> NDArray[np.float32]:
+def _placed(path: Path, values: NDArray[Any], axis: Axis, advance: Callable[[int], object]) -> NDArray[np.float32]:
     """Coordinates of a whole column: the column itself where it holds them, else put down in a file."""
-    if values.dtype == np.float32 and not log:
+    if values.dtype == np.float32 and axis.keeps:
         advance(values.size)
         return values
     placed = create_array(path, np.float32, values.size)
     for part in chunks(values.size):
-        placed[part] = coordinates(values[part], log)
+        placed[part] = axis.coordinates(values[part])
         advance(part.stop - part.start)
     return placed
 

@@ -19,6 +19,9 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 EXACT_WHOLE = 2**53
 """Whole numbers up to here are floats too; those beyond are integers throughout, and travel as text."""
 
+FAR_TAIL = 3
+"""From so many times the 1 % quantile on, the 99 % quantile is far enough for logarithms to show something else."""
+
 REDSHIFT_NAMES = ("z", "zphot", "zspec", "zbest", "z_best", "photo_z", "spec_z")
 REDSHIFT_BOUNDS = ("err", "std", "flag", "low", "upp", "l68", "l95", "u68", "u95")
 
@@ -143,13 +146,13 @@ def is_redshift(column: Column) -> bool:
 def is_skewed(column: Column) -> bool:
     """Whether a number column is positive with a long tail of large values, so that its logarithm shows more of it.
 
-    The tail, from the median to 99 %, has to be five times as long as what lies between 1 % and the median. Judged by
-    the manifest's quantiles.
+    The tail, from the median to 99 %, has to be five times as long as what lies between 1 % and the median, and reach
+    far: logarithms of dates are dates. Judged by the manifest's quantiles.
     """
     if len(column.quantiles) != len(QUANTILES):
         return False
     lowest, low, middle, high = (column.quantiles[QUANTILES.index(share)] for share in (0.0, 0.01, 0.5, 0.99))
-    return lowest > 0 and high - middle > 5 * (middle - low)
+    return lowest > 0 and high - middle > 5 * (middle - low) and high > FAR_TAIL * low
 
 
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:

@@ -17,6 +17,8 @@ from atlas.errors import InputError, shorten
 
 MAX_VERTICES = 100
 CANONICAL_DIGITS = 7
+LARGEST = 1e150
+"""Of a corner's coordinates: their products have to be numbers too."""
 
 
 def validate_polygon(vertices: ArrayLike) -> NDArray[np.float64]:
@@ -43,9 +45,9 @@ def validate_polygon(vertices: ArrayLike) -> NDArray[np.float64]:
         raise InputError(f"a polygon is a list of (x, y) pairs of numbers, not {shorten(vertices)}") from error
     if points.ndim != 2 or points.shape[1] != 2:
         raise InputError(f"a polygon is a list of (x, y) pairs; this one has shape {points.shape}")
-    if not (np.abs(points) <= np.finfo(np.float32).max).all():
-        bad = points[~(np.abs(points) <= np.finfo(np.float32).max).all(axis=1)][0]
-        raise InputError(f"the corners of a polygon must be finite float32 numbers; one is ({bad[0]:g}, {bad[1]:g})")
+    if not (np.abs(points) <= LARGEST).all():
+        bad = points[~(np.abs(points) <= LARGEST).all(axis=1)][0]
+        raise InputError(f"the corners of a polygon must be finite numbers; one is ({bad[0]:g}, {bad[1]:g})")
     repeats = (points == np.roll(points, 1, axis=0)).all(axis=1)
     points = points[~repeats]
     if len(np.unique(points, axis=0)) < 3:

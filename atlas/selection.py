@@ -23,7 +23,9 @@ from numbers import Real
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
+from atlas.axis import LARGEST_ZERO, Unit, Zero
 from atlas.errors import InputError, shorten
 from atlas.expression_syntax import MAX_CHARACTERS, normalised
 from atlas.numbers import exact_text, require_held
@@ -79,8 +81,9 @@ class SkyPolygon(_Selection, frozen=True):
 
 
 class ColumnPolygon(_Selection, frozen=True):
-    """Inside a polygon on the plane of two number columns; log10 of the values along a logarithmic axis.
+    """Inside a polygon on the plane of two number columns.
 
+    Its corners are values, log10 of them along a logarithmic axis, or (value − zero) / unit where the page drew it.
     Rows where either value is missing (or has no logarithm) are outside.
     """
 
@@ -89,6 +92,14 @@ class ColumnPolygon(_Selection, frozen=True):
     vertices: Vertices
     x_log: bool = False
     y_log: bool = False
+    x_zero: Zero = 0.0
+    y_zero: Zero = 0.0
+    x_unit: Unit = 1.0
+    y_unit: Unit = 1.0
+
+    def __post_init__(self) -> None:
+        if not max(abs(self.x_zero), abs(self.y_zero)) <= LARGEST_ZERO:
+            raise ValueError("the zero of an axis is a number that float64 can hold")
 
 
 class Cone(_Selection, frozen=True):
@@ -225,8 +236,13 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
             return MapPolygon(space, canonical_vertices(vertices))
         case SkyPolygon(projection, vertices):
             return SkyPolygon(projection, canonical_vertices(vertices))
-        case ColumnPolygon(x, y, vertices, x_log, y_log):
-            return ColumnPolygon(x, y, canonical_vertices(vertices, one_unit=False), x_log, y_log)
+        case ColumnPolygon(_, _, vertices, _, _, x_zero, y_zero):
+            return replace(
+                selection,
+                vertices=canonical_vertices(vertices, one_unit=False),
+                x_zero=require_held(x_zero),
+                y_zero=require_held(y_zero),
+            )
         case Rows(rows):
             return Rows(tuple(sorted(set(rows))))
         case Category(column, values):

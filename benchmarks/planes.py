@@ -28,7 +28,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from atlas import Atlas, ColumnPolygon, Cone, MapPolygon, Mask, Range
+from atlas import Atlas, Cone, MapPolygon, Mask, Range
 from atlas.order import Orders
 from atlas.plane import Box
 from atlas.projection import Projection
@@ -144,11 +144,9 @@ class Questions:
             Range(name, *(float(q) for q in np.quantile(self.column[name][few], (0.1, 0.8)))) for name in NUMBERS[:3]
         ]
         self.masks = [Mask.from_dense(rng.random(self.n) < 0.1) for _ in range(2)]
-        vertices = lasso_of_a_tenth(self.column["mag_r"], self.column["z_phot"])
         axes = atlas.column_axes("mag_r", "z_phot")
-        if axes.y_log:
-            vertices = lasso_of_a_tenth(self.column["mag_r"], np.log10(self.column["z_phot"]))
-        self.column_lasso = ColumnPolygon("mag_r", "z_phot", vertices, axes.x_log, axes.y_log)
+        placed = axes.x.coordinates(self.column["mag_r"]), axes.y.coordinates(self.column["z_phot"])
+        self.column_lasso = axes.lasso("mag_r", "z_phot", lasso_of_a_tenth(*placed))
 
     def _in_box(self, i: int) -> NDArray[np.bool_]:
         b = self.boxes[i]

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas import Atlas, expression
-from atlas.column_plane import column_axes, coordinates
+from atlas.column_plane import column_axes
 from atlas.coordinates import looks_like_position, parse_position
 from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.numbers import parse_number
 from atlas.projection import Projection
-from atlas.selection import Bits, Category, ColumnPolygon, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
+from atlas.selection import Bits, Category, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
 from dashboard import links, parse
 from dashboard.events import (
     Against,
@@ -129,14 +129,15 @@ def _known(atlas: Atlas, state: State) -> State:
 
 def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> Lasso:
     """The region that a lasso stands for on the plane that it was drawn on."""
-    vertices = canonical_vertices(raw.vertices)
+    one_unit = raw.plane == "sky" or state.axes is None
+    vertices = canonical_vertices(raw.vertices, one_unit=one_unit)
     if raw.plane == "sky":
         assert raw.projection is not None  # `parse.events` saw to it
         return SkyPolygon(raw.projection, vertices)
     if state.axes is None:
         return MapPolygon(atlas.default_space, vertices)
-    log = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)
-    return ColumnPolygon(state.axes.x, state.axes.y, vertices, log.x_log, log.y_log)
+    axes = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)
+    return axes.lasso(state.axes.x, state.axes.y, vertices)
 
 
 def _filter(atlas: Atlas, raw: parse.FilterBy) -> Filter | None:
@@ -249,9 +250,9 @@ def positions(atlas: Atlas, axes: Axes | None, rows: NDArray[Any]) -> tuple[NDAr
     if axes is None:
         x, y = (np.asarray(columns.array(name)[rows], dtype=np.float32) for name in ("map_x", "map_y"))
         return x, y
-    log = column_axes(columns, axes.x, axes.y)
+    drawn = column_axes(columns, axes.x, axes.y)
     x, y = columns.array(axes.x)[rows], columns.array(axes.y)[rows]
-    return coordinates(x, log.x_log), coordinates(y, log.y_log)
+    return drawn.x.coordinates(x), drawn.y.coordinates(y)
 
 
 def _reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:

@@ -112,8 +112,8 @@ def large_path() -> Path:
 
 @pytest.fixture(scope="session")
 def numbers_path() -> Path:
-    """2,000 galaxies whose columns hold dates, masses, luminosities and long ids."""
-    out = KEPT / "numbers"
+    """2,000 galaxies whose columns hold dates, masses, luminosities and long ids, or are called as the page does."""
+    out = KEPT / "wide-numbers"
     source = source_of(out)
     with one_process_at_a_time(out):
         if not (source / "catalog.parquet").exists():

@@ -24,8 +24,13 @@ def some_rows(whole: Path, folder: Path, start: int, stop: int, catalog: pa.Tabl
     return open_source(folder)
 
 
+NAMES_OF_OURS = ("density", "subsets", "similarity", "id", "map", "and", "or", "not", "in", "min", "row", "cluster")
+"""What the page, the language of conditions and an atlas call their own."""
+
+
 def wide_numbers(folder: Path, n: int = 2_000) -> None:
-    """A catalogue of what single precision, six digits or a billion are too small for, as a source."""
+    """A catalogue of what single precision, six digits or a billion are too small for, and of names that the page, the
+    atlas and the language of conditions have too, as a source."""
     random = np.random.default_rng(14)
     night = random.integers(0, 30, n) + random.uniform(0, 0.4, n)
     columns = {
@@ -41,6 +46,7 @@ def wide_numbers(folder: Path, n: int = 2_000) -> None:
         "rate": 1e-17 * random.normal(5, 1, n),
         "healpix29": 2**60 + random.permutation(n),
         "source_id": 2**62 + random.integers(0, 2**61, n),
+        **{name: random.uniform(i, i + 1, n) for i, name in enumerate(NAMES_OF_OURS)},
     }
     folder.mkdir(parents=True, exist_ok=True)
     centers = random.normal(size=(4, 16))

@@ -134,7 +134,7 @@ def points(
 
 def polygon_shape(vertices: Any, theme: Theme) -> dict[str, Any]:
     """A selected region's outline."""
-    points = " L ".join(f"{x:.7g},{y:.7g}" for x, y in vertices)
+    points = " L ".join(f"{x:.12g},{y:.12g}" for x, y in vertices)
     return {
         "type": "path",
         "path": f"M {points} Z",

@@ -6,6 +6,7 @@ lassos and colours.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
 from atlas.atlas import ClusterInfo
-from atlas.column_plane import column_axes
+from atlas.axis import Axis
+from atlas.column_plane import column_axes, vertices_on
 from atlas.columns import is_magnitude
 from atlas.manifest import Column
 from atlas.medoids import representatives
+from atlas.numbers import exact_text
 from atlas.plane import Box as PlaneBox
 from atlas.plane import Plane
 from atlas.sampling import Sample
@@ -43,6 +46,7 @@ HOME_MARGIN = 0.03
 RASTER_OVERSCAN = 0.3
 FADED = 0.35
 MAP_KEY = "map"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def home_box(plane: Plane) -> Box:
@@ -82,7 +86,7 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
     outliers = _outliers(atlas, state.axes, view, mask)
     images, labels = _images(atlas, state, sample, box, look)
     shapes, annotations = outlines(
-        active(state), lambda one: _vertices(one, state.axes), look, None if mask is None else mask.count
+        active(state), lambda one: _vertices(atlas, one, state.axes), look, None if mask is None else mask.count
     )
     return {
         "points": fig.points(sample.x, sample.y, sample.rows, marker, coloring),
@@ -138,14 +142,15 @@ def axes_layout(atlas: Atlas, axes: Axes | None, view: Box, look: Theme) -> dict
     shown = {
         "visible": True, "showticklabels": True, "ticks": "outside", "ticklen": 4, "nticks": 8,
         "color": look.muted, "tickfont": {"size": 10}, "showline": True, "linecolor": look.line,
+        "exponentformat": "power", "minexponent": 6,
     }  # fmt: skip
-    log = column_axes(columns, axes.x, axes.y)
+    drawn = column_axes(columns, axes.x, axes.y)
     return {
-        "xaxis": {**shown, "range": _directed((view.x0, view.x1), flip[0]), "title": _title(x, log.x_log, look)},
+        "xaxis": {**shown, "range": _directed((view.x0, view.x1), flip[0]), "title": _title(x, drawn.x, look)},
         "yaxis": {
             **shown,
             "range": _directed((view.y0, view.y1), flip[1]),
-            "title": _title(y, log.y_log, look),
+            "title": _title(y, drawn.y, look),
             "scaleanchor": False,
         },
         "margin": {"l": 52, "r": 8, "t": 36, "b": 40},
@@ -157,19 +162,30 @@ def _directed(extent: tuple[float, float], backwards: bool) -> list[float]:
     return [extent[1], extent[0]] if backwards else list(extent)
 
 
-def _title(column: Column, log: bool, look: Theme) -> dict[str, Any]:
+def _title(column: Column, axis: Axis, look: Theme) -> dict[str, Any]:
     unit = f" [{column.unit}]" if column.unit else ""
-    name = f"log₁₀ {column.name}" if log else column.name
-    return {"text": f"{name}{unit}", "font": {"size": 11, "color": look.text}, "standoff": 4}
+    return {"text": f"{axis_words(column.name, axis)}{unit}", "font": {"size": 11, "color": look.text}, "standoff": 4}
 
 
-def _vertices(one: object, axes: Axes | None) -> NDArray[np.float64] | None:
+def axis_words(name: str, axis: Axis) -> str:
+    """What is written along an axis: "log₁₀ flux", "jd − 2459000", "lum / 10⁴³"."""
+    if axis.log:
+        return f"log₁₀ {name}"
+    sign = "−" if axis.zero > 0 else "+"
+    shifted = f"{name} {sign} {exact_text(abs(axis.zero))}" if axis.zero else name
+    if axis.unit == 1:
+        return shifted
+    power = str(round(math.log10(axis.unit))).translate(RAISED)
+    return f"{f'({shifted})' if axis.zero else shifted} / 10{power}"
+
+
+def _vertices(atlas: Atlas, one: object, axes: Axes | None) -> NDArray[np.float64] | None:
     """Corners of a lasso that was drawn on the plane in view."""
     match one:
         case MapPolygon(_, vertices) if axes is None:
             return np.asarray(vertices)
-        case ColumnPolygon(x, y, vertices) if axes is not None and (x, y) == (axes.x, axes.y):
-            return np.asarray(vertices)
+        case ColumnPolygon(x, y) if axes is not None and (x, y) == (axes.x, axes.y):
+            return vertices_on(atlas.column_axes(x, y), one)
     return None
 
 
@@ -210,7 +226,7 @@ def _rasters(
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
     edges = (x - half_x, x + half_x, y - half_y, y + half_y)
     flip = (False, False)
-    query: dict[str, Any] = {k: f"{v:.7g}" for k, v in zip(("x0", "x1", "y0", "y1"), edges, strict=True)}
+    query: dict[str, Any] = {k: f"{v:.12g}" for k, v in zip(("x0", "x1", "y0", "y1"), edges, strict=True)}
     query |= {"w": RASTER_PIXELS, "h": RASTER_PIXELS, "light": int(state.light)}
     if state.axes is not None:
         columns = atlas.columns(atlas.default_space)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import pandas as pd
 import pytest
 from flask import Flask
 
-from atlas import Atlas
+from atlas import Atlas, ColumnPolygon
+from atlas.axis import axis_of
 from dashboard import links
 from dashboard.advance import Step, advance
 from dashboard.cache import Cached
@@ -21,6 +23,7 @@ from dashboard.service import Service
 from dashboard.settings import load
 from dashboard.state import State, Table, active
 from dashboard.views.card import card
+from dashboard.views.map import axis_words, picture
 from dashboard.views.table import rows as rows_of_table
 
 FLOATS = ("z", "jd", "mjd", "mass", "lum", "rate")
@@ -45,6 +48,10 @@ def rows(service: Service, state: State) -> list[int]:
     mask = service.mask(active(state))
     assert mask is not None
     return mask.rows.tolist()
+
+
+def unpacked(packed: dict[str, str]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"])
 
 
 @pytest.mark.parametrize("name", [*FLOATS, *WHOLE])
@@ -88,3 +95,47 @@ def test_details_table_and_csv_have_every_digit_that_tells_galaxies_apart(servic
     table = pd.read_csv(io.StringIO("".join(csv_lines(service, State()))))
     for name in (*FLOATS, *WHOLE):
         assert table[name].tolist() == np.asarray(columns.array(name)).tolist(), name
+
+
+@pytest.mark.parametrize(("x", "y"), [("jd", "mjd"), ("t_ms", "rate"), ("mass", "lum"), ("healpix29", "jd")])
+def test_planes_tell_every_galaxy_from_its_neighbours_and_lassos_hold_the_very_rows(
+    service: Service, numbers: Atlas, x: str, y: str
+) -> None:
+    state = step(service, {"is": "against", "x": x, "y": y}).after
+    shown = picture(service, state)
+    assert shown is not None and shown["in_view"] == numbers.n_rows
+    drawn = numbers.column_axes(x, y)
+    places = [unpacked(shown["points"][edge]) for edge in "xy"]
+    for name, axis, place in zip((x, y), (drawn.x, drawn.y), places, strict=True):
+        values = np.asarray(numbers.columns("v1").array(name))[unpacked(shown["points"]["customdata"])]
+        assert np.unique(place).size > 0.98 * np.unique(values).size, name
+        exact = np.array([float((int(v) if name in WHOLE else v) - axis.zero) / axis.unit for v in values.tolist()])
+        assert np.allclose(place, np.log10(exact) if axis.log else exact, rtol=1e-6, atol=1e-6 * np.ptp(place))
+    # A box in the middle, as the browser draws it: in the coordinates of the plane.
+    (x0, x1), (y0, y1) = (np.quantile(place, (0.4, 0.6)).tolist() for place in places)
+    corners = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+    lassoed = step(service, {"is": "lasso", "plane": "map", "vertices": corners}, state=state).after
+    inside = (places[0] > x0) & (places[0] < x1) & (places[1] > y0) & (places[1] < y1)
+    expected = np.sort(unpacked(shown["points"]["customdata"])[inside])
+    found = np.array(rows(service, lassoed))
+    assert np.setxor1d(found, expected).size <= 2  # but for the outline, which rounding may move
+    assert rows(service, links.from_token(links.to_token(lassoed))) == found.tolist()
+
+
+def test_a_lasso_that_was_typed_in_values_holds_the_very_rows(numbers: Atlas) -> None:
+    jd, lum = (np.asarray(numbers.columns("v1").array(name)) for name in ("jd", "lum"))
+    (low, high), (faint, bright) = np.quantile(jd, (0.5, 0.51)), np.quantile(lum, (0.1, 0.9))
+    corners = ((low, faint), (high, faint), (high, bright), (low, bright))
+    expected = np.flatnonzero((jd > low) & (jd < high) & (lum > faint) & (lum < bright))
+    log = numbers.column_axes("jd", "lum").y.log
+    typed = tuple((float(a), float(np.log10(b) if log else b)) for a, b in corners)
+    found = numbers.mask(ColumnPolygon("jd", "lum", typed, y_log=log)).rows
+    assert expected.size > 10 and np.setxor1d(found, expected).size <= 1
+
+
+def test_an_axis_says_from_where_and_in_what_it_counts(numbers: Atlas) -> None:
+    told = {name: axis_words(name, axis_of(numbers.columns("v1").describe(name))) for name in (*FLOATS, *WHOLE)}
+    assert told["z"] == "z" and told["jd"] == "jd − 2459000" and told["mjd"] == "mjd − 59000"
+    assert (told["t_ms"] == "t_ms − 1600000000000" and told["rate"] == "rate / 10⁻¹⁶") or "10⁻¹⁷" in told["rate"]
+    assert told["healpix29"] == f"healpix29 − {2**60 // 10_000 * 10_000}"
+    assert told["mass"] == "log₁₀ mass"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from atlas import Atlas, ColumnPolygon, InputError
 from atlas import column_plane as module
-from atlas.column_plane import Axes, coordinates
+from atlas.axis import Axis
+from atlas.column_plane import Axes
 from atlas.columns import is_skewed
 from atlas.errors import FormatError
 from atlas.manifest import Column
@@ -91,8 +92,8 @@ def test_a_plane_of_two_columns_shows_every_row_that_has_both(atlas: Atlas, tmp_
 
 
 def test_an_axis_is_logarithmic_where_values_are_positive_and_skewed(atlas: Atlas) -> None:
-    assert atlas.column_axes("flux", "mag_r") == Axes(x_log=True, y_log=False)
-    assert atlas.column_axes("nobs", "z_phot") == Axes(x_log=False, y_log=False)
+    assert atlas.column_axes("flux", "mag_r") == Axes(Axis(log=True), Axis())
+    assert atlas.column_axes("nobs", "z_phot") == Axes(Axis(), Axis())
 
     def column(*quantiles: float) -> Column:
         return Column(name="a", file="a", dtype="float32", kind="number", quantiles=quantiles)
@@ -101,6 +102,7 @@ def test_an_axis_is_logarithmic_where_values_are_positive_and_skewed(atlas: Atla
     assert is_skewed(column(1, *tail))
     assert not is_skewed(column(0, *tail)) and not is_skewed(column(-1, *tail))
     assert not is_skewed(column(1, 2, 3, 4, 6, 7, 8, 19, 100))
+    assert not is_skewed(column(*(1000 + q for q in (1, *tail))))  # the logarithm of a date is a date
     assert not is_skewed(column())  # nothing is known of it
 
 
@@ -233,7 +235,7 @@ def test_a_lasso_holds_the_same_rows_with_and_without_the_plane(
     width, height = 10 ** rng.uniform(-3, 0.5, 2)
     vertices = lasso(float(px[row]), float(py[row]), float(width), float(height), corners, seed)
     axes = written.column_axes(*names)
-    selection = ColumnPolygon(*names, vertices, axes.x_log, axes.y_log)
+    selection = axes.lasso(*names, vertices)
 
     without = again(written)
     found = without.mask(selection)
@@ -285,7 +287,8 @@ def test_equal_lassos_are_written_one_way_though_the_axes_differ_a_billionfold()
 
 def test_coordinates_do_not_depend_on_what_stands_beside_a_value() -> None:
     values = 10 ** np.random.default_rng(0).normal(0, 9, 4099)
-    whole = coordinates(values, log=True)
-    assert np.array_equal(whole, np.concatenate([coordinates(values[i : i + 7], log=True) for i in range(0, 4099, 7)]))
-    assert np.isnan(coordinates(np.array([0.0, -1.0, np.nan, np.inf]), log=True)).all()
-    assert np.isnan(coordinates(np.array([1e300, np.nan]), log=False)).all()
+    log = Axis(log=True)
+    whole = log.coordinates(values)
+    assert np.array_equal(whole, np.concatenate([log.coordinates(values[i : i + 7]) for i in range(0, 4099, 7)]))
+    assert np.isnan(log.coordinates(np.array([0.0, -1.0, np.nan, np.inf]))).all()
+    assert np.isnan(Axis().coordinates(np.array([1e300, np.nan]))).all()
