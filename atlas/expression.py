@@ -6,7 +6,8 @@
     missing values  make every comparison false, `!=` too; `missing(z_spec)` tests for them. `~` turns that round: the
                     rows that are not in `z_spec > 1` are those at or below 1 and those without a value
     undefined       a division by zero, the logarithm of what is not positive and the like are missing values
-    categories      are compared with words in quotes, by == and != and in ("PSF", "REX")
+    words, text     are compared with words in quotes, by == and != and in ("PSF", "REX"); contains(name, "NGC") looks
+                    inside them, whatever the case of the letters a to z
     bit(flags, 5)   whether bit 5 of an integer column is set, counted from 0
     ln, log10       natural and decimal logarithm
 
@@ -40,10 +41,13 @@ from atlas.expression_tree import (
     Word,
 )
 from atlas.manifest import Column
+from atlas.text import examples
 
 MOST_WORDS = 50
 
-Kind = Literal["number", "condition", "category"]
+Kind = Literal["number", "condition", "words"]
+WORDS = ("category", "text")
+"""Kinds of columns that are compared with words."""
 
 
 def parse(text: str, columns: Columns) -> Node:
@@ -134,26 +138,35 @@ def complete(text: str, cursor: int, columns: Columns) -> Completion:
     """
     cursor = min(max(cursor, 0), len(text))
     before, after = text[:cursor], text[cursor:]
-    compared = _CATEGORY_BEFORE.search(before)
-    if compared and compared["name"] in columns and columns.describe(compared["name"]).kind == "category":
+    compared = _WORD_BEFORE.search(before)
+    if compared and compared["name"] in columns and columns.describe(compared["name"]).kind in WORDS:
         start = compared.start("typed")
         quote = compared["typed"][:1] or '"'
         rest = re.match(rf"[^{quote}(),&|]*{quote}?" if compared["typed"] else "", after)
-        typed = compared["typed"].strip("\"'")
-        words = _fitting(typed, list(columns.describe(compared["name"]).vocabulary))
-        return Completion(start, cursor + (rest.end() if rest else 0), tuple(f"{quote}{w}{quote}" for w in words))
+        words = _words(compared["name"], compared["typed"].strip("\"'"), columns)
+        fitting = tuple(f"{quote}{word}{quote}" for word in words if quote not in word)
+        return Completion(start, cursor + (rest.end() if rest else 0), fitting)
     start = cursor - len(_NAME_END.search(before)[0])  # type: ignore[index]
     end = cursor + len(_NAME_START.match(after)[0])  # type: ignore[index]
     if text[start:end][:1].isdigit() or not _may_stand(text[:start]):
         return Completion(start, end, ())
     call = "" if text[end:].lstrip().startswith("(") else "("
-    known = [c.name for c in columns if c.kind != "text"] + [f"{name}{call}" for name in FUNCTIONS]
+    known = [c.name for c in columns] + [f"{name}{call}" for name in FUNCTIONS]
     return Completion(start, end, tuple(_fitting(before[start:], known)))
 
 
-# A category's name, a comparison, and what was typed of a word; or a list of words and what was typed of the last.
-_CATEGORY_BEFORE = re.compile(
-    r"""(?P<name>[A-Za-z_]\w*) \s* (?: ==|!=|≠ | (?:not\s+)? in \s* \( (?:\s*(?:"[^"]*"|'[^']*')\s*,)* ) \s*
+def _words(column: str, typed: str, columns: Columns) -> list[str]:
+    """Values of a column of words that begin with what was typed, or hold it."""
+    described = columns.describe(column)
+    if described.kind == "category":
+        return _fitting(typed, list(described.vocabulary))
+    return examples(columns.array(column), typed, MOST_WORDS)
+
+
+# A column's name, a comparison, and what was typed of a word; or a list of words and what was typed of the last.
+_WORD_BEFORE = re.compile(
+    r"""(?P<call>contains\s*\(\s*)? (?P<name>[A-Za-z_]\w*) \s*
+    (?(call) , | (?: ==|!=|≠|contains\b | (?:not\s+)? in \s* \( (?:\s*(?:"[^"]*"|'[^']*')\s*,)* ) ) \s*
     (?P<typed>"[^"]*|'[^']*|) $""",
     re.VERBOSE,
 )
@@ -203,16 +216,28 @@ def _need(kind: Kind, node: Node, columns: Columns) -> None:
     if found == kind:
         return
     match found:
-        case "category":
-            word = _described(node, columns).vocabulary[:1] or ("…",)
-            name = node.name if isinstance(node, Name) else ""
-            message = f'{name!r} holds categories; compare it with a word, as in {name} == "{word[0]}"'
+        case "words":
+            assert isinstance(node, Name)
+            message = f"{_held(node, columns)}; compare it with a word, as in {_example(node.name, columns)}"
         case "condition":
             message = "a condition stands where a number is needed"
         case _:
             example = f"{node.name} < 1" if isinstance(node, Name) else "mag_r < 20"
             message = f"this is a number, not a condition; compare it with something, as in {example}"
     raise ExpressionError(message, node.start, node.end)
+
+
+def _held(node: Node, columns: Columns) -> str:
+    """What a column of words holds."""
+    described = _described(node, columns)
+    return f"{described.name!r} holds {'text' if described.kind == 'text' else 'categories'}"
+
+
+def _example(column: str, columns: Columns) -> str:
+    """A condition on a column of words."""
+    word = next((word for word in _words(column, "", columns) if '"' not in word), "…")
+    inside = f' or contains({column}, "…")' if columns.describe(column).kind == "text" else ""
+    return f'{column} == "{word}"{inside}'
 
 
 def _kind(node: Node, columns: Columns) -> Kind:
@@ -222,17 +247,12 @@ def _kind(node: Node, columns: Columns) -> Kind:
             return "number"
         case Word(text):
             raise ExpressionError(
-                f"the word {shorten(text)!r} can only be compared with a category, by ==, != or in",
+                f"the word {shorten(text)!r} can only be compared with a column of words, by ==, !=, in or contains",
                 node.start,
                 node.end,
             )
-        case Name(name):
-            match _described(node, columns).kind:
-                case "category":
-                    return "category"
-                case "text":
-                    raise ExpressionError(f"column {name!r} holds text, which has no order", node.start, node.end)
-            return "number"
+        case Name():
+            return "words" if _described(node, columns).kind in WORDS else "number"
         case Negative(of):
             _need("number", of, columns)
             return "number"
@@ -266,29 +286,29 @@ def _described(node: Node, columns: Columns) -> Column:
         raise ExpressionError(str(e), node.start, node.end) from e
 
 
-def _is_category(node: Node, columns: Columns) -> bool:
-    return isinstance(node, Name) and node.name in columns and columns.describe(node.name).kind == "category"
+def _has_words(node: Node, columns: Columns) -> bool:
+    return isinstance(node, Name) and node.name in columns and columns.describe(node.name).kind in WORDS
 
 
 def _check_comparison(node: Node, operators: tuple[str, ...], operands: tuple[Node, ...], columns: Columns) -> None:
-    categories = [one for one in operands if _is_category(one, columns)]
+    named = [one for one in operands if _has_words(one, columns)]
     words = [one.text for one in operands if isinstance(one, Word)]
-    if not categories:
+    if not named:
         for operand in operands:
             if not isinstance(operand, Word):
                 _need("number", operand, columns)
         if words:
-            message = f"the word {shorten(words[0])!r} can only be compared with a category, which this is not"
+            message = f"the word {shorten(words[0])!r} can only be compared with a column of words, which this is not"
             raise ExpressionError(message, node.start, node.end)
         return
     if len(operands) > 2 or operators[0] not in ("==", "!="):
-        raise ExpressionError("categories have no order: they compare by ==, != and in", node.start, node.end)
-    category, other = operands if operands[0] is categories[0] else operands[::-1]
-    _check_word(category, other, columns)
+        raise ExpressionError("words have no order: they compare by ==, !=, in and contains", node.start, node.end)
+    column, other = operands if operands[0] is named[0] else operands[::-1]
+    _check_word(column, other, columns)
 
 
 def _check_membership(of: Node, options: tuple[Node, ...], columns: Columns) -> None:
-    if _is_category(of, columns):
+    if _has_words(of, columns):
         for option in options:
             _check_word(of, option, columns)
         return
@@ -297,18 +317,20 @@ def _check_membership(of: Node, options: tuple[Node, ...], columns: Columns) -> 
         _need("number", option, columns)
 
 
-def _check_word(category: Node, word: Node, columns: Columns) -> None:
-    """Whether a category has a word."""
-    described = _described(category, columns)
-    if isinstance(word, Name) and word.name in described.vocabulary:
+def _check_word(column: Node, word: Node, columns: Columns) -> None:
+    """Whether a column may be compared with a word: a category has to have it."""
+    described = _described(column, columns)
+    if isinstance(word, Name) and (word.name in described.vocabulary or word.name not in columns):
         raise ExpressionError(f'write the word in quotes: "{word.name}"', word.start, word.end)
     if not isinstance(word, Word):
         _kind(word, columns)
         raise ExpressionError(
-            f"{described.name!r} holds categories, which can only be compared with a word in quotes",
-            word.start,
-            word.end,
+            f"{_held(column, columns)}, which can only be compared with a word in quotes", word.start, word.end
         )
+    if not word.text:
+        raise ExpressionError(f"a word has letters; write missing({described.name})", word.start, word.end)
+    if described.kind == "text":
+        return
     try:
         columns.code(described.name, word.text)
     except InputError as e:
@@ -317,8 +339,20 @@ def _check_word(category: Node, word: Node, columns: Columns) -> None:
         raise ExpressionError(f"{e}{hint}", word.start, word.end) from e
 
 
+def _check_contains(column: Node, word: Node, columns: Columns) -> None:
+    if not _has_words(column, columns):
+        _kind(column, columns)
+        raise ExpressionError("contains looks into a column of words", column.start, column.end)
+    if not isinstance(word, Word) or not word.text:
+        raise ExpressionError('contains looks for a word in quotes, as in "NGC"', word.start, word.end)
+
+
 def _check_call(function: str, arguments: tuple[Node, ...], columns: Columns) -> Kind:
-    if function == "missing" and _is_category(arguments[0], columns):
+    if function == "contains":
+        column, word = arguments
+        _check_contains(column, word, columns)
+        return "condition"
+    if function == "missing" and _has_words(arguments[0], columns):
         return "condition"
     for argument in arguments:
         _need("number", argument, columns)

@@ -26,6 +26,7 @@ from atlas.expression_tree import (
 )
 from atlas.level_files import chunks
 from atlas.mask import Mask
+from atlas.text import contains, equals
 from atlas.threads import in_threads
 
 PIECE_ROWS = 1 << 17
@@ -94,8 +95,10 @@ class _Piece:
                 return np.logical_and(np.logical_not(found), np.equal(value, value)) if negated else found
             case Call("bit", (Name(column), Number(place))):
                 return self._has_bit(column, int(place))
-            case Call("missing", (Name(column),)) if self._columns.describe(column).kind == "category":
-                return self._stored(column) >= len(self._columns.describe(column).vocabulary)
+            case Call("contains", (Name(column), Word(word))):
+                return self._holds(column, word)
+            case Call("missing", (Name(column),)) if self._columns.describe(column).kind in ("category", "text"):
+                return np.logical_not(self._has_word(column))
             case Call("missing", (of,)):
                 return np.isnan(self.number(of))
             case Call("isfinite", (of,)):
@@ -138,11 +141,25 @@ class _Piece:
         return self._stored(node.name) if isinstance(node, Name) else self.number(node)
 
     def _is_word(self, column: str, words: tuple[str, ...], negated: bool) -> Truth:
-        codes = self._stored(column)
-        found: Truth = reduce(np.logical_or, (codes == self._columns.code(column, word) for word in words))
-        if not negated:
-            return found
-        return np.logical_and(np.logical_not(found), codes < len(self._columns.describe(column).vocabulary))
+        stored = self._stored(column)
+        if self._columns.describe(column).kind == "text":
+            found: Truth = reduce(np.logical_or, (equals(stored, word) for word in words))
+        else:
+            found = reduce(np.logical_or, (stored == self._columns.code(column, word) for word in words))
+        return np.logical_and(np.logical_not(found), self._has_word(column)) if negated else found
+
+    def _has_word(self, column: str) -> Truth:
+        described, stored = self._columns.describe(column), self._stored(column)
+        has: Truth = stored != b"" if described.kind == "text" else stored < len(described.vocabulary)
+        return has
+
+    def _holds(self, column: str, word: str) -> Truth:
+        described, stored = self._columns.describe(column), self._stored(column)
+        if described.kind == "text":
+            return contains(stored, word)
+        vocabulary = np.array([one.encode() for one in described.vocabulary], dtype=np.bytes_)
+        found: Truth = np.isin(stored, np.flatnonzero(contains(vocabulary, word)))
+        return found
 
     def _has_bit(self, column: str, place: int) -> Truth:
         flags = self._stored(column)

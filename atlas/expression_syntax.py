@@ -5,6 +5,7 @@
     not           ~a                               also: not
     comparison    18 < mag_r <= 20   a == b        also: ≤ ≥ ≠
                   type in ("PSF", "REX")   cluster not in (1, 2)
+                  name contains "NGC"            the same as contains(name, "NGC")
     sum           a + b   a - b                    also: the minus sign −
     product       a * b   a / b
     sign          -a   +a
@@ -55,6 +56,7 @@ FUNCTIONS = {
     "isfinite": (1, 1),
     "missing": (1, 1),
     "bit": (2, 2),
+    "contains": (2, 2),
 }
 """Every function, with the least and the largest number of its arguments."""
 
@@ -222,6 +224,9 @@ class _Parser:
             operands.append(self._sum())
         if operators:
             return Comparison(tuple(operators), tuple(operands), start=operands[0].start, end=operands[-1].end)
+        if self._accept("contains"):
+            word = self._value()
+            return Call("contains", (operands[0], word), start=operands[0].start, end=word.end)
         negated = self._token.text == "not" and self._tokens[self._at + 1].text == "in"
         self._at += negated
         return self._membership(operands[0], negated) if self._accept("in") else operands[0]

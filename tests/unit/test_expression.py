@@ -23,6 +23,7 @@ from atlas.selection import And, Expression, Not, canonical, encode
 
 N = 3_000
 WORDS = ("PSF", "REX", "DEV O'X")
+NAMES = ("", "NGC 1300", "NGC 4151", "3C 273", "Télescope")
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -45,7 +46,7 @@ def survey(n: int = N) -> Arrays:
         "maskbits": rng.integers(0, 2**16, n).astype(np.uint16),
         "signed": rng.integers(-(2**31), 2**31, n).astype(np.int32),
         "kind": rng.choice(np.array([0, 1, 2, 255], dtype=np.uint8), n),
-        "name": rng.choice(np.array([b"a", b"b"]), n),
+        "name": rng.choice(np.array([text.encode() for text in NAMES]), n),
     }
 
 
@@ -348,13 +349,22 @@ def test_a_pass_reads_each_row_of_a_used_column_once(columns: Columns, monkeypat
         ("kind < 'REX'", "kind < 'REX'", "no order"),
         ("kind + 1 > 2", "kind", "holds categories"),
         ("kind", "kind", 'as in kind == "PSF"'),
-        ("mag_g == 'PSF'", "mag_g == 'PSF'", "only be compared with a category"),
-        ("'PSF' & mag_g > 2", "'PSF'", "can only be compared with a category"),
-        ("mag_g in ('PSF',)", "'PSF'", "can only be compared with a category"),
+        ("mag_g == 'PSF'", "mag_g == 'PSF'", "only be compared with a column of words"),
+        ("'PSF' & mag_g > 2", "'PSF'", "can only be compared with a column of words"),
+        ("mag_g in ('PSF',)", "'PSF'", "can only be compared with a column of words"),
         ("kind in (1, 2)", "1", "word in quotes"),
         ("cluster in 3", "3", "list in parentheses"),
         ("cluster in (3, mag_g)", "mag_g", "numbers, or words"),
-        ("name == 'a'", "name", "holds text"),
+        ("name < 'a'", "name < 'a'", "no order"),
+        ("name + 1 > 2", "name", "holds text"),
+        ("name", "name", 'as in name == "3C 273" or contains'),
+        ("name == NGC1300", "NGC1300", 'in quotes: "NGC1300"'),
+        ("name == 3", "3", "'name' holds text, which can only be compared with a word in quotes"),
+        ("name == ''", "''", r"write missing\(name\)"),
+        ("contains(name, '')", "''", "looks for a word in quotes"),
+        ("contains(name, mag_g)", "mag_g", "looks for a word in quotes"),
+        ("contains(mag_g, 'a')", "mag_g", "looks into a column of words"),
+        ("mag_g contains 'a'", "mag_g", "looks into a column of words"),
         ("abs() > 3", ")", "stands where a value"),
         ("abs(1, mag_g) > 3", "abs(1, mag_g)", "takes 1 values, 2 were given"),
         ("min(mag_g) > 3", "min(mag_g)", "takes 2 to 8 values"),
@@ -442,7 +452,7 @@ def test_a_word_completes_to_names_that_begin_with_it_then_to_names_that_hold_it
     assert completed("lo|(mag_g) > 1", columns) == ("log10(mag_g) > 1",)
     assert completed("mag_g - |", columns)[0] == "mag_g - mag_g"
     everything = complete("", 0, columns).words
-    assert set(everything) == {c.name for c in columns if c.kind != "text"} | {f"{f}(" for f in FUNCTIONS}
+    assert set(everything) == {c.name for c in columns} | {f"{f}(" for f in FUNCTIONS}
     for nothing in ("mag_g |", "mag_g > 2|", "(mag_g) m|", "mag_g > 'm|", "xyzzy|", "# m|"):
         assert completed(nothing, columns) == (), nothing
 
