@@ -92,13 +92,36 @@ def parse_position(text: str) -> tuple[float, float]:
             raise CoordinateError(f"only the last number of {name} may have decimals, unlike in {shorten(text)!r}")
         for part, number in zip(("minutes", "seconds"), angle.numbers[1:], strict=False):
             if float(number) >= 60:
-                raise CoordinateError(f"the {part} of {name} must be below 60, not {shorten(number)}")
+                raise CoordinateError(
+                    f"the {part} of {name} must be below 60, not {shorten(number)} (in {shorten(text)!r})"
+                )
     ra, dec = (angle.degrees() for angle in halves)
+    understood = f"{shorten(text)!r} is read as RA {_plain(halves[0])}, Dec {_plain(halves[1])}"
     if not -180 <= ra <= 360:
-        raise CoordinateError(f"RA must lie in 0…360 (or −180…180) degrees, not {ra:g} (in {shorten(text)!r})")
+        hours = f" ({float(halves[0].numbers[0]):g} hours; a turn has 24)" if halves[0].unit == "h" else ""
+        raise CoordinateError(f"{understood}: RA must lie in 0…360 (or −180…180) degrees, not {ra:g}{hours}")
     if not -90 <= dec <= 90:
-        raise CoordinateError(f"Dec must lie in −90…90 degrees, not {dec:g} (in {shorten(text)!r})")
+        swapped = "; RA comes first, then Dec" if abs(ra) <= 90 and -180 <= dec <= 360 else ""
+        raise CoordinateError(f"{understood}: Dec must lie in −90…90 degrees, not {dec:g}{swapped}")
     return ra % 360 % 360, dec  # twice, since the remainder of −1e-20 is 360
+
+
+def slip(text: str) -> str:
+    """What is wrong with a text that has the form of a position but is none; empty for any other."""
+    if _read(text) is None:
+        return ""
+    try:
+        parse_position(text)
+    except CoordinateError as wrong:
+        return str(wrong)
+    return ""
+
+
+def _plain(angle: _Angle) -> str:
+    """An angle as it was understood: `12h 61m`, `-95°`."""
+    signs = ("h", "m", "s") if angle.unit == "h" else ("°", "′", "″")
+    sign = "−" if angle.sign == "-" else ""
+    return sign + " ".join(f"{shorten(number, 20)}{unit}" for number, unit in zip(angle.numbers, signs, strict=False))
 
 
 def looks_like_position(text: str) -> bool:

@@ -13,7 +13,7 @@ from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from atlas.coordinates import POSITION_NAMES, looks_like_position, parse_position
+from atlas.coordinates import POSITION_NAMES, looks_like_position, parse_position, slip
 from atlas.errors import InputError, shorten
 from atlas.identity import SEPARATOR
 from atlas.mask import Mask
@@ -120,6 +120,9 @@ def _match(atlas: Atlas, row: int, separation_arcsec: float | None = None) -> Ma
 
 
 def _called(atlas: Atlas, name: str) -> Match:
+    wrong = slip(name)
+    if wrong and not atlas.identity.has_form(name):
+        raise InputError(wrong)
     return _match(atlas, atlas.identity.row(name))
 
 

@@ -78,6 +78,10 @@ class Identity:
                     return int(row)
         raise UnknownGalaxyError(f"no galaxy {shorten(name)!r} in this atlas; an id here is {self._form()}")
 
+    def has_form(self, name: str) -> bool:
+        """Whether a text could be an id here, known or not."""
+        return any(True for _ in self._readings(name.strip()))
+
     def _form(self) -> str:
         example = self.name(0)
         return f"{SEPARATOR.join(self.id_columns)}, such as {example}"

@@ -10,7 +10,7 @@ from atlas.errors import InputError, NothingNearError
 from dashboard import links, parse, skyview
 from dashboard.events import reduce
 from dashboard.failures import explain
-from dashboard.resolve import resolve
+from dashboard.resolve import matched, resolve
 from dashboard.service import Service
 from dashboard.state import State, is_step
 from dashboard.views.map import home_box
@@ -30,6 +30,8 @@ class Step(msgspec.Struct, frozen=True):
     moves : dict
         Where the graphs must go, as [x0, x1, y0, y1] by plane, because something other than the hand on them moved
         the view.
+    notice : str
+        What was understood of what was typed, where it is not the very same.
     remember : bool
         Whether the browser's history gets an entry of its own.
     """
@@ -39,13 +41,14 @@ class Step(msgspec.Struct, frozen=True):
     message: str
     nearest: int | None
     moves: dict[str, list[float]]
+    notice: str
     remember: bool
 
 
 def advance(service: Service, held: Any, events: Any) -> Step:
     """Apply events to a held state; both as the browser sent them, the state None when the page has just opened."""
     before = after = State()
-    message, nearest, travelled = "", None, False
+    message, notice, nearest, travelled = "", "", None, False
     moves: dict[str, list[float]] = {}
     # Whatever goes wrong, the browser must hear of it, or it would wait for an answer to its event.
     try:
@@ -58,6 +61,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
             raw = parse.event(one, service.settings)
             previous, after = after, _bounded(reduce(after, resolve(service, after, raw)))
             travelled |= isinstance(raw, parse.OpenToken)
+            notice = matched(raw.text, after.focus) if isinstance(raw, parse.Find) and after.focus else notice
             if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
         except Exception as error:
@@ -70,7 +74,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
         after = msgspec.structs.replace(after, light=before.light, sexagesimal=before.sexagesimal)
     if held is None:
         moves = {}  # what is drawn first brings its own view
-    return Step(before, after, message, nearest, moves, not travelled and is_step(before, after))
+    return Step(before, after, message, nearest, moves, notice, not travelled and is_step(before, after))
 
 
 def _bounded(state: State) -> State:

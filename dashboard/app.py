@@ -63,7 +63,7 @@ def create_app(*, settings: Settings) -> Dash:
     # An atlas that cannot be opened must be known at the start; its index is loaded meanwhile.
     service.progress(service.atlas)
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
-    app.layout = lambda: layout(service.atlas.build_id, service.atlas.manifest.title)
+    app.layout = lambda: layout(service.atlas)
     register_callbacks(app, service)
     register_routes(app.server, service, cached)
     register_health(app.server, service.ready)

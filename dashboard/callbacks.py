@@ -83,9 +83,9 @@ def register_callbacks(app: Dash, service: Service) -> None:
             *changed,
             step.moves or no_update,
             no_update if keep_address else url,
-            _message(service, step) if step.message else no_update,
+            _message(service, step) if step.message else step.notice or no_update,
             # A new question closes what was said of the old one; a graph that tells of its view does not.
-            True if step.message else False if step.remember else no_update,
+            True if step.message or step.notice else False if step.remember else no_update,
             {
                 "seq": _field(body, "seq"),
                 "build": service.atlas.build_id,

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from atlas import Atlas, expression
 from atlas.column_plane import column_axes
-from atlas.coordinates import looks_like_position, parse_position
+from atlas.coordinates import format_position, looks_like_position, parse_position, slip
 from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.numbers import parse_number
 from atlas.projection import Projection
 from atlas.selection import Bits, Category, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
+from atlas.sky_query import separation_deg
 from dashboard import links, parse
 from dashboard.events import (
     Against,
@@ -46,6 +47,8 @@ from dashboard.skyview import follow, reveal
 from dashboard.state import Axes, Box, Filter, Galaxy, Lasso, State, Table, active
 
 SAME_PLACE_ARCSEC = 1.0
+ROUNDING_ARCSEC = 0.2
+"""A position as this page writes one lies so near to its galaxy: names by position are cut off at 0.01 s and 0.1″."""
 
 
 def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
@@ -205,14 +208,47 @@ def find(atlas: Atlas, text: str, settings: Settings) -> int:
     """
     text = text.strip()
     if not text:
-        raise InputError("type a position (03:32:38.5 -27:47:00, or 53.16 -27.78) or a galaxy's id")
+        raise InputError(f"type a position or a galaxy's id: {examples(atlas)}")
     try:
         return atlas.identity.row(text)
     except UnknownGalaxyError as unknown:
         if not looks_like_position(text):
-            raise InputError(f"{unknown}; or type a position, such as 03:32:38.5 -27:47:00") from None
+            # Two whole numbers may be meant as either.
+            wrong = slip(text)
+            if wrong and not atlas.identity.has_form(text):
+                raise InputError(wrong) from None
+            also = f"as a position, {wrong}" if wrong else f"or type a position, such as {_written(atlas)[0]}"
+            raise InputError(f"{unknown}; {also}") from None
     ra_deg, dec_deg = parse_position(text)
     return atlas.nearest(ra_deg, dec_deg, settings.nearest_radius_arcsec, settings.nearest_search_arcsec)[0]
+
+
+def matched(text: str, found: Galaxy) -> str:
+    """Which galaxy a typed position was taken for, and how far from it that lies; empty where it is the very place."""
+    if text.strip() == found.id or not looks_like_position(text):
+        return ""
+    ra_deg, dec_deg = parse_position(text)
+    away = 3600 * float(separation_deg(found.ra_deg, found.dec_deg, ra_deg, dec_deg))
+    if away <= ROUNDING_ARCSEC:
+        return ""
+    return f"The galaxy nearest to {format_position(ra_deg, dec_deg)} is {found.id}, {away:.1f}″ away."
+
+
+def examples(atlas: Atlas) -> str:
+    """What can be typed, by a galaxy of this atlas: its position in both forms, and its id."""
+    return "   ·   ".join([*_written(atlas), atlas.identity.name(_example(atlas))])
+
+
+def _example(atlas: Atlas) -> int:
+    """A galaxy to show how one is named: the one that is most typical of the largest cluster, or else the first."""
+    clusters = atlas.space().clusters
+    return clusters[0].medoid if clusters else 0
+
+
+def _written(atlas: Atlas) -> tuple[str, str]:
+    """The example's position, sexagesimal and in degrees."""
+    ra_deg, dec_deg = atlas.position(_example(atlas))
+    return format_position(ra_deg, dec_deg, "sexagesimal"), format_position(ra_deg, dec_deg, digits=4)
 
 
 def random_row(atlas: Atlas, mask: Mask | None) -> int:

@@ -11,7 +11,7 @@ from atlas import Atlas
 from atlas.coordinates import iau_name
 from atlas.manifest import Column
 from atlas.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
-from dashboard.resolve import row_of
+from dashboard.resolve import examples, row_of
 from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from dashboard.views import choices
 from dashboard.views import elements as el
@@ -45,7 +45,7 @@ AGAIN_MS = 800  # how often a plane that is being made, or an index that is bein
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
-def layout(build_id: str, title: str) -> html.Div:
+def layout(atlas: Atlas) -> html.Div:
     """The page before any state: empty panels, and the stores that events and states pass through."""
     stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready",
               *(f"part-{name}" for name in parts(State())))  # fmt: skip
@@ -53,8 +53,8 @@ def layout(build_id: str, title: str) -> html.Div:
         [
             *(dcc.Store(id=name) for name in stores),
             *(dcc.Interval(id=name, interval=AGAIN_MS, disabled=True) for name in ("again", "search-again")),
-            dcc.Store(id="boot", data={"build": build_id}),
-            _header(title),
+            dcc.Store(id="boot", data={"build": atlas.build_id}),
+            _header(atlas.manifest.title, examples(atlas)),
             html.Main(
                 [
                     html.Nav(
@@ -170,14 +170,14 @@ def page_class(state: State) -> str:
     return " ".join(classes)
 
 
-def _header(title: str) -> html.Header:
+def _header(title: str, example: str) -> html.Header:
     return html.Header(
         [
             html.H1("Galaxy Finder"),
             html.Div(
                 [
                     dbc.Input(
-                        id="find", type="search", placeholder="03:32:38.5 −27:47:00   ·   53.16 −27.78   ·   id",
+                        id="find", type="search", placeholder=example,
                         autocomplete="off", maxlength="200",
                     ),
                     html.Kbd("/"),

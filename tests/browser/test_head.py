@@ -45,8 +45,11 @@ def test_what_was_found_leaves_the_box_and_names_the_tab(on_demo: Watched) -> No
     on_demo.page.press("#find", "Enter")
     on_demo.settle()
     assert on_demo.page.input_value("#find") == "no such thing", "what was refused can be mended"
-    on_demo.page.keyboard.press("r")
+    ra_deg, dec_deg = on_demo.atlas.position(7)
+    on_demo.page.fill("#find", f"{ra_deg} {dec_deg + 0.2 / 3600}")
+    on_demo.page.press("#find", "Enter")
     on_demo.settle()
+    assert on_demo.text("#toast .toast-body").endswith(f"is {on_demo.atlas.identity.name(7)}, 0.2″ away.")
     assert on_demo.page.input_value("#find") == ""
     icon = on_demo.page.get_attribute("link[rel=icon]", "href")
     assert icon and icon.startswith("data:")

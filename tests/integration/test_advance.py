@@ -10,11 +10,13 @@ import pytest
 from flask import Flask
 
 from atlas import Atlas
+from atlas.coordinates import format_position, iau_name
 from atlas.selection import And, ColumnPolygon, MapPolygon, Or
 from dashboard import links
 from dashboard.advance import Step, advance
 from dashboard.ask import question_of
 from dashboard.cache import Cached
+from dashboard.resolve import examples
 from dashboard.service import Service
 from dashboard.settings import load
 from dashboard.state import Axes, Box, Galaxy, State, Table
@@ -63,6 +65,41 @@ def test_a_value_beyond_a_limit_is_refused_in_a_sentence_and_the_rest_is_done(se
     assert done.message == "the number of images must be at most 100"
     assert done.after == State(light=True)
     assert step(service, name, state=State()).message == "the name must be at most 40 characters"
+
+
+def test_a_typed_position_says_which_galaxy_it_was_taken_for_and_how_far_away_that_is(
+    service: Service, demo: Atlas
+) -> None:
+    ra_deg, dec_deg = demo.position(30)
+    name = demo.identity.name(30)
+    beside = step(service, {"is": "find", "text": f"{ra_deg} {dec_deg + 0.3 / 3600}"}, state=State())
+    assert beside.after.focus is not None and beside.after.focus.id == name
+    assert beside.notice.endswith(f"is {name}, 0.3″ away.") and not beside.message
+    for text in (*(format_position(ra_deg, dec_deg, style) for style in ("deg", "sexagesimal")), name,
+                 iau_name(ra_deg, dec_deg)):  # fmt: skip
+        found = step(service, {"is": "find", "text": text}, state=State())
+        assert found.after.focus is not None and found.after.focus.id == name and not found.notice, text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("400 10", "RA 400°, Dec 10°: RA must lie in 0…360"),
+        ("10 95", "Dec must lie in −90…90 degrees, not 95; RA comes first"),
+        ("25:00:00 +5:00:00", "25 hours; a turn has 24"),
+        ("12:61:00 +5", "minutes of RA must be below 60, not 61"),
+    ],
+)
+def test_a_slip_in_a_position_is_no_unknown_id(service: Service, text: str, told: str) -> None:
+    message = step(service, {"is": "find", "text": text}, state=State()).message
+    assert told in message and "no galaxy" not in message
+
+
+def test_what_is_offered_to_be_typed_is_a_galaxy_of_this_atlas(service: Service, demo: Atlas) -> None:
+    found = {
+        step(service, {"is": "find", "text": text}, state=State()).after.focus for text in examples(demo).split("·")
+    }
+    assert len(found) == 1 and None not in found
 
 
 def test_nothing_near_offers_the_nearest(service: Service) -> None:
