@@ -137,15 +137,45 @@
       });
   }
 
+  const part = (text, tag) => Object.assign(document.createElement(tag), { textContent: text });
+  const unsent = (field) => field.value.trim() !== gf.get("expression");
+
   function say(field, error) {
     const place = document.getElementById("expression-says");
     field.setAttribute("aria-invalid", error ? "true" : "false");
     if (!error) return place.replaceChildren();
-    const part = (text, tag) => Object.assign(document.createElement(tag), { textContent: text });
     const [before, wrong, after] = [field.value.slice(0, error.start), field.value.slice(error.start, error.end) || " ", field.value.slice(error.end)];
     const line = document.createElement("code");
     line.append(part(before, "span"), part(wrong, "mark"), part(after, "span"));
     place.replaceChildren(line, part(error.message, "p"));
+    remind(field);
+  }
+
+  // What is typed and what holds are not the same: both are said, with the way back.
+  function remind(field) {
+    const place = document.getElementById("expression-says");
+    place.querySelectorAll(".gf-in-force").forEach((line) => line.remove());
+    if (!unsent(field)) return;
+    const old = gf.get("expression");
+    const back = Object.assign(part(old ? "back to it" : "leave it", "button"), { type: "button", className: "gf-button link" });
+    // Before the field loses the focus, which would remind anew.
+    back.addEventListener("mousedown", (event) => event.preventDefault());
+    back.addEventListener("click", function () {
+      write(field, old);
+      say(field, null);
+      field.focus();
+    });
+    const line = part(old ? "Not in force; still: " : "Not in force: no condition is. ", "div");
+    line.className = "gf-in-force";
+    if (old) line.append(part(old, "code"), " ");
+    line.append(back, field.getAttribute("aria-invalid") === "true" ? "" : " Enter puts it in force.");
+    place.append(line);
+  }
+
+  // React keeps its own idea of a field's value: it is told by the setter that it has wrapped.
+  function write(field, text) {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   function offer(told) {
@@ -164,9 +194,7 @@
   function take(word) {
     const field = document.getElementById("expression");
     const text = field.value.slice(0, offered.start) + word + field.value.slice(offered.end);
-    // React keeps its own idea of a field's value: it is told by the setter that it has wrapped.
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
+    write(field, text);
     field.setSelectionRange(offered.start + word.length, offered.start + word.length);
     offer(null);
   }
@@ -177,7 +205,11 @@
       if (!told.error) say(event.target, null);
     });
   });
-  document.addEventListener("focusout", (event) => event.target.id === "expression" && offer(null));
+  document.addEventListener("focusout", function (event) {
+    if (event.target.id !== "expression") return;
+    offer(null);
+    remind(event.target);
+  });
   window.addEventListener("keydown", function (event) {
     const field = event.target;
     if (field.id !== "expression") return;
@@ -204,6 +236,9 @@
   }
   new MutationObserver(function (changes) {
     // The theme is an attribute of the root: a canvas has the colours that it was drawn in.
+    const field = document.getElementById("expression");
+    // Drawn anew, the field holds what is in force again.
+    if (field && field !== document.activeElement && !unsent(field) && document.querySelector(".gf-in-force")) say(field, null);
     changes.forEach((change) => (change.type === "attributes" ? watch(change.target) : change.addedNodes.forEach(watch)));
   }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-hist", "data-bs-theme"] });
 

@@ -56,3 +56,37 @@ def test_clusters_are_described_in_words_with_their_figures(on_demo: Watched) ->
     words.hover()
     expect(on_demo.page.locator("#explanation")).to_contain_text("among all galaxies")
     expect(on_demo.page.locator("#card")).to_be_hidden()
+
+
+def test_a_mistyped_condition_says_which_one_is_in_force_and_leads_back_to_it(on_demo: Watched) -> None:
+    on_demo.open()
+    page, says = on_demo.page, on_demo.page.locator("#expression-says .gf-in-force")
+    page.keyboard.press("f")
+    on_demo.settle()
+
+    def typed(text: str) -> None:
+        page.fill("#expression", text)
+        page.press("#expression", "Enter")
+        page.wait_for_timeout(300)
+        on_demo.settle()
+
+    typed("gini > 0.5")
+    expect(says).to_have_count(0)
+    passing = on_demo.text("#status-selected")
+    typed("gini > 0.5 & nonsense < 3")
+    expect(says).to_have_text("Not in force; still: gini > 0.5 back to it")
+    assert on_demo.text("#status-selected") == passing
+    says.get_by_role("button", name="back to it").click()
+    assert page.input_value("#expression") == "gini > 0.5"
+    expect(says).to_have_count(0)
+    # Left without Enter, a condition is not in force either.
+    page.fill("#expression", "gini > 0.6")
+    page.press("#expression", "Tab")
+    expect(says).to_contain_text("still: gini > 0.5")
+    typed("gini > 0.6")
+    expect(says).to_have_count(0)
+    assert on_demo.page.evaluate("window.galaxyFinder.state.expression") == "gini > 0.6"
+    typed("")
+    typed("gini >")
+    expect(says).to_contain_text("no condition is")
+    assert on_demo.complaints == []
