@@ -54,7 +54,14 @@ class Match(msgspec.Struct, frozen=True):
 
 
 def match_examples(
-    atlas: Atlas, galaxies: Any, ra_deg: Any, dec_deg: Any, id: Any, rows: Any, radius_arcsec: float
+    atlas: Atlas,
+    galaxies: Any = None,
+    ra_deg: Any = None,
+    dec_deg: Any = None,
+    id: Any = None,
+    rows: Any = None,
+    *,
+    radius_arcsec: float,
 ) -> tuple[Match, ...]:
     """The galaxies that one of the arguments of `Atlas.similar` names; those that are None were not given.
 
@@ -103,7 +110,7 @@ def _any(atlas: Atlas, galaxies: Any, radius_arcsec: float) -> Iterator[Match]:
         return iter([galaxies])
     if isinstance(galaxies, list | tuple | np.ndarray | pd.Series | pd.Index):
         items = list(galaxies)
-        if all(isinstance(one, str) for one in items):
+        if all(isinstance(one, str | Match) for one in items):
             return (match for one in items for match in _any(atlas, one, radius_arcsec))
         raise InputError(
             f"numbers may be ids, rows or positions: say id=…, rows=…, or ra_deg=… and dec_deg=…, for "

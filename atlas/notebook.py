@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from atlas.manifest import Column
 
 SIMILARITY = "similarity"
-ABOUT_SIMILARITY = "Cosine similarity to the galaxy asked for, or to the mean of several: 1 is the same, 0 unrelated"
+ABOUT_SIMILARITY = (
+    "Cosine similarity to the galaxy asked for, or to the mean of several turned from the unwanted: 1 is the same, 0 "
+    "unrelated"
+)
 IMAGES = 24
 IMAGE_PIXELS = 72
 
@@ -35,12 +38,15 @@ class GalaxyTable(pd.DataFrame):
     ----------
     matched : tuple of Match
         Galaxies that were asked for, and how far each lies from the position that was given.
+    matched_unwanted : tuple of Match
+        Likewise those that the others were not to be like.
     """
 
-    _metadata = ["_atlas", "_described", "matched"]  # noqa: RUF012, pandas copies these to what is made from the table
+    _metadata = ["_atlas", "_described", "matched", "matched_unwanted"]  # noqa: RUF012, pandas copies these to what is made from the table
     _atlas: Atlas | None = None
     _described: dict[str, Column] = {}  # noqa: RUF012, replaced, never changed
     matched: tuple[Match, ...] = ()
+    matched_unwanted: tuple[Match, ...] = ()
 
     @classmethod
     def of(cls, atlas: Atlas, data: pd.DataFrame, columns: dict[str, Column]) -> GalaxyTable:
@@ -83,6 +89,8 @@ class GalaxyTable(pd.DataFrame):
                 table.meta["acknowledgement"] = manifest.provenance.acknowledgement
         if self.matched:
             table.meta["matched"] = [str(one) for one in self.matched]
+        if self.matched_unwanted:
+            table.meta["matched_unwanted"] = [str(one) for one in self.matched_unwanted]
         return table
 
     def _repr_html_(self) -> str | None:
@@ -132,6 +140,7 @@ def similar(
     dec_deg: Any = None,
     id: Any = None,
     rows: Any = None,
+    unwanted: Any = None,
     within: Selection | str | None = None,
     k: int = 100,
     exact: bool = False,
@@ -150,6 +159,9 @@ def similar(
         Instead: ids.
     rows : int, list of int or Mask
         Instead: rows of this build.
+    unwanted : optional
+        Galaxies that the found should not be like, wrong results of a search for instance: in the form of `id` or
+        `rows` where one of these is given, else in any that `galaxies` takes.
     within : Selection or str, optional
         Which galaxies may appear; text is a condition, such as "snr > 100".
     k : int
@@ -164,7 +176,7 @@ def similar(
     Returns
     -------
     GalaxyTable
-        A DataFrame; `matched` says which galaxies were found for what was asked.
+        A DataFrame; `matched` and `matched_unwanted` say which galaxies were found for what was asked.
 
     Raises
     ------
@@ -173,10 +185,14 @@ def similar(
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_LIMIT:
         raise InputError(f"k must be a whole number from 1 to {MAX_LIMIT:,}, not {shorten(k)}")
-    matched = match_examples(atlas, galaxies, ra_deg, dec_deg, id, rows, radius_arcsec)
+    matched = match_examples(atlas, galaxies, ra_deg, dec_deg, id, rows, radius_arcsec=radius_arcsec)
+    unlike: tuple[Match, ...] = ()
+    if unwanted is not None:
+        form = "id" if id is not None else "rows" if rows is not None else "galaxies"
+        unlike = match_examples(atlas, radius_arcsec=radius_arcsec, **{form: unwanted})
     query = Query(
         space=space or atlas.default_space,
-        ranking=Similar(tuple(one.row for one in matched)),
+        ranking=Similar(tuple(one.row for one in matched), tuple(one.row for one in unlike)),
         selection=All() if within is None else as_selection(within),
         limit=int(k),
         exact=exact,
@@ -184,7 +200,7 @@ def similar(
     result = atlas.run(query)
     found = atlas.table(result.rows, space)
     found.insert(0, SIMILARITY, result.scores)
-    found.matched = matched
+    found.matched, found.matched_unwanted = matched, unlike
     return found
 
 

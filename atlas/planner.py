@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import InputError
+from atlas.feedback import LOSS, embedding_of_examples
 from atlas.mask import Mask
 from atlas.neighbors import SearchSetting, candidate_rows, search, top_k_exact
 from atlas.quality import Recall, choose_setting
@@ -33,7 +34,7 @@ SUBSET_ROWS = 200_000
 OVER_FETCH = (4_000, 16_000, 64_000)
 INDEX_LIMIT = 1_000
 WANTED_RECALL = 0.99
-SETTINGS = {"recall": WANTED_RECALL}
+SETTINGS = {"recall": WANTED_RECALL, "unwanted_loss": LOSS}
 """What the answer depends on besides the build and the query."""
 
 Ranked = tuple[NDArray[Any], NDArray[np.float32], Method, Recall | None]
@@ -107,23 +108,17 @@ def embedding_of(space: OpenSpace, ranking: Ranking) -> NDArray[np.float32]:
     Raises
     ------
     InputError
-        If an example does not exist, there is none, or wanted and unwanted cancel.
+        If an example does not exist or is both wanted and unwanted, there is none, or they cancel.
     """
     match ranking:
         case Similar(wanted, unwanted, least):
-            if not wanted and not unwanted:
-                raise InputError("similarity needs at least one example galaxy")
             for row in ranking.examples:
                 if row >= space.n_rows:
                     raise InputError(f"row {row} does not exist: this atlas has {space.n_rows:,} rows")
-            q = np.zeros(space.dimension, dtype=np.float32)
-            if wanted:
-                q += space.embeddings[list(wanted)].astype(np.float32).mean(axis=0)
-            if unwanted:
-                q -= space.embeddings[list(unwanted)].astype(np.float32).mean(axis=0)
-            q = -q if least else q
-            if len(wanted) == 1 and not unwanted:
-                return q
+            if both := set(wanted) & set(unwanted):
+                raise InputError(f"row {min(both)} is both wanted and unwanted: it can be one of them")
+            q = embedding_of_examples(space.embeddings[list(wanted)], space.embeddings[list(unwanted)])
+            return -q if least else q
         case Typical(cluster):
             q = np.asarray(space.cluster(cluster).centroid, dtype=np.float32)
         case Given(embedding):
@@ -136,7 +131,7 @@ def embedding_of(space: OpenSpace, ranking: Ranking) -> NDArray[np.float32]:
             raise TypeError(f"{type(ranking).__name__} is not an inner product")
     norm = float(np.linalg.norm(q))
     if not norm > 1e-6:
-        raise InputError("the examples cancel each other out: nothing is left to search for")
+        raise InputError("this embedding has no length: nothing is like it")
     return (q / np.float32(norm)).astype(np.float32)
 
 

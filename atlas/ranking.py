@@ -26,7 +26,7 @@ class _Ranking(msgspec.Struct, frozen=True, tag_field="by", tag=str.lower, forbi
 
 
 class Similar(_Ranking, frozen=True):
-    """Similarity to examples: mean embedding of the wanted minus mean embedding of the unwanted, unit length.
+    """Similarity to examples: to the mean embedding of the wanted, turned away from the unwanted (`atlas.feedback`).
 
     With one wanted example the score is the cosine similarity to it. `least` turns the order round.
     """

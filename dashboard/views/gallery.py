@@ -71,8 +71,13 @@ def title(query: Query | None, atlas: Atlas) -> str:
     if query is None:
         return "Begin"
     match query.ranking:
-        case Similar(_, _, least):
-            return "Least similar" if least else "Most similar"
+        case Similar(_, _, True):
+            return "Least similar"
+        case Similar((), unwanted):
+            return f"Unlike {len(unwanted)}"
+        case Similar(wanted, unwanted):
+            several = f" to {len(wanted)}" if unwanted or len(wanted) > 1 else ""
+            return f"Most similar{several}" + (f", unlike {len(unwanted)}" if unwanted else "")
         case Typical(cluster):
             return f"Cluster {cluster}, most typical first"
         case ByColumn(column):

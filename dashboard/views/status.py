@@ -7,7 +7,7 @@ from typing import Any
 from dash import html
 
 from atlas import Atlas, Result
-from atlas.ranking import query_kind
+from atlas.ranking import Similar, query_kind
 from atlas.trust import Outside
 from dashboard.ask import Question
 from dashboard.loading import Progress
@@ -22,6 +22,10 @@ KINDS = {
     "cluster": "a cluster's members",
     "given": "a given embedding",
 }
+UNWANTED = (
+    "Unwanted galaxies lose a part of their similarity, and so do others in so far as they are alike; the wanted keep "
+    "theirs. Mark the first wrong result."
+)
 
 
 def selected(atlas: Atlas, count: int | None) -> list[Any]:
@@ -107,6 +111,8 @@ def answer(question: Question, result: Result | None, state: State) -> list[Any]
         elif not result.exact:
             why = "Search exactly: every galaxy is compared, and none is missed"
             found.append(el.button("search exactly", kind="link", label=why, is_="change", exact=True))
+    if isinstance(question.query.ranking, Similar) and question.query.ranking.unwanted:
+        found.append(el.figure(f"{len(question.query.ranking.unwanted)} unwanted", UNWANTED))
     if question.gone:
         names = ", ".join(g.id for g in question.gone[:3])
         found.append(html.Span(f"not in this build: {names}", className="gf-warning"))

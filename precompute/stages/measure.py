@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from atlas import format as layout
+from atlas.feedback import embedding_of_examples
 from atlas.neighbors import Embeddings, NeighborIndex, SearchSetting, open_index, search, top_k_exact_many
 from atlas.quality import FILENAME, Quality, Recall
 from atlas.ranking import QueryKind
@@ -98,8 +99,9 @@ def make_queries(
         alike = neighbors[drawn, : EXAMPLES - 1].astype(np.int64)
         wanted = np.column_stack([rows, alike])
         unwanted = rng.integers(n, size=(rows.size, EXAMPLES))
-        mean = [np.asarray(embeddings[group], dtype=np.float32).mean(axis=1) for group in (wanted, unwanted)]
-        kinds["examples"] = Queries(mean[0] - mean[1], np.column_stack([wanted, unwanted]))
+        pairs = zip(embeddings[wanted], embeddings[unwanted], strict=True)
+        asked = np.array([embedding_of_examples(*pair) for pair in pairs])
+        kinds["examples"] = Queries(asked, np.column_stack([wanted, unwanted]))
     if len(centroids):
         kinds["cluster"] = Queries(centroids[:count], np.empty((len(centroids[:count]), 0), dtype=np.int64))
     return kinds

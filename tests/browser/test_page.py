@@ -249,9 +249,12 @@ def test_examples_are_collected_as_chips_and_searched_together(on_demo: Watched)
 
     expected = on_demo.atlas.run(Query(space="v1", ranking=Similar((6,), (9,)), limit=24)).rows.tolist()
     assert on_demo.rows() == expected
+    assert on_demo.page.locator("#gallery-title").inner_text() == "Most similar to 1, unlike 1"
+    assert "1 unwanted" in on_demo.page.locator(".gf-status").inner_text()
     on_demo.page.locator(".gf-chip").first.click()
     on_demo.settle()
     assert on_demo.page.locator(".gf-chip").count() == 1
+    assert on_demo.page.locator("#gallery-title").inner_text() == "Unlike 1"
 
 
 def test_colour_by_a_column_and_the_light_theme(watched: Watched) -> None:

@@ -89,10 +89,24 @@ def test_several_are_taken_together_and_distances_told(demo: Atlas) -> None:
     assert [m.separation_arcsec for m in found.matched] == pytest.approx([0.5, 0.5], abs=1e-3)
 
 
+def test_unwanted_galaxies_are_named_like_the_wanted(demo: Atlas) -> None:
+    expected = demo.run(Query(space="v1", ranking=Similar((3, 7), (9,)), limit=9)).rows.tolist()
+    assert expected != rows_of(demo.similar(rows=[3, 7], k=9))
+    ids = demo.identity.names([3, 7, 9])
+    first = demo.similar(rows=[3, 7], unwanted=9, k=9)
+    for found in (first, demo.similar(id=ids[:2], unwanted=ids[2], k=9), demo.similar(ids[:2], unwanted=ids[2], k=9),
+                  demo.similar(first.matched, unwanted=first.matched_unwanted, k=9)):  # fmt: skip
+        assert rows_of(found) == expected
+        assert [match.row for match in found.matched] == [3, 7]
+        assert [match.row for match in found.matched_unwanted] == [9]
+    assert "galaxy" in found.to_astropy().meta["matched_unwanted"][0]
+
+
 @pytest.mark.parametrize(
     "how",
     [
-        {}, {"galaxies": 5}, {"galaxies": [1, 2]}, {"galaxies": [53.1, -27.8]}, {"galaxies": object()}, {"id": 5.5},
+        {"rows": 1, "unwanted": 1}, {"rows": 1, "unwanted": "x"}, {"id": 1, "unwanted": []}, {}, {"galaxies": 5},
+        {"galaxies": [1, 2]}, {"galaxies": [53.1, -27.8]}, {"galaxies": object()}, {"id": 5.5},
         {"id": True}, {"id": 10**30}, {"id": None, "rows": []}, {"rows": 3.0}, {"rows": "3"}, {"rows": -1},
         {"rows": 10**9}, {"rows": 2**70}, {"rows": [[1]]}, {"rows": [1, [2]]}, {"rows": [True]}, {"rows": object()},
         {"rows": range(0)}, {"rows": 1, "id": "2"}, {"ra_deg": 53.1}, {"ra_deg": 400, "dec_deg": 1},

@@ -33,6 +33,7 @@ from atlas import (
     planner,
 )
 from atlas.errors import NothingNearError
+from atlas.feedback import embedding_of_examples
 from atlas.mask import Mask
 from atlas.neighbors import SearchSetting, candidate_rows
 from atlas.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
@@ -115,21 +116,18 @@ def test_least_similar_turns_the_order_round(small: Atlas) -> None:
     assert (np.diff(result.scores) >= 0).all()
 
 
-def test_examples_are_wanted_minus_unwanted(small: Atlas) -> None:
+def test_examples_are_the_mean_of_the_wanted_turned_from_the_unwanted(small: Atlas) -> None:
     wanted, unwanted = (5, 9, 30), (100, 7)
-    q = np.mean([embedding(small, r) for r in wanted], axis=0) - np.mean(
-        [embedding(small, r) for r in unwanted], axis=0
-    )
-    q /= np.linalg.norm(q)
+    good, bad = (np.array([embedding(small, r) for r in rows]) for rows in (wanted, unwanted))
     result = small.run(query(Similar(wanted, unwanted), limit=50, exact=True))
-    best = truth(small, q.astype(np.float32), 50, skip=wanted + unwanted)
+    best = truth(small, embedding_of_examples(good, bad), 50, skip=wanted + unwanted)
     assert np.isin(best, result.rows).mean() > 0.97
     assert not set(wanted + unwanted) & set(result.rows.tolist())
 
 
-def test_examples_that_cancel_are_refused_in_words(small: Atlas) -> None:
-    with pytest.raises(InputError, match="cancel"):
-        small.run(query(Similar((5,), (5,))))
+def test_examples_that_say_nothing_are_refused_in_words(small: Atlas) -> None:
+    with pytest.raises(InputError, match="row 5 is both wanted and unwanted"):
+        small.run(query(Similar((5, 6), (5,))))
     with pytest.raises(InputError, match="at least one"):
         small.run(query(Similar(())))
     with pytest.raises(InputError, match="does not exist"):

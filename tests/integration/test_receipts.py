@@ -154,7 +154,7 @@ def test_a_receipt_says_what_was_asked_in_json(builds: tuple[Path, Atlas, Atlas]
     assert plain["build"] == first.build_id and plain["atlas"] == first.manifest.title
     assert plain["receipt"] == first.run(query).receipt
     assert plain["query"]["selection"] == {"is": "expression", "text": "mag_r < 20"}
-    assert plain["settings"] == {"recall": 0.99}
+    assert plain["settings"] == {"recall": 0.99, "unwanted_loss": 0.3}
     assert [example["row"] for example in plain["examples"]] == [3, 9]
     assert [example["id"] for example in plain["examples"]] == first.identity.names([3, 9])
     assert plain["examples"][0]["ra_deg"] == first.position(3)[0]

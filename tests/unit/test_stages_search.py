@@ -11,6 +11,7 @@ import pytest
 
 from atlas import format as layout
 from atlas.errors import InputError, ResourceError
+from atlas.feedback import embedding_of_examples
 from atlas.neighbors import ExactIndex, SearchSetting, open_index
 from atlas.quality import read_quality
 from precompute.context import BuildConfig, StageContext
@@ -299,10 +300,8 @@ class TestMeasure:
         }
         examples = kinds["examples"]
         stored = embeddings.astype(np.float32)
-        wanted, unwanted = examples.examples[:, :3], examples.examples[:, 3:]
-        np.testing.assert_allclose(
-            examples.embeddings, stored[wanted].mean(axis=1) - stored[unwanted].mean(axis=1), atol=1e-6
-        )
+        for asked, rows in zip(examples.embeddings, examples.examples, strict=True):
+            np.testing.assert_array_equal(asked, embedding_of_examples(stored[rows[:3]], stored[rows[3:]]))
         np.testing.assert_array_equal(kinds["least similar"].embeddings, -kinds["row"].embeddings)
 
     def test_trust_is_the_share_of_neighbours_within_the_radius(self):
