@@ -40,6 +40,19 @@ ones level out the end. The first asks for the atlas of a million galaxies, the 
 process compiles to render galaxies, others find compiled."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--actions", type=int, default=25, help="what is done in an afternoon of tests/browser/test_afternoon"
+    )
+    parser.addoption("--seed", type=int, default=1, help="which afternoon it is")
+
+
+@pytest.fixture(scope="session")
+def afternoon(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """How many actions, and their seed."""
+    return request.config.getoption("--actions"), request.config.getoption("--seed")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {ROOT / "tests" / name: i for i, name in enumerate(DEALT_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
