@@ -106,7 +106,7 @@ class Oracle:
 
     @staticmethod
     def _inside(vertices: object, x: NDArray[np.float64], y: NDArray[np.float64], *, one_unit: bool = True) -> Truth:
-        """Rows that an outline goes round at least once, whichever way: where it crosses itself its middle is inside."""
+        """Rows that an outline goes round, whichever way: where it crosses itself its middle is inside."""
         corners = canonical_vertices(vertices, one_unit=one_unit)  # type: ignore[arg-type]
         turns = np.zeros(x.shape, dtype=np.int32)
         for (ax, ay), (bx, by) in zip(corners, (*corners[1:], corners[0]), strict=True):

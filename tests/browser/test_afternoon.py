@@ -24,14 +24,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(7200)]
 
 SHOWN = """() => {
     const words = (id) => (document.getElementById(id) || {}).textContent || '';
-    const rows = (plane) => Array.from(document.querySelector('#' + plane + ' .js-plotly-plot')._fullData[0].customdata || []);
+    const graph = (plane) => document.querySelector('#' + plane + ' .js-plotly-plot');
+    const rows = (plane) => Array.from(graph(plane)._fullData[0].customdata || []);
+    const failed = (i) => i.complete && !i.naturalWidth && i.currentSrc && i.loading !== 'lazy';
     return {
-        state: JSON.stringify(window.galaxyFinder.state), selected: words('status-selected'), drawn: words('status-drawn'),
-        toast: words('toast'), map: rows('map'), sky: rows('sky'),
-        key: document.querySelector('#map .js-plotly-plot').layout.meta.key,
+        state: JSON.stringify(window.galaxyFinder.state),
+        selected: words('status-selected'), drawn: words('status-drawn'), toast: words('toast'), map: rows('map'), sky: rows('sky'),
+        key: graph('map').layout.meta.key,
         gallery: [...document.querySelectorAll('#gallery > .gf-tile')].map((t) => Number(t.dataset.row)),
-        broken: [...document.images].filter((i) => i.complete && !i.naturalWidth && i.currentSrc && i.loading !== 'lazy').map((i) => i.currentSrc),
-        outlines: document.querySelector('#map .js-plotly-plot').layout.shapes.length,
+        broken: [...document.images].filter(failed).map((i) => i.currentSrc),
     };
 }"""
 INTERNAL = ("Traceback", "Error:", "$.", "object at 0x", "site-packages", "undefined", "NaN")
