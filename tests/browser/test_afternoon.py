@@ -29,7 +29,8 @@ SHOWN = """() => {
     const failed = (i) => i.complete && !i.naturalWidth && i.currentSrc && i.loading !== 'lazy';
     return {
         state: JSON.stringify(window.galaxyFinder.state),
-        selected: words('status-selected'), drawn: words('status-drawn'), toast: words('toast'), map: rows('map'), sky: rows('sky'),
+        selected: words('status-selected'), drawn: words('status-drawn'), toast: words('toast'),
+        map: rows('map'), sky: rows('sky'),
         key: graph('map').layout.meta.key,
         gallery: [...document.querySelectorAll('#gallery > .gf-tile')].map((t) => Number(t.dataset.row)),
         broken: [...document.images].filter(failed).map((i) => i.currentSrc),
