@@ -290,7 +290,7 @@ def search(
     setting: SearchSetting,
     skip: Sequence[int] = (),
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k rows of largest inner product with the query, as far as the index finds them; scores are exact.
+    """The k rows of largest inner product with the query, as far as the index finds them; scores are exact cosines.
 
     Searches more leaves than the setting says where those hold fewer than k rows.
 

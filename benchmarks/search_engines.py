@@ -231,16 +231,24 @@ class ExactScan(Engine):
 
 
 class ExactNumpy(Engine):
-    """All rows of the float16 file: numpy's products, converted a piece at a time."""
+    """All rows of the float16 file: numpy's products over their lengths, converted a piece at a time."""
 
     name = "exact, numpy"
     file_bytes = 2 * DIMENSION
+
+    def load(self, embeddings: Embeddings, folder: Path) -> None:
+        self._embeddings = embeddings
+        pieces = (embeddings[start : start + CONVERT_ROWS] for start in range(0, embeddings.shape[0], CONVERT_ROWS))
+        self._lengths = np.concatenate(
+            [np.linalg.norm(np.asarray(piece, dtype=np.float32), axis=1) for piece in pieces]
+        )
 
     def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
         scores = np.empty(self._embeddings.shape[0], dtype=np.float32)
         for start in range(0, scores.size, CONVERT_ROWS):
             part = slice(start, start + CONVERT_ROWS)
             np.matmul(np.asarray(self._embeddings[part], dtype=np.float32), query, out=scores[part])
+        scores /= self._lengths
         scores[row] = -np.inf
         best = np.argpartition(scores, -K)[-K:]
         return best[np.argsort(-scores[best], kind="stable")]

@@ -108,9 +108,9 @@ def _best_others(
 
 
 def stored_scores(embeddings: Embeddings, rows: NDArray[np.int64], queries: Embeddings) -> NDArray[np.float32]:
-    """Inner products of each of some stored rows with others; −inf where the other is −1 (padding).
+    """Cosine similarities of each of some stored rows to others; −inf where the other is −1 (padding).
 
-    A third of the time of `atlas.neighbors.pair_scores`, summed in float32 rather than rounded to it: the last bit may
+    A third of the time of `atlas.neighbors.pair_scores`, summed in float32 rather than rounded to it: the last bits may
     differ. Each depends on its two rows alone, so equal rows tie.
 
     Parameters
@@ -127,19 +127,16 @@ def stored_scores(embeddings: Embeddings, rows: NDArray[np.int64], queries: Embe
     for start in range(0, len(rows), GATHER_ROWS):
         picked = np.asarray(embeddings[rows[start : start + GATHER_ROWS]])
         for line, others in enumerate(picked, start):
-            scores[line] = numkong.cdist(queries[line : line + 1], others, "dot")
+            scores[line] = 1 - np.asarray(numkong.cdist(queries[line : line + 1], others, "angular"))[0]
     scores[rows < 0] = -np.inf
     return scores
 
 
 def mean_distance(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean cosine distance to the neighbours, (n,) from their similarities (n, k); 0 where there is none.
-
-    Rounded embeddings are not exactly of unit length, so equal ones can seem more than equal: no distance is negative.
-    """
+    """Mean cosine distance to the neighbours, (n,) from their similarities (n, k); 0 where there is none."""
     if similarity.shape[1] == 0:
         return np.zeros(len(similarity), dtype=np.float32)
-    distance: NDArray[np.float32] = np.maximum(1 - similarity, 0).mean(axis=1, dtype=np.float32)
+    distance: NDArray[np.float32] = (1 - similarity).mean(axis=1, dtype=np.float32)
     return distance
 
 

@@ -211,8 +211,9 @@ def test_least_similar_and_more_images_on_demand(on_demo: Watched) -> None:
     on_demo.settle()
     on_demo.page.select_option("#shown", "100")
     on_demo.settle()
-    q = np.asarray(on_demo.atlas.space().embeddings[4], dtype=np.float32)
-    scores = np.asarray(on_demo.atlas.space().embeddings, dtype=np.float32) @ q
+    stored = np.asarray(on_demo.atlas.space().embeddings, dtype=np.float64)
+    stored /= np.linalg.norm(stored, axis=1, keepdims=True)
+    scores = (stored @ stored[4]).astype(np.float32)
     assert on_demo.rows() == np.lexsort((np.arange(scores.size), scores))[:100].tolist()
 
 

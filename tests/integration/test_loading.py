@@ -108,7 +108,9 @@ def test_similarity_within_a_selection_is_exact_and_needs_no_index(client: Flask
     selected = small.mask(bounds).rows
     assert 24 < selected.size <= SUBSET_ROWS
     answer = shown(client, State(focus=galaxy(small, 7), filters=(bounds,)))
-    scores = np.asarray(small.space().embeddings[selected], dtype=np.float32) @ small.space().embeddings[7].astype("f4")
+    stored = np.asarray(small.space().embeddings, dtype=np.float64)
+    stored /= np.linalg.norm(stored, axis=1, keepdims=True)
+    scores = (stored[selected] @ stored[7]).astype(np.float32)
     expected = [r for r in selected[np.lexsort((selected, -scores))].tolist() if r != 7][:24]
     assert rows_of(answer) == expected
 

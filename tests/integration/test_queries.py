@@ -43,14 +43,16 @@ from atlas.selection import Selection, encode
 from atlas.selection import canonical as canonical_selection
 
 
-def float32_products(atlas: Atlas, rows: np.ndarray, q: np.ndarray) -> np.ndarray:
-    return np.asarray(atlas.space().embeddings[rows.astype(np.int64)], dtype=np.float32) @ q
+def cosines(atlas: Atlas, q: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Similarity of stored rows to a query."""
+    stored = np.asarray(atlas.space().embeddings[rows], dtype=np.float32)
+    return stored @ q / (np.linalg.norm(stored, axis=1) * np.linalg.norm(q))
 
 
 def truth(
     atlas: Atlas, q: np.ndarray, k: int, inside: np.ndarray | None = None, skip: tuple[int, ...] = ()
 ) -> np.ndarray:
-    scores = np.asarray(atlas.space().embeddings, dtype=np.float32) @ q
+    scores = cosines(atlas, q)
     if inside is not None:
         scores[~inside] = -np.inf
     scores[list(skip)] = -np.inf
@@ -65,12 +67,14 @@ def query(ranking: object, **more: object) -> Query:
     return Query(space="v1", ranking=ranking, **more)  # type: ignore[arg-type]
 
 
-def test_scores_are_float32_products_sorted_and_no_row_comes_twice(small: Atlas) -> None:
+def test_scores_are_cosines_sorted_and_no_row_comes_twice(small: Atlas) -> None:
     rng = np.random.default_rng(0)
     for row in rng.choice(small.n_rows, 40, replace=False).tolist():
         result = small.run(query(Similar((row,)), limit=300))
         assert result.method == "index"
-        assert np.allclose(result.scores, float32_products(small, result.rows, embedding(small, row)), atol=1e-5)
+        assert np.allclose(
+            result.scores, cosines(small, embedding(small, row), result.rows.astype(np.int64)), atol=1e-5
+        )
         assert (np.diff(result.scores) <= 0).all()
         assert np.unique(result.rows).size == result.rows.size == 300
         assert row not in result.rows
@@ -104,7 +108,7 @@ def test_exact_equals_numpy(small: Atlas) -> None:
         result = small.run(query(Similar((row,)), limit=200, exact=True))
         assert result.exact and result.recall is None
         best = truth(small, embedding(small, row), 200, skip=(row,))
-        expected = float32_products(small, best, embedding(small, row))
+        expected = cosines(small, embedding(small, row), best)
         assert np.allclose(result.scores, expected, atol=1e-5)
         assert np.isin(best, result.rows).mean() > 0.99  # ties within float32's rounding may swap at the end
 
@@ -112,7 +116,7 @@ def test_exact_equals_numpy(small: Atlas) -> None:
 def test_least_similar_turns_the_order_round(small: Atlas) -> None:
     result = small.run(query(Similar((7,), least=True), limit=50, exact=True))
     best = truth(small, -embedding(small, 7), 50)
-    assert np.allclose(result.scores, float32_products(small, best, embedding(small, 7)), atol=1e-5)
+    assert np.allclose(result.scores, cosines(small, embedding(small, 7), best), atol=1e-5)
     assert (np.diff(result.scores) >= 0).all()
 
 
@@ -157,7 +161,7 @@ def test_similarity_inside_a_selection_is_right_at_any_selectivity(large: Atlas)
     row = 12_345
     # Compared as numpy compares: a bound is rounded to the column's own precision.
     z = np.asarray(large.columns().array("mag_r"))
-    everything = np.asarray(large.space().embeddings, dtype=np.float32) @ embedding(large, row)
+    everything = cosines(large, embedding(large, row))
     far = float(np.quantile(everything, 0.3))
     selections: list[tuple[Selection, np.ndarray]] = [
         (Range("mag_r", None, float(np.quantile(z, q))), z <= float(np.quantile(z, q))) for q in (1e-5, 1e-3, 0.05, 0.6)
@@ -190,7 +194,7 @@ def test_the_rows_least_like_the_query_are_ranked_as_numpy_ranks_them(
     """On the selected rows alone, and where the index is tried first: none of its 64,000 candidates is selected."""
     monkeypatch.setattr(planner, "SUBSET_ROWS", subset_rows)
     row, wanted = 12_345, 50
-    scores = np.asarray(large.space().embeddings, dtype=np.float32) @ embedding(large, row)
+    scores = cosines(large, embedding(large, row))
     order = np.argsort(scores, kind="stable")
     least = order[: int(share * large.n_rows)]
     nearest = candidate_rows(large.space().index, embedding(large, row), SearchSetting(2_000, OVER_FETCH[-1]))

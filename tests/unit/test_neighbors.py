@@ -41,10 +41,16 @@ ENGINES = ("scann", "faiss", "exact")
 THOROUGH = SearchSetting(leaves=40, candidates=400)
 
 
+def cosines(embeddings, query):
+    """Products in float64 over both lengths."""
+    wide, query = np.asarray(embeddings, dtype=np.float64), np.asarray(query, dtype=np.float64)
+    length = np.linalg.norm(wide, axis=1) * np.linalg.norm(query)
+    return wide @ query / np.where(length > 0, length, 1)
+
+
 def oracle(embeddings, query, k, allowed=None):
-    """Rows and scores by float64 products and a full sort, ties by row."""
-    scores = np.asarray(embeddings, dtype=np.float64) @ np.asarray(query, dtype=np.float64)
-    scores = scores.astype(np.float32)
+    """Rows and cosines by float64 products and a full sort, ties by row."""
+    scores = cosines(embeddings, query).astype(np.float32)
     rows = np.arange(len(scores)) if allowed is None else np.asarray(allowed)
     order = rows[np.lexsort((rows, -scores[rows]))][:k]
     return order, scores[order]
@@ -76,17 +82,38 @@ def apart(indexed, embeddings):
 
 
 class TestExactScores:
-    def test_equal_float32_products_of_the_stored_rows(self, embeddings):
+    def test_equal_the_cosines_of_the_stored_rows(self, embeddings):
         query = np.asarray(embeddings[3], dtype=np.float32)
         rows = np.array([7, 2, 2999, 0, 7])
-        expected = embeddings[rows].astype(np.float32) @ query
-        np.testing.assert_allclose(exact_scores(embeddings, rows, query), expected, atol=1e-5)
+        np.testing.assert_allclose(exact_scores(embeddings, rows, query), cosines(embeddings[rows], query), atol=1e-6)
 
     def test_do_not_depend_on_the_company_of_a_row(self, embeddings):
         query = np.asarray(embeddings[3], dtype=np.float32)
         together = exact_scores(embeddings, np.arange(len(embeddings)), query)
         for row in (0, 1, 1500, len(embeddings) - 1):
             assert exact_scores(embeddings, np.array([row]), query)[0] == together[row]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_copies_are_alike_by_exactly_one_and_nothing_by_more(dtype, engine, embeddings, tmp_path):
+    rng = np.random.default_rng(4)
+    stored = embeddings.astype(np.float32)
+    stored = (stored / np.linalg.norm(stored, axis=1, keepdims=True)).astype(dtype)
+    originals = rng.choice(len(stored), 40, replace=False)
+    copies = np.setdiff1d(np.arange(len(stored)), originals)[:40]
+    stored[copies] = stored[originals]
+    assert len({float(x) for x in np.linalg.norm(stored[copies].astype(np.float64), axis=1)}) > 1
+    build_index(stored, tmp_path, engine=engine, config=BuildConfig(threads=2))
+    opened = open_index(tmp_path, stored)
+    queries = stored[originals].astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    for query, copy in zip(queries, copies, strict=True):
+        for rows, scores in (search(opened, stored, query, 5, THOROUGH), top_k_exact(stored, query, 5)):
+            assert scores.max() == 1.0 and scores[rows.tolist().index(copy)] == 1.0
+        assert exact_scores(stored, np.array([copy]), -query)[0] == -1.0
+    rows, scores = top_k_exact_many(stored, queries, 5)
+    assert (scores[:, :2] == 1).all() and scores.max() == 1 and (rows == copies[:, None]).any(axis=1).all()
 
 
 class TestTopKExact:
@@ -199,7 +226,7 @@ class TestSearch:
             expected, _ = oracle(embeddings, query, 50)
             recall.append(np.isin(expected, rows).mean())
             assert len(set(rows.tolist())) == rows.size == 50
-            np.testing.assert_allclose(scores, embeddings[rows].astype(np.float32) @ query, atol=1e-5)
+            np.testing.assert_allclose(scores, cosines(embeddings[rows], query), atol=1e-6)
             assert (np.diff(scores) <= 0).all()
         assert np.mean(recall) >= 0.97
 
