@@ -90,19 +90,19 @@ class Oracle:
                 return MEANINGS[normalised(text)](self.column)
             case MapPolygon(_, vertices):
                 return self._inside(vertices, self.column("map_x"), self.column("map_y"))
-            case ColumnPolygon(x, y, vertices, x_log, y_log):
-                return self._inside(vertices, *self.places(x, y, x_log, y_log), one_unit=False)
+            case ColumnPolygon() as drawn:
+                along_x = self.along(drawn.x, drawn.x_log, drawn.x_zero, drawn.x_unit)
+                along_y = self.along(drawn.y, drawn.y_log, drawn.y_zero, drawn.y_unit)
+                return self._inside(drawn.vertices, along_x, along_y, one_unit=False)
             case SkyPolygon(projection, vertices):
                 return self._inside(vertices, *projection.forward(self.column("ra"), self.column("dec")))
         raise NotImplementedError(selection)
 
-    def places(self, x: str, y: str, x_log: bool, y_log: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where galaxies lie on the plane of two columns; NaN where they do not."""
+    def along(self, name: str, log: bool, zero: float, unit: float) -> NDArray[np.float64]:
+        """Where galaxies lie along an axis that shows a column; NaN where they do not."""
         with np.errstate(all="ignore"):
-            along = [
-                np.log10(self.column(name)) if log else self.column(name) for name, log in ((x, x_log), (y, y_log))
-            ]
-        return along[0], along[1]
+            values = np.log10(self.column(name)) if log else self.column(name)
+        return (values - zero) / unit
 
     @staticmethod
     def _inside(vertices: object, x: NDArray[np.float64], y: NDArray[np.float64], *, one_unit: bool = True) -> Truth:

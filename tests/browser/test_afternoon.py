@@ -94,7 +94,8 @@ def check_counts(shown: dict, state: State, oracle: Oracle, mask: np.ndarray) ->
         box = state.map or home_box(oracle.atlas.space().plane)
     else:
         axes = column_axes(oracle.columns, state.axes.x, state.axes.y)
-        x, y = oracle.places(state.axes.x, state.axes.y, axes.x_log, axes.y_log)
+        x = oracle.along(state.axes.x, axes.x.log, axes.x.zero, axes.x.unit)
+        y = oracle.along(state.axes.y, axes.y.log, axes.y.zero, axes.y.unit)
         box = state.map or Box(-1e200, 1e200, -1e200, 1e200)
         if state.map is None:
             return
