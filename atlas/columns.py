@@ -88,6 +88,19 @@ class Columns:
             raise InputError(f"column {name!r} holds {column.kind}, not numbers")
         return self.array(name)
 
+    def text(self, name: str) -> NDArray[Any]:
+        """The bytes of a text column.
+
+        Raises
+        ------
+        InputError
+            If the column holds numbers, flags or categories.
+        """
+        column = self.describe(name)
+        if column.kind != "text":
+            raise InputError(f"column {name!r} holds {column.kind}, not text")
+        return self.array(name)
+
     def values(self, name: str, rows: NDArray[Any] | list[int]) -> list[Any]:
         """Values of some rows as Python objects: numbers, words of a category, text; None where missing."""
         column = self.describe(name)

@@ -22,6 +22,7 @@ from atlas.selection import (
     Cluster,
     ColumnPolygon,
     Cone,
+    Contains,
     Expression,
     MapPolygon,
     Not,
@@ -31,6 +32,7 @@ from atlas.selection import (
     Selection,
     SkyPolygon,
 )
+from atlas.text import contains
 from atlas.threads import in_threads
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ def evaluate(atlas: Atlas, selection: Selection) -> Mask:
             return _pack(columns.array(column), lambda part: np.isin(part, codes))
         case Bits(column, on, off):
             return expression_mask(flags_condition(column, on, off, columns), columns, n)
+        case Contains(column, text):
+            return _pack(columns.text(column), lambda part: contains(part, text))
         case Expression(text):
             return expression_mask(parse(text, columns), columns, n)
         case Cluster(space, label):

@@ -9,6 +9,7 @@
     Range(column, low, high)       low ≤ value ≤ high; missing values are outside
     Category(column, values)       one of these words
     Bits(column, on, off)          flags with all of some bits set and none of others
+    Contains(column, text)         text with this in it, whatever the case
     Expression(text)               a condition on columns, such as mag_g - mag_r > 0.8 (`atlas.expression`)
     Cluster(space, label)          members of a cluster of the map
     And(of) Or(of) Not(of)
@@ -133,6 +134,13 @@ class Bits(_Selection, frozen=True):
     off: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
 
 
+class Contains(_Selection, frozen=True):
+    """Rows whose text holds some letters, whatever the case of a to z."""
+
+    column: Name
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
 class Expression(_Selection, frozen=True):
     """Rows for which a condition on columns of the catalogue and of the default space holds."""
 
@@ -174,6 +182,7 @@ Selection = (
     | Range
     | Category
     | Bits
+    | Contains
     | Expression
     | Cluster
     | And

@@ -22,6 +22,7 @@ from dashboard.views import choices, details, drawers, gallery, page, sky, statu
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
 from dashboard.views import map as map_view
+from dashboard.views.legend import legend, mean_legend
 from dashboard.views.marks import rings
 from dashboard.views.paint import column_of, has_mean
 from dashboard.views.palette import theme
@@ -128,7 +129,9 @@ def register_callbacks(app: Dash, service: Service) -> None:
             patch,
             shown_now,
             True,
-            page.legend(shown["coloring"]) if shown["mean"] is None else page.mean_legend(shown["mean"]),
+            legend(shown["coloring"], column_of(atlas, state), state)
+            if shown["mean"] is None
+            else mean_legend(shown["mean"]),
             status.trust(shown["trust"], service.outside(active(state), atlas)),
             selected,
             status.drawn(shown["drawn"], shown["in_view"], shown["outliers_in_view"]),

@@ -91,7 +91,8 @@ class Lasso(Raw, frozen=True):
 
 
 class FilterBy(Raw, frozen=True, tag="filter"):
-    """A column's filter was set: bounds for numbers, words for categories, bits for flags; nothing at all drops it.
+    """A column's filter was set: bounds for numbers, words for categories, bits for flags, letters for text; nothing at
+    all drops it.
 
     A bound may be text, as it was typed: browsers cannot count beyond 2⁵³.
     """
@@ -102,6 +103,7 @@ class FilterBy(Raw, frozen=True, tag="filter"):
     values: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=200)], ...], msgspec.Meta(max_length=256)] = ()
     on: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
     off: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Against(Raw, frozen=True):

@@ -16,7 +16,7 @@ from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.numbers import parse_number
 from atlas.projection import Projection
-from atlas.selection import Bits, Category, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
+from atlas.selection import Bits, Category, Contains, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
 from atlas.sky_query import separation_deg
 from dashboard import links, parse
 from dashboard.events import (
@@ -156,6 +156,8 @@ def _filter(atlas: Atlas, raw: parse.FilterBy) -> Filter | None:
         bits = canonical(Bits(raw.column, raw.on, raw.off))
         assert isinstance(bits, Bits)
         return bits
+    if columns.describe(raw.column).kind == "text":
+        return Contains(raw.column, raw.text) if raw.text else None
     columns.number(raw.column)
     if raw.low is None and raw.high is None:
         return None

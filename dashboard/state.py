@@ -20,6 +20,7 @@ from atlas.selection import (
     Bits,
     Category,
     ColumnPolygon,
+    Contains,
     Expression,
     MapPolygon,
     Name,
@@ -35,7 +36,7 @@ Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "about"]
 Paint = Literal["points", "mean"]
 Listing = Literal["gallery", "table"]
 Lasso = MapPolygon | ColumnPolygon | SkyPolygon
-Filter = Range | Category | Bits
+Filter = Range | Category | Bits | Contains
 SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
 MOST_SUBSETS = 12
@@ -123,7 +124,7 @@ class State(Value, frozen=True, kw_only=True):
         Examples that were collected.
     selection : Selection
         Which galaxies a hand has selected.
-    filters : tuple of Range, Category or Bits
+    filters : tuple of Range, Category, Bits or Contains
         At most one a column, in order of the columns' names.
     expression : str
         A typed condition; empty for none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 from atlas import Atlas
 from tests import serving
-from tests.sources import wide_numbers
+from tests.sources import many_words, wide_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "tests"
@@ -123,16 +123,27 @@ def large_path() -> Path:
     )
 
 
-@pytest.fixture(scope="session")
-def numbers_path() -> Path:
-    """2,000 galaxies whose columns hold dates, masses, luminosities and long ids, or are called as the page does."""
-    out = KEPT / "wide-numbers"
+def written(name: str, write: Callable[[Path], None]) -> Path:
+    """The atlas of a source that a function writes."""
+    out = KEPT / name
     source = source_of(out)
     with one_process_at_a_time(out):
         if not (source / "catalog.parquet").exists():
-            wide_numbers(source)
+            write(source)
         precompute("--quiet", "build", source, "--out", out)
     return out
+
+
+@pytest.fixture(scope="session")
+def numbers_path() -> Path:
+    """2,000 galaxies whose columns hold dates, masses, luminosities and long ids, or are called as the page does."""
+    return written("wide-numbers", wide_numbers)
+
+
+@pytest.fixture(scope="session")
+def words_path() -> Path:
+    """2,000 galaxies with a column of 200 words and one of text."""
+    return written("many-words", many_words)
 
 
 @pytest.fixture(scope="session")
@@ -148,6 +159,11 @@ def small(small_path: Path) -> Atlas:
 @pytest.fixture(scope="session")
 def numbers(numbers_path: Path) -> Atlas:
     return Atlas.open(numbers_path)
+
+
+@pytest.fixture(scope="session")
+def words(words_path: Path) -> Atlas:
+    return Atlas.open(words_path)
 
 
 @pytest.fixture(scope="session")

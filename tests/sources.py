@@ -48,6 +48,28 @@ def wide_numbers(folder: Path, n: int = 2_000) -> None:
         "source_id": 2**62 + random.integers(0, 2**61, n),
         **{name: random.uniform(i, i + 1, n) for i, name in enumerate(NAMES_OF_OURS)},
     }
+    _write(folder, random, columns)
+
+
+def many_words(folder: Path, n: int = 2_000) -> None:
+    """A catalogue with a column of 200 words, the first the commonest, and one of as many texts as there are galaxies,
+    as a source."""
+    random = np.random.default_rng(15)
+    common = 1 / np.arange(1, 201)
+    columns = {
+        "ra": random.uniform(150, 152, n),
+        "dec": random.uniform(1, 3, n),
+        "objid": np.arange(n),
+        "mag_r": random.uniform(14, 20, n),
+        "field": np.array([f"Field {i}" for i in range(200)])[random.choice(200, n, p=common / common.sum())],
+        "remark": np.array([f"{'NGC' if i % 3 else 'ngc'} {i:04d} no. {random.integers(10**6):06d}" for i in range(n)]),
+    }
+    _write(folder, random, columns)
+
+
+def _write(folder: Path, random: np.random.Generator, columns: dict[str, np.ndarray]) -> None:
+    """A catalogue and embeddings that fall into four groups."""
+    n = columns["ra"].size
     folder.mkdir(parents=True, exist_ok=True)
     centers = random.normal(size=(4, 16))
     np.save(folder / EMBEDDINGS, (centers[np.arange(n) % 4] + 0.25 * random.normal(size=(n, 16))).astype(np.float32))

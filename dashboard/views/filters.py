@@ -2,7 +2,7 @@
 
 A histogram shows all galaxies in grey and, before them, those that pass everything but the column's own filter: what
 one could choose among. It is drawn and brushed by assets/5-filters.js. Flags have a bar a bit: the share of galaxies
-that have it set, with buttons for those that have it and for those that have it not.
+that have it set, with buttons for those that have it and for those that have it not. Text is looked into.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from atlas.expression import names
 from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
 from atlas.numbers import Number, column_text, exact_text
-from atlas.selection import Bits, Category, Range, Selection
+from atlas.selection import Bits, Category, Contains, Range, Selection
 from atlas.senses import explanation, sense
+from atlas.text import examples
 from dashboard.service import Service
-from dashboard.state import State, active
+from dashboard.state import Filter, State, active
 from dashboard.views import elements as el
+from dashboard.views.words import word_button, word_list
 
 DEFAULT_COLUMNS = 8
 OWN_COLUMNS = ("anomaly_knn", "trust")
-WORDS_SHOWN = 12
 
 SPARSE = 0.01
 """Share of galaxies without a value from which on a typed condition says how many have one."""
@@ -51,10 +52,10 @@ def drawer(service: Service, state: State) -> list[Any]:
 
 
 def filterable(atlas: Atlas) -> list[Column]:
-    """Columns that can be filtered by: the catalogue's numbers, words and flags, then what the build found."""
+    """Columns that can be filtered by: the catalogue's, then what the build found."""
     skip = {"ra", "dec", *atlas.manifest.id_columns}
     own = {c.name: c for c in atlas.space().described.columns}
-    catalogue = [c for c in atlas.columns() if c.name not in skip and c.kind != "text"]
+    catalogue = [c for c in atlas.columns() if c.name not in skip]
     catalogue.sort(key=_interest)
     return catalogue + [own[name] for name in ("anomaly_knn", "anomaly_forest", "trust") if name in own]
 
@@ -93,13 +94,13 @@ def _section(service: Service, atlas: Atlas, state: State, column: Column) -> ht
     )
 
 
-def _choices(
-    service: Service, atlas: Atlas, column: Column, rest: Selection, own: Range | Category | Bits | None
-) -> list[Any]:
+def _choices(service: Service, atlas: Atlas, column: Column, rest: Selection, own: Filter | None) -> list[Any]:
     """What can be chosen of a column, among the galaxies that pass the rest."""
     if column.kind == "flags":
         now = service.bits(column.name, rest, atlas)
         return _bits(column, now, own if isinstance(own, Bits) else Bits(column.name))
+    if column.kind == "text":
+        return _text(atlas, column, own if isinstance(own, Contains) else None)
     total = service.histogram(column.name, None, atlas)
     passing = service.histogram(column.name, rest, atlas)
     if column.kind == "category":
@@ -174,27 +175,36 @@ def _ends(now: Histogram) -> str:
 
 
 def _words(column: Column, total: Histogram, now: Histogram, own: Category | None) -> list[Any]:
-    chosen = set(() if own is None else own.values)
+    chosen = () if own is None else own.values
     most = max(1, int(total.counts.max(initial=0)))
-    order = np.argsort(-total.counts, kind="stable")[:WORDS_SHOWN]
-    rows = []
-    for code in order.tolist():
-        word = column.vocabulary[code]
-        instead = sorted(chosen ^ {word})
-        rows.append(
-            html.Button(
-                [
-                    html.Span(word),
-                    html.I(style={"width": f"{100 * now.counts[code] / most:.1f}%"}),
-                    html.B(f"{int(now.counts[code]):,}"),
-                ],
-                type="button", className=f"gf-word{' on' if word in chosen else ''}",
-                **{"aria-pressed": "true" if word in chosen else "false"},
-                **el.on_click(is_="filter", column=column.name, values=instead),
-            )
-        )  # fmt: skip
-    more = len(column.vocabulary) - len(rows)
-    return [*rows, html.P(f"and {more} rarer words", className="gf-note") if more > 0 else None]
+    return [
+        word_list(
+            f"filter {column.name}",
+            [
+                word_button(
+                    column.name,
+                    word := column.vocabulary[code],
+                    [
+                        html.Span(word),
+                        html.I(style={"width": f"{100 * now.counts[code] / most:.1f}%"}),
+                        html.B(f"{int(now.counts[code]):,}"),
+                    ],
+                    on=word in chosen,
+                )
+                for code in np.argsort(-total.counts, kind="stable").tolist()
+            ],
+        )
+    ]
+
+
+def _text(atlas: Atlas, column: Column, own: Contains | None) -> list[Any]:
+    some = examples(atlas.columns().array(column.name), "", 1)
+    field = dbc.Input(
+        type="search", value="" if own is None else own.text, size="sm", autocomplete="off", maxlength="200",
+        placeholder=f"holds, such as {some[0]}" if some else "", class_name="gf-holds",
+        id={"type": "holds", "column": column.name},
+    )  # fmt: skip
+    return [html.Label([html.Span(f"What {column.name} has to hold", className="gf-hidden"), field])]
 
 
 def _bits(column: Column, now: BitCounts, own: Bits) -> list[Any]:
@@ -239,7 +249,7 @@ def _percent(share: float) -> str:
     return "0 %" if share == 0 else f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
-def _says(own: Range | Category | Bits | None, column: Column) -> str:
+def _says(own: Filter | None, column: Column) -> str:
     match own:
         case Range(_, low, high):
             if low is None:
@@ -247,6 +257,8 @@ def _says(own: Range | Category | Bits | None, column: Column) -> str:
             return f"≥ {exact_text(low)}" if high is None else f"{exact_text(low)} – {exact_text(high)}"
         case Category(_, values):
             return ", ".join(values)
+        case Contains(_, text):
+            return f"holds {text!r}"
         case Bits(_, on, off):
             return " ".join(
                 [*(f"+{bit_name(column, bit)}" for bit in on), *(f"−{bit_name(column, bit)}" for bit in off)]

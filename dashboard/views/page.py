@@ -9,14 +9,12 @@ from dash import dcc, html
 
 from atlas import Atlas
 from atlas.coordinates import iau_name
-from atlas.manifest import Column
 from atlas.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
 from dashboard.resolve import examples, row_of
 from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from dashboard.views import choices
 from dashboard.views import elements as el
 from dashboard.views import figure as fig
-from dashboard.views.palette import CLUSTER_COLORS, VIRIDIS, ends_of, scale_of
 
 # The spaces between are the reader's: a phrase, then its key.
 KEYS = (
@@ -39,7 +37,6 @@ KEYS = (
     ("Alt ←", "undo: the browser's back"),
     ("?", "this list"),
 )
-LEGEND_WORDS = 8
 CHIPS_IN_LINE = 4  # more examples than these fold into a menu
 AGAIN_MS = 800  # how often a plane that is being made, or an index that is being loaded, is asked for
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
@@ -128,31 +125,6 @@ def tab_title(atlas: Atlas, state: State) -> str:
     if is_narrowed(state):
         shown.append(active_words(state))
     return " · ".join([*(shown or [atlas.manifest.title]), "Galaxy Finder"])
-
-
-def legend(coloring: Any) -> list[Any]:
-    """The colour scale beside the map's name."""
-    if coloring is None:
-        return []
-    missing = (
-        [html.Span(f"{coloring.missing:,} of those drawn {coloring.without}", className="gf-missing")]
-        if coloring.missing
-        else []
-    )
-    if coloring.legend:
-        more = len(coloring.legend) - LEGEND_WORDS
-        rest = [html.Span(f"and {more} more, colours repeat")] if more > 0 else []
-        words = coloring.legend[:LEGEND_WORDS]
-        return [html.Span([html.I(style={"background": color}), word]) for word, color in words] + rest + missing
-    if not coloring.ends[0]:
-        return [html.Span(f"a colour a cluster, repeating after {len(CLUSTER_COLORS)}; grey outside")]
-    stops = ", ".join(f"{color} {position * 100:.0f}%" for position, color in coloring.scale[2:])
-    return [
-        html.Span(coloring.ends[0]),
-        html.I(className="gf-ramp", style={"background": f"linear-gradient(90deg, {stops})"}),
-        html.Span(coloring.ends[1]),
-        *missing,
-    ]
 
 
 def page_class(state: State) -> str:
@@ -341,13 +313,6 @@ def within(state: State) -> list[Any]:
     elif state.filters or state.expression:
         drops.append(el.button("clear", kind="link", label="Drop all filters (Esc)", is_="clearfilters"))
     return [inside, *drops]
-
-
-def mean_legend(column: Column) -> list[Any]:
-    """The colour scale of a painted mean."""
-    low, high = ends_of(column, scale_of(column))
-    ramp = {"background": f"linear-gradient(90deg, {', '.join(VIRIDIS)})"}
-    return [html.Span(low), html.I(className="gf-ramp", style=ramp), html.Span(high)]
 
 
 def _tools(plane: str) -> list[Any]:

@@ -30,7 +30,12 @@ def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme
     column = column_of(atlas, state)
     if column is None:
         return None
-    return color_by(column, atlas.columns(atlas.default_space).array(column.name)[rows], look.missing)
+    values = atlas.columns(atlas.default_space).array(column.name)[rows]
+    if column.kind != "category":
+        return color_by(column, values, look.missing)
+    # The commonest words have colours that no other has.
+    commonest = np.argsort(-service.histogram(column.name, None, atlas).counts, kind="stable")
+    return color_by(column, values, look.missing, commonest)
 
 
 def column_of(atlas: Atlas, state: State) -> Column | None:

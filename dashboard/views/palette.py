@@ -17,6 +17,19 @@ CLUSTER_COLORS = (
     "#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2", "#8fd3b6",
     "#b8860b", "#9b86d9", "#e8a6c9", "#7fa650",
 )  # fmt: skip
+
+
+def _mixed(color: str, other: int, share: float) -> str:
+    """A colour with some black (0) or white (255) in it."""
+    parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(part * (1 - share) + other * share):02x}" for part in parts)
+
+
+WORD_COLORS = (
+    *CLUSTER_COLORS, *(_mixed(c, 255, 0.55) for c in CLUSTER_COLORS), *(_mixed(c, 0, 0.5) for c in CLUSTER_COLORS)
+)  # fmt: skip
+"""For columns of more words than there are hues: each again, lighter, then darker."""
+
 VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
 MISSING_STEP = 0.02
 LEGEND_DIGITS = 3
@@ -125,7 +138,9 @@ def scale_of(column: Column) -> Scale:
     return Scale(low, high, is_skewed(column) and low > 0)
 
 
-def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Coloring:
+def color_by(
+    column: Column, values: NDArray[Any], missing_color: str, order: NDArray[np.intp] | None = None
+) -> Coloring:
     """Colours of some points by a column: `scale_of` it for numbers, one colour a word for categories.
 
     Parameters
@@ -134,9 +149,11 @@ def color_by(column: Column, values: NDArray[Any], missing_color: str) -> Colori
         What the values are.
     values : ndarray of shape (m,)
         Stored values of the points.
+    order : ndarray of shape (w,) or None
+        Codes of a category's words, the first to have a colour of its own first; None for the vocabulary's order.
     """
     if column.kind == "category" or column.name == "cluster":
-        return _categories(column, values, missing_color)
+        return _categories(column, values, missing_color, order)
     scale = scale_of(column)
     at = scale.positions(values)
     missing = np.isnan(at)
@@ -172,25 +189,28 @@ def color_by_subset(
         positions[held] = color + 1
     legend = tuple((name, CLUSTER_COLORS[color]) for name, color in subsets)
     n = len(CLUSTER_COLORS)
-    return Coloring(positions, _steps(other_color), -0.5, n + 0.5, legend, ("", ""), positions > 0, "lie in none")
+    steps = _steps(other_color, CLUSTER_COLORS)
+    return Coloring(positions, steps, -0.5, n + 0.5, legend, ("", ""), positions > 0, "lie in none")
 
 
-def _steps(first_color: str) -> list[tuple[float, str]]:
-    """A scale of separate colours: a first one, then those of clusters and subsets."""
-    n = len(CLUSTER_COLORS)
-    colors = (first_color, *CLUSTER_COLORS)
+def _steps(first_color: str, others: tuple[str, ...]) -> list[tuple[float, str]]:
+    """A scale of separate colours: a first one, then others."""
+    n = len(others)
+    colors = (first_color, *others)
     return [(edge, c) for i, c in enumerate(colors) for edge in (i / (n + 1), (i + 1) / (n + 1) if i < n else 1.0)]
 
 
-def _categories(column: Column, values: NDArray[Any], missing_color: str) -> Coloring:
+def _categories(column: Column, values: NDArray[Any], missing_color: str, order: NDArray[np.intp] | None) -> Coloring:
     codes = np.asarray(values, dtype=np.int64)
     known = codes >= 0
+    words = column.vocabulary if column.kind == "category" else ()
+    colors = CLUSTER_COLORS if len(words) <= len(CLUSTER_COLORS) else WORD_COLORS
+    n = len(colors)
+    legend: tuple[tuple[str, str], ...] = ()
     if column.kind == "category":
-        known &= codes < len(column.vocabulary)
-        words = column.vocabulary
-    else:
-        words = ()
-    n = len(CLUSTER_COLORS)
+        known &= codes < len(words)
+        order = np.arange(len(words)) if order is None else order
+        codes = np.append(np.argsort(order), -1)[np.where(known, codes, -1)]
+        legend = tuple((words[code], colors[i % n]) for i, code in enumerate(order.tolist()))
     positions = np.where(known, codes % n + 1, 0).astype(np.float32)
-    legend = tuple((word, CLUSTER_COLORS[i % n]) for i, word in enumerate(words))
-    return Coloring(positions, _steps(missing_color), -0.5, n + 0.5, legend, ("", ""), known)
+    return Coloring(positions, _steps(missing_color, colors), -0.5, n + 0.5, legend, ("", ""), known)

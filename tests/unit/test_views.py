@@ -153,3 +153,14 @@ def test_like_embeddings_have_like_patterns() -> None:
 def test_an_outline_is_filled_where_it_selects() -> None:
     # The middle of a pentagram is selected: crossings do not cut holes.
     assert polygon_shape([(0, 0), (1, 1), (2, 0)], theme(light=False))["fillrule"] == "nonzero"
+
+
+def test_the_commonest_words_have_colours_of_their_own() -> None:
+    words = tuple(f"w{i:02d}" for i in range(60))
+    column = Column(name="t", file="t.npy", dtype="uint8", kind="category", vocabulary=words)
+    commonest = np.arange(60)[::-1]
+    coloring = color_by(column, np.array([59, 58, 0, 255], dtype=np.uint8), "#808080", commonest)
+    assert coloring.values.tolist() == [1, 2, 60 - 36, 0]
+    assert coloring.legend[0] == ("w59", CLUSTER_COLORS[0])
+    assert len({color for _, color in coloring.legend[:36]}) == 36
+    assert coloring.legend[36][1] == CLUSTER_COLORS[0]

@@ -1,0 +1,64 @@
+// Words as buttons: a click takes one into its column's filter or out of it; a field looks for some among many. Each
+// answer draws the lists anew: what was looked for, what was scrolled to and what had the focus stay.
+(function () {
+  "use strict";
+  const gf = window.galaxyFinder;
+  const LIST = "[data-words]";
+  const SCROLLED = ".gf-words, .gf-legend-row";
+  const kept = {}; // of each list by its name: the text that was looked for, and where it was scrolled to
+  const known = new WeakSet();
+  let last = null; // what has the focus: {list, word}, and no word for the field
+
+  gf.local.word = function (event) {
+    const filter = gf.get("filters").find((one) => one.column === event.column);
+    const before = (filter && filter.values) || [];
+    const values = before.includes(event.word) ? before.filter((word) => word !== event.word) : [...before, event.word];
+    gf.send({ is: "filter", column: event.column, values: values });
+  };
+
+  const memory = (list) => (kept[list.dataset.words] = kept[list.dataset.words] || { sought: "", x: 0, y: 0 });
+
+  function show(list) {
+    const sought = memory(list).sought.trim().toLowerCase();
+    list.querySelectorAll(".gf-word").forEach((word) => (word.hidden = !word.dataset.word.toLowerCase().includes(sought)));
+  }
+
+  function renew(list) {
+    known.add(list);
+    const { sought, x, y } = memory(list);
+    const place = list.querySelector(".gf-search-place");
+    if (place) {
+      const { label } = place.dataset;
+      const field = Object.assign(document.createElement("input"), { type: "search", value: sought, placeholder: label, ariaLabel: label, maxLength: 200, className: "form-control form-control-sm gf-search" });
+      field.addEventListener("input", function () {
+        memory(list).sought = field.value;
+        show(list);
+      });
+      place.append(field);
+      show(list);
+    }
+    const scrolled = list.matches(SCROLLED) ? list : list.querySelector(SCROLLED);
+    Object.assign(scrolled, { scrollLeft: x, scrollTop: y });
+    if (!last || last.list !== list.dataset.words || document.activeElement !== document.body) return;
+    const words = Array.from(list.querySelectorAll(".gf-word"));
+    const focused = last.word === undefined ? list.querySelector(".gf-search") : words.find((word) => word.dataset.word === last.word);
+    if (focused) focused.focus({ preventScroll: true });
+  }
+  new MutationObserver(() => document.querySelectorAll(LIST).forEach((list) => known.has(list) || renew(list)))
+    .observe(document.documentElement, { childList: true, subtree: true });
+
+  document.addEventListener("scroll", function (event) {
+    const list = event.target.closest && event.target.matches(SCROLLED) && event.target.closest(LIST);
+    if (list) Object.assign(memory(list), { x: event.target.scrollLeft, y: event.target.scrollTop });
+  }, true);
+  document.addEventListener("focusin", function (event) {
+    const list = event.target.closest(LIST);
+    last = list && { list: list.dataset.words, word: event.target.dataset.word };
+  });
+  document.addEventListener("pointerdown", (event) => { if (!event.target.closest(LIST)) last = null; });
+
+  // What a text has to hold.
+  document.addEventListener("change", function (event) {
+    if (event.target.matches(".gf-holds")) gf.send({ is: "filter", column: event.target.closest(".gf-filter").dataset.column, text: event.target.value.trim() });
+  });
+})();

@@ -1,0 +1,75 @@
+"""The legend of both planes: a scale with its ends, or words with their colours, each of which filters by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from atlas.manifest import Column
+from dashboard.state import State
+from dashboard.views.palette import CLUSTER_COLORS, VIRIDIS, Coloring, ends_of, scale_of
+from dashboard.views.words import FEW, chosen, word_button, word_list
+
+
+def legend(coloring: Coloring | None, column: Column | None, state: State) -> list[Any]:
+    """What the colours of the points mean.
+
+    Parameters
+    ----------
+    coloring : Coloring or None
+    column : Column or None
+        What colours; None for subsets and for one colour.
+    state : State
+    """
+    if coloring is None:
+        return []
+    missing = (
+        [html.Span(f"{coloring.missing:,} of those drawn {coloring.without}", className="gf-missing")]
+        if coloring.missing
+        else []
+    )
+    if coloring.legend and column is not None:
+        return [*_words(coloring, column.name, chosen(state, column.name)), *missing]
+    if coloring.legend:
+        return [*(html.Span([_swatch(color), name]) for name, color in coloring.legend), *missing]
+    if not coloring.ends[0]:
+        return [html.Span(f"a colour a cluster, repeating after {len(CLUSTER_COLORS)}; grey outside")]
+    stops = ", ".join(f"{color} {position * 100:.0f}%" for position, color in coloring.scale[2:])
+    return [*_ramp(coloring.ends, stops), *missing]
+
+
+def mean_legend(column: Column) -> list[Any]:
+    """The colour scale of a painted mean."""
+    return _ramp(ends_of(column, scale_of(column)), ", ".join(VIRIDIS))
+
+
+def _ramp(ends: tuple[str, str], stops: str) -> list[Any]:
+    ramp = html.I(className="gf-ramp", style={"background": f"linear-gradient(90deg, {stops})"})
+    return [html.Span(ends[0]), ramp, html.Span(ends[1])]
+
+
+def _words(coloring: Coloring, column: str, on: frozenset[str]) -> list[Any]:
+    """The commonest words in a row, and a menu of all where there are more."""
+    buttons = [
+        word_button(column, word, [_swatch(color), html.Span(word)], on=word in on) for word, color in coloring.legend
+    ]
+    row = html.Span(buttons[:FEW], className="gf-legend-row", **{"data-words": f"row {column}"})
+    if len(buttons) <= FEW:
+        return [row]
+    different = len({color for _, color in coloring.legend})
+    repeat = (
+        [html.P(f"{different} colours for {len(buttons)} words: those of the commonest, then again from the first",
+                className="gf-note")]
+        if different < len(buttons)
+        else []
+    )  # fmt: skip
+    menu = html.Details(
+        [html.Summary(f"all {len(buttons)} words"), html.Div([*repeat, word_list(f"legend {column}", buttons)])],
+        className="gf-menu gf-legend-menu",
+    )
+    return [row, menu]
+
+
+def _swatch(color: str) -> html.I:
+    return html.I(style={"background": color})
