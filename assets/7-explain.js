@@ -8,7 +8,8 @@
   let told = null; // what is being explained
 
   function show(element, at) {
-    if (!element.isConnected || !element.dataset.why) return;
+    // A menu that is open says itself what it holds.
+    if (!element.isConnected || !element.dataset.why || element.matches("details[open] > summary")) return;
     hide();
     told = element;
     document.body.append(note);
@@ -61,5 +62,5 @@
   document.addEventListener("focusout", hide);
   document.documentElement.addEventListener("pointerleave", hide);
   ["scroll", "pointerdown", "wheel"].forEach((name) => document.addEventListener(name, moved, { capture: true, passive: true }));
-  window.addEventListener("keydown", (event) => event.key === "Escape" && hide(), true);
+  ["keydown", "toggle"].forEach((name) => window.addEventListener(name, hide, true));
 })();

@@ -237,8 +237,9 @@ def matched(text: str, found: Galaxy) -> str:
 
 
 def examples(atlas: Atlas) -> str:
-    """What can be typed, by a galaxy of this atlas: its position in both forms, and its id."""
-    return "   ·   ".join([*_written(atlas), atlas.identity.name(_example(atlas))])
+    """What can be typed, by a galaxy of this atlas: its position in degrees, its id, its sexagesimal position."""
+    sexagesimal, degrees = _written(atlas)
+    return "  ·  ".join([degrees, atlas.identity.name(_example(atlas)), sexagesimal])
 
 
 def _example(atlas: Atlas) -> int:
@@ -250,7 +251,7 @@ def _example(atlas: Atlas) -> int:
 def _written(atlas: Atlas) -> tuple[str, str]:
     """The example's position, sexagesimal and in degrees."""
     ra_deg, dec_deg = atlas.position(_example(atlas))
-    return format_position(ra_deg, dec_deg, "sexagesimal"), format_position(ra_deg, dec_deg, digits=4)
+    return format_position(ra_deg, dec_deg, "sexagesimal"), format_position(ra_deg, dec_deg, digits=5)
 
 
 def random_row(atlas: Atlas, mask: Mask | None) -> int:

@@ -33,6 +33,18 @@ def button(children: Any, *, label: str = "", kind: str = "", disabled: bool = F
     )
 
 
+def icon(sign: str, word: str, *, label: str, kind: str = "", **event: Any) -> html.Button:
+    """A button of one sign, with its word beside it where there is room (assets/8-room.js)."""
+    inside = [html.Span(sign, className="gf-sign"), html.Span(word, className="gf-beside")]
+    return button(inside, label=label, kind=f"icon {kind}".strip(), **event)
+
+
+def fold(tools: list[Any], of: str, name: str, *, kind: str = "gf-graph-tools") -> html.Details:
+    """Tools in a row; where there is no room for them, a menu that opens downwards (assets/8-room.js)."""
+    summary = html.Summary("⋯", **{"aria-label": name}, **why(name))
+    return html.Details([summary, html.Div(tools, className=kind)], open=True, className=f"gf-fold gf-fold-{of}")
+
+
 def image_url(atlas: Atlas, row: int, large: bool = False) -> str:
     """Address of a galaxy's image; names the build, so that browsers may keep it for ever."""
     return f"/cutout/{atlas.build_id}/{row}.webp" + ("?large=1" if large else "")

@@ -158,15 +158,15 @@ def _header(title: str, example: str) -> html.Header:
             ),
             el.button("Random", label="A random galaxy (R)", is_="random"),
             html.Div(id="examples", className="gf-examples"),
-            html.Div(
+            html.Span(title, className="gf-title", **el.why(title)),
+            el.fold(
                 [
-                    html.Span(title, className="gf-title", **el.why(title)),
                     el.button("Share", label="Copy a link to this page", kind="share", is_="local", do="share"),
                     el.button("deg / hms", label="Degrees or sexagesimal", kind="units", is_="local", do="units"),
-                    el.button("☾", label="Light or dark (T)", kind="icon", is_="local", do="theme"),
-                    el.button("?", label="Keys (?)", kind="icon", is_="local", do="help"),
+                    el.icon("☾", "Light or dark", label="Light or dark (T)", is_="local", do="theme"),
+                    el.icon("?", "Keys", label="Keys (?)", is_="local", do="help"),
                 ],
-                className="gf-tools",
+                "page", "Share, units, light or dark, keys", kind="gf-tools",
             ),
         ],
         className="gf-header",
@@ -193,7 +193,7 @@ def _map() -> html.Section:
                     html.Span(id="axes", className="gf-axes"),
                     html.Label(["colour ", dbc.Select(id="color", value="density", options=["density"], size="sm")]),
                     html.Span(id="paint"),
-                    html.Span(_tools("map"), className="gf-graph-tools"),
+                    el.fold(_tools("map"), "map", "Tools of the map"),
                 ]
             ),
             html.Div(
@@ -230,7 +230,7 @@ def _sky() -> html.Section:
                 [
                     html.H2("Sky"),
                     html.Span(id="sky-words", className="gf-muted"),
-                    html.Span(_tools("sky"), className="gf-graph-tools"),
+                    el.fold(_tools("sky"), "sky", "Tools of the sky"),
                 ]
             ),
             _plane("sky"),
@@ -251,16 +251,17 @@ def _gallery() -> html.Section:
                            "Order of the gallery"),
                     _named(dbc.Select(id="shown", options=sizes, value="24", size="sm"), "Images in the gallery"),
                     html.Span(id="within", className="gf-within"),
-                    html.Span(
+                    html.Span(id="columns"),
+                    el.fold(
                         [
-                            html.Span(id="columns"),
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
                                    **el.why("Download as CSV what is listed here, in this order")),
                             el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
                                       do="listing"),
-                            el.button("⤢", label="Enlarge (G)", kind="icon", is_="local", do="enlarge", name="gallery"),
+                            el.icon("⤢", "Enlarge", label="Enlarge the gallery (G)", is_="local", do="enlarge",
+                                    name="gallery"),
                         ],
-                        className="gf-graph-tools",
+                        "gallery", "Download, table, enlarge",
                     ),
                 ]
             ),
@@ -318,7 +319,9 @@ def within(state: State) -> list[Any]:
 def _tools(plane: str) -> list[Any]:
     modes = (("pan", "✥", "Pan (P)", " on"), ("lasso", "◌", "Lasso (L)", ""), ("select", "▭", "Box (B)", ""))
     tools = [
-        el.button(sign, label=label, kind=f"icon mode mode-{mode}{on}", is_="local", do="mode", mode=mode)
+        el.icon(
+            sign, label.partition(" (")[0], label=label, kind=f"mode mode-{mode}{on}", is_="local", do="mode", mode=mode
+        )
         for mode, sign, label, on in modes
     ]
     name = "Map" if plane == "map" else "Sky"
@@ -326,12 +329,13 @@ def _tools(plane: str) -> list[Any]:
     if plane == "map":
         tools.insert(0, el.button("● outliers", label="Show or hide the outliers", kind="outliers on", is_="local",
                                   do="outliers"))  # fmt: skip
-    tools.append(el.button("⌂", label="Opening view (H)", kind="icon", is_="view", plane=plane))
+    tools.append(el.icon("⌂", "All", label="Opening view: all of it (H)", is_="view", plane=plane))
     tools.append(
         html.Details(
             [
                 html.Summary(
-                    "⇩", **el.why(f"Download the {plane} as a figure"), **{"aria-label": f"Download the {plane}"}
+                    [html.Span("⇩", className="gf-sign"), html.Span("Figure", className="gf-beside")],
+                    **el.why(f"Download the {plane} as a figure"), **{"aria-label": f"Download the {plane}"}
                 ),
                 html.Div(
                     [
@@ -341,12 +345,10 @@ def _tools(plane: str) -> list[Any]:
                     ]
                 ),
             ],
-            className="gf-menu",
+            className=f"gf-menu gf-figure-{plane}",
         )
     )  # fmt: skip
-    tools.append(
-        el.button("⤢", label=f"Enlarge the {plane} ({key})", kind="icon", is_="local", do="enlarge", name=plane)
-    )
+    tools.append(el.icon("⤢", "Enlarge", label=f"Enlarge the {plane} ({key})", is_="local", do="enlarge", name=plane))
     return tools
 
 

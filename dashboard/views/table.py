@@ -98,13 +98,14 @@ def rows(service: Service, state: State, start: int, stop: int, sort: str, desce
 
 
 def _fixed(listing: Listing) -> list[dict[str, Any]]:
+    # As narrow as can be: the grid lets go of what is pinned where a panel has no room for more.
     first = {"pinned": "left", "sortable": False}
     fixed = [
-        {**first, "field": IMAGE, "headerName": "image", "width": 62, "cellRenderer": "GalaxyImage"},
-        {**first, "field": ID, "headerName": "id", "width": 170},
+        {**first, "field": IMAGE, "headerName": "image", "width": 54, "cellRenderer": "GalaxyImage"},
+        {**first, "field": ID, "headerName": "id", "width": 116},
     ]
     if listing.scored:
-        fixed.append({**first, "field": SCORE, "headerName": "similarity", "type": "rightAligned", "width": 90})
+        fixed.append({**first, "field": SCORE, "headerName": "similarity", "type": "rightAligned", "width": 86})
     return fixed
 
 
