@@ -1,7 +1,8 @@
 """How a query runs: the cheapest way that keeps its promise, chosen by what the selection holds.
 
 A ranking by inner product runs
-    without a selection     on the index, at the cheapest setting that measured the wanted recall
+    without a selection     on the index, at the cheapest setting that measured the wanted recall; further until the
+                            answer is settled where one query differs from the next (`atlas.settled`)
     ≤ 200,000 selected      exactly, on the selected rows alone
     more                    on the index, fetching 4,000, 16,000, 64,000 candidates until enough of them are selected;
                             if still too few are, exactly over all selected rows
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 from atlas.errors import InputError
 from atlas.feedback import LOSS, embedding_of_examples
 from atlas.mask import Mask
-from atlas.neighbors import SearchSetting, candidate_rows, search, top_k_exact
+from atlas.neighbors import SearchSetting, candidate_rows, top_k_exact
 from atlas.quality import Recall, choose_setting
 from atlas.query import Method, Query, Result, canonical, examples_of, receipt
 from atlas.ranking import ByColumn, Given, Ranking, Shuffled, Similar, Typical, query_kind
 from atlas.reading import read_rows
 from atlas.sampling import row_hash
 from atlas.scan import top_k_of_blocks
+from atlas.settled import search_as
 
 if TYPE_CHECKING:
     from atlas.atlas import Atlas, OpenSpace
@@ -188,7 +190,7 @@ def _by_inner_product(atlas: Atlas, query: Query, wanted: int, mask: Mask | None
     kind = query_kind(query.ranking)
     setting, recall = choose_setting(space.quality, kind or "given", wanted, wanted=WANTED_RECALL)
     if mask is None:
-        rows, scores = search(space.index, embeddings, q, wanted, setting, skip=skip)
+        rows, scores = search_as(kind, space.index, embeddings, q, wanted, setting, skip=skip)
         return rows, scores, "index", recall
     return _over_fetch(space, q, wanted, mask, skip, setting)
 

@@ -34,7 +34,7 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
     k : int
         The share of the k truly nearest that was found.
     leaves, candidates : int
-        The setting.
+        The setting; the first of several where a kind is searched until it is settled (`atlas.settled`).
     mean, worst : float
         Over the queries.
     queries : int
