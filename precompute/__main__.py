@@ -48,12 +48,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     from precompute.pipeline import build
-    from precompute.sources.deep_field import write_deep_field
-    from precompute.sources.description import FILENAME
+    from precompute.sources.deep_field import is_written, write_deep_field
     from precompute.sources.source import open_source
 
     folder = args.out.with_name(f"{args.out.name}-source")
-    if not (folder / FILENAME).exists():
+    if not is_written(folder):
         write_deep_field(folder, quiet=args.quiet)
     # A thousand galaxies: finer structure than a survey's, every row an anchor of the map.
     config = msgspec.structs.replace(_config(args), n_neighbors=args.n_neighbors or 12)

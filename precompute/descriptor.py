@@ -1,6 +1,7 @@
 """An embedding of galaxy images that needs no training: what a galaxy looks like, however it lies.
 
-    images ── sky, noise ── ellipse of the central galaxy ── rings ── features ── standardise, PCA, unit length
+    images ─┬─ sky, noise ── ellipse of the central galaxy ── rings ── features ── standardise, PCA ─┬─ unit length
+            └─ artefacts ────────────────────────────────────────────────────────────── strengths ──┘
 
 Every step turns, flips, brightens and shifts with the galaxy, so the features do not change:
 
@@ -13,7 +14,9 @@ Every step turns, flips, brightens and shifts with the galaxy, so the features d
 4. Features, in blocks (`BLOCKS`): colour, size, axis ratio, structure (concentration and asymmetry: Conselice 2003,
    ApJS 147, 1; Gini and M20: Lotz, Primack & Madau 2004, AJ 128, 163), the profile of brightness, its azimuthal power
    (the amplitude of Fourier order m over a ring ignores where the ring starts), the profile of colour.
-5. Each feature is standardised robustly, each block gets its weight, PCA reduces, rows get unit length.
+5. Artefacts of the whole image (`precompute.artefacts`): what rings about a galaxy cannot see.
+6. Each feature is standardised robustly, each block gets its weight, PCA reduces. Strengths of artefacts stand beside
+   the components, zero for an image without any, and decide where one is plain. Rows get unit length.
 
 `benchmarks/descriptor.py` measures how well a galaxy drawn anew finds its original.
 """
@@ -28,9 +31,12 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from precompute.ellipse import ANGLES, TINY, Floats, fit_ellipse, sample_rings, subtract_sky
+from precompute.artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
+from precompute.ellipse import ANGLES, fit_ellipse, sample_rings
 from precompute.errors import SourceError
+from precompute.sky import TINY, Floats, Sky, fill_blank, subtract_sky
 
+VERSION = 2  # counts what changes embeddings: what was made with another is made anew
 CHUNK = 64  # images at a time: their pixels stay in the cache, which halves the time
 MIN_PIXELS = 24
 DIMENSION = 32
@@ -43,6 +49,7 @@ SYMMETRIC_BEYOND = 1.5
 STRUCTURE_RADIUS = 2.5
 ORDERS = 5
 NOISE_ORDERS = slice(10, 20)  # galaxies have no such structure on a ring: what power is there is noise
+ARTEFACT_WEIGHT = 6.0  # of a plain artefact; the components of a galaxy are about 2.5 long
 SOFTENING = 0.3  # of the inner surface brightness: linear below, logarithmic above
 LIMIT = 3.0
 
@@ -69,7 +76,9 @@ BLOCKS = (
     Block("power", tuple(f"power_{ring}_{m}" for ring in range(RINGS) for m in range(1, ORDERS + 1)), 1.0),
     Block("colour profile", _rings("red_blue") + _rings("green"), 1.0),
 )
-FEATURES = tuple(name for block in BLOCKS for name in block.features)
+GALAXY = tuple(name for block in BLOCKS for name in block.features)
+FEATURES = (*GALAXY, *MEASURES)
+MAX_DIMENSION = len(GALAXY) + STRENGTHS
 
 
 def describe(images: NDArray[Any]) -> Floats:
@@ -77,8 +86,10 @@ def describe(images: NDArray[Any]) -> Floats:
 
     Parameters
     ----------
-    images : ndarray of shape (n, h, h, 3), uint8 or float
-        Three bands, reddest first, at one angular scale. Any zero point and any unit of brightness.
+    images : ndarray of shape (n, h, h, b), uint8 or float
+        Bands of any number, reddest first, at one angular scale and about as bright as one another. Any zero point and
+        any unit of brightness. Pixels that are not finite hold no data. Of one band there is no colour, and lines that
+        do not cross the whole image are not found.
 
     Returns
     -------
@@ -88,19 +99,18 @@ def describe(images: NDArray[Any]) -> Floats:
     Raises
     ------
     SourceError
-        If the images have another shape or hold values that are not finite.
+        If the images have another shape.
     """
-    if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2] or images.shape[1] < MIN_PIXELS:
-        raise SourceError(f"images have shape {images.shape}; expected (n, h, h, 3) with h of {MIN_PIXELS} or more")
+    if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[1] < MIN_PIXELS or not images.shape[3]:
+        raise SourceError(f"images have shape {images.shape}; expected (n, h, h, bands) with h of {MIN_PIXELS} or more")
     features = np.empty((len(images), len(FEATURES)), dtype=np.float32)
     # The products here are thin: threads of BLAS gain nothing, and on a busy machine wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         for start in range(0, len(images), CHUNK):
-            chunk = images[start : start + CHUNK].astype(np.float32)
-            finite = np.isfinite(chunk).all(axis=(1, 2, 3))
-            if not finite.all():
-                raise SourceError(f"image {start + int(np.argmin(finite))} holds values that are not finite")
-            features[start : start + CHUNK] = _describe_chunk(chunk)
+            chunk, sky = fill_blank(images[start : start + CHUNK])
+            rows = features[start : start + CHUNK]
+            rows[:, len(GALAXY) :] = measure_artefacts(chunk, sky)
+            rows[:, : len(GALAXY)] = _describe_galaxies(*_three_bands(chunk, sky))
     return features
 
 
@@ -110,9 +120,9 @@ class Descriptor:
 
     Attributes
     ----------
-    centre, scale : ndarray of shape (p,), float32
-        Median and spread of each feature.
-    weight : ndarray of shape (p,), float32
+    centre, scale : ndarray of shape (len(GALAXY),), float32
+        Median and spread of each feature of the galaxy.
+    weight : ndarray of shape (len(GALAXY),), float32
         What one standard deviation of a feature counts.
     pca : sklearn.decomposition.PCA
         Fitted on the standardised features.
@@ -129,45 +139,64 @@ class Descriptor:
 
         Parameters
         ----------
-        features : ndarray of shape (n, p), float32
+        features : ndarray of shape (n, len(FEATURES)), float32
             From `describe`; a sample of some ten thousand galaxies is enough for any survey.
         dimension : int
-            Length of the embeddings, at most min(n, p).
+            Length of the embeddings, at most `MAX_DIMENSION`, or n where that is less; the last `STRENGTHS` are those
+            of artefacts.
 
         Raises
         ------
         SourceError
-            If there are fewer galaxies or features than dimensions.
+            If there are fewer galaxies than dimensions, or another number of dimensions than allowed.
         """
-        if dimension > min(features.shape):
+        most = min(len(features), MAX_DIMENSION)
+        if not STRENGTHS < dimension <= most:
             raise SourceError(
-                f"{features.shape[0]} galaxies with {features.shape[1]} features: at most that many "
-                f"dimensions, not {dimension}"
+                f"an embedding of {len(features)} galaxies has {STRENGTHS + 1} to {most} dimensions, not {dimension}"
             )
-        centre = np.median(features, axis=0)
+        galaxy = features[:, : len(GALAXY)]
+        centre = np.median(galaxy, axis=0)
         # The median deviation is robust; a feature that is zero for most galaxies would have none.
-        spread = 1.4826 * np.median(np.abs(features - centre), axis=0)
-        scale = np.maximum(np.maximum(spread, 0.3 * features.std(axis=0)), np.float32(1e-6))
+        spread = 1.4826 * np.median(np.abs(galaxy - centre), axis=0)
+        scale = np.maximum(np.maximum(spread, 0.3 * galaxy.std(axis=0)), np.float32(1e-6))
         weight = np.concatenate([np.full(len(b.features), b.weight / len(b.features) ** 0.5) for b in BLOCKS])
-        fitted = cls(centre, scale.astype(np.float32), weight.astype(np.float32), PCA(dimension, svd_solver="full"))
+        pca = PCA(dimension - STRENGTHS, svd_solver="full")
+        fitted = cls(centre, scale.astype(np.float32), weight.astype(np.float32), pca)
         fitted.pca.fit(fitted._standardise(features))
         return fitted
 
     def embed(self, features: Floats) -> Floats:
         """Unit rows, (n, dimension), float32, of features from `describe`."""
         components = self.pca.transform(self._standardise(features)).astype(np.float32)
-        length = np.linalg.norm(components, axis=1, keepdims=True)
-        rows: Floats = components / np.maximum(length, np.float32(1e-12))
+        artefacts = ARTEFACT_WEIGHT * strengths(features[:, len(GALAXY) :])
+        rows: Floats = np.concatenate([components, artefacts], axis=1)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
         return rows
 
     def _standardise(self, features: Floats) -> Floats:
         # Clipped, so that one wild feature cannot decide who is alike.
-        standard: Floats = np.clip((features - self.centre) / self.scale, -LIMIT, LIMIT) * self.weight
+        galaxy = features[:, : len(GALAXY)]
+        standard: Floats = np.clip((galaxy - self.centre) / self.scale, -LIMIT, LIMIT) * self.weight
         return standard
 
 
-def _describe_chunk(images: Floats) -> Floats:
-    light, noise = subtract_sky(images)
+def _three_bands(images: Floats, sky: Sky) -> tuple[Floats, Sky]:
+    """The reddest band, the mean of those between, the bluest; where there are none between, of both."""
+    bands = images.shape[3]
+    if bands == 3:
+        return images, sky
+    mix = np.zeros((bands, 3), np.float32)
+    mix[0, 0] = mix[-1, 2] = 1
+    mix[:, 1] = 1
+    if bands > 2:
+        mix[[0, -1], 1] = 0
+    mix[:, 1] /= mix[:, 1].sum()
+    return images @ mix, Sky(sky.level @ mix, np.sqrt(sky.noise**2 @ mix**2), sky.blank)
+
+
+def _describe_galaxies(images: Floats, sky: Sky) -> Floats:
+    light, noise = subtract_sky(images, sky)
     ellipse = fit_ellipse(light.mean(axis=3), noise)
     radius = ((np.arange(RINGS * SUBRINGS) + 0.5) * (OUTER_RADIUS / (RINGS * SUBRINGS))).astype(np.float32)
     rings = _symmetric_outskirts(sample_rings(light, ellipse, radius), radius, noise)

@@ -1,4 +1,4 @@
-"""From the image of a galaxy to its light on rings that follow its shape: sky, ellipse, polar samples.
+"""From the image of a galaxy to its light on rings that follow its shape: ellipse, polar samples.
 
 All functions work on many images at once, without a loop over them.
 """
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Floats = NDArray[np.float32]
+from precompute.sky import TINY, Floats
+
 Doubles = NDArray[np.float64]
 
 ANGLES = 48
 CORE_RADIUS = 1.5
 CORE_ITERATIONS = 4
 MAX_SHIFT = 2.5  # pixels; catalogues are better than that
-TINY = np.float32(1e-9)  # against division by zero; light is scaled to a peak of one
 
 
 class Ellipse(NamedTuple):
@@ -29,37 +29,6 @@ class Ellipse(NamedTuple):
     major: Floats
     minor: Floats
     angle: Floats
-
-
-def subtract_sky(images: Floats) -> tuple[Floats, Floats]:
-    """Images above their sky, and the noise of it, scaled to a peak of one.
-
-    The sky of a channel is the midmean (the mean of the middle half, finer than the median of whole numbers) of the
-    pixels outside the central disc, after those that stand out brighter are clipped twice. The noise is measured
-    downwards from the median, where no galaxy adds to it.
-
-    Returns
-    -------
-    light : ndarray of shape (n, h, h, 3), float32
-    noise : ndarray of shape (n,), float32
-        One sigma, mean of the channels.
-    """
-    n, height = images.shape[:2]
-    y, x = np.indices((height, height)) - (height - 1) / 2
-    outside = images[:, np.hypot(x, y) > height / 3]
-    sky = np.sort(np.ascontiguousarray(outside.transpose(0, 2, 1)), axis=2)  # (n, 3, pixels)
-    count = np.full((n, 3, 1), sky.shape[2])
-    for _ in range(2):
-        median = np.take_along_axis(sky, count // 2, axis=2)
-        sigma = median - np.take_along_axis(sky, (count * 0.1587).astype(np.int64), axis=2)
-        count = np.maximum((sky <= median + 2.5 * sigma).sum(axis=2, keepdims=True), 4)
-    rank = np.arange(sky.shape[2])
-    middle = (rank >= count // 4) & (rank < count - count // 4)
-    level = np.where(middle, sky, 0).sum(axis=2) / middle.sum(axis=2)
-    light = images - level[:, None, None].astype(np.float32)
-    peak = np.abs(light).max(axis=(1, 2, 3))
-    peak[peak == 0] = 1
-    return light / peak[:, None, None, None], sigma.mean(axis=(1, 2)) / peak
 
 
 def fit_ellipse(luminance: Floats, noise: Floats, *, iterations: int = 12) -> Ellipse:

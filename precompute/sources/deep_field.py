@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atlas.writer import require_disk
-from precompute.descriptor import FEATURES, Descriptor, describe
+from precompute.descriptor import FEATURES, GALAXY, VERSION, Descriptor, describe
+from precompute.sources import artefact_columns
 from precompute.sources.deep_field_galaxies import Detections, detect, photometry
 from precompute.sources.deep_field_images import STAMP_PIXELS, cutout_half_width, pad_with_sky, stamps, write_cutouts
 from precompute.sources.deep_field_picture import PIXEL_ARCSEC, load_picture, north_up
@@ -33,6 +34,7 @@ from precompute.sources.description import (
     ColumnDescription,
     SkyBackground,
     SourceDescription,
+    read_description,
     write_description,
 )
 
@@ -73,7 +75,12 @@ def write_deep_field(folder: Path, *, quiet: bool = False) -> None:
 
     half_width = cutout_half_width(found.galaxies)
     write_cutouts(folder / IMAGES, padded, found.galaxies, half_width)
-    catalog = {**photometry(picture, found), **_structure_columns(features), **_cutout_columns(found, half_width)}
+    catalog = {
+        **photometry(picture, found),
+        **_structure_columns(features),
+        **artefact_columns.artefact_columns(features[:, len(GALAXY) :], STAMP_PIXELS**2),
+        **_cutout_columns(found, half_width),
+    }
     pq.write_table(pa.table(catalog), folder / CATALOG)
 
     sky = picture[found.segmentation == 0].astype(np.float64)
@@ -83,6 +90,14 @@ def write_deep_field(folder: Path, *, quiet: bool = False) -> None:
     Image.fromarray(background).save(folder / BACKGROUND, optimize=True)
     write_description(folder, describe_source(sky_background))
     note(f"written to {folder}")
+
+
+def is_written(folder: Path) -> bool:
+    """Whether a folder holds what `write_deep_field` writes now, and not an earlier version of it."""
+    if not (folder / FILENAME).exists():
+        return False
+    told = read_description(folder)
+    return told.sky_background is not None and told == describe_source(told.sky_background)
 
 
 def _structure_columns(features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -114,7 +129,8 @@ def describe_source(sky_background: SkyBackground) -> SourceDescription:
             "for the eye. They order galaxies roughly; they are not calibrated and have no zero point.",
             "Positions: the picture's astrometry was solved against the GOODS-S catalogue (331 matches, median "
             "residual 0.07 arcsec).",
-            "Embeddings: a fixed descriptor of colour, size and shape, blind to rotation and reflection; no network.",
+            "Embeddings: a fixed descriptor of colour, size, shape and artefacts, blind to rotation and reflection; no "
+            f"network. Version {VERSION}.",
             "A few faint stars may remain among the galaxies: the picture alone does not tell.",
             "Each cut-out follows its galaxy's size; cutout_width says how much sky it shows.",
         ),
@@ -162,6 +178,7 @@ COLUMNS = {
     "m20": ColumnDescription(
         "", "src.morph.param", f"Second moment of the brightest fifth over the whole, log10, {_BY_DESCRIPTOR}"
     ),
+    **artefact_columns.describe_columns("", "in grey levels of 255"),
     "cutout_width": ColumnDescription("arcsec", "phys.angSize", "How much sky the cut-out shows, from side to side."),
     "edge": ColumnDescription("", "meta.code.qual", "1 where the picture ends close by and sky noise fills the rest."),
 }

@@ -28,7 +28,9 @@ from tqdm.auto import tqdm
 
 from atlas.errors import InputError, shorten
 from atlas.writer import require_disk
-from precompute.descriptor import FEATURES, Descriptor, describe
+from precompute import descriptor
+from precompute.descriptor import FEATURES, GALAXY, Descriptor, describe
+from precompute.sources import artefact_columns
 from precompute.sources.description import SourceDescription, write_description
 from precompute.sources.simulated_columns import TRUTH, draw_columns
 from precompute.sources.simulated_files import (
@@ -54,7 +56,7 @@ IMAGES = "images"
 MIN_ROWS = 200
 MAX_ROWS = 2**31 - 1
 MIN_DIMENSION = 8
-MAX_DIMENSION = 4096  # of rows of the mixture; the descriptor has no more than its features
+MAX_DIMENSION = 4096  # of rows of the mixture; the descriptor's own limit is lower
 RENDERED_CHUNK_ROWS = 10_000
 DRAWN_CHUNK_ROWS = 1_000_000
 # Galaxies that a thread renders and describes, or draws, at a time. Blocks are counted from the first row, and chunks
@@ -66,6 +68,10 @@ COLUMN_BYTES = 240
 
 # Bands as the descriptor takes them, reddest first, and scaled so that they are about as bright as one another.
 BAND_SCALE = np.array([2.2, 3.4, 6.0], np.float32)
+
+_ARTEFACTS = artefact_columns.describe_columns(
+    "", f"in nanomaggies, the bands g, r, z multiplied by {', '.join(f'{s:.1f}' for s in BAND_SCALE[::-1])}"
+)
 
 PLACES = np.dtype(
     [
@@ -107,7 +113,7 @@ def simulate_images(
     pixels : int
         Edge of an image of 0.262″ a pixel; the reference has 152.
     dimension : int
-        Numbers in an embedding, 8 to 72; without images up to 4,096.
+        Numbers in an embedding, 8 to 76; without images up to 4,096.
     chunk_rows : int
         Rows of a file, a multiple of 50 (of 10,000 where no images are written); 0 takes 10,000 (1,000,000).
     threads : int
@@ -134,7 +140,7 @@ def simulate_images(
     block = BLOCK if is_rendered else DRAWN_BLOCK
     _check_range("seed", seed, 0, 2**62)
     _check_range("edge of an image in pixels", pixels, MIN_PIXELS, MAX_PIXELS)
-    _check_range("dimension", dimension, MIN_DIMENSION, len(FEATURES) if is_rendered else MAX_DIMENSION)
+    _check_range("dimension", dimension, MIN_DIMENSION, descriptor.MAX_DIMENSION if is_rendered else MAX_DIMENSION)
     if chunk_rows < 0 or chunk_rows % block:
         raise InputError(f"rows of a chunk are {chunk_rows}; allowed are multiples of {block:,}")
     recipe = Recipe(
@@ -144,7 +150,7 @@ def simulate_images(
         pixels=pixels,
         dimension=dimension,
         chunk_rows=chunk_rows,
-        code=CODE_DIGEST,
+        code=f"{CODE_DIGEST}-{descriptor.VERSION}",
     )
     check_folder(folder)
     row_bytes = COLUMN_BYTES + PLACES.itemsize + 12
@@ -277,6 +283,7 @@ class _Work:
         _write_columns(f, draw_columns(seed, parameters, self._load("places.npy")[numbers]))
         for part in run_chunks(work, len(numbers), BLOCK, self.threads):
             bar.update(part.stop - part.start)
+        _write_columns(f, artefact_columns.artefact_columns(features[:, len(GALAXY) :], pixels**2))
 
     def embed(self) -> None:
         """Chunks of embeddings, from the features of all of them."""
@@ -310,7 +317,7 @@ class _Work:
         features = self._load("fit.npy")
         natural = features[parameters["number"] < NATURAL]
         dimension = self.recipe.dimension
-        embeddings = _fit(natural, min(dimension, len(FEATURES))).embed(features)
+        embeddings = _fit(natural, min(dimension, descriptor.MAX_DIMENSION)).embed(features)
         return Mixture.fit(parameters, embeddings, dimension=dimension)
 
     def draw(self, mixture: Mixture) -> None:
@@ -386,7 +393,7 @@ def _description(recipe: Recipe) -> SourceDescription:
         dec="dec",
         id_columns=("release", "brickid", "objid"),
         image_scale_arcsec=PIXEL_ARCSEC,
-        columns=TRUTH,
+        columns={**TRUTH, **(_ARTEFACTS if recipe.is_rendered else {})},
         ground_truth=tuple(TRUTH),
     )
 

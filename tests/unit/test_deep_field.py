@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from precompute.descriptor import DIMENSION
-from precompute.sources.deep_field import write_deep_field
+from precompute.sources.deep_field import is_written, write_deep_field
 from precompute.sources.deep_field_galaxies import STARS, Detections, detect, photometry
 from precompute.sources.deep_field_images import CUTOUT_PIXELS, PAD_PIXELS, pad_with_sky, stamps
 from precompute.sources.deep_field_picture import (
@@ -105,6 +105,20 @@ def test_every_galaxy_has_its_row_embedding_and_image(folder: Path, catalog: dic
     assert [path.name for path in sorted((folder / "images").iterdir())] == [f"{row:09d}.png" for row in range(n)]
     with Image.open(folder / "images" / "000000000.png") as image:
         assert (image.size, image.mode) == ((CUTOUT_PIXELS, CUTOUT_PIXELS), "RGB")
+
+
+def test_a_source_of_an_earlier_version_is_known(folder: Path, tmp_path: Path) -> None:
+    assert is_written(folder)
+    assert not is_written(tmp_path)
+    told = (folder / "source.json").read_text()
+    (tmp_path / "source.json").write_text(told.replace("Version ", "Version 0"))
+    assert not is_written(tmp_path)
+
+
+def test_no_galaxy_of_the_deep_field_is_an_artefact_but_a_few_beside_stars(catalog: dict[str, Column]) -> None:
+    assert 0 < (catalog["artefact"] > 0.5).sum() < 15
+    assert (catalog["blank_share"] == 0).all()
+    assert 3 < np.median(catalog["sky_noise"]) < 7
 
 
 def test_galaxies_are_numbered_by_brightness(catalog: dict[str, Column], found: Detections) -> None:

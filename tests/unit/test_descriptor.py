@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.descriptor import BRIGHTEST, DeepField, Drawing, finds_itself, fit_raw_pixels
-from precompute.descriptor import BLOCKS, FEATURES, Descriptor, describe
-from precompute.ellipse import Ellipse, fit_ellipse, sample_rings, subtract_sky
+from precompute.descriptor import FEATURES, GALAXY, MAX_DIMENSION, Descriptor, describe
+from precompute.ellipse import Ellipse, fit_ellipse, sample_rings
 from precompute.errors import SourceError
+from precompute.sky import fill_blank, subtract_sky
 
 Floats = NDArray[np.float32]
 
@@ -87,7 +88,11 @@ def test_brightness_and_sky_level_change_nothing(field: DeepField, features: Flo
     images = field.originals[:100].astype(np.float64)
     for factor, level in ((3.7, 100.0), (1e-12, -3e-10)):
         changed = describe(images * factor + level)
-        np.testing.assert_allclose(changed, features[:100], atol=0.03)
+        galaxy, artefacts = np.split(np.abs(changed - features[:100]), [len(GALAXY)], axis=1)
+        assert galaxy.max() < 0.03
+        # The noise of whole numbers is a whole number: rounding decides which.
+        assert np.quantile(artefacts[:, :-1], 0.98, axis=0).max() < 0.1
+        assert np.median(feature(changed, "sky_noise") / feature(features[:100], "sky_noise")) == pytest.approx(factor)
         assert embedded_likeness(features, changed).min() > 0.999
 
 
@@ -164,7 +169,7 @@ def test_sky_is_found_under_galaxies() -> None:
     rng = np.random.default_rng(1)
     sky = np.array([10.0, 200.0, -5.0])
     images = sky + rng.normal(0, 2, (20, 64, 64, 3)) + gaussian(0, 0, 4, 3, 0) + gaussian(22, 20, 5, 5, 0)
-    light, noise = subtract_sky(images.astype(np.float32))
+    light, noise = subtract_sky(*fill_blank(images))
     peak = (images - sky).max(axis=(1, 2, 3))
     found = images - light * peak[:, None, None, None]
     np.testing.assert_allclose(np.median(found, axis=(0, 1, 2)), sky, atol=0.7)
@@ -198,22 +203,16 @@ def test_an_empty_image_is_described_without_a_warning() -> None:
 
 
 def test_every_feature_has_one_name() -> None:
-    assert len(set(FEATURES)) == len(FEATURES) == sum(len(block.features) for block in BLOCKS)
+    assert len(set(FEATURES)) == len(FEATURES) == describe(np.zeros((1, 24, 24, 3))).shape[1]
 
 
-@pytest.mark.parametrize("shape", [(2, 48, 48), (2, 48, 48, 4), (2, 48, 40, 3), (2, 10, 10, 3)])
+@pytest.mark.parametrize("shape", [(2, 48, 48), (2, 48, 48, 0), (2, 48, 40, 3), (2, 10, 10, 3)])
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(SourceError, match=r"expected \(n, h, h, 3\)"):
+    with pytest.raises(SourceError, match=r"expected \(n, h, h, bands\)"):
         describe(np.zeros(shape, np.uint8))
 
 
-def test_an_image_with_nan_is_named() -> None:
-    images = np.zeros((100, 48, 48, 3), np.float32)
-    images[77, 3, 4, 1] = np.nan
-    with pytest.raises(SourceError, match="image 77"):
-        describe(images)
-
-
-def test_more_dimensions_than_galaxies_are_refused(features: Floats) -> None:
-    with pytest.raises(SourceError, match="not 32"):
-        Descriptor.fit(features[:20], dimension=32)
+def test_more_dimensions_than_galaxies_or_features_are_refused(features: Floats) -> None:
+    for some, dimension, most in ((features[:20], 32, 20), (features, 99, MAX_DIMENSION)):
+        with pytest.raises(SourceError, match=f"5 to {most} dimensions, not {dimension}"):
+            Descriptor.fit(some, dimension=dimension)

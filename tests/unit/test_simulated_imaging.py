@@ -24,6 +24,7 @@ from precompute.context import BuildConfig
 from precompute.errors import SourceError
 from precompute.pipeline import build, estimate_source
 from precompute.sources import simulated_files, simulated_imaging, simulated_mixture
+from precompute.sources.artefact_columns import COLUMNS as ARTEFACTS
 from precompute.sources.description import PARTIAL, read_description
 from precompute.sources.guess import guess_magnitude
 from precompute.sources.rgb import asinh_rgb
@@ -97,7 +98,7 @@ def test_chunks_are_named_as_the_reference_names_them(folder: Path) -> None:
 
 
 def test_columns_are_those_of_the_reference_and_the_truth(rows: dict[str, NDArray[Any]]) -> None:
-    assert set(rows) == {*REFERENCE_COLUMNS, *TRUTH, "images", "embeddings"}
+    assert set(rows) == {*REFERENCE_COLUMNS, *TRUTH, *ARTEFACTS, "images", "embeddings"}
     for name, values in rows.items():
         if name not in ("images", "embeddings"):
             assert values.shape == ((N, 3) if name in BANDS_WIDE else (N,)), name
@@ -484,7 +485,7 @@ def test_wider_rows_of_the_mixture_keep_the_angles_between_them() -> None:
         ({"n": 199}, "number of rows is 199; allowed are 200 to"),
         ({"seed": -1}, "seed is -1; allowed are 0 to"),
         ({"pixels": 31}, "edge of an image in pixels is 31; allowed are 32 to 256"),
-        ({"dimension": 73}, "dimension is 73; allowed are 8 to 72"),
+        ({"dimension": 77}, "dimension is 77; allowed are 8 to 76"),
         ({"chunk_rows": 120}, "rows of a chunk are 120; allowed are multiples of 50"),
         ({"n": 200_000, "chunk_rows": 50}, "rows of a chunk are 50; allowed are multiples of 10,000"),
         ({"first_row": -1}, "first row is -1; allowed are 0 to"),
