@@ -325,7 +325,7 @@
     const data = gd.data.slice();
     const ends = document.querySelectorAll("#legend .gf-ramp").length ? document.querySelectorAll("#legend > span") : [];
     if (ends.length >= 2 && data[0].marker.colorscale) {
-      const bar = { tickvals: [0, 1], ticktext: [ends[0].textContent, ends[1].textContent], thickness: 12, outlinewidth: 0, title: { text: gf.get("color") } };
+      const bar = { tickvals: [0, 1], ticktext: [ends[0].textContent, ends[1].textContent], thickness: 12, outlinewidth: 0, title: { text: gf.get("color").replace(/^column:/, "") } };
       data[0] = Object.assign({}, data[0], { marker: Object.assign({}, data[0].marker, { showscale: true, colorbar: bar }) });
     }
     const scale = event.format === "png" ? 2 : 1;

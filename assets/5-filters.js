@@ -9,6 +9,11 @@
   const columnOf = (element) => element.closest(".gf-filter").dataset.column;
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  // Whole numbers beyond 2^53 are text, and counted from the histogram's zero: a browser's numbers would lose digits.
+  const long = (v) => (typeof v === "string" ? BigInt(v) : BigInt(Math.round(v)));
+  const inward = (h, v) => (h.zero === "0" ? Number(v) : Number(long(v) - BigInt(h.zero)));
+  const outward = (h, v) => (h.zero === "0" ? v : String(BigInt(Math.round(v)) + BigInt(h.zero)));
+
   // From a share of the width to a value and back; edges lie evenly on a linear or a logarithmic scale.
   function scale(h) {
     const [a, b] = [h.edges[0], h.edges[h.edges.length - 1]].map((v) => (h.log ? Math.log10(v) : v));
@@ -48,7 +53,7 @@
   function range(canvas, h) {
     if (brush.canvas === canvas) return [Math.min(brush.from, brush.to), Math.max(brush.from, brush.to)];
     const to = scale(h).share;
-    return [h.low === null ? 0 : to(Number(h.low)), h.high === null ? 1 : to(Number(h.high))];
+    return [h.low === null ? 0 : to(inward(h, h.low)), h.high === null ? 1 : to(inward(h, h.high))];
   }
 
   const share = (canvas, event) => Math.min(1, Math.max(0, (event.clientX - canvas.getBoundingClientRect().left) / canvas.clientWidth));
@@ -86,9 +91,9 @@
     const h = read(canvas);
     const value = scale(h).value;
     const pixel = 1 / canvas.clientWidth;
-    const bound = (share) => tidy(value(share), Math.abs(value(share + pixel) - value(share)));
+    const bound = (share) => outward(h, tidy(value(share), Math.abs(value(share + pixel) - value(share))));
     // The edge that was not taken stays as it is, with all its digits.
-    const kept = (share, old) => (old !== null && Math.abs(scale(h).share(Number(old)) - share) < 1e-9 ? old : bound(share));
+    const kept = (share, old) => (old !== null && Math.abs(scale(h).share(inward(h, old)) - share) < 1e-9 ? old : bound(share));
     set(canvas, from <= 0 ? null : kept(from, h.low), to >= 1 ? null : kept(to, h.high));
   });
   document.addEventListener("dblclick", function (event) {

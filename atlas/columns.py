@@ -204,7 +204,8 @@ def from_zero(values: NDArray[Any], zero: float) -> NDArray[np.float64]:
         # Modulo 2⁶⁴ throughout, so that neither kind of 64 bits overflows.
         above = values.astype(np.uint64) - np.uint64(zero % 2**64)
         return above.view(np.int64).astype(np.float64)
-    return np.asarray(values, dtype=np.float64) - float(zero)
+    wide = np.asarray(values, dtype=np.float64)
+    return wide - float(zero) if zero else wide
 
 
 def describe_numbers(array: NDArray[Any], sample: int = 1_000_000) -> tuple[int, tuple[int | float, ...]]:

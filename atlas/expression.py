@@ -26,8 +26,9 @@ import numpy as np
 
 from atlas.columns import Columns
 from atlas.errors import ExpressionError, InputError, UnknownColumnError, shorten
-from atlas.expression_syntax import FUNCTIONS, KEYWORDS, read, tokens
+from atlas.expression_syntax import FUNCTIONS, read, tokens
 from atlas.expression_tree import (
+    KEYWORDS,
     Arithmetic,
     Call,
     Comparison,
@@ -39,6 +40,7 @@ from atlas.expression_tree import (
     Node,
     Number,
     Word,
+    written_name,
 )
 from atlas.manifest import Column
 from atlas.text import examples
@@ -151,7 +153,7 @@ def complete(text: str, cursor: int, columns: Columns) -> Completion:
     if text[start:end][:1].isdigit() or not _may_stand(text[:start]):
         return Completion(start, end, ())
     call = "" if text[end:].lstrip().startswith("(") else "("
-    known = [c.name for c in columns] + [f"{name}{call}" for name in FUNCTIONS]
+    known = [written_name(c.name) for c in columns] + [f"{name}{call}" for name in FUNCTIONS]
     return Completion(start, end, tuple(_fitting(before[start:], known)))
 
 
@@ -165,7 +167,7 @@ def _words(column: str, typed: str, columns: Columns) -> list[str]:
 
 # A column's name, a comparison, and what was typed of a word; or a list of words and what was typed of the last.
 _WORD_BEFORE = re.compile(
-    r"""(?P<call>contains\s*\(\s*)? (?P<name>[A-Za-z_]\w*) \s*
+    r"""(?P<call>contains\s*\(\s*)? (?P<name>[A-Za-z_]\w*) `? \s*
     (?(call) , | (?: ==|!=|≠|contains\b | (?:not\s+)? in \s* \( (?:\s*(?:"[^"]*"|'[^']*')\s*,)* ) ) \s*
     (?P<typed>"[^"]*|'[^']*|) $""",
     re.VERBOSE,

@@ -11,6 +11,7 @@
     sign          -a   +a
     power         a ** b                           binds to the right, and before a sign on its left
     value         20.5   mag_r   "PSF"   log10(a)   (a)
+                  `in`                             a column that is called as a word of this language
 
 Each line binds tighter than the one above it. So `mag_g - mag_r > 0.8 & z_phot < 0.3` joins two comparisons, as
 astronomers write it, and not as Python reads it.
@@ -27,6 +28,7 @@ from typing import Literal, NamedTuple
 
 from atlas.errors import ExpressionError, shorten
 from atlas.expression_tree import (
+    KEYWORDS,
     Arithmetic,
     Call,
     Comparison,
@@ -39,6 +41,7 @@ from atlas.expression_tree import (
     Number,
     Word,
     write,
+    written_name,
 )
 
 MAX_CHARACTERS = 500
@@ -60,7 +63,6 @@ FUNCTIONS = {
 }
 """Every function, with the least and the largest number of its arguments."""
 
-KEYWORDS = frozenset({"and", "or", "not", "in"})
 EITHER, BOTH, NOT = ("|", "||", "or"), ("&", "&&", "and"), ("~", "not")
 MINUS = ("-", "−")
 COMPARISONS = {"<": "<", "<=": "<=", "≤": "<=", ">": ">", ">=": ">=", "≥": ">=", "==": "==", "!=": "!=", "≠": "!="}
@@ -69,6 +71,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
       (?P<number> (?:[0-9]+\.?[0-9]*|\.[0-9]+) (?:[eE][+\-−]?[0-9]+)? )
     | (?P<name> [A-Za-z_][A-Za-z0-9_]* )
+    | (?P<quoted> `[^`]*` )
     | (?P<word> "[^"]*" | '[^']*' )
     | (?P<operator> \*\* | <= | >= | == | != | && | \|\| | [-+*/<>&|~(),−≤≥≠] )
     )""",
@@ -82,8 +85,9 @@ _HINTS = {
     "[": "write lists in round parentheses",
     '"': "this quotation mark is not closed",
     "'": "this quotation mark is not closed",
+    "`": "this backtick is not closed",
 }
-MOST_DIGITS = 19
+MOST_DIGITS = 20
 EXACT_BELOW = 2**53
 
 
@@ -283,6 +287,8 @@ class _Parser:
             case "number":
                 self._check_end_of_number(token)
                 return Number(_number(token), start=token.start, end=token.end)
+            case "quoted":
+                return Name(token.text[1:-1], start=token.start, end=token.end)
             case "word":
                 return Word(token.text[1:-1], start=token.start, end=token.end)
             case "name" if token.text not in KEYWORDS:
@@ -293,7 +299,8 @@ class _Parser:
                 self._close(token)
                 return node
         where = "the expression ends" if token.kind == "end" else f"{shorten(token.text)!r} stands"
-        raise ExpressionError(f"{where} where a value is expected", token.start, token.end)
+        hint = f"; a column of this name is written {written_name(token.text)}" if token.text in KEYWORDS else ""
+        raise ExpressionError(f"{where} where a value is expected{hint}", token.start, token.end)
 
     def _check_end_of_number(self, token: Token) -> None:
         follows = self._token

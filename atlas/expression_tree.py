@@ -97,8 +97,15 @@ class Call(Node):
     arguments: tuple[Node, ...]
 
 
+KEYWORDS = frozenset({"and", "or", "not", "in"})
+
 _EITHER, _BOTH, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGN, _POWER, _VALUE = range(9)
 _BINDS = {"|": _EITHER, "&": _BOTH, "+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "**": _POWER}
+
+
+def written_name(column: str) -> str:
+    """A column as an expression names it: in backticks where the name is a word of the language."""
+    return f"`{column}`" if column in KEYWORDS else column
 
 
 def write(node: Node) -> str:
@@ -114,7 +121,7 @@ def _written(node: Node) -> tuple[str, int]:
         case Word(text):
             return (f"'{text}'" if '"' in text else f'"{text}"'), _VALUE
         case Name(name):
-            return name, _VALUE
+            return written_name(name), _VALUE
         case Negative(of):
             return f"-{_inside(of, _SIGN)}", _SIGN
         case Arithmetic("**", left, right):

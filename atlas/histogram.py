@@ -18,9 +18,10 @@ from operator import or_
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from atlas.columns import QUANTILES, Columns, is_skewed
+from atlas.columns import QUANTILES, Columns, from_zero, is_skewed
 from atlas.errors import InputError
 from atlas.level_files import chunks
 from atlas.manifest import Column
@@ -63,6 +64,8 @@ class Histogram:
         Whether the edges are equally spaced in the logarithm.
     labels : tuple of str
         A category's words, one a bin; empty for numbers.
+    zero : int
+        What the edges are counted from: 0 but for whole numbers beyond 2⁵³, of which float64 would lose digits.
     """
 
     edges: NDArray[np.float64]
@@ -72,6 +75,7 @@ class Histogram:
     above: int
     log: bool
     labels: tuple[str, ...] = ()
+    zero: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,11 +144,12 @@ class Histograms:
         column = self._columns.describe(name)
         if mask is None and (name, bins) in self._whole:
             return self._whole[name, bins]
-        edges, log = bin_edges(column, bins)
+        zero = zero_of(column)
+        edges, log = bin_edges(_counted_from(zero, column), bins)
         if column.kind == "category":
             codes = self._columns.array(name)  # a category's codes are its bins, and memory-mapped
         else:
-            codes = self._codes_of(name, bins, lambda piece: bin_codes(piece.astype(np.float64), edges, log))
+            codes = self._codes_of(name, bins, lambda piece: bin_codes(from_zero(piece, zero), edges, log))
         counts = _count(codes, mask)
         total = codes.size if mask is None else mask.count
         n, first = edges.size - 1, 0 if column.kind == "category" else 1
@@ -152,7 +157,7 @@ class Histograms:
         below, above = (0, 0) if column.kind == "category" else (int(counts[0]), int(counts[n + 1]))
         missing = total - int(inside.sum()) - below - above
         words = column.vocabulary if column.kind == "category" else ()
-        found = Histogram(edges, inside, missing, below, above, log, words)
+        found = Histogram(edges, inside, missing, below, above, log, words, zero)
         if mask is None:
             self._whole[name, bins] = found
         return found
@@ -216,6 +221,16 @@ class Histograms:
         """What the bins of rows take now."""
         with self._lock:
             return sum(codes.nbytes for codes in self._codes.values())
+
+
+def zero_of(column: Column) -> int:
+    """A whole number among the values of a column of them whose digits float64 would lose; 0 for all others."""
+    middle = column.quantiles[QUANTILES.index(0.5)] if len(column.quantiles) == len(QUANTILES) else 0
+    return middle if isinstance(middle, int) else 0
+
+
+def _counted_from(zero: int, column: Column) -> Column:
+    return replace(column, quantiles=tuple(q - zero for q in column.quantiles)) if zero else column
 
 
 def bin_edges(column: Column, bins: int) -> tuple[NDArray[np.float64], bool]:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from atlas.errors import InputError
 from atlas.selection import All, And, Cluster, Name, Not, Or, Selection, canonical
+from dashboard.coloring import DENSITY, LONGEST, SUBSETS
 from dashboard.state import (
     MOST_SUBSETS,
     SIMILARITY,
@@ -159,7 +160,7 @@ class Change(Event, frozen=True):
     within: bool | None = None
     exact: bool | None = None
     shown: Annotated[int, msgspec.Meta(ge=16, le=100)] | None = None
-    color: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    color: Annotated[str, msgspec.Meta(max_length=LONGEST)] | None = None
     paint: Paint | None = None
     listing: Listing | None = None
     sexagesimal: bool | None = None
@@ -292,7 +293,7 @@ def _keep(state: State, name: str) -> State:
     color = next(i for i in range(MOST_SUBSETS) if i not in taken)
     kept = Subset(name, canonical(active(state)), color)
     # Whoever keeps a subset wants to see it beside the others.
-    shown = "subsets" if state.color == "density" else state.color
+    shown = SUBSETS if state.color == DENSITY else state.color
     return replace(state, subsets=(*state.subsets, kept), color=shown)
 
 
@@ -319,6 +320,6 @@ def _with_subset(state: State, at: int, do: str, name: str) -> State:
             return changed(replace(one, name=name.strip()))
         case "drop":
             left = changed()
-            blank = not left.subsets and state.color == "subsets"
-            return replace(left, color="density") if blank else left
+            blank = not left.subsets and state.color == SUBSETS
+            return replace(left, color=DENSITY) if blank else left
     return state

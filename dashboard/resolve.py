@@ -19,6 +19,7 @@ from atlas.projection import Projection
 from atlas.selection import Bits, Category, Contains, MapPolygon, Range, SkyPolygon, canonical, canonical_vertices
 from atlas.sky_query import separation_deg
 from dashboard import links, parse
+from dashboard.coloring import DENSITY, column_of
 from dashboard.events import (
     Against,
     AnyEvent,
@@ -95,8 +96,8 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
             return ViewSky(None)
         case parse.View("sky", Box() as box, Projection() as projection):
             return ViewSky(follow(atlas, projection, box))
-        case Change(color=str(color)) if color not in ("density", "subsets"):
-            atlas.columns(atlas.default_space).describe(color)
+        case Change(color=str(color)) if (name := column_of(color)) is not None:
+            atlas.columns(atlas.default_space).describe(name)
             return raw
         case Express(text):
             if text.strip():
@@ -115,12 +116,12 @@ def _known(atlas: Atlas, state: State) -> State:
         name in columns and columns.describe(name).kind == "number" for name in (axes.x, axes.y)
     ):
         axes = None
-    fixed = ("density", "subsets")
+    color = column_of(state.color)
     return replace(
         state,
         axes=axes,
         map=state.map if axes == state.axes else None,
-        color=state.color if state.color in fixed or state.color in columns else "density",
+        color=state.color if color is None or color in columns else DENSITY,
         brushed=tuple(name for name in state.brushed if name in columns),
         table=replace(
             state.table,

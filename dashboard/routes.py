@@ -27,6 +27,7 @@ from atlas.selection import All, Selection
 from dashboard import links, parse
 from dashboard.ask import question_of
 from dashboard.cache import Cached, cache_key
+from dashboard.coloring import LONGEST
 from dashboard.fingerprint import fingerprint
 from dashboard.listing import csv_lines
 from dashboard.loading import WORDS
@@ -64,7 +65,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
     @server.get("/galaxy/<build>/<int:row>.json")
     def galaxy(build: str, row: int) -> Response:
         atlas = _atlas(service, build)
-        color = parse.text(request.args, "color", 64) if "color" in request.args else ""
+        color = parse.text(request.args, "color", LONGEST) if "color" in request.args else ""
         return immutable(jsonify(card(atlas, _row(atlas, row), color)))
 
     @server.get("/background/<build>.png")

@@ -28,6 +28,7 @@ from atlas.selection import (
     Selection,
     SkyPolygon,
 )
+from dashboard.coloring import DENSITY, LONGEST, SUBSETS, column_of
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Order = Literal["most", "least", "anomaly_knn", "anomaly_forest", "typical", "random"]
@@ -145,7 +146,7 @@ class State(Value, frozen=True, kw_only=True):
     map, sky : Box, SkyView or None
         Viewports; None shows everything. The map's is of the plane in view.
     color : str
-        What colours both planes: "density", "subsets" or a column.
+        What colours both planes: "density", "subsets" or a column (`dashboard.coloring`).
     paint : str
         How a column colours them: point by point, or as the mean of the galaxies in each spot.
     listing : str
@@ -175,7 +176,7 @@ class State(Value, frozen=True, kw_only=True):
     axes: Axes | None = None
     map: Box | None = None
     sky: SkyView | None = None
-    color: Annotated[str, msgspec.Meta(max_length=64)] = "density"
+    color: Annotated[str, msgspec.Meta(max_length=LONGEST)] = DENSITY
     paint: Paint = "points"
     listing: Listing = "gallery"
     table: Table = Table()
@@ -233,8 +234,8 @@ def parts(state: State) -> dict[str, State]:
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
     looks = {
         "color": state.color,
-        "paint": state.paint if state.color not in ("density", "subsets") else blank.paint,
-        "subsets": state.subsets if state.color == "subsets" else (),
+        "paint": state.paint if column_of(state.color) is not None else blank.paint,
+        "subsets": state.subsets if state.color == SUBSETS else (),
     }
     examples = {"wanted": state.wanted, "unwanted": state.unwanted, "focus": state.focus}
     asked = replace(question(state), axes=None, subsets=())

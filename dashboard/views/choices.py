@@ -11,6 +11,7 @@ from atlas import Atlas
 from atlas.columns import is_magnitude, is_redshift
 from atlas.manifest import Column
 from atlas.selection import Cluster
+from dashboard.coloring import DENSITY, OWN, SUBSETS, color_of
 from dashboard.state import SIMILARITY, Axes, State, has_examples, is_narrowed
 from dashboard.views import elements as el
 
@@ -57,8 +58,14 @@ def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
     catalogue = [
         c for c in atlas.columns() if c.kind in ("number", "category") and c.name not in atlas.manifest.id_columns
     ]
-    fixed = ["density", *(["subsets"] if state.subsets or state.color == "subsets" else [])]
-    return [{"value": name, "label": name} for name in (*fixed, *(c.name for c in first + catalogue))]
+    fixed = [DENSITY, *([SUBSETS] if state.subsets or state.color == SUBSETS else [])]
+    columns = [{"value": color_of(c.name), "label": _label(c.name)} for c in first + catalogue]
+    return [*({"value": name, "label": name} for name in fixed), *columns]
+
+
+def _label(column: str) -> str:
+    """A column beside what the page colours by itself."""
+    return f"{column} (column)" if column in OWN else column
 
 
 def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from atlas import Atlas
 from atlas.columns import QUANTILES, bit_name, is_magnitude
 from atlas.effects import speaks_of_galaxies
 from atlas.expression import names
+from atlas.expression_tree import written_name
 from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
 from atlas.numbers import Number, column_text, exact_text
@@ -112,13 +113,14 @@ def _brush(column: Column, total: Histogram, now: Histogram, own: Range | None) 
     low, high = (None, None) if own is None else (own.low, own.high)
     data = {
         "edges": total.edges.tolist(),
+        "zero": str(total.zero),
         "log": total.log,
         "total": total.counts.tolist(),
         "now": now.counts.tolist(),
         "low": _sent(low),
         "high": _sent(high),
     }
-    first, last = (_end(column, total.edges[i]) for i in (0, -1))
+    first, last = (_end(column, total, i) for i in (0, -1))
     missing = f", {now.missing:,} missing" if now.missing else ""
     inside = int(now.counts.sum()) + now.below + now.above
     return [
@@ -159,9 +161,10 @@ def _bound(column: Column, side: str, value: Number | None, end: str) -> html.La
     return html.Label(field, className="gf-bound", **{"data-side": side}, **el.why(why))  # fmt: skip
 
 
-def _end(column: Column, edge: float) -> str:
+def _end(column: Column, of: Histogram, place: int) -> str:
     """An end of a histogram; whole numbers have their bins around them."""
-    return column_text(column, edge if np.dtype(column.dtype).kind == "f" else round(edge))
+    edge = float(of.edges[place])
+    return column_text(column, edge if np.dtype(column.dtype).kind == "f" else of.zero + round(edge))
 
 
 def _ends(now: Histogram) -> str:
@@ -269,8 +272,8 @@ def _says(own: Filter | None, column: Column) -> str:
 def _example(columns: list[Column]) -> str:
     """A condition that this atlas can answer, to show how one is written."""
     known = [c for c in columns if c.kind == "number" and len(c.quantiles) == len(QUANTILES)][:2]
-    middles = [f"{c.name} {sign} {column_text(c, c.quantiles[MIDDLE])}" for c, sign in zip(known, "<>", strict=False)]
-    return " & ".join(middles)
+    middles = [(written_name(c.name), column_text(c, c.quantiles[MIDDLE])) for c in known]
+    return " & ".join(f"{name} {sign} {middle}" for (name, middle), sign in zip(middles, "<>", strict=False))
 
 
 def _sparse(atlas: Atlas, state: State) -> list[str]:

@@ -25,6 +25,7 @@ from atlas.plane import Box as PlaneBox
 from atlas.plane import Plane
 from atlas.sampling import Sample
 from atlas.selection import ColumnPolygon, MapPolygon
+from dashboard.coloring import DENSITY
 from dashboard.resolve import positions
 from dashboard.service import Service
 from dashboard.state import Axes, Box, State, active, is_narrowed
@@ -247,8 +248,8 @@ def _rasters(
         edge = str(round(mean_pixels(in_view) * 2 * half_x / width))
         return [raster(1.0, column=mean.name, w=edge, h=edge, **within)]
     if within:
-        return [raster(FADED), raster(0.8 if state.color == "density" else FADED, **within)]
-    return [raster(1.0 if state.color == "density" else 0.45)]
+        return [raster(FADED), raster(0.8 if state.color == DENSITY else FADED, **within)]
+    return [raster(1.0 if state.color == DENSITY else 0.45)]
 
 
 def _images(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.manifest import Column
+from dashboard import coloring
 from dashboard.service import Service
 from dashboard.state import State
 from dashboard.views.palette import Coloring, Theme, color_by, color_by_subset
@@ -20,7 +21,7 @@ MEAN_PIXELS = (32, 240)
 def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme) -> Coloring | None:
     """Colours of some rows by the state's choice; None for one colour."""
     atlas = service.atlas
-    if state.color == "subsets":
+    if state.color == coloring.SUBSETS:
         shown = [one for one in state.subsets if one.shown]
         inside = []
         for one in shown:
@@ -41,9 +42,10 @@ def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme
 def column_of(atlas: Atlas, state: State) -> Column | None:
     """The column that colours, if one does."""
     columns = atlas.columns(atlas.default_space)
-    if state.color not in columns:
+    name = coloring.column_of(state.color)
+    if name is None or name not in columns:
         return None
-    column = columns.describe(state.color)
+    column = columns.describe(name)
     return None if column.kind == "text" else column
 
 

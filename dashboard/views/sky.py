@@ -13,6 +13,7 @@ from atlas.manifest import Column
 from atlas.plane import Box as PlaneBox
 from atlas.projection import Projection
 from atlas.selection import Selection, SkyPolygon
+from dashboard.coloring import DENSITY
 from dashboard.service import Service
 from dashboard.skyview import home
 from dashboard.state import SkyView, State, active, is_narrowed
@@ -169,8 +170,8 @@ def _rasters(service: Service, view: SkyView, state: State, mean: Column | None,
         edge = mean_pixels(in_view)
         return [raster(1.0, column=mean.name, w=str(2 * edge), h=str(edge), **within)]
     if within:
-        return [raster(FADED), raster(0.8 if state.color == "density" else FADED, **within)]
-    return [raster(1.0 if state.color == "density" else 0.45)]
+        return [raster(FADED), raster(0.8 if state.color == DENSITY else FADED, **within)]
+    return [raster(1.0 if state.color == DENSITY else 0.45)]
 
 
 def key(projection: Projection) -> str:

@@ -12,19 +12,26 @@ import numpy as np
 import pandas as pd
 import pytest
 from flask import Flask
+from msgspec.structs import replace
 
-from atlas import Atlas, ColumnPolygon
+from atlas import Atlas, ColumnPolygon, Expression
 from atlas.axis import axis_of
+from atlas.expression import complete
+from atlas.expression_tree import written_name
 from dashboard import links
 from dashboard.advance import Step, advance
 from dashboard.cache import Cached
+from dashboard.coloring import color_of
 from dashboard.listing import csv_lines
 from dashboard.service import Service
 from dashboard.settings import load
 from dashboard.state import State, Table, active
 from dashboard.views.card import card
+from dashboard.views.choices import colors
+from dashboard.views.filters import drawer
 from dashboard.views.map import axis_words, picture
 from dashboard.views.table import rows as rows_of_table
+from tests.sources import NAMES_OF_OURS
 
 FLOATS = ("z", "jd", "mjd", "mass", "lum", "rate")
 WHOLE = ("t_ms", "healpix29", "source_id")
@@ -139,3 +146,50 @@ def test_an_axis_says_from_where_and_in_what_it_counts(numbers: Atlas) -> None:
     assert (told["t_ms"] == "t_ms − 1600000000000" and told["rate"] == "rate / 10⁻¹⁶") or "10⁻¹⁷" in told["rate"]
     assert told["healpix29"] == f"healpix29 − {2**60 // 10_000 * 10_000}"
     assert told["mass"] == "log₁₀ mass"
+
+
+def test_whole_numbers_in_conditions_are_exact(numbers: Atlas) -> None:
+    ids = np.asarray(numbers.columns("v1").array("healpix29"))
+    low, high = 2**60 + 1_001, 2**60 + 1_017
+    inside = np.flatnonzero((ids >= low) & (ids < high)).tolist()
+    assert len(inside) == 16
+    for text in (f"{low} <= healpix29 < {high}", f"healpix29 >= {low} & healpix29 < {high}"):
+        assert numbers.mask(Expression(text)).rows.tolist() == inside
+    assert (
+        numbers.mask(f"healpix29 in ({low}, {high})").count == 2 and numbers.mask(f"healpix29 != {low}").count == 1999
+    )
+    assert numbers.mask(f"-healpix29 >= -{2**63} & healpix29 < {2**64 - 1}").count == numbers.n_rows
+
+
+def test_columns_may_be_called_what_the_page_calls_its_own(service: Service, numbers: Atlas) -> None:
+    columns = numbers.columns("v1")
+    notes = " ".join(numbers.manifest.provenance.notes)
+    for name in NAMES_OF_OURS:
+        stored = name if name in columns and name != "cluster" else f"survey_{name}"
+        assert stored == name or f"{name!r} is called {stored}" in notes
+        values = np.asarray(columns.array(stored))
+        # A condition, a filter, a histogram, an axis.
+        middle = float(np.median(values))
+        above = np.flatnonzero(values > middle).tolist()
+        condition = f"{written_name(stored)} > {middle!r} and not missing({written_name(stored)})"
+        assert numbers.mask(condition).rows.tolist() == above
+        assert written_name(stored) in complete(stored[:2], 2, columns).words
+        drawer(service, State(drawer="filters", brushed=(stored,)))
+        # A colour of its own, beside the page's.
+        color = next(c["value"] for c in colors(numbers, State()) if c["label"].split(" ")[0] == stored)
+        if stored in ("density", "subsets"):
+            color = color_of(stored)
+        shown = picture(service, step(service, {"is": "change", "color": color}).after)
+        assert shown is not None and shown["coloring"] is not None
+        rows_drawn = unpacked(shown["points"]["customdata"])
+        told = unpacked(shown["points"]["marker"]["color"])
+        assert np.corrcoef(told, values[rows_drawn])[0, 1] > 0.99
+        assert dict(card(numbers, 3, color)["facts"])[stored]
+    assert picture(service, State())["coloring"] is None  # type: ignore[index]
+    focused = step(service, {"is": "pick", "row": 5, "build": numbers.build_id}).after
+    table = pd.read_csv(io.StringIO("".join(csv_lines(service, focused))))
+    assert table["galaxy_similarity"][0] == 1 and str(table["galaxy_id"][0]) == numbers.identity.name(5)
+    tabled = replace(focused, listing="table", table=Table(columns=("similarity", "id")))
+    sorted_rows = rows_of_table(service, tabled, 0, 10, "similarity", True)["rowData"]
+    expected = np.sort(np.asarray(columns.array("similarity")))[::-1][:10]
+    assert np.allclose([float(row["similarity"]) for row in sorted_rows], expected, atol=1e-4)
