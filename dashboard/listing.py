@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask, Query
+from atlas import format as layout
 from atlas.errors import InputError
+from atlas.key_columns import key_columns
 from atlas.manifest import Column
 from atlas.neighbors import exact_scores
 from atlas.planner import embedding_of
@@ -117,13 +119,20 @@ def _scores(atlas: Atlas, ranking: Ranking | None) -> Scores:
 
 
 def columns_of(atlas: Atlas, state: State) -> list[Column]:
-    """Columns of the table: those that were chosen, or the first of the catalogue and what the build found."""
+    """Columns of the table: those that were chosen, or position, what says most of a galaxy, and what the build found.
+
+    A catalogue of which nobody knows what says most shows its first columns.
+    """
     columns = atlas.columns(atlas.default_space)
     chosen = [columns.describe(name) for name in state.table.columns if name in columns]
     if chosen:
         return chosen
     offered = columns_offered(atlas)
-    first = [c for c in offered if not c.truth][:USUAL_COLUMNS]
+    keys = key_columns(atlas.manifest)
+    if keys:
+        first = [*(columns.describe(name) for name in (layout.RA, layout.DEC)), *keys]
+    else:
+        first = [c for c in offered if not c.truth][:USUAL_COLUMNS]
     return first + [c for c in offered if c.name in ("cluster", "anomaly_knn") and c not in first]
 
 

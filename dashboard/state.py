@@ -244,7 +244,7 @@ def parts(state: State) -> dict[str, State]:
         "sky": replace(blank, **which, **looks, sky=state.sky, sexagesimal=state.sexagesimal),
         "gallery": replace(asked, sexagesimal=state.sexagesimal),
         "marks": replace(asked, axes=state.axes, sky=state.sky, light=state.light),
-        "details": replace(blank, **examples, sexagesimal=state.sexagesimal),
+        "details": replace(blank, **examples, sexagesimal=state.sexagesimal, color=state.color),
         # Sorting is the grid's own: it asks for other rows, and needs no other grid.
         "table": replace(asked, table=Table(state.table.columns), listing="table")
         if state.listing == "table"

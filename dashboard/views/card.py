@@ -6,9 +6,7 @@ from typing import Any
 
 from atlas import Atlas
 from atlas.coordinates import format_position
-from atlas.key_columns import key_columns
-from dashboard.coloring import column_of
-from dashboard.views.details import words
+from dashboard.views.details import first_columns, words
 
 
 def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:
@@ -22,10 +20,8 @@ def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:
         What colours the points; left out where it is no column.
     """
     columns = atlas.columns(atlas.default_space)
-    names = dict.fromkeys([*(c.name for c in key_columns(atlas.manifest)), "cluster", column_of(color) or ""])
-    shown = [columns.describe(name) for name in names if name in columns]
     return {
         "id": atlas.identity.name(row),
         "position": format_position(*atlas.position(row), "deg"),
-        "facts": [[c.name, words(c, columns.values(c.name, [row])[0])] for c in shown],
+        "facts": [[c.name, words(c, columns.values(c.name, [row])[0])] for c in first_columns(atlas, color)],
     }

@@ -9,9 +9,11 @@ from dash import html
 
 from atlas import Atlas
 from atlas.coordinates import format_position, iau_name
+from atlas.key_columns import key_columns
 from atlas.manifest import Column
 from atlas.numbers import column_text
 from atlas.senses import explanation, standing
+from dashboard.coloring import column_of
 from dashboard.resolve import row_of
 from dashboard.state import State
 from dashboard.views import elements as el
@@ -33,6 +35,9 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
     ra_deg, dec_deg = atlas.position(row)
     sign = 1 if name in {g.id for g in state.wanted} else -1 if name in {g.id for g in state.unwanted} else 0
     style = "sexagesimal" if state.sexagesimal else "deg"
+    first = first_columns(atlas, state.color)
+    told = HIDDEN | {*atlas.manifest.id_columns, *(c.name for c in first)}
+    rest = [c for c in atlas.columns(atlas.default_space) if c.name not in told]
     return [
         html.H2(el.figure(iau_name(ra_deg, dec_deg), "Name by position, as the IAU demands: hours, minutes and seconds "
                           "of right ascension, then degrees of declination")),
@@ -54,19 +59,28 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
             [
                 *_fact("RA, Dec", format_position(ra_deg, dec_deg, style), "Right ascension and declination, ICRS"),
                 *_fact("id", name, f"The galaxy's name in the catalogue: {', '.join(atlas.manifest.id_columns)}"),
-                *facts(atlas, row),
+                *facts(atlas, row, first),
             ]
+        ),
+        html.Details(
+            [html.Summary(f"all columns ({len(first) + len(rest)})"), html.Dl(facts(atlas, row, rest))],
+            className="gf-all-facts",
         ),
     ]  # fmt: skip
 
 
-def facts(atlas: Atlas, row: int) -> list[Any]:
-    """Every column of a row with its unit, explained, and where its value stands among all galaxies."""
+def first_columns(atlas: Atlas, color: str) -> list[Column]:
+    """The columns that are told first: what says most of a galaxy, its cluster, and what the page is coloured by."""
+    columns = atlas.columns(atlas.default_space)
+    names = dict.fromkeys([*(c.name for c in key_columns(atlas.manifest)), "cluster", column_of(color) or ""])
+    return [columns.describe(name) for name in names if name in columns and name not in HIDDEN]
+
+
+def facts(atlas: Atlas, row: int, shown: list[Column]) -> list[Any]:
+    """Columns of a row with their units, explained, and where each value stands among all galaxies."""
     found = []
     columns = atlas.columns(atlas.default_space)
-    for column in columns:
-        if column.name in HIDDEN or column.name in atlas.manifest.id_columns:
-            continue
+    for column in shown:
         value = columns.values(column.name, [row])[0]
         told = standing(column, value)
         found += _fact(column.name, words(column, value), explanation(column) + (f" This one: {told}." if told else ""))

@@ -40,6 +40,7 @@ LOOK = {
     "wrapperBorderRadius": 0,
 }
 COLUMN_WIDTH = 122
+MOST_COLUMNS = 60  # that an event may name
 IMAGE, SCORE, ID = "_image", "_score", "_id"
 
 
@@ -137,16 +138,26 @@ def chooser(atlas: Atlas, state: State) -> list[Any]:
             html.Summary("columns"),
             html.Div(
                 [
-                    el.button(
-                        c.name,
-                        kind=f"column{' on' if c.name in names else ''}",
-                        is_="tabulate",
-                        columns=[n for n in names if n != c.name] if c.name in names else [*names, c.name],
-                    )
-                    for c in columns_offered(atlas)
+                    el.button("usual columns", kind="link", label="The usual columns: position and what says most",
+                              is_="tabulate", columns=[]),
+                    el.button("all columns", kind="link", label=f"All columns, the first {MOST_COLUMNS} at most",
+                              is_="tabulate", columns=[c.name for c in columns_offered(atlas)][:MOST_COLUMNS]),
+                    html.Span(className="gf-break"),
+                    *(
+                        html.Span(
+                            el.button(
+                                c.name,
+                                kind=f"column{' on' if c.name in names else ''}",
+                                is_="tabulate",
+                                columns=[n for n in names if n != c.name] if c.name in names else [*names, c.name],
+                            ),
+                            **el.why(explanation(c)),
+                        )
+                        for c in columns_offered(atlas)
+                    ),
                 ]
             ),
         ],
         className="gf-menu gf-columns",
-    )
+    )  # fmt: skip
     return [menu]

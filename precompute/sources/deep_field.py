@@ -137,6 +137,7 @@ def describe_source(sky_background: SkyBackground) -> SourceDescription:
         ra="ra",
         dec="dec",
         id_columns=("objid",),
+        key_columns=("inst_mag_red", "inst_green_minus_red", "half_light_radius"),
         sky_background=sky_background,
         columns=COLUMNS,
     )

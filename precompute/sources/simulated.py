@@ -186,6 +186,7 @@ def _description(seed: int, dimension: int) -> SourceDescription:
         ra="ra",
         dec="dec",
         id_columns=("release", "brickid", "objid"),
+        key_columns=("mag_r", "z_phot", "z_spec", "source_type"),
         columns=COLUMNS,
         ground_truth=GROUND_TRUTH,
     )

@@ -392,6 +392,7 @@ def _description(recipe: Recipe) -> SourceDescription:
         ra="ra",
         dec="dec",
         id_columns=("release", "brickid", "objid"),
+        key_columns=("mag_r", "z_phot_median", "z_spec"),
         image_scale_arcsec=PIXEL_ARCSEC,
         columns={**TRUTH, **(_ARTEFACTS if recipe.is_rendered else {})},
         ground_truth=tuple(TRUTH),

@@ -15,7 +15,13 @@ def test_every_figure_explains_itself_to_mouse_and_keyboard(on_demo: Watched) ->
     on_demo.open()
     choose(on_demo, 5)
     page, note = on_demo.page, on_demo.page.locator("#explanation")
-    for place in (".gf-status #status-selected", ".gf-status #status-drawn", "#status-answer", "#trust", "#details dt"):
+    for place in (
+        ".gf-status #status-selected",
+        ".gf-status #status-drawn",
+        "#status-answer",
+        "#trust",
+        "#details > dl dt",
+    ):
         figure = page.locator(f"{place} .gf-figure").last
         page.mouse.move(2, 2)
         figure.hover()
@@ -31,6 +37,10 @@ def test_every_figure_explains_itself_to_mouse_and_keyboard(on_demo: Watched) ->
         expect(figure).to_have_attribute("aria-describedby", "explanation")
         page.keyboard.press("Escape")
         expect(note).to_be_hidden()
+    # What says most stands first; the rest is a click away.
+    assert page.locator("#details dt:visible").count() < 10
+    page.locator("#details summary", has_text="all columns").click()
+    expect(page.locator("#details dt", has_text="gini")).to_be_visible()
     page.locator(".gf-sky .mode-pan").focus()
     page.keyboard.press("Tab")
     expect(note).to_have_text("Lasso (L)")

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from plotly.utils import PlotlyJSONEncoder
 
 from atlas import Atlas
 from atlas.columns import is_redshift
 from atlas.errors import FormatError
 from atlas.key_columns import key_columns
 from atlas.manifest import Column, read_manifest, write_manifest
+from dashboard.listing import columns_of
+from dashboard.resolve import galaxy
+from dashboard.state import State
+from dashboard.views import details
 from precompute.errors import SourceError
+from precompute.sources.deep_field import COLUMNS, describe_source
+from precompute.sources.description import SkyBackground
+from precompute.sources.simulated import simulate_survey
 from precompute.sources.source import open_source
 
 
@@ -42,6 +51,46 @@ def test_what_the_source_names_comes_before_any_guess(small: Atlas, tmp_path: Pa
     assert "key_columns" not in (tmp_path / "manifest.json").read_text(), "older programs read what names none"
     with pytest.raises(FormatError, match="no_such"):
         write_manifest(tmp_path, msgspec.structs.replace(told, key_columns=("no_such",)))
+
+
+def test_what_says_most_is_the_default_of_table_and_details_and_the_rest_is_a_click_away(small: Atlas) -> None:
+    keys = [c.name for c in key_columns(small.manifest)]
+    assert len(keys) >= 2
+    shown = [c.name for c in columns_of(small, State())]
+    assert shown == ["ra", "dec", *keys, "cluster", "anomaly_knn"]
+    state = State(focus=galaxy(small, 7), color="ebv")
+    first, rest = (part["props"]["children"] for part in lists(details.panel(small, state)))
+    assert terms(first) == ["RA, Dec", "id", *keys, "cluster", "ebv"]
+    told = {c.name for c in small.columns("v1")} - {"map_x", "map_y", "ra", "dec", *small.manifest.id_columns}
+    assert set(terms(rest)) == told - set(terms(first))
+
+
+def lists(components: Any) -> list[Any]:
+    """The lists of facts among some components, as the browser gets them."""
+    found: list[Any] = []
+
+    def walk(part: Any) -> None:
+        if isinstance(part, dict):
+            if part.get("type") == "Dl":
+                found.append(part)
+            walk(part.get("props", {}).get("children"))
+        elif isinstance(part, list):
+            for one in part:
+                walk(one)
+
+    walk(json.loads(json.dumps(components, cls=PlotlyJSONEncoder)))
+    return found
+
+
+def terms(facts: list[Any]) -> list[str]:
+    return [fact["props"]["children"]["props"]["children"] for fact in facts if fact["type"] == "Dt"]
+
+
+def test_the_sources_of_our_own_name_what_says_most(tmp_path: Path) -> None:
+    simulate_survey(100, tmp_path, dimension=16, quiet=True)
+    assert open_source(tmp_path).description.key_columns == ("mag_r", "z_phot", "z_spec", "source_type")
+    picture = SkyBackground("background.png", 53.16, -27.78, 0.1, 0.1)
+    assert set(describe_source(picture).key_columns) <= set(COLUMNS)
 
 
 def test_a_key_column_that_is_not_there_is_told_before_the_build(small_path: Path, tmp_path: Path) -> None:

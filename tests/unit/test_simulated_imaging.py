@@ -357,6 +357,7 @@ def test_a_build_draws_the_images_of_the_brightest_where_the_files_hold_none(mix
     config = msgspec.structs.replace(QUICK, thumbnails=40, thumbnail_pixels=24)
     source = open_source(mixture)
     manifest = build(source, tmp_path / "atlas", config, quiet=True)
+    assert manifest.key_columns[0] == "mag_r", "what says most of a galaxy is named by the source"
     assert manifest.thumbnails is not None and manifest.thumbnails.present == 40
     assert manifest.thumbnails.scale_arcsec == pytest.approx(0.262 * PIXELS / 24)
     atlas = Atlas.open(tmp_path / "atlas")
