@@ -72,7 +72,7 @@
   // What the state leaves out is at its default.
   const DEFAULTS = {
     order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "",
-    listing: "gallery", axes: null, filters: [], expression: "", subsets: [], table: {},
+    listing: "gallery", axes: null, filters: [], expression: "", subsets: [], table: {}, shading: {},
   };
   gf.get = (name) => (name in gf.state ? gf.state[name] : DEFAULTS[name]);
 

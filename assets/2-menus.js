@@ -3,6 +3,13 @@
   "use strict";
   const MENU = "details.gf-menu";
   let open = ""; // the classes of the menu that is open: they name it
+  let at = -1; // which of its fields and buttons has the focus
+
+  const items = (menu) => Array.from(menu.querySelectorAll("summary, button, input, a"));
+  document.addEventListener("focusin", function (event) {
+    const menu = event.target.closest(MENU + "[open]");
+    at = menu ? items(menu).indexOf(event.target) : -1;
+  });
 
   document.addEventListener("toggle", function (event) {
     if (!event.target.matches(MENU) || !event.target.isConnected) return;
@@ -42,6 +49,10 @@
   new MutationObserver(function () {
     if (!open) return;
     const menu = Array.from(document.querySelectorAll(MENU)).find((one) => one.className === open);
-    if (menu && !menu.open) menu.open = true;
+    if (!menu || menu.open) return;
+    menu.open = true;
+    // Lists of words look after themselves: they come and go.
+    const focused = document.activeElement === document.body && !menu.querySelector("[data-words]") && items(menu)[at];
+    if (focused) focused.focus({ preventScroll: true });
   }).observe(document.documentElement, { childList: true, subtree: true });
 })();

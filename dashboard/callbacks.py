@@ -131,7 +131,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
             True,
             legend(shown["coloring"], column_of(atlas, state), state)
             if shown["mean"] is None
-            else mean_legend(shown["mean"]),
+            else mean_legend(shown["mean"], state.shading),
             status.trust(shown["trust"], service.outside(active(state), atlas)),
             selected,
             status.drawn(shown["drawn"], shown["in_view"], shown["outliers_in_view"]),

@@ -28,6 +28,7 @@ from dashboard.state import (
     Order,
     Paint,
     Panel,
+    Shading,
     SkyView,
     State,
     Subset,
@@ -162,6 +163,7 @@ class Change(Event, frozen=True):
     shown: Annotated[int, msgspec.Meta(ge=16, le=100)] | None = None
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] | None = None
     paint: Paint | None = None
+    shading: Shading | None = None
     listing: Listing | None = None
     sexagesimal: bool | None = None
     light: bool | None = None
@@ -269,7 +271,12 @@ def _apply(state: State, event: AnyEvent) -> State:
             changed = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
             # There is one order: whoever chooses one takes back what a table was sorted by.
             unsorted = {} if event.order is None else {"table": Table(state.table.columns)}
-            return replace(state, **changed, **unsorted)
+            after = replace(state, **changed, **unsorted)
+            if after.color != state.color:
+                # Ends are of one column; a palette is of taste.
+                shading = replace(after.shading, low=None, high=None, log=None)
+                return replace(after, shading=shading)
+            return after
 
 
 def joined(selection: Selection, other: Selection, join: Join) -> Selection:

@@ -16,7 +16,7 @@ from atlas.selection import Bit, Name, Row, Vertices
 from dashboard import links
 from dashboard.events import Brush, Change, Clear, ClearExamples, ClearFilters, Express, Invert, Join, Keep, WithSubset
 from dashboard.settings import Settings
-from dashboard.state import Box, State
+from dashboard.state import Box, Shading, State
 
 Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
 Plane = Literal["map", "sky"]
@@ -34,6 +34,7 @@ FIELDS = {
     "order": "the order",
     "color": "the colour",
     "column": "the column",
+    "shading": "the range of the colours",
     "columns": "the choice of columns",
 }
 """Fields that a person fills, in words."""
@@ -300,6 +301,20 @@ def whole(args: Any, name: str, low: int, high: int) -> int:
     if value != int(value):
         raise InputError(f"{name} is {value:g}: expected a whole number")
     return int(value)
+
+
+def shading(args: Any) -> Shading:
+    """How numbers become colours, of a URL's query string; as by default where it says nothing of it.
+
+    Raises
+    ------
+    InputError
+        If it is not of the documented form.
+    """
+    try:
+        return msgspec.json.decode(text(args, "shading", 300), type=Shading) if "shading" in args else Shading()
+    except msgspec.DecodeError as e:
+        raise InputError("this is no shading") from e
 
 
 def text(args: Any, name: str, longest: int) -> str:

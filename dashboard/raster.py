@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from dashboard.views.palette import VIRIDIS, Scale, Theme
+from dashboard.views.palette import Scale, Theme
 
 # Below this mean count a pixel, counts are grains rather than a surface and are smoothed.
 GRAINY = 4.0
@@ -80,8 +80,8 @@ def mean_to_png(means: NDArray[np.float32], scale: Scale, flip: tuple[bool, bool
     known = ~np.isnan(at)
     codes = np.where(known, np.rint(np.nan_to_num(at) * (LEVELS - 1)) + 1, 0).astype(np.uint8)
     picture = Image.fromarray(codes, mode="L").convert("P")
-    stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in VIRIDIS])
-    steps, at_stop = np.linspace(0, 1, LEVELS), np.linspace(0, 1, len(VIRIDIS))
+    stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in scale.colors])
+    steps, at_stop = np.linspace(0, 1, LEVELS), np.linspace(0, 1, len(scale.colors))
     palette = np.stack([np.interp(steps, at_stop, stops[:, i]) for i in range(3)], axis=1)
     picture.putpalette(np.rint(np.vstack([[0, 0, 0], palette])).astype(np.uint8).tobytes())
     buffer = io.BytesIO()

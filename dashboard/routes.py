@@ -34,7 +34,7 @@ from dashboard.loading import WORDS
 from dashboard.raster import mean_to_png, to_png
 from dashboard.security import immutable
 from dashboard.service import Service
-from dashboard.state import Axes, State, has_width
+from dashboard.state import Axes, Shading, State, has_width
 from dashboard.views.card import card
 from dashboard.views.paint import has_mean
 from dashboard.views.palette import scale_of, theme
@@ -90,7 +90,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
                 return to_png(plane.density(box, width, height, mask).counts, theme(asked.light), asked.flip)
             values = atlas.columns(atlas.default_space).number(asked.column.name)
             means = plane.mean(box, width, height, values, mask)
-            return mean_to_png(means, scale_of(asked.column), asked.flip)
+            return mean_to_png(means, scale_of(asked.column, asked.shading), asked.flip)
 
         key = cache_key(build, "map raster", *asked.key(), *(() if axes is None else (axes.x, axes.y)))
         return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
@@ -107,7 +107,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
                 return to_png(atlas.sky.density(projection, box, width, height, mask).counts, theme(asked.light))
             values = atlas.columns(atlas.default_space).number(asked.column.name)
             means = atlas.sky.mean(projection, box, width, height, values, mask)
-            return mean_to_png(means, scale_of(asked.column))
+            return mean_to_png(means, scale_of(asked.column, asked.shading))
 
         where = (projection.kind, projection.ra_deg, projection.dec_deg)
         key = cache_key(build, "sky raster", *where, *asked.key())
@@ -161,6 +161,8 @@ class RasterArguments(msgspec.Struct, frozen=True):
     selection : Selection
     column : Column or None
         The column whose mean is shown; None shows the density.
+    shading : Shading
+        How means become colours.
     """
 
     box: Box
@@ -169,12 +171,14 @@ class RasterArguments(msgspec.Struct, frozen=True):
     flip: tuple[bool, bool]
     selection: Selection
     column: Column | None
+    shading: Shading
 
     def key(self) -> tuple[Any, ...]:
         """Primitives that name the picture."""
         column = "" if self.column is None else self.column.name
         selection = selections.encode(selections.canonical(self.selection)).decode()
-        return (*msgspec.structs.astuple(self.box), *self.size, self.light, *self.flip, selection, column)
+        look = (self.light, *self.flip, *msgspec.structs.astuple(self.shading))
+        return (*msgspec.structs.astuple(self.box), *self.size, *look, selection, column)
 
 
 def checked_expression(atlas: Atlas, text: str, cursor: int) -> dict[str, Any]:
@@ -230,9 +234,8 @@ def _raster_arguments(service: Service, atlas: Atlas) -> RasterArguments:
         if not has_mean(column):
             raise InputError(f"column {column.name!r} has no mean")
     light = parse.whole(args, "light", 0, 1) == 1
-    return RasterArguments(
-        Box(x0, x1, y0, y1), (width, height), light, (bool(flip & 1), bool(flip & 2)), selection, column
-    )
+    flips = bool(flip & 1), bool(flip & 2)
+    return RasterArguments(Box(x0, x1, y0, y1), (width, height), light, flips, selection, column, parse.shading(args))
 
 
 def _axes(atlas: Atlas) -> Axes | None:

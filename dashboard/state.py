@@ -35,6 +35,8 @@ Order = Literal["most", "least", "anomaly_knn", "anomaly_forest", "typical", "ra
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "about"]
 Paint = Literal["points", "mean"]
+Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
+Span = Literal[100, 98, 90, 50]
 Listing = Literal["gallery", "table"]
 Lasso = MapPolygon | ColumnPolygon | SkyPolygon
 Filter = Range | Category | Bits | Contains
@@ -105,6 +107,35 @@ class Subset(Value, frozen=True):
     shown: bool = True
 
 
+class Shading(Value, frozen=True):
+    """How the numbers of a column become colours.
+
+    Attributes
+    ----------
+    palette : str
+        A perceptual colour map.
+    reversed : bool
+        Whether it runs from its last colour to its first.
+    span : int
+        Per cent of the values, about the median, that the colours are spread over.
+    low, high : float or None
+        Ends that were typed, in the column's own unit; None takes that of the span.
+    log : bool or None
+        Whether colours follow the logarithm; None where a column is positive and skewed.
+    """
+
+    palette: Palette = "viridis"
+    reversed: bool = False
+    span: Span = 98
+    low: Finite | None = None
+    high: Finite | None = None
+    log: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError("the lower end of the colours must be below the upper one")
+
+
 class Table(Value, frozen=True):
     """How the table stands: columns in order (none: the usual ones), and the column that sorts it (none: the order of
     the gallery)."""
@@ -149,6 +180,8 @@ class State(Value, frozen=True, kw_only=True):
         What colours both planes: "density", "subsets" or a column (`dashboard.coloring`).
     paint : str
         How a column colours them: point by point, or as the mean of the galaxies in each spot.
+    shading : Shading
+        How its numbers become colours.
     listing : str
         Whether the galaxies are listed as a gallery or as a table.
     table : Table
@@ -178,6 +211,7 @@ class State(Value, frozen=True, kw_only=True):
     sky: SkyView | None = None
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] = DENSITY
     paint: Paint = "points"
+    shading: Shading = Shading()
     listing: Listing = "gallery"
     table: Table = Table()
     sexagesimal: bool = False
@@ -222,6 +256,7 @@ def question(state: State) -> State:
         drawer=blank.drawer,
         color=blank.color,
         paint=blank.paint,
+        shading=blank.shading,
         listing=blank.listing,
         table=blank.table,
         brushed=blank.brushed,
@@ -235,6 +270,7 @@ def parts(state: State) -> dict[str, State]:
     looks = {
         "color": state.color,
         "paint": state.paint if column_of(state.color) is not None else blank.paint,
+        "shading": state.shading if column_of(state.color) is not None else blank.shading,
         "subsets": state.subsets if state.color == SUBSETS else (),
     }
     examples = {"wanted": state.wanted, "unwanted": state.unwanted, "focus": state.focus}

@@ -7,8 +7,9 @@ from typing import Any
 from dash import html
 
 from atlas.manifest import Column
-from dashboard.state import State
-from dashboard.views.palette import CLUSTER_COLORS, VIRIDIS, Coloring, ends_of, scale_of
+from dashboard.state import Shading, State
+from dashboard.views.palette import CLUSTER_COLORS, Coloring, ends_of, scale_of
+from dashboard.views.shading import shading_menu
 from dashboard.views.words import FEW, chosen, word_button, word_list
 
 
@@ -36,12 +37,14 @@ def legend(coloring: Coloring | None, column: Column | None, state: State) -> li
     if not coloring.ends[0]:
         return [html.Span(f"a colour a cluster, repeating after {len(CLUSTER_COLORS)}; grey outside")]
     stops = ", ".join(f"{color} {position * 100:.0f}%" for position, color in coloring.scale[2:])
-    return [*_ramp(coloring.ends, stops), *missing]
+    menu = [] if column is None else [shading_menu(column, state.shading)]
+    return [*_ramp(coloring.ends, stops), *menu, *missing]
 
 
-def mean_legend(column: Column) -> list[Any]:
+def mean_legend(column: Column, shading: Shading) -> list[Any]:
     """The colour scale of a painted mean."""
-    return _ramp(ends_of(column, scale_of(column)), ", ".join(VIRIDIS))
+    scale = scale_of(column, shading)
+    return [*_ramp(ends_of(column, scale), ", ".join(scale.colors)), shading_menu(column, shading)]
 
 
 def _ramp(ends: tuple[str, str], stops: str) -> list[Any]:

@@ -31,7 +31,7 @@ from dashboard.service import Service
 from dashboard.state import Axes, Box, State, active, is_narrowed
 from dashboard.views import figure as fig
 from dashboard.views.outlines import outlines
-from dashboard.views.paint import color_points, mean_of, mean_pixels
+from dashboard.views.paint import color_points, mean_of, mean_pixels, mean_query
 from dashboard.views.palette import Theme, theme
 
 OUTLIERS_IN_VIEW = 120
@@ -246,7 +246,7 @@ def _rasters(
     within = {} if not is_narrowed(state) else {"in": service.remember(selection, atlas)}
     if mean is not None:
         edge = str(round(mean_pixels(in_view) * 2 * half_x / width))
-        return [raster(1.0, column=mean.name, w=edge, h=edge, **within)]
+        return [raster(1.0, **mean_query(mean, state), w=edge, h=edge, **within)]
     if within:
         return [raster(FADED), raster(0.8 if state.color == DENSITY else FADED, **within)]
     return [raster(1.0 if state.color == DENSITY else 0.45)]

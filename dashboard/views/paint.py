@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +12,7 @@ from atlas import Atlas
 from atlas.manifest import Column
 from dashboard import coloring
 from dashboard.service import Service
-from dashboard.state import State
+from dashboard.state import Shading, State
 from dashboard.views.palette import Coloring, Theme, color_by, color_by_subset
 
 FEWEST_FOR_MEAN = 4_000
@@ -33,10 +34,16 @@ def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme
         return None
     values = atlas.columns(atlas.default_space).array(column.name)[rows]
     if column.kind != "category":
-        return color_by(column, values, look.missing)
+        return color_by(column, values, look.missing, shading=state.shading)
     # The commonest words have colours that no other has.
     commonest = np.argsort(-service.histogram(column.name, None, atlas).counts, kind="stable")
-    return color_by(column, values, look.missing, commonest)
+    return color_by(column, values, look.missing, order=commonest)
+
+
+def mean_query(column: Column, state: State) -> dict[str, str]:
+    """What the address of a picture says of the mean that it shows."""
+    shading = {} if state.shading == Shading() else {"shading": msgspec.json.encode(state.shading).decode()}
+    return {"column": column.name, **shading}
 
 
 def column_of(atlas: Atlas, state: State) -> Column | None:

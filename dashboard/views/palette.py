@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from plotly.colors import sequential
 
-from atlas.columns import is_skewed
+from atlas.columns import QUANTILES, is_skewed
 from atlas.manifest import Column
 from atlas.numbers import column_text
+from dashboard.state import Palette, Shading, Span
 
 # Okabe & Ito (2008), extended by lighter and darker steps of the same hues.
 CLUSTER_COLORS = (
@@ -30,7 +32,21 @@ WORD_COLORS = (
 )  # fmt: skip
 """For columns of more words than there are hues: each again, lighter, then darker."""
 
-VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
+PALETTES: dict[Palette, tuple[str, ...]] = {
+    "viridis": tuple(sequential.Viridis),
+    "cividis": tuple(sequential.Cividis),
+    "magma": tuple(sequential.Magma),
+    "inferno": tuple(sequential.Inferno),
+    "plasma": tuple(sequential.Plasma),
+}
+"""Perceptual colour maps: equal steps of a value look equally far apart."""
+
+SPANS: dict[Span, tuple[int, int]] = {
+    span: (QUANTILES.index((100 - span) / 200), QUANTILES.index((100 + span) / 200)) for span in get_args(Span)
+}
+"""The quantiles at the ends of each span."""
+
+USUAL = Shading()
 MISSING_STEP = 0.02
 LEGEND_DIGITS = 3
 
@@ -102,18 +118,21 @@ class Coloring(msgspec.Struct, frozen=True):
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """From values to positions on a colour scale: the robust 1–99 % range, logarithmic for positive, skewed columns.
+    """From values to positions on a colour scale.
 
     Attributes
     ----------
     low, high : float
         Ends, in the column's own unit.
     log : bool
+    colors : tuple of str
+        From the low end to the high one, as #rrggbb.
     """
 
     low: float
     high: float
     log: bool
+    colors: tuple[str, ...] = PALETTES["viridis"]
 
     def positions(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Positions in 0 … 1, clipped; NaN where a value is missing."""
@@ -130,16 +149,29 @@ class Scale(msgspec.Struct, frozen=True):
         return (float(np.log10(self.low)), float(np.log10(self.high))) if self.log else (self.low, self.high)
 
 
-def scale_of(column: Column) -> Scale:
-    """The colour scale of a number column."""
-    low, high = (column.quantiles[1], column.quantiles[-2]) if column.quantiles else (0.0, 1.0)
+def scale_of(column: Column, shading: Shading) -> Scale:
+    """The colour scale of a number column: over the span of its values that was chosen, or between ends that were
+    typed, logarithmic for positive, skewed columns unless somebody chose."""
+    first, last = SPANS[shading.span]
+    low, high = (column.quantiles[first], column.quantiles[last]) if column.quantiles else (0.0, 1.0)
+    low = low if shading.low is None else shading.low
+    high = high if shading.high is None else shading.high
     if not high > low:
-        high = low + max(1.0, abs(low) * 1e-6)
-    return Scale(low, high, is_skewed(column) and low > 0)
+        slack = max(1.0, abs(low) * 1e-6)
+        # An end that was typed stays; else the values are all alike, and any width will do.
+        low, high = (high - slack, high) if shading.high is not None else (low, low + slack)
+    log = is_skewed(column) if shading.log is None else shading.log
+    colors = PALETTES[shading.palette]
+    return Scale(low, high, log and low > 0, colors[::-1] if shading.reversed else colors)
 
 
 def color_by(
-    column: Column, values: NDArray[Any], missing_color: str, order: NDArray[np.intp] | None = None
+    column: Column,
+    values: NDArray[Any],
+    missing_color: str,
+    *,
+    order: NDArray[np.intp] | None = None,
+    shading: Shading = USUAL,
 ) -> Coloring:
     """Colours of some points by a column: `scale_of` it for numbers, one colour a word for categories.
 
@@ -151,18 +183,20 @@ def color_by(
         Stored values of the points.
     order : ndarray of shape (w,) or None
         Codes of a category's words, the first to have a colour of its own first; None for the vocabulary's order.
+    shading : Shading
+        How numbers become colours.
     """
     if column.kind == "category" or column.name == "cluster":
         return _categories(column, values, missing_color, order)
-    scale = scale_of(column)
+    scale = scale_of(column, shading)
     at = scale.positions(values)
     missing = np.isnan(at)
     # A first step below the range is grey: that is where missing values are put.
     at = np.where(missing, -MISSING_STEP, at).astype(np.float32)
     first = MISSING_STEP / (1 + MISSING_STEP)
-    edges = np.linspace(first, 1.0, len(VIRIDIS)).tolist()  # plotly drops a scale that does not end at 1 exactly
-    steps = [(0.0, missing_color), (first / 2, missing_color), (first / 2, VIRIDIS[0])]
-    steps += list(zip(edges, VIRIDIS, strict=True))
+    edges = np.linspace(first, 1.0, len(scale.colors)).tolist()  # plotly drops a scale that does not end at 1 exactly
+    steps = [(0.0, missing_color), (first / 2, missing_color), (first / 2, scale.colors[0])]
+    steps += list(zip(edges, scale.colors, strict=True))
     return Coloring(at, steps, -MISSING_STEP, 1.0, (), ends_of(column, scale), ~missing)
 
 

@@ -19,7 +19,7 @@ from dashboard.skyview import home
 from dashboard.state import SkyView, State, active, is_narrowed
 from dashboard.views import figure as fig
 from dashboard.views.outlines import outlines
-from dashboard.views.paint import color_points, mean_of, mean_pixels
+from dashboard.views.paint import color_points, mean_of, mean_pixels, mean_query
 from dashboard.views.palette import DARK, Theme
 
 TORN_DEG = 180.0
@@ -168,7 +168,7 @@ def _rasters(service: Service, view: SkyView, state: State, mean: Column | None,
     within = {"in": service.remember(active(state), atlas)} if is_narrowed(state) else {}
     if mean is not None:
         edge = mean_pixels(in_view)
-        return [raster(1.0, column=mean.name, w=str(2 * edge), h=str(edge), **within)]
+        return [raster(1.0, **mean_query(mean, state), w=str(2 * edge), h=str(edge), **within)]
     if within:
         return [raster(FADED), raster(0.8 if state.color == DENSITY else FADED, **within)]
     return [raster(1.0 if state.color == DENSITY else 0.45)]

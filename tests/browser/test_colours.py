@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from atlas import Atlas
+from dashboard.views.palette import PALETTES
 from tests import serving
 from tests.browser.conftest import Watched, watch
 
@@ -51,6 +52,58 @@ def test_the_few_galaxies_with_a_value_are_drawn_over_those_without(on_small: Wa
     at = np.floor(np.array(places)[np.isfinite(z_spec[watched.drawn("sky")])]).astype(int)
     colours = shot[at[:, 1], at[:, 0]]
     assert np.mean(np.ptp(colours, axis=1) > GREY_SPREAD) > 0.9
+
+
+def test_range_and_colours_of_a_scale_are_chosen_and_kept(on_small: Watched, tmp_path: Path) -> None:
+    watched, page = on_small, on_small.page
+    watched.open()
+    page.select_option("#color", "mag_r")
+    watched.settle()
+    menu = page.locator(".gf-shading")
+    menu.locator("summary").click()
+    for name in ("magma", "reversed", "log"):
+        menu.get_by_role("button", name=name, exact=True).press("Enter")
+        watched.settle()
+        assert menu.locator("summary + div").is_visible()
+    for side, value in (("low", "15"), ("high", "18.5")):
+        menu.locator(f"[data-end={side}] input").fill(value)
+        page.keyboard.press("Enter")
+        watched.settle()
+    page.keyboard.press("Escape")
+    chosen = {"palette": "magma", "reversed": True, "low": 15, "high": 18.5, "log": True}
+    assert page.evaluate("galaxyFinder.state.shading") == chosen
+    page.goto(page.url)
+    watched.settle()
+    assert page.locator("#legend > span").all_inner_texts()[:2] == ["≤ 15", "≥ 18.5 mag, log"]
+    mag_r = np.asarray(watched.atlas.columns().array("mag_r"), dtype=np.float64)
+    for plane in ("map", "sky"):
+        marker = f"document.querySelector('#{plane} .js-plotly-plot')._fullData[0].marker"
+        colors = [color for _, color in page.evaluate(f"{marker}.colorscale")]
+        assert colors[2:] == [PALETTES["magma"][-1], *PALETTES["magma"][::-1]]
+        expected = np.clip(np.log10(mag_r[watched.drawn(plane)] / 15) / np.log10(18.5 / 15), 0, 1)
+        np.testing.assert_allclose(page.evaluate(f"Array.from({marker}.color)"), expected, atol=1e-4)
+    with page.expect_download() as download:
+        page.evaluate("galaxyFinder.local.figure({ plane: 'map', format: 'svg' })")
+    download.value.save_as(tmp_path / "figure.svg")
+    figure = (tmp_path / "figure.svg").read_text()
+    assert "≥ 18.5 mag, log" in figure
+    watched.forget()
+    page.locator("#paint button").click()
+    watched.settle()
+    page.wait_for_timeout(300)
+    assert page.locator("#legend > span").all_inner_texts()[:2] == ["≤ 15", "≥ 18.5 mag, log"]
+    pictures = [r for r in watched.responses if "column=mag_r" in r.url]
+    assert {"map.png" in r.url for r in pictures} == {True, False}
+    of_magma = {tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in (PALETTES["magma"][0], PALETTES["magma"][-1])}
+    for response in pictures:
+        picture = np.asarray(Image.open(io.BytesIO(response.body())).convert("RGBA")).reshape(-1, 4)
+        seen = {tuple(color[:3].tolist()) for color in picture[picture[:, 3] > 0]}
+        assert seen & of_magma, "values beyond the ends have the colours of the ends"
+    # Another column has other ends; the colours are a matter of taste, and stay.
+    page.select_option("#color", "z_phot")
+    watched.settle()
+    assert page.evaluate("galaxyFinder.state.shading") == {"palette": "magma", "reversed": True}
+    assert watched.complaints == []
 
 
 @pytest.mark.parametrize("size", [(1366, 768)])

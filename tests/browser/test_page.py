@@ -13,7 +13,7 @@ from astropy.coordinates import SkyCoord
 from playwright.sync_api import expect
 
 from atlas.coordinates import format_position
-from dashboard.views.palette import VIRIDIS
+from dashboard.views.palette import PALETTES
 from tests.browser.conftest import Watched
 from tests.browser.hands import choose, lasso, middle_of_the_map, state_polygon
 
@@ -265,7 +265,7 @@ def test_colour_by_a_column_and_the_light_theme(watched: Watched) -> None:
     color = watched.page.evaluate("document.querySelector('#map .js-plotly-plot')._fullData[0].marker.color")
     assert len(color) == len(watched.drawn("map"))
     scale = watched.page.evaluate("document.querySelector('#map .js-plotly-plot')._fullData[0].marker.colorscale")
-    assert [step[1] for step in scale][-1] == VIRIDIS[-1]
+    assert [step[1] for step in scale][-1] == PALETTES["viridis"][-1]
     watched.page.keyboard.press("t")
     watched.settle()
     assert watched.page.evaluate("document.documentElement.dataset.bsTheme") == "light"

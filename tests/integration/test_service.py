@@ -116,6 +116,18 @@ def test_a_raster_refuses_nonsense_in_words(
     assert 10 < len(response.get_json()["error"]) < 300
 
 
+def test_a_mean_has_the_colours_that_its_address_names(client: FlaskClient, demo: Atlas) -> None:
+    address = f"/raster/{demo.build_id}/map.png"
+    query = {**MAP_BOX, "column": "snr"}
+    plain, magma = (
+        client.get(address, query_string=query),
+        client.get(address, query_string={**query, "shading": '{"palette":"magma"}'}),
+    )
+    assert plain.status_code == magma.status_code == 200 and plain.data != magma.data
+    for wrong in ('{"palette":"jet"}', '{"low":2,"high":1}', "magma", '{"low":"x"}', "9" * 400):
+        assert client.get(address, query_string={**query, "shading": wrong}).status_code == 400, wrong
+
+
 @pytest.mark.parametrize(
     "path",
     [

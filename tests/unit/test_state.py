@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from atlas.errors import InputError
 from atlas.projection import Projection
@@ -34,7 +35,20 @@ from dashboard.events import (
     reduce,
 )
 from dashboard.kept import KeptFiles
-from dashboard.state import MOST_SUBSETS, Axes, Box, Galaxy, SkyView, State, Subset, Table, active, is_step, parts
+from dashboard.state import (
+    MOST_SUBSETS,
+    Axes,
+    Box,
+    Galaxy,
+    Shading,
+    SkyView,
+    State,
+    Subset,
+    Table,
+    active,
+    is_step,
+    parts,
+)
 from dashboard.views.choices import order_shown, orders
 
 A, B = Galaxy("1-2-3", 10.0, -5.0), Galaxy("1-2-4", 11.0, -5.5)
@@ -61,6 +75,7 @@ full_states = st.builds(
     listing=st.sampled_from(["gallery", "table"]),
     table=st.sampled_from([Table(), Table(("mag_r", "z_phot"), "mag_r", True)]),
     color=st.sampled_from(["density", "z_phot"]),
+    shading=st.sampled_from([Shading(), Shading("magma", True, 90, -1e-17, 1e43, False)]),
     light=st.booleans(),
     enlarged=st.sampled_from(["", "map"]),
 )
@@ -71,6 +86,17 @@ def test_a_link_holds_the_whole_state(state: State) -> None:
     token = links.to_token(state)
     assert links.from_token(token) == state
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_colours_are_chosen_for_a_column_and_a_link_without_them_opens() -> None:
+    chosen = Shading("cividis", reversed=True, span=50, low=1.0, log=True)
+    state = reduce(State(color="z_phot"), Change(shading=chosen))
+    assert state.shading == chosen and not is_step(State(color="z_phot"), state)
+    assert reduce(state, Change(color="z_phot")).shading == chosen
+    assert reduce(state, Change(color="mag_r")).shading == Shading("cividis", reversed=True, span=50)
+    assert parts(state)["map"].shading == parts(state)["sky"].shading == chosen
+    assert parts(state)["gallery"].shading == parts(replace(state, color="density"))["map"].shading == Shading()
+    assert links.from_json('{"color":"z_phot"}').shading == Shading()
 
 
 @given(full_states)

@@ -12,12 +12,13 @@ from PIL import Image
 from atlas.manifest import Column
 from dashboard.fingerprint import fingerprint
 from dashboard.raster import mean_to_png, to_png, tone
+from dashboard.state import Shading
 from dashboard.views.figure import marker, polygon_shape, typed
 from dashboard.views.palette import (
     CLUSTER_COLORS,
     DARK,
     LIGHT,
-    VIRIDIS,
+    PALETTES,
     Scale,
     color_by,
     color_by_subset,
@@ -50,7 +51,7 @@ def test_a_number_is_coloured_on_its_robust_range_and_missing_is_grey() -> None:
     span = coloring.high - coloring.low
     at = [(float(v) - coloring.low) / span for v in coloring.values]
     assert scale_color(coloring.scale, at[0]) == "#808080"
-    assert scale_color(coloring.scale, at[1]) == scale_color(coloring.scale, at[2]) == VIRIDIS[0]
+    assert scale_color(coloring.scale, at[1]) == scale_color(coloring.scale, at[2]) == PALETTES["viridis"][0]
     assert at[3] == at[4] == pytest.approx(1.0)
     assert coloring.ends == ("≤ 1", "≥ 5 mag")
     assert (coloring.scale[0][0], coloring.scale[-1][0]) == (0.0, 1.0)
@@ -61,12 +62,31 @@ def test_a_positive_skewed_column_is_coloured_by_its_logarithm() -> None:
         name="flux", file="f.npy", dtype="float32", kind="number",
         quantiles=(0.1, 1.0, 1.5, 3.0, 10.0, 40.0, 200.0, 1000.0, 9000.0),
     )  # fmt: skip
-    scale = scale_of(flux)
+    scale = scale_of(flux, Shading())
     assert scale == Scale(1.0, 1000.0, True)
     at = scale.positions(np.array([1.0, 10.0, 100.0, 1000.0, 1e9, 0.0, -1.0, np.nan]))
     assert np.allclose(at[:5], [0, 1 / 3, 2 / 3, 1, 1], atol=1e-6)
     assert at[5] == 0 and np.isnan(at[6:]).all(), "what has no logarithm is missing; zero lies below the range"
     assert color_by(flux, np.array([10.0], dtype=np.float32), "#808080").ends[1].endswith("log")
+
+
+def test_a_scale_is_what_was_chosen_as_far_as_the_column_allows() -> None:
+    flux = Column(
+        name="flux", file="f.npy", dtype="float32", kind="number",
+        quantiles=(-5.0, 1.0, 1.5, 3.0, 10.0, 40.0, 200.0, 1000.0, 9000.0),
+    )  # fmt: skip
+    assert scale_of(flux, Shading()) == Scale(1.0, 1000.0, False)
+    assert scale_of(flux, Shading(span=100, log=True)) == Scale(-5.0, 9000.0, False), "no logarithm below zero"
+    assert scale_of(flux, Shading(span=90)) == Scale(1.5, 200.0, False)
+    assert scale_of(flux, Shading(span=50, log=True)) == Scale(3.0, 40.0, True)
+    assert scale_of(flux, Shading(low=2.0)) == Scale(2.0, 1000.0, False)
+    assert scale_of(flux, Shading(low=5000.0)).low == 5000.0 and scale_of(flux, Shading(high=-9.0)).high == -9.0
+    reverse = scale_of(flux, Shading(palette="magma", reversed=True))
+    assert reverse.colors == PALETTES["magma"][::-1]
+    coloring = color_by(flux, np.array([1.0, 1000.0], np.float32), "#808080", shading=Shading("magma", reversed=True))
+    assert [color for _, color in coloring.scale][2:] == [PALETTES["magma"][-1], *PALETTES["magma"][::-1]]
+    with pytest.raises(ValueError, match="below"):
+        Shading(low=2.0, high=2.0)
 
 
 def test_points_have_the_colour_of_the_first_subset_that_holds_them() -> None:
@@ -87,7 +107,7 @@ def test_a_picture_of_means_has_the_colours_of_its_scale_and_turns_with_its_axes
     ):
         picture = np.asarray(Image.open(io.BytesIO(mean_to_png(means, Scale(0.0, 1.0, False), flip))).convert("RGBA"))
         assert picture[:, :, 3].sum() == 2 * 255
-        for place, color in ((low, VIRIDIS[0]), (high, VIRIDIS[-1])):
+        for place, color in ((low, PALETTES["viridis"][0]), (high, PALETTES["viridis"][-1])):
             assert "#" + bytes(picture[place][:3]).hex() == color
 
 
@@ -159,7 +179,7 @@ def test_the_commonest_words_have_colours_of_their_own() -> None:
     words = tuple(f"w{i:02d}" for i in range(60))
     column = Column(name="t", file="t.npy", dtype="uint8", kind="category", vocabulary=words)
     commonest = np.arange(60)[::-1]
-    coloring = color_by(column, np.array([59, 58, 0, 255], dtype=np.uint8), "#808080", commonest)
+    coloring = color_by(column, np.array([59, 58, 0, 255], dtype=np.uint8), "#808080", order=commonest)
     assert coloring.values.tolist() == [1, 2, 60 - 36, 0]
     assert coloring.legend[0] == ("w59", CLUSTER_COLORS[0])
     assert len({color for _, color in coloring.legend[:36]}) == 36
