@@ -23,7 +23,7 @@ from atlas.expression_tree import written_name
 from atlas.histogram import BitCounts, Histogram
 from atlas.manifest import Column
 from atlas.numbers import Number, column_text, exact_text
-from atlas.selection import Bits, Category, Contains, Range, Selection
+from atlas.selection import And, Bits, Category, Contains, Range, Selection
 from atlas.senses import explanation, sense
 from atlas.text import examples
 from dashboard.service import Service
@@ -32,6 +32,9 @@ from dashboard.views import elements as el
 from dashboard.views.words import word_button, word_list
 
 DEFAULT_COLUMNS = 8
+ARTEFACT, SPOILT = "artefact", 0.5
+"""Column of how plainly an image is spoilt, 0 to 1, and the score up to which it is not."""
+
 OWN_COLUMNS = ("anomaly_knn", "trust")
 
 SPARSE = 0.01
@@ -47,6 +50,7 @@ def drawer(service: Service, state: State) -> list[Any]:
     hidden = [c for c in filterable(atlas) if c.name not in {s.name for s in shown}]
     return [
         _expression(state, shown, _sparse(atlas, state)),
+        _artefacts(service, atlas, state),
         *(_section(service, atlas, state, column) for column in shown),
         _more(hidden),
     ]
@@ -306,6 +310,28 @@ def _expression(state: State, columns: list[Column], told: list[str]) -> html.Se
             *(html.P(line, className="gf-note") for line in told),
         ],
         className="gf-filter gf-typed",
+    )  # fmt: skip
+
+
+def _artefacts(service: Service, atlas: Atlas, state: State) -> html.Div | None:
+    """The switch that hides spoilt images: a filter of their column, with how many galaxies of the rest it hides."""
+    column = next((c for c in atlas.columns() if c.name == ARTEFACT and c.kind == "number"), None)
+    if column is None or not column.quantiles or column.quantiles[0] < 0 or column.quantiles[-1] > 1:
+        return None
+    hide = Range(ARTEFACT, None, SPOILT)
+    is_on = hide in state.filters
+    rest = active(replace(state, filters=tuple(one for one in state.filters if one.column != ARTEFACT)))
+    among, kept = (service.mask(And((rest, one)), atlas) for one in (Range(ARTEFACT, 0.0, None), hide))
+    assert among is not None and kept is not None
+    says = f"{'Artefacts hidden' if is_on else 'Hide artefacts'}: {among.count - kept.count:,}"
+    why = "Galaxies whose image is spoilt by a streak, a bad column, a saturated star or a blank part"
+    bounds = {} if is_on else {"high": SPOILT}
+    return html.Div(
+        html.Button(
+            says, type="button", className="gf-button", **{"aria-pressed": "true" if is_on else "false"},
+            **el.why(f"{why}: {ARTEFACT} above {SPOILT}"), **el.on_click(is_="filter", column=ARTEFACT, **bounds),
+        ),
+        className="gf-filter",
     )  # fmt: skip
 
 
