@@ -51,6 +51,13 @@
     const list = event.target.closest && event.target.matches(SCROLLED) && event.target.closest(LIST);
     if (list) Object.assign(memory(list), { x: event.target.scrollLeft, y: event.target.scrollTop });
   }, true);
+  // A row is longer than it is high: the wheel moves it along.
+  document.addEventListener("wheel", function (event) {
+    const row = event.target.closest(".gf-legend-row");
+    if (!row || event.shiftKey || row.scrollWidth <= row.clientWidth) return;
+    row.scrollLeft += event.deltaY;
+    event.preventDefault();
+  }, { passive: false });
   document.addEventListener("focusin", function (event) {
     const list = event.target.closest(LIST);
     last = list && { list: list.dataset.words, word: event.target.dataset.word };

@@ -74,6 +74,27 @@ def test_the_legend_reaches_every_word_and_filters_by_it(page: Watched) -> None:
     page.page.keyboard.press("Enter")
     page.settle()
     expect_count(page, int(counts.min()))
+    row.hover()
+    page.page.mouse.wheel(0, 80)
+    page.page.wait_for_function("document.querySelector('.gf-legend-row').scrollLeft > 40")
+    # On a phone the menu lies over the other panels.
+    page.page.mouse.move(2, 2)
+    page.page.set_viewport_size({"width": 390, "height": 844})
+    page.page.wait_for_timeout(700)
+    page.settle()
+    summary.click()
+    page.page.fill(".gf-legend-menu .gf-search", "")
+    covered = page.page.evaluate(
+        """() => {
+            const list = document.querySelector('.gf-legend-menu .gf-words').getBoundingClientRect();
+            return Array.from(document.querySelectorAll('.gf-legend-menu .gf-word'))
+                .map((word) => [word, word.getBoundingClientRect()])
+                .filter(([, box]) => box.top >= list.top && box.bottom <= list.bottom)
+                .filter(([word, box]) => !word.contains(document.elementFromPoint(box.x + 12, box.y + box.height / 2)))
+                .map(([word]) => word.dataset.word);
+        }"""
+    )
+    assert covered == []
     assert page.complaints == []
 
 
