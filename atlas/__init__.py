@@ -6,7 +6,7 @@ from atlas.examples import Match
 from atlas.mask import Mask
 from atlas.notebook import GalaxyTable
 from atlas.query import Query, Result
-from atlas.ranking import ByColumn, Given, Shuffled, Similar, Typical
+from atlas.ranking import ByColumn, Given, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.selection import (
     All,
     And,
@@ -54,6 +54,7 @@ __all__ = [
     "Rows",
     "Shuffled",
     "Similar",
+    "SimilarToGroup",
     "SkyPolygon",
     "Typical",
 ]

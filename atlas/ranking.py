@@ -1,6 +1,7 @@
 """In what order: values that say how to rank galaxies, and how each ranking can run.
 
     Similar(wanted, unwanted, least)    like these examples and unlike those      inner_product
+    SimilarToGroup(group, wanted, …)    and like all that a selection holds       inner_product
     Typical(cluster)                    most like the middle of a cluster         inner_product
     Given(embedding)                    most like an embedding from outside       inner_product
     ByColumn(column, descending)        by a value, missing last                  column
@@ -15,8 +16,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from atlas.selection import Name, Row
+from atlas import selection as selections
+from atlas.selection import Name, Row, Selection
 
 QueryKind = Literal["row", "least similar", "examples", "cluster", "given"]
 
@@ -39,6 +42,15 @@ class Similar(_Ranking, frozen=True):
     def examples(self) -> tuple[int, ...]:
         """All rows that the ranking is made from."""
         return (*self.wanted, *self.unwanted)
+
+
+class SimilarToGroup(Similar, frozen=True, kw_only=True):
+    """Similarity to examples of which one is the mean embedding of all that a selection holds.
+
+    Its galaxies may be in the answer; a query leaves them out by its own selection.
+    """
+
+    group: Selection
 
 
 class Typical(_Ranking, frozen=True):
@@ -66,12 +78,14 @@ class Shuffled(_Ranking, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
 
 
-Ranking = Similar | Typical | Given | ByColumn | Shuffled
+Ranking = Similar | SimilarToGroup | Typical | Given | ByColumn | Shuffled
 
 
 def query_kind(ranking: Ranking) -> QueryKind | None:
     """The kind of query that recall is measured for; None where a ranking is exact by construction."""
     match ranking:
+        case SimilarToGroup():
+            return None if ranking.least else "examples"
         case Similar((_,), (), least):
             return "least similar" if least else "row"
         case Similar(_, _, False):
@@ -87,5 +101,8 @@ def query_kind(ranking: Ranking) -> QueryKind | None:
 def canonical(ranking: Ranking) -> Ranking:
     """The one form of equal rankings: examples sorted, each once."""
     if isinstance(ranking, Similar):
-        return Similar(tuple(sorted(set(ranking.wanted))), tuple(sorted(set(ranking.unwanted))), ranking.least)
+        wanted, unwanted = (tuple(sorted(set(rows))) for rows in (ranking.wanted, ranking.unwanted))
+        ranking = replace(ranking, wanted=wanted, unwanted=unwanted)
+    if isinstance(ranking, SimilarToGroup):
+        ranking = replace(ranking, group=selections.canonical(ranking.group))
     return ranking

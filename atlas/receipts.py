@@ -36,7 +36,7 @@ from atlas.manifest import read_manifest
 from atlas.planner import SETTINGS
 from atlas.query import Query, Result, canonical
 from atlas.query import receipt as hash_of
-from atlas.ranking import Similar, Typical
+from atlas.ranking import Similar, SimilarToGroup, Typical
 from atlas.selection import And, Cluster, DecDeg, MapPolygon, Not, Or, RaDeg, Row, Rows, Selection
 from atlas.sky_query import separation_deg
 
@@ -223,7 +223,14 @@ def table(atlas: Atlas, result: Result) -> Iterator[tuple[int, str, float, float
 def _rows_of(query: Query) -> set[int]:
     """All rows that a query names."""
     ranked = query.ranking.examples if isinstance(query.ranking, Similar) else ()
-    return {*ranked, *(row for part in _parts(query.selection) if isinstance(part, Rows) for row in part.rows)}
+    return {*ranked, *(row for part in _parts_of(query) if isinstance(part, Rows) for row in part.rows)}
+
+
+def _parts_of(query: Query) -> Iterator[Selection]:
+    """What all selections of a query are joined from."""
+    yield from _parts(query.selection)
+    if isinstance(query.ranking, SimilarToGroup):
+        yield from _parts(query.ranking.group)
 
 
 def _parts(selection: Selection) -> Iterator[Selection]:
@@ -272,7 +279,7 @@ def _look_up(atlas: Atlas, examples: tuple[Example, ...]) -> tuple[dict[int, int
 
 
 def _not_carried_over(query: Query) -> list[str]:
-    parts = list(_parts(query.selection))
+    parts = list(_parts_of(query))
     notes = []
     if any(isinstance(part, Cluster) for part in parts) or isinstance(query.ranking, Typical):
         notes.append("clusters are numbered anew in each build: the one that is meant may have another number")
@@ -286,7 +293,9 @@ def _with_rows(query: Query, rows: dict[int, int]) -> Query:
     ranking = query.ranking
     if isinstance(ranking, Similar):
         wanted, unwanted = (tuple(rows[row] for row in of if row in rows) for of in (ranking.wanted, ranking.unwanted))
-        ranking = Similar(wanted, unwanted, ranking.least)
+        ranking = msgspec.structs.replace(ranking, wanted=wanted, unwanted=unwanted)
+    if isinstance(ranking, SimilarToGroup):
+        ranking = msgspec.structs.replace(ranking, group=_selection_with(ranking.group, rows))
     return msgspec.structs.replace(query, ranking=ranking, selection=_selection_with(query.selection, rows))
 
 

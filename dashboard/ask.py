@@ -6,8 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas import Atlas, Query
-from atlas.ranking import ByColumn, Ranking, Shuffled, Similar, Typical
-from atlas.selection import All, Cluster
+from atlas.ranking import ByColumn, Ranking, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.selection import All, And, Cluster, Not, canonical
 from dashboard.resolve import row_of
 from dashboard.state import Galaxy, State, active, is_narrowed
 
@@ -36,17 +36,21 @@ def question_of(atlas: Atlas, state: State) -> Question:
     gone = tuple(one for one, row in found.items() if row is None)
     wanted = tuple(row for one in state.wanted if (row := found[one]) is not None)
     unwanted = tuple(row for one in state.unwanted if (row := found[one]) is not None)
-    if not wanted and not unwanted and state.focus is not None:
+    if not wanted and not unwanted and state.group is None and state.focus is not None:
         row = row_of(atlas, state.focus)
         wanted, gone = ((row,), gone) if row is not None else ((), (*gone, state.focus))
     like = Similar(wanted, unwanted) if wanted or unwanted else None
+    among = active(state) if state.within else All()
+    if state.group is not None:
+        like = SimilarToGroup(wanted, unwanted, group=state.group)
+        among = canonical(And((among, Not(state.group))))
     ranking = _ranking(state, like)
     if ranking is None:
         return Question(None, gone, like)
     query = Query(
         space=atlas.default_space,
         ranking=ranking,
-        selection=active(state) if state.within else All(),
+        selection=among,
         exact=state.exact,
         limit=state.shown,
     )

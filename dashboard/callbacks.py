@@ -264,7 +264,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
         column = column_of(atlas, state)
         return (
             page.page_class(state),
-            page.head(atlas, state),
+            page.head(atlas, state, _grouped(service, state)),
             choices.orders(state),
             choices.order_shown(state),
             str(state.shown),
@@ -288,6 +288,11 @@ def _patch_points(patch: Patch, shown: dict[str, Any], light: bool) -> None:
     for trace, width in ((fig.NEIGHBORS, 1.4), (fig.FOCUS, 2.2)):
         accent = theme(light).accent
         patch["data"][trace]["marker"].update({"color": accent, "line": {"width": width, "color": accent}})
+
+
+def _grouped(service: Service, state: State) -> int:
+    mask = None if state.group is None else service.mask(state.group)
+    return service.atlas.n_rows if mask is None else mask.count
 
 
 def _link(service: Service, state: State) -> str:

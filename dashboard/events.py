@@ -67,6 +67,12 @@ class Example(Event, frozen=True):
     sign: Literal[-1, 0, 1]
 
 
+class Group(Event, frozen=True):
+    """All that is active became one wanted example, in place of what narrows the galaxies; or it stopped being one."""
+
+    take: bool
+
+
 class Drawn(Event, frozen=True, tag="lasso"):
     """A lasso or box was drawn on a plane: in place of the selection, added to it or taken from it."""
 
@@ -175,6 +181,7 @@ AnyEvent = (
     Open
     | Focus
     | Example
+    | Group
     | Drawn
     | SetFilter
     | Brush
@@ -262,7 +269,9 @@ def _apply(state: State, event: AnyEvent) -> State:
                 return replace(state, filters=(), expression="", order=order, within=True)
             return replace(state, selection=All(), order=order, within=True)
         case ClearExamples():
-            return replace(state, wanted=(), unwanted=())
+            return replace(state, wanted=(), unwanted=(), group=None)
+        case Group(take):
+            return _group(state) if take else replace(state, group=None)
         case ViewMap(box):
             return replace(state, map=box)
         case ViewSky(view):
@@ -289,6 +298,15 @@ def joined(selection: Selection, other: Selection, join: Join) -> Selection:
             return canonical(Not(other) if everything else And((selection, Not(other))))
         case _:
             return other
+
+
+def _group(state: State) -> State:
+    if not is_narrowed(state):
+        raise InputError("nothing is selected: draw a lasso or set a filter, then ask for what is like it")
+    # What they are like is looked for elsewhere: whatever holds them would leave nothing to find.
+    return replace(
+        state, group=canonical(active(state)), selection=All(), filters=(), expression="", within=True, order="most"
+    )
 
 
 def _keep(state: State, name: str) -> State:

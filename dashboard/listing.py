@@ -113,7 +113,7 @@ def _scores(atlas: Atlas, ranking: Ranking | None) -> Scores:
     if ranking is None:
         return lambda rows: np.full(rows.size, np.nan, dtype=np.float32)
     space = atlas.space(atlas.default_space)
-    q = embedding_of(space, ranking)
+    q = embedding_of(atlas, space, ranking)
     sign = np.float32(-1 if isinstance(ranking, Similar) and ranking.least else 1)
     return lambda rows: exact_scores(space.embeddings, rows, q) * sign
 

@@ -14,7 +14,19 @@ from atlas.errors import InputError, shorten
 from atlas.projection import Projection
 from atlas.selection import Bit, Name, Row, Vertices
 from dashboard import links
-from dashboard.events import Brush, Change, Clear, ClearExamples, ClearFilters, Express, Invert, Join, Keep, WithSubset
+from dashboard.events import (
+    Brush,
+    Change,
+    Clear,
+    ClearExamples,
+    ClearFilters,
+    Express,
+    Group,
+    Invert,
+    Join,
+    Keep,
+    WithSubset,
+)
 from dashboard.settings import Settings
 from dashboard.state import Box, Shading, State
 
@@ -154,6 +166,7 @@ AnyRaw = (
     | ClearExamples
     | ClearFilters
     | Express
+    | Group
     | Invert
     | Keep
     | WithSubset

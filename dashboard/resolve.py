@@ -32,6 +32,7 @@ from dashboard.events import (
     Example,
     Express,
     Focus,
+    Group,
     Invert,
     Keep,
     Open,
@@ -103,7 +104,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
             if text.strip():
                 expression.parse(text, atlas.columns(atlas.default_space))
             return Express(text.strip())
-        case Clear() | ClearExamples() | ClearFilters() | Invert() | Keep() | WithSubset() | Change():
+        case Clear() | ClearExamples() | ClearFilters() | Group() | Invert() | Keep() | WithSubset() | Change():
             return raw
     raise InputError("this event is incomplete")
 

@@ -154,6 +154,8 @@ class State(Value, frozen=True, kw_only=True):
         The galaxy in the details; also the query where there are no examples.
     wanted, unwanted : tuple of Galaxy
         Examples that were collected.
+    group : Selection or None
+        Galaxies that count together, as one more wanted example.
     selection : Selection
         Which galaxies a hand has selected.
     filters : tuple of Range, Category, Bits or Contains
@@ -197,6 +199,7 @@ class State(Value, frozen=True, kw_only=True):
     focus: Galaxy | None = None
     wanted: Annotated[tuple[Galaxy, ...], msgspec.Meta(max_length=50)] = ()
     unwanted: Annotated[tuple[Galaxy, ...], msgspec.Meta(max_length=50)] = ()
+    group: Selection | None = None
     selection: Selection = All()
     filters: Annotated[tuple[Filter, ...], msgspec.Meta(max_length=MOST_FILTERS)] = ()
     expression: ExpressionText = ""
@@ -235,7 +238,7 @@ def is_narrowed(state: State) -> bool:
 
 def has_examples(state: State) -> bool:
     """Whether there is a galaxy to be similar to."""
-    return state.focus is not None or bool(state.wanted or state.unwanted)
+    return state.focus is not None or state.group is not None or bool(state.wanted or state.unwanted)
 
 
 def is_step(before: State, after: State) -> bool:
@@ -273,7 +276,7 @@ def parts(state: State) -> dict[str, State]:
         "shading": state.shading if column_of(state.color) is not None else blank.shading,
         "subsets": state.subsets if state.color == SUBSETS else (),
     }
-    examples = {"wanted": state.wanted, "unwanted": state.unwanted, "focus": state.focus}
+    examples = {"wanted": state.wanted, "unwanted": state.unwanted, "group": state.group, "focus": state.focus}
     asked = replace(question(state), axes=None, subsets=())
     return {
         "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),

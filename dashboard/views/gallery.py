@@ -8,7 +8,7 @@ import numpy as np
 from dash import html
 
 from atlas import Atlas, Query, Result
-from atlas.ranking import ByColumn, Shuffled, Similar, Typical
+from atlas.ranking import ByColumn, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.selection import All
 from atlas.senses import explanation
 from dashboard.loading import Progress
@@ -71,6 +71,8 @@ def title(query: Query | None, atlas: Atlas) -> str:
     if query is None:
         return "Begin"
     match query.ranking:
+        case SimilarToGroup():
+            return "Least like the group" if query.ranking.least else "Most like the group"
         case Similar(_, _, True):
             return "Least similar"
         case Similar((), unwanted):

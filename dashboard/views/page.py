@@ -100,23 +100,30 @@ def layout(atlas: Atlas) -> html.Div:
     )
 
 
-def head(atlas: Atlas, state: State) -> list[Any]:
-    """The examples of the search as chips, each dropped by a click."""
-    chips = [_chip(atlas, one, +1) for one in state.wanted] + [_chip(atlas, one, -1) for one in state.unwanted]
+def head(atlas: Atlas, state: State, grouped: int) -> list[Any]:
+    """The examples of the search as chips, each dropped by a click; `grouped` galaxies are one of them together.
+
+    Where something is selected, it is offered as an example.
+    """
+    words = "Like the selection: search elsewhere for what is like all of it together"
+    button = el.button("like the selection", kind="link", label=words, is_="group", take=True)
+    offer = [button] if is_narrowed(state) else []
+    chips = [] if state.group is None else [_group_chip(grouped)]
+    chips += [_chip(atlas, one, +1) for one in state.wanted] + [_chip(atlas, one, -1) for one in state.unwanted]
     if not chips:
-        return []
+        return offer
     clear = el.button("clear", kind="link", label="Drop all examples", is_="clearexamples")
     if len(chips) <= CHIPS_IN_LINE:
-        return [html.Span("like", className="gf-muted"), *chips, clear]
+        return [html.Span("like", className="gf-muted"), *chips, clear, *offer]
     menu = html.Details(
         [html.Summary(f"like {len(chips)} examples"), html.Div(chips)], className="gf-menu gf-example-menu"
     )
-    return [menu, clear]
+    return [menu, clear, *offer]
 
 
 def tab_title(atlas: Atlas, state: State) -> str:
     """What the page shows, as the title of the browser's tab."""
-    n_examples = len(state.wanted) + len(state.unwanted)
+    n_examples = len(state.wanted) + len(state.unwanted) + (state.group is not None)
     shown = []
     if n_examples:
         shown.append(f"{n_examples} example{'s' if n_examples > 1 else ''}")
@@ -359,6 +366,14 @@ def _chip(atlas: Atlas, one: Galaxy, sign: int) -> html.Button:
         [*inside, html.B("+" if sign > 0 else "−")], type="button",
         className=f"gf-chip {'good' if sign > 0 else 'bad'}", **el.why(f"{one.id}: click to drop"),
         **el.on_click(is_="mark", id=one.id, sign=0), **({} if row is None else {"data-row": str(row)}),
+    )  # fmt: skip
+
+
+def _group_chip(grouped: int) -> html.Button:
+    return html.Button(
+        [html.Span(f"all {grouped:,}"), html.B("+")], type="button", className="gf-chip good group",
+        **el.why(f"The mean of the {grouped:,} galaxies that were selected, as one example: click to drop"),
+        **el.on_click(is_="group", take=False),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from atlas import Expression, Not, Query, SimilarToGroup
 from dashboard.links import to_token
 from dashboard.resolve import galaxy
 from dashboard.state import State
@@ -33,6 +34,29 @@ def test_fourteen_examples_can_each_be_reached_and_all_cleared(on_demo: Watched)
     on_demo.page.locator("#examples").get_by_role("button", name="Drop all examples").click()
     on_demo.settle()
     expect(chips).to_have_count(0)
+    assert on_demo.complaints == []
+
+
+def test_all_that_is_selected_is_searched_for_as_one_example(on_demo: Watched) -> None:
+    group = Expression("snr > 60")
+    on_demo.open("/?s=" + to_token(State(expression=group.text)))
+    on_demo.page.locator("#examples").get_by_role("button", name="like the selection").click()
+    on_demo.settle()
+    count = on_demo.atlas.mask(group).count
+    chip = on_demo.page.locator(".gf-chip")
+    expect(chip).to_have_text(f"all {count:,}+")
+    assert on_demo.text("#gallery-title") == "Most like the group"
+    like = SimilarToGroup((), group=group)
+    asked = Query(space="v1", ranking=like, selection=Not(group), limit=24)
+    assert on_demo.rows() == on_demo.atlas.run(asked).rows.tolist()
+    with on_demo.page.expect_download() as download:
+        on_demo.page.locator("#export").click()
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == on_demo.atlas.n_rows - count + 1
+    assert lines[1].split(",")[0] == on_demo.atlas.identity.name(on_demo.rows()[0])
+    chip.click()
+    on_demo.settle()
+    expect(chip).to_have_count(0)
     assert on_demo.complaints == []
 
 

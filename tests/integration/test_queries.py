@@ -28,6 +28,7 @@ from atlas import (
     Rows,
     Shuffled,
     Similar,
+    SimilarToGroup,
     SkyPolygon,
     Typical,
     planner,
@@ -127,6 +128,23 @@ def test_examples_are_the_mean_of_the_wanted_turned_from_the_unwanted(small: Atl
     best = truth(small, embedding_of_examples(good, bad), 50, skip=wanted + unwanted)
     assert np.isin(best, result.rows).mean() > 0.97
     assert not set(wanted + unwanted) & set(result.rows.tolist())
+
+
+def test_a_group_counts_as_one_example_by_its_mean(small: Atlas) -> None:
+    group, brighter = Cluster("v1", 0), Range("mag_r", high=19)
+    held = np.asarray(small.mask(group).dense)
+    q = np.asarray(small.space().embeddings, dtype=np.float64)[held].mean(axis=0)
+    alone = small.run(query(SimilarToGroup((), group=group), selection=Not(group) & brighter, limit=60, exact=True))
+    inside = small.mask(brighter).dense & ~held
+    assert np.isin(truth(small, q.astype(np.float32), 60, inside), alone.rows).mean() > 0.97
+    assert alone.total == inside.sum() and not held[alone.rows].any()
+    both = SimilarToGroup((5,), (9,), group=group)
+    mean = q / np.linalg.norm(q)
+    asked = embedding_of_examples(np.stack([mean, embedding(small, 5)]), embedding(small, 9)[None])
+    found = small.run(query(both, limit=60, exact=True)).rows
+    assert np.isin(truth(small, asked, 60, skip=(5, 9)), found).mean() > 0.97
+    with pytest.raises(InputError, match="holds none"):
+        small.run(query(SimilarToGroup((), group=Range("mag_r", high=-100))))
 
 
 def test_examples_that_say_nothing_are_refused_in_words(small: Atlas) -> None:

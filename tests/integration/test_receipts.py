@@ -29,6 +29,7 @@ from atlas import (
     Rows,
     Shuffled,
     Similar,
+    SimilarToGroup,
     Typical,
 )
 from atlas.__main__ import main
@@ -76,6 +77,7 @@ def asked(atlas: Atlas, ranking: Any, **more: Any) -> tuple[Query, bytes]:
     ("ranking", "selection"),
     [
         (Similar((3, 7), unwanted=(12,)), None),
+        (SimilarToGroup((3,), (12,), group=Expression("mag_r < 19")), None),
         (Similar((3,), least=True), Expression("mag_r < 20 & mag_g - mag_r > 0.1")),
         (Typical(0), Cluster("v1", 0)),
         (ByColumn("mag_r"), Not(Rows((4, 5, 6)))),

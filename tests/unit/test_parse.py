@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from atlas.errors import InputError
 from dashboard import parse
-from dashboard.events import Brush, Change, Clear, ClearFilters, Express, Invert, Keep, WithSubset
+from dashboard.events import Brush, Change, Clear, ClearFilters, Express, Group, Invert, Keep, WithSubset
 from dashboard.settings import Settings
 
 SETTINGS = Settings()
@@ -42,6 +42,7 @@ SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1]]
         ({"is": "keep", "name": "mergers"}, Keep),
         ({"is": "withsubset", "at": 0, "do": "unite"}, WithSubset),
         ({"is": "invert"}, Invert),
+        ({"is": "group", "take": True}, Group),
         ({"is": "clearfilters"}, ClearFilters),
         ({"is": "cluster", "label": 0}, parse.OpenClusterLabel),
         ({"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1, "y0": 0, "y1": 1}}, parse.View),

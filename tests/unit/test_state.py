@@ -24,6 +24,7 @@ from dashboard.events import (
     Example,
     Express,
     Focus,
+    Group,
     Invert,
     Keep,
     Open,
@@ -46,6 +47,8 @@ from dashboard.state import (
     Subset,
     Table,
     active,
+    has_examples,
+    is_narrowed,
     is_step,
     parts,
 )
@@ -60,6 +63,7 @@ full_states = st.builds(
     focus=st.sampled_from([None, A, B]),
     wanted=st.sampled_from([(), (A,), (A, B)]),
     unwanted=st.sampled_from([(), (B,)]),
+    group=st.sampled_from([None, Cluster("v1", 3), And((MapPolygon("v1", TRIANGLE), Range("mag_r", high=18)))]),
     selection=st.sampled_from([All(), MapPolygon("v1", TRIANGLE), SkyPolygon(TAN, TRIANGLE), Cluster("v1", 3)]),
     order=st.sampled_from(["most", "least", "anomaly_knn", "random"]),
     exact=st.booleans(),
@@ -234,6 +238,19 @@ def test_shift_adds_a_lasso_and_alt_takes_it_away() -> None:
     assert reduce(first, Drawn(TWO, "subtract")).selection == canonical(And((ONE, Not(TWO))))
     assert reduce(State(), Drawn(ONE, "add")).selection == ONE
     assert reduce(State(), Drawn(ONE, "subtract")).selection == canonical(Not(ONE))
+
+
+def test_all_that_is_selected_becomes_one_example_and_no_longer_narrows() -> None:
+    narrowed = reduce(
+        reduce(State(focus=A), Drawn(MapPolygon("v1", TRIANGLE))), SetFilter("mag_r", Range("mag_r", high=18))
+    )
+    grouped = reduce(narrowed, Group(True))
+    assert grouped.group == canonical(active(narrowed)) and not is_narrowed(grouped)
+    assert has_examples(replace(grouped, focus=None))
+    assert reduce(grouped, Group(False)).group is None
+    assert reduce(grouped, ClearExamples()).group is None
+    with pytest.raises(InputError, match="nothing is selected"):
+        reduce(State(), Group(True))
 
 
 def test_a_selection_is_inverted_and_inverted_back() -> None:
