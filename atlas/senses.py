@@ -69,6 +69,11 @@ _RULES = (
 
 def sense(column: Column) -> Sense:
     """What little and much of a column mean."""
+    return named_sense(column) or Sense(f"lower {called(column)}", f"higher {called(column)}")
+
+
+def named_sense(column: Column) -> Sense | None:
+    """What little and much of a column mean; None where neither its source nor a rule has words for it."""
     if column.low and column.high:
         return Sense(column.low, column.high)
     if (color := _color(column)) is not None:
@@ -85,7 +90,7 @@ def sense(column: Column) -> Sense:
                 return rule.sense
             if rule.whole and re.fullmatch(rule.whole, bare):
                 return rule.sense
-    return Sense(f"lower {called(column)}", f"higher {called(column)}")
+    return None
 
 
 def called(column: Column) -> str:

@@ -265,7 +265,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
         return (
             page.page_class(state),
             page.head(atlas, state, _grouped(service, state)),
-            choices.orders(state),
+            choices.orders(state, atlas.columns(atlas.default_space)),
             choices.order_shown(state),
             str(state.shown),
             choices.colors(atlas, state),

@@ -8,9 +8,10 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from atlas import Atlas
-from atlas.columns import is_magnitude, is_redshift
+from atlas.columns import Columns, is_magnitude, is_redshift
 from atlas.manifest import Column
 from atlas.selection import Cluster
+from atlas.senses import named_sense
 from dashboard.coloring import DENSITY, OWN, SUBSETS, color_of
 from dashboard.state import SIMILARITY, Axes, State, has_examples, is_narrowed
 from dashboard.views import elements as el
@@ -25,8 +26,8 @@ ORDERS = {
 }
 
 
-def orders(state: State) -> list[dict[str, str]]:
-    """The orders that make sense in a state."""
+def orders(state: State, columns: Columns | None = None) -> list[dict[str, str]]:
+    """The orders that make sense in a state; where a table is sorted, in the words of its column among some."""
     shown = dict(ORDERS)
     if not isinstance(state.selection, Cluster):
         del shown["typical"]
@@ -37,7 +38,11 @@ def orders(state: State) -> list[dict[str, str]]:
         del shown["random"]
         shown["catalogue" if order_shown(state) == "catalogue" else "random"] = "As in the catalogue"
     if order_shown(state) == "column":
-        shown["column"] = f"By {state.table.sort}, {'high' if state.table.descending else 'low'} first"
+        name, column = state.table.sort, None
+        if columns is not None and name in columns:
+            column = columns.describe(name)
+        ends = (named_sense(column) if column is not None else None) or ("low", "high")
+        shown["column"] = f"By {name}, {ends[int(state.table.descending)]} first"
     return [{"value": value, "label": label} for value, label in shown.items()]
 
 

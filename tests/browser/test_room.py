@@ -54,7 +54,7 @@ def test_no_tool_is_cut_off_or_covered_at_any_size(on_demo: Watched) -> None:
     page.locator(".gf-fold-map .mode-lasso").click()
     expect(page.locator(".gf-fold-map .mode-lasso")).to_be_hidden()
     assert page.evaluate("document.querySelector('#map .js-plotly-plot')._fullLayout.dragmode") == "lasso"
-    gallery, catalogue = (page.locator(part).bounding_box() for part in (".gf-gallery", ".gf-details dl"))
+    gallery, catalogue = (page.locator(part).bounding_box() for part in (".gf-gallery", ".gf-details > dl"))
     assert gallery and catalogue and gallery["y"] + gallery["height"] <= catalogue["y"]
     assert on_demo.complaints == []
 

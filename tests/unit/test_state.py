@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from atlas.columns import Columns
 from atlas.errors import InputError
+from atlas.manifest import Column
 from atlas.projection import Projection
 from atlas.selection import All, And, Category, Cluster, Expression, MapPolygon, Not, Or, Range, SkyPolygon, canonical
 from dashboard import links
@@ -210,6 +212,8 @@ def test_the_order_that_was_chosen_last_is_the_one_that_holds() -> None:
     state = reduce(State(focus=A, listing="table"), Tabulate(Table(("snr",), "snr", True)))
     assert order_shown(state) == "column"
     assert {"value": "column", "label": "By snr, high first"} in orders(state)
+    snr = Column(name="snr", file="snr.npy", dtype="float32", kind="number", low="noisier", high="clearer")
+    assert {"value": "column", "label": "By snr, clearer first"} in orders(state, Columns(Path(), (snr,), 1))
     state = reduce(state, Change(order="least"))
     assert (state.table, order_shown(state)) == (Table(("snr",)), "least")
     assert order_shown(State(listing="table")) == "catalogue"
