@@ -2,8 +2,9 @@
 
     python -m benchmarks.simulated_quality [--seeds N] [--galaxies N] [--json PATH]
 
-For every seed a survey is rendered and embedded twice: by the demo's descriptor, and by a PCA of its pixels (the middle
-of each image, stretched as for the eye) to as many dimensions. Measured by the cosine of the embeddings:
+For every seed a survey is rendered and embedded three times: by the demo's descriptor, by the same without artefacts
+(what the rings about a galaxy tell, as the descriptor was at first), and by a PCA of its pixels (the middle of each
+image, stretched as for the eye) to as many dimensions. Measured by the cosine of the embeddings:
 
 - precision at 10 and 100 by class: of the k rows most similar to a member, the share of its class; of fewer than k
   where the class has no more members. Chance is the share of the class.
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
-from benchmarks.descriptor import fit_raw_pixels
+from benchmarks.descriptor import fit_raw_pixels, fit_rings, without_artefacts
 from benchmarks.simulated_sheet import to_rgb
 from precompute.context import BuildConfig
 from precompute.descriptor import DIMENSION, FEATURES, Descriptor
@@ -48,6 +49,8 @@ RAW_PIXELS = 64  # of the middle: more would only add neighbours
 QUERIES = 200  # members of a class that are asked for
 AT = (10, 100)
 NEAREST = 10
+
+METHODS = ("descriptor", "rings only", "raw pixels")
 
 Scores = dict[str, float]
 
@@ -74,8 +77,12 @@ def render_survey(seed: int, n: int) -> Survey:
     with tqdm(total=n, unit=" galaxies", desc=f"seed {seed}", leave=False) as bar:
         for part in run_chunks(work, n, BLOCK, thread_count(0)):
             bar.update(part.stop - part.start)
-    embeddings = {"descriptor": Descriptor.fit(features).embed(features), "raw pixels": fit_raw_pixels(pixels)(pixels)}
-    return Survey(parameters["true_class"], embeddings)
+    embeddings = (
+        Descriptor.fit(features).embed(features),
+        fit_rings(features).embed(without_artefacts(features)),
+        fit_raw_pixels(pixels)(pixels),
+    )
+    return Survey(parameters["true_class"], dict(zip(METHODS, embeddings, strict=True)))
 
 
 def precision(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8], seed: int) -> Scores:
@@ -126,7 +133,7 @@ def artefact_detection(embeddings: NDArray[np.float32], true_class: NDArray[np.u
 def measure(seeds: int, galaxies: int) -> dict[str, object]:
     """Every score of every seed, and the shares that chance would score."""
     start = time.perf_counter()
-    scores: dict[str, dict[str, list[float]]] = {"descriptor": {}, "raw pixels": {}}
+    scores: dict[str, dict[str, list[float]]] = {name: {} for name in METHODS}
     counts = np.zeros(len(CLASS_NAMES), np.int64)
     for seed in range(1, seeds + 1):
         survey = render_survey(seed, galaxies)
@@ -159,32 +166,33 @@ def measure(seeds: int, galaxies: int) -> dict[str, object]:
 
 def as_text(result: dict[str, object]) -> str:
     """The scores as Markdown tables: mean over seeds (lowest to highest)."""
-    ours, raw = result["scores"]["descriptor"], result["scores"]["raw pixels"]  # type: ignore[index]
+    scores: dict[str, dict[str, list[float]]] = result["scores"]  # type: ignore[assignment]
     share: dict[str, float] = result["share"]  # type: ignore[assignment]
     artefacts = result["artefact_share"]
 
-    def told(values: list[float]) -> str:
-        return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    def told(name: str) -> str:
+        found = [scores[method][name] for method in METHODS]
+        return " | ".join(f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in found)
 
     lines = [
         f"{result['seeds']} seeds of {result['galaxies']:,} rendered galaxies, {result['dimension']} dimensions: "
         "mean over seeds (lowest to highest)",
         "",
-        "| precision among the k most similar | share of the class | k | descriptor | raw pixels |",
-        "| --- | --- | --- | --- | --- |",
+        f"| precision among the k most similar | share of the class | k | {' | '.join(METHODS)} |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for name in CLASS_NAMES:
         for k in AT:
-            if f"{name} @{k}" in ours:
+            if f"{name} @{k}" in scores[METHODS[0]]:
                 label, part = (name, f"{share[name]:.4f}") if k == AT[0] else ("", "")
-                lines.append(f"| {label} | {part} | {k} | {told(ours[f'{name} @{k}'])} | {told(raw[f'{name} @{k}'])} |")
-    lines += ["", "| what is found | chance | descriptor | raw pixels |", "| --- | --- | --- | --- |"]
-    for name in ours:
+                lines.append(f"| {label} | {part} | {k} | {told(f'{name} @{k}')} |")
+    lines += ["", f"| what is found | chance | {' | '.join(METHODS)} |", "| --- | --- | --- | --- | --- |"]
+    for name in scores[METHODS[0]]:
         if "@" in name:
             continue
         chance = 0.5 if "ROC" in name else (share["lens"] if "lens" in name else artefacts)
         label = name if "lens" in name else f"artefacts by {name}"
-        lines.append(f"| {label} | {chance:.4f} | {told(ours[name])} | {told(raw[name])} |")
+        lines.append(f"| {label} | {chance:.4f} | {told(name)} |")
     return "\n".join(lines)
 
 
