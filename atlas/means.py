@@ -1,6 +1,7 @@
 """Means of a column, pixel by pixel or cell by cell: what is added up, and how a mean comes of it.
 
 Sums are kept of what values differ from a middle one: so float32 holds a thousandth of a day in dates of 57,000 days.
+Means are float64, or those dates would be rounded in the end.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ class Sums(NamedTuple):
     counts: NDArray[Any]
     sums: NDArray[Any]
 
-    def mean(self, center: float) -> NDArray[np.float32]:
+    def mean(self, center: float) -> NDArray[np.float64]:
         """Mean of the values; NaN where there is none."""
         mean = np.full(self.counts.shape, np.nan, dtype=np.float64)
         np.divide(self.sums, self.counts, out=mean, where=self.counts > SLIVER)
-        return (mean + center).astype(np.float32)
+        return mean + center
 
     def plus(self, other: Sums) -> Sums:
         """Sums of both, about one center."""

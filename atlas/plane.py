@@ -156,7 +156,7 @@ class Plane:
 
     def mean(
         self, box: Box, width: int, height: int, values: NDArray[Any], mask: Mask | None = None
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float64]:
         """Mean of a column in each pixel.
 
         Where many rows are in view it comes from sums over a grid, which are added up when a column and a mask are
@@ -175,7 +175,7 @@ class Plane:
 
         Returns
         -------
-        ndarray of shape (height, width), float32
+        ndarray of shape (height, width), float64
             First row at the bottom; NaN where no row has a value.
 
         Raises

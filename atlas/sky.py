@@ -252,7 +252,7 @@ class SkyPlane:
         height: int,
         values: NDArray[Any],
         mask: Mask | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float64]:
         """Mean of a column: a pixel shows that of the HEALPix cell that its middle lies in.
 
         The cells' sums are added up when a column and a mask are first asked for together, and kept for the latest
@@ -273,7 +273,7 @@ class SkyPlane:
 
         Returns
         -------
-        ndarray of shape (height, width), float32
+        ndarray of shape (height, width), float64
             First row at the bottom; NaN where no row has a value, and outside the ellipse of an all-sky plane.
 
         Raises

@@ -65,7 +65,7 @@ def to_png(counts: NDArray[np.float32], theme: Theme, flip: tuple[bool, bool] = 
     return buffer.getvalue()
 
 
-def mean_to_png(means: NDArray[np.float32], scale: Scale, flip: tuple[bool, bool] = (False, False)) -> bytes:
+def mean_to_png(means: NDArray[np.float64], scale: Scale, flip: tuple[bool, bool] = (False, False)) -> bytes:
     """Means of a column as colours of its scale, transparent where there is none.
 
     Parameters

@@ -40,7 +40,7 @@ from dashboard.state import Axes
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 MASKS_IN_MEMORY = 8
 PLANES_OPEN = 6
-HISTOGRAM_FIELDS = ("edges", "counts", "missing", "below", "above", "log")
+HISTOGRAM_FIELDS = ("edges", "counts", "missing", "below", "above", "log", "zero")
 
 
 class Service:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.colors import sequential
 
-from atlas.columns import QUANTILES, is_skewed
+from atlas.columns import QUANTILES, from_zero, is_skewed
 from atlas.manifest import Column
 from atlas.numbers import column_text
 from dashboard.state import Palette, Shading, Span
@@ -123,7 +123,7 @@ class Scale(msgspec.Struct, frozen=True):
     Attributes
     ----------
     low, high : float
-        Ends, in the column's own unit.
+        Ends, in the column's own unit; int for whole numbers beyond 2⁵³.
     log : bool
     colors : tuple of str
         From the low end to the high one, as #rrggbb.
@@ -138,15 +138,22 @@ class Scale(msgspec.Struct, frozen=True):
         """Positions in 0 … 1, clipped; NaN where a value is missing."""
         low, high = self._ends
         with np.errstate(divide="ignore", invalid="ignore"):
-            # In float64: a month of Julian dates would be a hundred steps in float32.
-            shown = np.asarray(values, dtype=np.float64)
+            # In float64, and long whole numbers from the lower end: a month of Julian dates would be a hundred steps
+            # in float32.
+            shown = from_zero(values, self._zero)
             shown = np.log10(shown) if self.log else shown
             at: NDArray[np.float32] = np.clip((shown - low) / (high - low), 0, 1).astype(np.float32)
         return at
 
     @property
+    def _zero(self) -> int:
+        return self.low if isinstance(self.low, int) and not self.log else 0
+
+    @property
     def _ends(self) -> tuple[float, float]:
-        return (float(np.log10(self.low)), float(np.log10(self.high))) if self.log else (self.low, self.high)
+        if self.log:
+            return float(np.log10(self.low)), float(np.log10(self.high))
+        return self.low - self._zero, self.high - self._zero
 
 
 def scale_of(column: Column, shading: Shading) -> Scale:

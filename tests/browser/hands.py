@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from pathlib import Path
+
 import numpy as np
 import shapely
 from playwright.sync_api import expect
@@ -66,3 +70,50 @@ def expect_count(watched: Watched, expected: int) -> None:
     """Wait until the page says that so many galaxies are selected."""
     expect(watched.page.locator("#status-selected")).to_contain_text(f"{expected:,} of ")
     watched.settle()
+
+
+def open_drawer(watched: Watched, key: str) -> None:
+    """Open a drawer by its key."""
+    watched.page.keyboard.press(key)
+    expect(watched.page.locator(".gf-drawer h2")).to_be_visible()
+    watched.settle()
+
+
+def brush(watched: Watched, name: str, start: float, stop: float) -> None:
+    """Drag over shares of a histogram's width."""
+    canvas = watched.page.locator(f".gf-filter[data-column={name}] canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    watched.page.mouse.move(box["x"] + start * box["width"], y)
+    watched.page.mouse.down()
+    watched.page.mouse.move(box["x"] + stop * box["width"], y, steps=5)
+    watched.page.mouse.up()
+    watched.page.wait_for_timeout(200)
+    watched.settle()
+
+
+def histogram(watched: Watched, name: str) -> dict[str, list[float]]:
+    """What a column's histogram draws."""
+    text = watched.page.locator(f".gf-filter[data-column={name}] canvas").get_attribute("data-hist")
+    found: dict[str, list[float]] = json.loads(text or "{}")
+    return found
+
+
+def downloaded(page: Watched) -> list[dict[str, str]]:
+    """Lines of the CSV that the page's button downloads."""
+    with page.page.expect_download() as download:
+        page.page.locator("#export").click()
+    return list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+
+
+def table_column(page: Watched, column: str) -> list[str]:
+    """What the table shows in a column, from its first row on."""
+    cells: list[str] = page.page.evaluate(
+        """column => Array.from(document.querySelectorAll(`#table .ag-row .ag-cell[col-id="${column}"]`))
+            .map(c => [Number(c.closest('.ag-row').getAttribute('row-index')), c.textContent])
+            .filter(([, text]) => text).sort((a, b) => a[0] - b[0]).map(([, text]) => text)""",
+        column,
+    )
+    return cells

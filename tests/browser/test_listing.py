@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Watched
-from tests.browser.hands import choose
+from tests.browser.hands import choose, downloaded, table_column
 
 pytestmark = pytest.mark.browser
 
@@ -20,23 +17,6 @@ def page(on_demo: Watched) -> Watched:
     on_demo.open()
     choose(on_demo, 7)
     return on_demo
-
-
-def downloaded(page: Watched) -> list[dict[str, str]]:
-    with page.page.expect_download() as download:
-        page.page.locator("#export").click()
-    return list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
-
-
-def table_column(page: Watched, column: str) -> list[str]:
-    """What the table shows in a column, from its first row on."""
-    cells: list[str] = page.page.evaluate(
-        """column => Array.from(document.querySelectorAll(`#table .ag-row .ag-cell[col-id="${column}"]`))
-            .map(c => [Number(c.closest('.ag-row').getAttribute('row-index')), c.textContent])
-            .filter(([, text]) => text).sort((a, b) => a[0] - b[0]).map(([, text]) => text)""",
-        column,
-    )
-    return cells
 
 
 def focused(page: Watched) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import subprocess
 import sys
 from itertools import product
@@ -21,7 +20,17 @@ from atlas.selection import MapPolygon, canonical
 from atlas.trust import neighbours_outside
 from dashboard.views.palette import CLUSTER_COLORS
 from tests.browser.conftest import Watched
-from tests.browser.hands import choose, circle, expect_count, lasso, middle_of_the_map, selected
+from tests.browser.hands import (
+    brush,
+    choose,
+    circle,
+    expect_count,
+    histogram,
+    lasso,
+    middle_of_the_map,
+    open_drawer,
+    selected,
+)
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,33 +44,6 @@ def page(on_large: Watched) -> Watched:
 
 def column(watched: Watched, name: str) -> np.ndarray:
     return np.asarray(watched.atlas.columns("v1").array(name), dtype=np.float64)
-
-
-def open_drawer(watched: Watched, key: str) -> None:
-    watched.page.keyboard.press(key)
-    expect(watched.page.locator(".gf-drawer h2")).to_be_visible()
-    watched.settle()
-
-
-def brush(watched: Watched, name: str, start: float, stop: float) -> None:
-    """Drag over shares of a histogram's width."""
-    canvas = watched.page.locator(f".gf-filter[data-column={name}] canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box is not None
-    y = box["y"] + box["height"] / 2
-    watched.page.mouse.move(box["x"] + start * box["width"], y)
-    watched.page.mouse.down()
-    watched.page.mouse.move(box["x"] + stop * box["width"], y, steps=5)
-    watched.page.mouse.up()
-    watched.page.wait_for_timeout(200)
-    watched.settle()
-
-
-def histogram(watched: Watched, name: str) -> dict[str, list[float]]:
-    text = watched.page.locator(f".gf-filter[data-column={name}] canvas").get_attribute("data-hist")
-    found: dict[str, list[float]] = json.loads(text or "{}")
-    return found
 
 
 # Views

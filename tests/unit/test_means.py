@@ -62,8 +62,8 @@ def test_a_close_view_shows_the_mean_of_the_rows_in_each_pixel(rows: Rows, half:
     assert 1000 < rows.plane.count(box, mask) <= DENSITY_FROM_POINTS
     expected = rows.binned(box, 70, 90, half.dense if masked else np.ones(N, dtype=np.bool_))
     found = rows.plane.mean(box, 70, 90, rows.column, mask)
-    assert found.shape == (90, 70) and found.dtype == np.float32
-    np.testing.assert_allclose(found - 57_000.0, expected, atol=0.004)  # half a step of float32 at 57,000
+    assert found.shape == (90, 70) and found.dtype == np.float64
+    np.testing.assert_allclose(found - 57_000.0, expected, atol=2e-4)
 
 
 @pytest.mark.parametrize("masked", [False, True])
