@@ -53,6 +53,7 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.placement
 	$(RUN) -m benchmarks.rare
 	$(RUN) -m benchmarks.simulated_quality
+	$(RUN) -m benchmarks.examples
 	$(RUN) -m benchmarks.build 100000 1000000
 
 screenshots: $(VENV)/.dev
