@@ -41,9 +41,10 @@ FLOOR = 0.3  # added to the scatter of lines, which is about 1 where only noise 
 PEAK_SHARE = 0.9  # of a band's brightest pixel: what reaches it is the top
 PEAK_SNR = 30.0  # of that pixel, below which a flat top is noise
 
-# From nothing to certainly spoilt. A bad column is a line as well: what it is beyond `COLUMN_LINE` counts against that.
-LINE = (5.0, 8.0)
-COLUMN = (4.0, 8.0)
+# From nothing to certainly spoilt; galaxies hardly ever reach the first number, so that chance decides nothing. A bad
+# column is a line as well: what it is beyond `COLUMN_LINE` counts against that.
+LINE = (6.5, 8.0)
+COLUMN = (5.5, 7.0)
 COLUMN_LINE = 2.7
 FLAT_TOP = (3.0, 5.0)
 BLANK = (0.02, 0.2)

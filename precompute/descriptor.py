@@ -36,7 +36,7 @@ from precompute.ellipse import ANGLES, fit_ellipse, sample_rings
 from precompute.errors import SourceError
 from precompute.sky import TINY, Floats, Sky, fill_blank, subtract_sky
 
-VERSION = 2  # counts what changes embeddings: what was made with another is made anew
+VERSION = 3  # counts what changes embeddings: what was made with another is made anew
 CHUNK = 64  # images at a time: their pixels stay in the cache, which halves the time
 MIN_PIXELS = 24
 DIMENSION = 32

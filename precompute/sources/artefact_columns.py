@@ -18,9 +18,9 @@ COLUMNS = {
         "How plain the strongest artefact of the image is, 0 to 1: a streak, a bad column, a saturated star, a blank "
         "part. Above 0.5 the image is spoilt.",
     ),
-    "line_strength": ColumnDescription("", "stat.snr", f"Strongest {_LINE}; above 6.5 a streak."),
+    "line_strength": ColumnDescription("", "stat.snr", f"Strongest {_LINE}; above 7.25 a streak."),
     "bad_column_strength": ColumnDescription(
-        "", "stat.snr", f"Strongest single row or column of pixels, bright or dark: a {_LINE}; above 6 a bad one."
+        "", "stat.snr", f"Strongest single row or column of pixels, bright or dark: a {_LINE}; above 6.25 a bad one."
     ),
     "saturated_share": ColumnDescription(
         "",
