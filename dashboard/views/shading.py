@@ -24,7 +24,7 @@ def shading_menu(column: Column, shading: Shading) -> html.Details:
     positive = scale.low > 0
     palettes = [
         _choice(
-            [html.I(className="gf-ramp", style={"background": f"linear-gradient(90deg, {', '.join(colors)})"}), name],
+            [html.I(className="gf-sample", style={"background": f"linear-gradient(90deg, {', '.join(colors)})"}), name],
             replace(shading, palette=name), on=name == shading.palette,
         )
         for name, colors in PALETTES.items()
