@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,13 @@ def bit_name(column: Column, bit: int) -> str:
     """What a bit of a flags column is called; "bit 5" where nobody named it."""
     name = column.vocabulary[bit] if bit < len(column.vocabulary) else ""
     return name or f"bit {bit}"
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """A name, for what is told beside the columns of a catalogue, that none of them has."""
+    while name in taken:
+        name = f"galaxy_{name}"
+    return name
 
 
 def is_magnitude(column: Column) -> bool:

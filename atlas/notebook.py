@@ -11,6 +11,7 @@ import pandas as pd
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from atlas.columns import free_name
 from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
 from atlas.images import MIME_TYPE
@@ -59,6 +60,11 @@ class GalaxyTable(pd.DataFrame):
     def _constructor(self) -> type[GalaxyTable]:
         return GalaxyTable
 
+    @property
+    def _similarity(self) -> str:
+        """What the column of similarities is called: the catalogue may have one of that name."""
+        return free_name(SIMILARITY, self._described)
+
     def __getstate__(self) -> dict[str, Any]:
         # An open atlas stays where it is: a pickled table keeps values, units and matches, and shows no images.
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
@@ -80,8 +86,8 @@ class GalaxyTable(pd.DataFrame):
                 table[name].description = column.description or None
                 if column.kind == "number" and column.unit:
                     table[name].unit = column.unit
-        if SIMILARITY in table.colnames:
-            table[SIMILARITY].description = ABOUT_SIMILARITY
+        if self._similarity in table.colnames:
+            table[self._similarity].description = ABOUT_SIMILARITY
         if self._atlas is not None:
             manifest = self._atlas.manifest
             table.meta["atlas"], table.meta["build"] = manifest.title, manifest.build_id
@@ -110,7 +116,7 @@ class GalaxyTable(pd.DataFrame):
     def _images(self) -> str:
         if self.index.name != "row":
             return ""
-        scores = self[SIMILARITY].tolist() if SIMILARITY in self.columns else [None] * len(self)
+        scores = self[self._similarity].tolist() if self._similarity in self.columns else [None] * len(self)
         shown = []
         for row, score in zip(self.index[:IMAGES].tolist(), scores, strict=False):
             image = self._image(row)
@@ -199,7 +205,7 @@ def similar(
     )
     result = atlas.run(query)
     found = atlas.table(result.rows, space)
-    found.insert(0, SIMILARITY, result.scores)
+    found.insert(0, found._similarity, result.scores)
     found.matched, found.matched_unwanted = matched, unlike
     return found
 

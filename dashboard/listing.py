@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas, Mask, Query
 from atlas import format as layout
+from atlas.columns import free_name
 from atlas.errors import InputError
 from atlas.key_columns import key_columns
 from atlas.manifest import Column
@@ -159,9 +160,9 @@ def csv_lines(service: Service, state: State) -> Iterator[str]:
 
 def _frame(atlas: Atlas, columns: list[Column], rows: NDArray[np.uint32], scores: NDArray[np.float32]) -> pd.DataFrame:
     values = {c.name: _cells(atlas, c, rows) for c in columns}
-    own: dict[str, object] = {_free("id", values): atlas.identity.names(rows)}
+    own: dict[str, object] = {free_name("id", values): atlas.identity.names(rows)}
     if not np.isnan(scores).all():
-        own[_free("similarity", values)] = scores
+        own[free_name("similarity", values)] = scores
     return pd.DataFrame({**own, **values})
 
 
@@ -171,13 +172,6 @@ def _cells(atlas: Atlas, column: Column, rows: NDArray[np.uint32]) -> object:
     if column.kind in ("number", "flags"):
         return columns.array(column.name)[rows]
     return columns.values(column.name, rows)
-
-
-def _free(name: str, taken: dict[str, object]) -> str:
-    """A name for a column of the page that no column of the catalogue has."""
-    while name in taken:
-        name = f"galaxy_{name}"
-    return name
 
 
 def _pages(listing: Listing) -> Iterator[Page]:

@@ -193,3 +193,7 @@ def test_columns_may_be_called_what_the_page_calls_its_own(service: Service, num
     sorted_rows = rows_of_table(service, tabled, 0, 10, "similarity", True)["rowData"]
     expected = np.sort(np.asarray(columns.array("similarity")))[::-1][:10]
     assert np.allclose([float(row["similarity"]) for row in sorted_rows], expected, atol=1e-4)
+    # In a notebook, the catalogue's own keeps its name there too.
+    found = numbers.similar(rows=5, k=3)
+    assert found["similarity"].tolist() == columns.array("similarity")[found.index].tolist()
+    assert found["galaxy_similarity"].max() <= 1 and "asked for" in found._repr_html_()
