@@ -5,9 +5,9 @@ from atlas.errors import AtlasError, ExpressionError, FormatError, InputError
 from atlas.examples import Match
 from atlas.mask import Mask
 from atlas.notebook import GalaxyTable
-from atlas.query import Query, Result
-from atlas.ranking import ByColumn, Given, Shuffled, Similar, SimilarToGroup, Typical
-from atlas.selection import (
+from atlas.queries.query import Query, Result
+from atlas.queries.ranking import ByColumn, Given, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.selection import (
     All,
     And,
     Bits,

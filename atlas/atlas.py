@@ -17,26 +17,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
-from atlas import notebook, planner, validate
-from atlas.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
-from atlas.columns import Columns, open_array
-from atlas.effects import Word, cluster_words, speaks_of_galaxies
+from atlas import notebook
+from atlas.catalog.cluster_labels import Word, cluster_words, speaks_of_galaxies
+from atlas.catalog.columns import Columns, open_array
+from atlas.catalog.histogram import Histograms
+from atlas.catalog.identity import Identity
 from atlas.errors import InputError, NothingNearError
-from atlas.evaluate import evaluate
-from atlas.histogram import Histograms
-from atlas.identity import Identity
-from atlas.images import Thumbnails
-from atlas.manifest import Manifest, Space
 from atlas.mask import Mask
-from atlas.neighbors import NeighborIndex
-from atlas.plane import Plane
-from atlas.quality import Quality, read_quality
-from atlas.query import Query, Result
-from atlas.segmented_index import open_segments
-from atlas.selection import All, Selection, canonical
-from atlas.sky import SkyPlane
-from atlas.sky_query import separation_deg
+from atlas.planes.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
+from atlas.planes.plane import Plane
+from atlas.queries import planner
+from atlas.queries.query import Query, Result
+from atlas.queries.selection import All, Selection, canonical
+from atlas.queries.selection_mask import evaluate
+from atlas.search.approximate import NeighborIndex
+from atlas.search.quality import Quality, read_quality
+from atlas.search.segmented_index import open_segments
+from atlas.sky.sky_plane import SkyPlane
+from atlas.sky.sky_regions import separation_deg
+from atlas.storage import layout, validate
+from atlas.storage.manifest import Manifest, Space
+from atlas.storage.thumbnails import Thumbnails
 
 NEAREST_LOOK_ARCSEC = 10 * 3600.0
 SCAN_ROWS = 1 << 20
@@ -164,7 +165,7 @@ class OpenSpace:
 
     @cached_property
     def cluster_words(self) -> dict[int, tuple[Word, ...]]:
-        """What sets clusters apart, by label, as far as the catalogue says (`atlas.effects`)."""
+        """What sets clusters apart, by label, as far as the catalogue says (`atlas.catalog.cluster_labels`)."""
         if "cluster" not in self.columns:
             return {}
         own = {c.name for c in self.described.columns}
@@ -220,7 +221,8 @@ class Atlas:
         root : str or Path
             Folder of the atlas.
         apart : bool
-            Whether the neighbour index is read by a process of its own (`atlas.engines.apart`), as a server needs.
+            Whether the neighbour index is read by a process of its own (`atlas.search.engines.scann_process`), as a
+            server needs.
 
         Raises
         ------

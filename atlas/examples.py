@@ -13,9 +13,9 @@ from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from atlas.coordinates import POSITION_NAMES, looks_like_position, parse_position, slip
+from atlas.catalog.identity import SEPARATOR
+from atlas.catalog.position_text import POSITION_NAMES, looks_like_position, parse_position, slip
 from atlas.errors import InputError, shorten
-from atlas.identity import SEPARATOR
 from atlas.mask import Mask
 
 if TYPE_CHECKING:

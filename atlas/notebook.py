@@ -11,17 +11,17 @@ import pandas as pd
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from atlas.columns import free_name
+from atlas.catalog.columns import free_name
 from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
-from atlas.images import MIME_TYPE
-from atlas.query import MAX_LIMIT, Query
-from atlas.ranking import Similar
-from atlas.selection import All, Selection, as_selection
+from atlas.queries.query import MAX_LIMIT, Query
+from atlas.queries.ranking import Similar
+from atlas.queries.selection import All, Selection, as_selection
+from atlas.storage.thumbnails import MIME_TYPE
 
 if TYPE_CHECKING:
     from atlas.atlas import Atlas
-    from atlas.manifest import Column
+    from atlas.storage.manifest import Column
 
 SIMILARITY = "similarity"
 ABOUT_SIMILARITY = (

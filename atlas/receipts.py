@@ -2,11 +2,11 @@
 
     {
      "format": 1,
-     "receipt": "1f8a02c7",               hash of build, query and settings (`atlas.query.receipt`)
+     "receipt": "1f8a02c7",               hash of build, query and settings (`atlas.queries.query.receipt`)
      "created": "2026-11-24T23:50:00+00:00",
      "atlas": "Hubble eXtreme Deep Field", its title
      "build": "0f3b5a9c2d71",
-     "query": {…},                         as `atlas.query.Query`
+     "query": {…},                         as `atlas.queries.query.Query`
      "settings": {"recall": 0.99},         of the search
      "examples": [{"row": 3, "id": "…", "ra_deg": …, "dec_deg": …}, …]
     }
@@ -28,17 +28,16 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from atlas import format as layout
-from atlas import validate
 from atlas.atlas import Atlas
 from atlas.errors import InputError, UnknownGalaxyError, shorten
-from atlas.manifest import read_manifest
-from atlas.planner import SETTINGS
-from atlas.query import Query, Result, canonical
-from atlas.query import receipt as hash_of
-from atlas.ranking import Similar, SimilarToGroup, Typical
-from atlas.selection import And, Cluster, DecDeg, MapPolygon, Not, Or, RaDeg, Row, Rows, Selection
-from atlas.sky_query import separation_deg
+from atlas.queries.planner import SETTINGS
+from atlas.queries.query import Query, Result, canonical
+from atlas.queries.query import receipt as hash_of
+from atlas.queries.ranking import Similar, SimilarToGroup, Typical
+from atlas.queries.selection import And, Cluster, DecDeg, MapPolygon, Not, Or, RaDeg, Row, Rows, Selection
+from atlas.sky.sky_regions import separation_deg
+from atlas.storage import layout, validate
+from atlas.storage.manifest import read_manifest
 
 RECEIPT_FORMAT = 1
 MOST_BYTES = 8 << 20

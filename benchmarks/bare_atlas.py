@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas import format as layout
-from atlas.columns import describe_numbers
-from atlas.manifest import Column, Manifest, Provenance, Segment, Space
-from atlas.plane import write_plane
-from atlas.sky import write_sky
+from atlas.catalog.columns import describe_numbers
+from atlas.planes.plane import write_plane
+from atlas.sky.sky_plane import write_sky
+from atlas.storage import layout
+from atlas.storage.manifest import Column, Manifest, Provenance, Segment, Space
 
 BUILD_ID = "0123456789ab"
 MAP_COLUMNS = ("map_x", "map_y")

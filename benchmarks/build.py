@@ -25,11 +25,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from atlas import format as layout
-from atlas.manifest import Manifest
-from atlas.validate import open_current, total_bytes
+from atlas.storage import layout
+from atlas.storage.manifest import Manifest
+from atlas.storage.validate import open_current, total_bytes
 from benchmarks.processes import watch
-from precompute.sources.simulated import MIN_ROWS
+from precompute.simulation.catalog_survey import MIN_ROWS
 
 TEN_MILLION = 10_000_000
 APPENDED_SHARE = 100

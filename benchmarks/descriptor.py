@@ -25,11 +25,11 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from benchmarks.neighbor_picture import draw_neighbors
-from precompute.artefacts import STRENGTHS
-from precompute.descriptor import DIMENSION, GALAXY, Descriptor, describe
-from precompute.sources.deep_field_galaxies import Detections, detect
-from precompute.sources.deep_field_images import PAD_PIXELS, STAMP_PIXELS, pad_with_sky, stamp_corner, stamps
-from precompute.sources.deep_field_picture import load_picture
+from precompute.deep_field.cutouts import PAD_PIXELS, STAMP_PIXELS, pad_with_sky, stamp_corner, stamps
+from precompute.deep_field.detection import Detections, detect
+from precompute.deep_field.picture import load_picture
+from precompute.descriptor.artefacts import STRENGTHS
+from precompute.descriptor.features import DIMENSION, GALAXY, Descriptor, describe
 
 BRIGHTEST = 400
 SHIFT_PIXELS = 0.5

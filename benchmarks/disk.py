@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas import format as layout
-from atlas.validate import open_current
+from atlas.storage import layout
+from atlas.storage.validate import open_current
 
 
 def forget(*paths: Path) -> None:

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.feedback import embedding_of_examples
+from atlas.queries.feedback import embedding_of_examples
 from benchmarks.simulated_quality import render_survey
-from precompute.sources.simulated_objects import CLASS_NAMES
+from precompute.simulation.rendering.parameters import CLASS_NAMES
 
 SEEDS = 10
 GALAXIES = 4_000

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.columns import Columns, describe_numbers
-from atlas.expression import parse
-from atlas.expression_mask import expression_mask
-from atlas.histogram import Histograms
-from atlas.manifest import Column
+from atlas.catalog.columns import Columns, describe_numbers
+from atlas.catalog.histogram import Histograms
+from atlas.expressions.check import parse
+from atlas.expressions.evaluate import expression_mask
 from atlas.mask import Mask
+from atlas.storage.manifest import Column
 from benchmarks.planes import timed
 
 REPEATS = 15

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from precompute.sources.deep_field_images import cutout, cutout_half_width
+from precompute.deep_field.cutouts import cutout, cutout_half_width
 
 NEIGHBORS = 10
 TILE = 84

@@ -30,11 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas.neighbors import open_index, top_k_exact_many
-from precompute.context import BuildConfig
-from precompute.sources.simulated_galaxies import BLOCK_ROWS, Survey
-from precompute.stages.chunks import run_chunks, thread_count
-from precompute.stages.index import build_index, choose_engine
+from atlas.search.approximate import open_index, top_k_exact_many
+from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
+from precompute.stages.index.stage import build_index, choose_engine
+from precompute.stages.map_neighbourhood import surroundings_radius
 from precompute.stages.measure import map_trustworthiness
 from precompute.stages.place import (
     CHUNK_ROWS,
@@ -44,7 +43,8 @@ from precompute.stages.place import (
     is_stray,
     nearest_anchors,
 )
-from precompute.stages.surroundings import surroundings_radius
+from precompute.stages.row_passes import run_chunks, thread_count
+from precompute.stages.stage import BuildConfig
 from precompute.stages.umap import normalise_map
 
 DIMENSION = 128

@@ -29,12 +29,12 @@ import shapely
 from numpy.typing import NDArray
 
 from atlas import Atlas, Cone, MapPolygon, Mask, Range
-from atlas.order import Orders
-from atlas.plane import Box
-from atlas.projection import Projection
-from atlas.sky_query import separation_deg
+from atlas.catalog.sort_order import Orders
+from atlas.planes.plane import Box
+from atlas.sky.projection import Projection
+from atlas.sky.sky_regions import separation_deg
 from benchmarks.bare_atlas import bare_atlas
-from precompute.sources.simulated_galaxies import BLOCK_ROWS, Survey
+from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 WHOLE = 42_272_646

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas.neighbors import top_k_exact_many
+from atlas.search.approximate import top_k_exact_many
 from benchmarks.placement import place_ours
-from precompute.context import BuildConfig
-from precompute.sources.simulated_galaxies import BLOCK_ROWS, CLASS_NAMES, Survey
-from precompute.stages.chunks import thread_count
+from precompute.simulation.catalog_galaxies import BLOCK_ROWS, CLASS_NAMES, Survey
+from precompute.stages.row_passes import thread_count
+from precompute.stages.stage import BuildConfig
 from precompute.stages.subsample import flattened_rows
 from precompute.stages.umap import umap_layout
 

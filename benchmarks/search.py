@@ -32,11 +32,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from atlas.neighbors import Embeddings, top_k_exact_many
+from atlas.search.approximate import Embeddings, top_k_exact_many
 from benchmarks.processes import anonymous_bytes, in_own_process
 from benchmarks.search_engines import CORES, DIMENSION, ENGINES, LARGE_ENGINES, NAMES, Engine, K, Ours, Setting, without
-from precompute.sources.simulated_galaxies import BLOCK_ROWS, Survey
-from precompute.sources.simulated_imaging import simulate_images
+from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
+from precompute.simulation.image_survey import simulate_images
 from precompute.sources.source import open_source
 
 WANTED = (0.95, 0.99, 0.998)

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index as UsearchGraph
 
-from atlas.neighbors import Embeddings, SearchSetting, open_index, search, top_k_exact
-from atlas.reading import read_rows
-from atlas.scan import top_k_of_blocks
-from precompute.context import BuildConfig
-from precompute.stages.index import build_index, choose_engine, leaf_count
+from atlas.search.approximate import Embeddings, SearchSetting, open_index, search, top_k_exact
+from atlas.search.exact import top_k_of_blocks
+from atlas.storage.scattered_rows import read_rows
+from precompute.stages.index.stage import build_index, choose_engine, leaf_count
+from precompute.stages.stage import BuildConfig
 
 K = 100
 DIMENSION = 128

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from precompute.sources.rgb import asinh_rgb
-from precompute.sources.simulated_images import render
-from precompute.sources.simulated_objects import CLASS_NAMES, draw_parameters
+from precompute.simulation.rendering.camera import render
+from precompute.simulation.rendering.parameters import CLASS_NAMES, draw_parameters
+from precompute.sources.asinh_rgb import asinh_rgb
 
 SEED = 1
 CANDIDATES = 60_000

@@ -42,9 +42,9 @@ from pathlib import Path
 from typing import Any
 
 from atlas import Atlas
-from atlas import format as layout
-from atlas.neighbors import read_description
-from atlas.validate import open_current, total_bytes
+from atlas.search.approximate import read_description
+from atlas.storage import layout
+from atlas.storage.validate import open_current, total_bytes
 from benchmarks.disk import forget, forget_build
 from benchmarks.processes import anonymous_bytes, in_own_process, watched_in_own_process
 from benchmarks.survey_search import measure_exact, measure_rate, measure_search, truth_of

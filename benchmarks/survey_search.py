@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from atlas import Atlas, Query, Result, Similar
-from atlas.neighbors import Embeddings, SearchSetting, search, top_k_exact_many
-from atlas.planner import WANTED_RECALL
-from atlas.quality import choose_setting
-from atlas.validate import open_current
+from atlas.queries.planner import WANTED_RECALL
+from atlas.search.approximate import Embeddings, SearchSetting, search, top_k_exact_many
+from atlas.search.quality import choose_setting
+from atlas.storage.validate import open_current
 from benchmarks.disk import draw_rows, embeddings_path, forget, read_from_disk
 from benchmarks.planes import timed
-from precompute.context import release
 from precompute.stages.measure import RECALL_AT, TIE
+from precompute.stages.stage import release
 
 K = 100
 LADDER = ((30, 500), (60, 500), (120, 1_000), (240, 1_000), (240, 2_000), (480, 2_000), (120, 4_000))

@@ -12,14 +12,14 @@ import msgspec
 import numpy as np
 
 from atlas import Atlas, MapPolygon, Range, SkyPolygon
-from atlas import format as layout
-from atlas.plane import Box
-from atlas.projection import Projection
-from atlas.selection import Selection
+from atlas.planes.plane import Box
+from atlas.queries.selection import Selection
+from atlas.sky.projection import Projection
+from atlas.storage import layout
 from benchmarks.disk import draw_rows, forget_build
 from benchmarks.planes import BUDGET, RASTER, boxes_about, lasso_of_a_tenth, timed
-from dashboard.skyview import follow, home
-from dashboard.state import Box as ViewBox
+from dashboard.state.page_state import Box as ViewBox
+from dashboard.state.viewports import follow, home
 
 VIEWS = 200
 FEW = 10

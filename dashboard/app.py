@@ -7,15 +7,15 @@ from pathlib import Path
 import dash_ag_grid
 from dash import Dash, set_props
 
-from dashboard.cache import Cached
+from dashboard.cache.results import Cached
 from dashboard.callbacks import register_callbacks
-from dashboard.failures import on_callback_error
-from dashboard.health import register_health
-from dashboard.routes import BOOTSTRAP_URL, register_routes
-from dashboard.security import secure
-from dashboard.service import Service
+from dashboard.error_answers import on_callback_error
+from dashboard.service.atlas_service import Service
 from dashboard.settings import Settings
 from dashboard.views.page import layout
+from dashboard.web.health import register_health
+from dashboard.web.routes import BOOTSTRAP_URL, register_routes
+from dashboard.web.security import secure
 
 # Inside the page: a browser asks for an icon anew whenever the address changes, which is at each click.
 ICON = (

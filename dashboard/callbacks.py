@@ -13,11 +13,12 @@ from typing import Any
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, Patch, html, no_update
 from dash import State as Held
 
-from dashboard import links, parse
-from dashboard.advance import Step, advance
-from dashboard.ask import question_of
-from dashboard.service import Service
-from dashboard.state import State, active, parts
+from dashboard.interaction import browser_events as parse
+from dashboard.interaction.step import Step, advance
+from dashboard.service.atlas_service import Service
+from dashboard.service.gallery_query import question_of
+from dashboard.state import url as links
+from dashboard.state.page_state import State, active, parts
 from dashboard.views import choices, details, drawers, gallery, page, sky, status, table
 from dashboard.views import elements as el
 from dashboard.views import figure as fig

@@ -18,8 +18,8 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from atlas import validate
 from atlas.errors import AtlasError, FormatError, ResourceError
+from atlas.storage import validate
 from dashboard.settings import Settings, environment, load, variable
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  heartbeats of workers: a file there never waits for a disk
@@ -106,7 +106,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_line": 8190,  # the most gunicorn has; longer states travel by their hash
         "accesslog": "-" if settings.access_log else None,
         "control_socket_disable": True,  # one address for all servers of a user, and nothing of ours needs it
-        "forwarded_allow_ips": "",  # forwarded headers are read in one place: `dashboard.security`, by `trust_proxy`
+        "forwarded_allow_ips": "",  # forwarded headers are read in one place: `dashboard.web.security`
         "post_fork": _configure_logging,
     }
     if os.access(_SHARED_MEMORY, os.W_OK):

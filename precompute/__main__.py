@@ -15,9 +15,9 @@ import msgspec
 from tqdm import tqdm
 
 from atlas.errors import AtlasError, shorten
-from atlas.validate import total_bytes, validate
-from precompute.context import BuildConfig
-from precompute.report import describe_atlas
+from atlas.storage.validate import total_bytes, validate
+from precompute.build.info import describe_atlas
+from precompute.stages.stage import BuildConfig
 
 if TYPE_CHECKING:
     from precompute.sources.source import Source
@@ -47,8 +47,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from precompute.pipeline import build
-    from precompute.sources.deep_field import is_written, write_deep_field
+    from precompute.build.pipeline import build
+    from precompute.deep_field.source import is_written, write_deep_field
     from precompute.sources.source import open_source
 
     folder = args.out.with_name(f"{args.out.name}-source")
@@ -66,22 +66,22 @@ def _simulate(args: argparse.Namespace) -> int:
         given["dimension"] = args.dimension
     of_images = {name: getattr(args, name) for name in IMAGE_OPTIONS if getattr(args, name) is not None}
     if args.images:
-        from precompute.sources.simulated_imaging import simulate_images
+        from precompute.simulation.image_survey import simulate_images
 
         simulate_images(args.n, args.out, **given, **of_images)
         return 0
     if of_images:
         raise _UsageError(f"--{next(iter(of_images)).replace('_', '-')} says something only with --images")
 
-    from precompute.sources.simulated import simulate_survey
+    from precompute.simulation.catalog_survey import simulate_survey
 
     simulate_survey(args.n, args.out, **given)
     return 0
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from precompute.estimate import calibrate, check_fits, describe
-    from precompute.pipeline import estimate_source
+    from precompute.build.estimate import calibrate, check_fits, describe
+    from precompute.build.pipeline import estimate_source
     from precompute.sources.bad_rows import find_bad_rows
 
     config = _config(args)
@@ -97,21 +97,21 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from precompute.pipeline import build
+    from precompute.build.pipeline import build
 
     build(_open(args), args.out, _config(args), quiet=args.quiet)
     return 0
 
 
 def _append(args: argparse.Namespace) -> int:
-    from precompute.append import append
+    from precompute.build.append import append
 
     append(_open(args), args.out, quiet=args.quiet, **_machine(args))
     return 0
 
 
 def _compact(args: argparse.Namespace) -> int:
-    from precompute.compact import compact
+    from precompute.build.compact import compact
 
     compact(args.atlas, quiet=args.quiet, **_machine(args))
     return 0

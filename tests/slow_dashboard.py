@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from atlas import segmented_index as opening
+from atlas.search import segmented_index as opening
 from dashboard.serve import main
 
 FOLDER = Path(os.environ["GALAXY_FINDER_CACHE_DIR"]).parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from atlas import Atlas
-from atlas.coordinates import format_position
+from atlas.catalog.position_text import format_position
 from dashboard.views.details import first_columns, words
 
 

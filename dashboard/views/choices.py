@@ -8,12 +8,12 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from atlas import Atlas
-from atlas.columns import Columns, is_magnitude, is_redshift
-from atlas.manifest import Column
-from atlas.selection import Cluster
-from atlas.senses import named_sense
-from dashboard.coloring import DENSITY, OWN, SUBSETS, color_of
-from dashboard.state import SIMILARITY, Axes, State, has_examples, is_narrowed
+from atlas.catalog.columns import Columns, is_magnitude, is_redshift
+from atlas.catalog.senses import named_sense
+from atlas.queries.selection import Cluster
+from atlas.storage.manifest import Column
+from dashboard.state.coloring import DENSITY, OWN, SUBSETS, color_of
+from dashboard.state.page_state import SIMILARITY, Axes, State, has_examples, is_narrowed
 from dashboard.views import elements as el
 
 ORDERS = {

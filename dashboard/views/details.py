@@ -8,14 +8,14 @@ from urllib.parse import quote, urlencode
 from dash import html
 
 from atlas import Atlas
-from atlas.coordinates import format_position, iau_name
-from atlas.key_columns import key_columns
-from atlas.manifest import Column
-from atlas.numbers import column_text
-from atlas.senses import explanation, standing
-from dashboard.coloring import column_of
-from dashboard.resolve import row_of
-from dashboard.state import State
+from atlas.catalog.key_columns import key_columns
+from atlas.catalog.numbers import column_text
+from atlas.catalog.position_text import format_position, iau_name
+from atlas.catalog.senses import explanation, standing
+from atlas.storage.manifest import Column
+from dashboard.interaction.resolve import row_of
+from dashboard.state.coloring import column_of
+from dashboard.state.page_state import State
 from dashboard.views import elements as el
 
 HIDDEN = {"ra", "dec", "map_x", "map_y"}

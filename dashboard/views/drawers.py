@@ -7,9 +7,9 @@ from typing import Any
 from dash import html
 
 from atlas import Atlas
-from atlas.effects import Word
-from dashboard.service import Service
-from dashboard.state import State
+from atlas.catalog.cluster_labels import Word
+from dashboard.service.atlas_service import Service
+from dashboard.state.page_state import State
 from dashboard.views import elements as el
 from dashboard.views import filters, subsets
 

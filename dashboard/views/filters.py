@@ -16,18 +16,18 @@ from dash import html
 from msgspec.structs import replace
 
 from atlas import Atlas
-from atlas.columns import QUANTILES, bit_name, is_magnitude
-from atlas.effects import speaks_of_galaxies
-from atlas.expression import names
-from atlas.expression_tree import written_name
-from atlas.histogram import BitCounts, Histogram
-from atlas.manifest import Column
-from atlas.numbers import Number, column_text, exact_text
-from atlas.selection import And, Bits, Category, Contains, Range, Selection
-from atlas.senses import explanation, sense
-from atlas.text import examples
-from dashboard.service import Service
-from dashboard.state import Filter, State, active
+from atlas.catalog.cluster_labels import speaks_of_galaxies
+from atlas.catalog.columns import QUANTILES, bit_name, is_magnitude
+from atlas.catalog.histogram import BitCounts, Histogram
+from atlas.catalog.numbers import Number, column_text, exact_text
+from atlas.catalog.senses import explanation, sense
+from atlas.expressions.check import names
+from atlas.expressions.text import examples
+from atlas.expressions.tree import written_name
+from atlas.queries.selection import And, Bits, Category, Contains, Range, Selection
+from atlas.storage.manifest import Column
+from dashboard.service.atlas_service import Service
+from dashboard.state.page_state import Filter, State, active
 from dashboard.views import elements as el
 from dashboard.views.words import word_button, word_list
 

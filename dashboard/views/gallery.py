@@ -8,11 +8,11 @@ import numpy as np
 from dash import html
 
 from atlas import Atlas, Query, Result
-from atlas.ranking import ByColumn, Shuffled, Similar, SimilarToGroup, Typical
-from atlas.selection import All
-from atlas.senses import explanation
-from dashboard.loading import Progress
-from dashboard.state import State
+from atlas.catalog.senses import explanation
+from atlas.queries.ranking import ByColumn, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.selection import All
+from dashboard.service.index_loading import Progress
+from dashboard.state.page_state import State
 from dashboard.views import elements as el
 
 DOOR_IMAGES = 6

@@ -6,8 +6,8 @@ from typing import Any
 
 from dash import html
 
-from atlas.manifest import Column
-from dashboard.state import Shading, State
+from atlas.storage.manifest import Column
+from dashboard.state.page_state import Shading, State
 from dashboard.views.palette import CLUSTER_COLORS, Coloring, ends_of, scale_of
 from dashboard.views.shading import shading_menu
 from dashboard.views.words import FEW, chosen, word_button, word_list

@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
 from atlas.atlas import ClusterInfo
-from atlas.axis import Axis
-from atlas.column_plane import column_axes, vertices_on
-from atlas.columns import is_magnitude
-from atlas.manifest import Column
-from atlas.medoids import representatives
-from atlas.numbers import exact_text
-from atlas.plane import Box as PlaneBox
-from atlas.plane import Plane
-from atlas.sampling import Sample
-from atlas.selection import ColumnPolygon, MapPolygon
-from dashboard.coloring import DENSITY
-from dashboard.resolve import positions
-from dashboard.service import Service
-from dashboard.state import Axes, Box, State, active, is_narrowed
+from atlas.catalog.columns import is_magnitude
+from atlas.catalog.numbers import exact_text
+from atlas.planes.axis import Axis
+from atlas.planes.column_plane import column_axes, vertices_on
+from atlas.planes.plane import Box as PlaneBox
+from atlas.planes.plane import Plane
+from atlas.planes.representatives import representatives
+from atlas.planes.sampling import Sample
+from atlas.queries.selection import ColumnPolygon, MapPolygon
+from atlas.storage.manifest import Column
+from dashboard.interaction.resolve import positions
+from dashboard.service.atlas_service import Service
+from dashboard.state.coloring import DENSITY
+from dashboard.state.page_state import Axes, Box, State, active, is_narrowed
 from dashboard.views import figure as fig
 from dashboard.views.outlines import outlines
 from dashboard.views.paint import color_points, mean_of, mean_pixels, mean_query

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.ask import question_of
-from dashboard.resolve import positions, row_of
-from dashboard.service import Service
-from dashboard.skyview import home
-from dashboard.state import State
+from dashboard.interaction.resolve import positions, row_of
+from dashboard.service.atlas_service import Service
+from dashboard.service.gallery_query import question_of
+from dashboard.state.page_state import State
+from dashboard.state.viewports import home
 from dashboard.views import figure as fig
 from dashboard.views.sky import place
 

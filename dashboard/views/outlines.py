@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.selection import And, Not, Or, Selection
+from atlas.queries.selection import And, Not, Or, Selection
 from dashboard.views import figure as fig
 from dashboard.views.palette import Theme
 

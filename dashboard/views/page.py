@@ -8,10 +8,10 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from atlas import Atlas
-from atlas.coordinates import iau_name
-from atlas.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
-from dashboard.resolve import examples, row_of
-from dashboard.state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
+from atlas.catalog.position_text import iau_name
+from atlas.queries.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
+from dashboard.interaction.resolve import examples, row_of
+from dashboard.state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from dashboard.views import choices
 from dashboard.views import elements as el
 from dashboard.views import figure as fig

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas.manifest import Column
-from dashboard import coloring
-from dashboard.service import Service
-from dashboard.state import Shading, State
+from atlas.storage.manifest import Column
+from dashboard.service.atlas_service import Service
+from dashboard.state import coloring
+from dashboard.state.page_state import Shading, State
 from dashboard.views.palette import Coloring, Theme, color_by, color_by_subset
 
 FEWEST_FOR_MEAN = 4_000

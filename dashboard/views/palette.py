@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.colors import sequential
 
-from atlas.columns import QUANTILES, from_zero, is_skewed
-from atlas.manifest import Column
-from atlas.numbers import column_text
-from dashboard.state import Palette, Shading, Span
+from atlas.catalog.columns import QUANTILES, from_zero, is_skewed
+from atlas.catalog.numbers import column_text
+from atlas.storage.manifest import Column
+from dashboard.state.page_state import Palette, Shading, Span
 
 # Okabe & Ito (2008), extended by lighter and darker steps of the same hues.
 CLUSTER_COLORS = (

@@ -9,9 +9,9 @@ import msgspec
 from dash import html
 from msgspec.structs import replace
 
-from atlas.manifest import Column
-from atlas.numbers import column_text, exact_text
-from dashboard.state import Shading, Span
+from atlas.catalog.numbers import column_text, exact_text
+from atlas.storage.manifest import Column
+from dashboard.state.page_state import Shading, Span
 from dashboard.views import elements as el
 from dashboard.views.palette import PALETTES, scale_of
 

@@ -8,15 +8,15 @@ from urllib.parse import urlencode
 import numpy as np
 
 from atlas import Atlas
-from atlas.graticule import graticule
-from atlas.manifest import Column
-from atlas.plane import Box as PlaneBox
-from atlas.projection import Projection
-from atlas.selection import Selection, SkyPolygon
-from dashboard.coloring import DENSITY
-from dashboard.service import Service
-from dashboard.skyview import home
-from dashboard.state import SkyView, State, active, is_narrowed
+from atlas.planes.plane import Box as PlaneBox
+from atlas.queries.selection import Selection, SkyPolygon
+from atlas.sky.graticule import graticule
+from atlas.sky.projection import Projection
+from atlas.storage.manifest import Column
+from dashboard.service.atlas_service import Service
+from dashboard.state.coloring import DENSITY
+from dashboard.state.page_state import SkyView, State, active, is_narrowed
+from dashboard.state.viewports import home
 from dashboard.views import figure as fig
 from dashboard.views.outlines import outlines
 from dashboard.views.paint import color_points, mean_of, mean_pixels, mean_query

@@ -7,11 +7,11 @@ from typing import Any
 from dash import html
 
 from atlas import Atlas, Result
-from atlas.ranking import Similar, query_kind
-from atlas.trust import Outside
-from dashboard.ask import Question
-from dashboard.loading import Progress
-from dashboard.state import Axes, State
+from atlas.queries.neighbourhoods import Outside
+from atlas.queries.ranking import Similar, query_kind
+from dashboard.service.gallery_query import Question
+from dashboard.service.index_loading import Progress
+from dashboard.state.page_state import Axes, State
 from dashboard.views import elements as el
 
 MANY_OUTSIDE = 0.5

@@ -7,8 +7,8 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import html
 
-from dashboard.service import Service
-from dashboard.state import MOST_SUBSETS, State, Subset, active, is_narrowed
+from dashboard.service.atlas_service import Service
+from dashboard.state.page_state import MOST_SUBSETS, State, Subset, active, is_narrowed
 from dashboard.views import elements as el
 from dashboard.views.palette import CLUSTER_COLORS
 

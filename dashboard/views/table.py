@@ -15,12 +15,12 @@ import numpy as np
 from dash import html
 
 from atlas import Atlas
-from atlas.manifest import Column
-from atlas.senses import explanation
-from dashboard.ask import question_of
-from dashboard.listing import Listing, columns_of, columns_offered, listing_of
-from dashboard.service import Service
-from dashboard.state import State
+from atlas.catalog.senses import explanation
+from atlas.storage.manifest import Column
+from dashboard.service.atlas_service import Service
+from dashboard.service.gallery_query import question_of
+from dashboard.service.result_list import Listing, columns_of, columns_offered, listing_of
+from dashboard.state.page_state import State
 from dashboard.views import elements as el
 from dashboard.views.details import words
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from dash import html
 
-from atlas.selection import Category
-from dashboard.state import State
+from atlas.queries.selection import Category
+from dashboard.state.page_state import State
 from dashboard.views import elements as el
 
 FEW = 12

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.sources.embeddings import Embeddings, check_and_normalize
-from precompute.sources.file_column import CatalogFile
 from precompute.sources.images import Images
-from precompute.sources.layout import Parts
+from precompute.sources.layouts.base import Parts
+from precompute.sources.tables.file_column import CatalogFile
 
 if TYPE_CHECKING:
     from precompute.sources.source import Source

@@ -11,11 +11,11 @@ import pandas as pd
 from astropy import units as u
 from numpy.typing import NDArray
 
+from atlas.catalog.identity import hash_columns
 from atlas.errors import shorten
-from atlas.identity import hash_columns
 from precompute.errors import SourceError
-from precompute.sources.columns import MAX_TEXT, normalize_column
-from precompute.sources.description import ColumnDescription
+from precompute.source_description import ColumnDescription
+from precompute.sources.column_types import MAX_TEXT, normalize_column
 
 # Spellings that catalogues use and astropy does not all know; no unit means degrees, too.
 DEGREES = frozenset(("", "deg", "degree", "degrees", "°"))

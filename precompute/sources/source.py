@@ -9,7 +9,7 @@
         unit, report = check_and_normalize(rows, start)
 
 From here on a column goes by its name in the atlas (`plan_columns`), also where the file calls it differently. How
-the files lie is known to the layouts alone (`precompute.sources.layout`).
+the files lie is known to the layouts alone (`precompute.sources.layouts.base`).
 """
 
 from __future__ import annotations
@@ -26,24 +26,18 @@ from numpy.typing import NDArray
 
 from atlas.errors import UnknownColumnError, shorten
 from precompute.errors import SourceError
-from precompute.sources import column_files, hats, legacy_survey, table
+from precompute.source_description import FILENAME, PARTIAL, ColumnDescription, SourceDescription, read_description
 from precompute.sources.bad_rows import keep_rows
-from precompute.sources.catalog import BROKEN
+from precompute.sources.catalog_files import BROKEN
 from precompute.sources.checks import check_ids, check_positions, counted, degrees_per_unit, raise_problems
-from precompute.sources.columns import StoredColumn, normalize_column, plan_columns
-from precompute.sources.description import (
-    FILENAME,
-    PARTIAL,
-    ColumnDescription,
-    SourceDescription,
-    read_description,
-)
+from precompute.sources.column_guesses import guess_id_columns
+from precompute.sources.column_types import StoredColumn, normalize_column, plan_columns
 from precompute.sources.embeddings import Embeddings
-from precompute.sources.file_column import FileColumn
-from precompute.sources.guess import guess_id_columns
 from precompute.sources.images import FolderImages
-from precompute.sources.layout import Layout, Parts
-from precompute.sources.resolve import SOURCE_ROW, check_shape, complete, merge, override, take_positions
+from precompute.sources.layouts import column_files, hats, legacy_survey, table
+from precompute.sources.layouts.base import Layout, Parts
+from precompute.sources.merge_description import SOURCE_ROW, check_shape, complete, merge, override, take_positions
+from precompute.sources.tables.file_column import FileColumn
 
 # Of right ascension, which some catalogues have instead of degrees.
 HOURS = 24

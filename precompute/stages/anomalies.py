@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
-from atlas.neighbors import Embeddings
-from precompute.context import BuildConfig, StageContext
-from precompute.stages.chunks import fill_rows
+from atlas.search.approximate import Embeddings
+from atlas.storage import layout
+from precompute.stages.row_passes import fill_rows
+from precompute.stages.stage import BuildConfig, StageContext
 
 FIT_ROWS = 100_000
 CHUNK_ROWS = 16_384

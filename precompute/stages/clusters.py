@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
-from atlas.neighbors import Embeddings
-from precompute.context import StageContext
-from precompute.stages.chunks import sum_by_group
+from atlas.search.approximate import Embeddings
+from atlas.storage import layout
+from precompute.stages.row_passes import sum_by_group
+from precompute.stages.stage import StageContext
 from precompute.stages.umap import ANCHORS_XY
 
 MIN_SAMPLES = 5

@@ -13,12 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
 from atlas.errors import shorten
-from precompute.context import StageContext
+from atlas.storage import layout
 from precompute.errors import SourceError
 from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
-from precompute.stages.chunks import KEEP_EVERY
 from precompute.stages.reduction import (
     NEIGHBORS,
     Moments,
@@ -27,6 +25,8 @@ from precompute.stages.reduction import (
     reduced_width,
     sampled_rows,
 )
+from precompute.stages.row_passes import KEEP_EVERY
+from precompute.stages.stage import StageContext
 
 AXES = "axes.npy"
 """Principal components (d, width), float32, where embeddings were reduced: what is appended is reduced by them, too."""

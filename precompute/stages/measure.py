@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas import format as layout
-from atlas.feedback import embedding_of_examples
-from atlas.neighbors import Embeddings, NeighborIndex, SearchSetting, open_index, top_k_exact_many
-from atlas.quality import FILENAME, Quality, Recall
-from atlas.ranking import QueryKind
-from atlas.settled import STEADY_KINDS, search_as
-from precompute.context import StageContext
-from precompute.stages.chunks import fill_rows
+from atlas.queries.feedback import embedding_of_examples
+from atlas.queries.ranking import QueryKind
+from atlas.search.approximate import Embeddings, NeighborIndex, SearchSetting, open_index, top_k_exact_many
+from atlas.search.quality import FILENAME, Quality, Recall
+from atlas.search.settled import STEADY_KINDS, search_as
+from atlas.storage import layout
 from precompute.stages.knn import read_neighbors
-from precompute.stages.surroundings import surroundings_radius, trust_share
+from precompute.stages.map_neighbourhood import surroundings_radius, trust_share
+from precompute.stages.row_passes import fill_rows
+from precompute.stages.stage import StageContext
 
 RECALL_AT = (10, 100, 1_000)
 

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas import format as layout
-from atlas.neighbors import Embeddings, NeighborIndex, SearchSetting, open_index, top_of_each
-from precompute.context import StageContext
-from precompute.stages.chunks import fill_rows
-from precompute.stages.index import build_index, choose_engine
+from atlas.search.approximate import Embeddings, NeighborIndex, SearchSetting, open_index, top_of_each
+from atlas.storage import layout
+from precompute.stages.index.stage import build_index, choose_engine
 from precompute.stages.knn import stored_scores
-from precompute.stages.surroundings import surroundings_radius
+from precompute.stages.map_neighbourhood import surroundings_radius
+from precompute.stages.row_passes import fill_rows
+from precompute.stages.stage import StageContext
 from precompute.stages.umap import ANCHORS_XY
 
 CHUNK_ROWS = 2_048

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 
-from atlas import format as layout
-from atlas.plane import write_plane
-from atlas.sky import write_sky
-from precompute.context import StageContext
+from atlas.planes.plane import write_plane
+from atlas.sky.sky_plane import write_sky
+from atlas.storage import layout
+from precompute.stages.stage import StageContext
 
 
 class Planes:

@@ -8,15 +8,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
-from atlas.columns import describe_numbers
-from atlas.identity import write_identity
-from atlas.manifest import Column
-from precompute.context import StageContext
+from atlas.catalog.columns import describe_numbers
+from atlas.catalog.identity import write_identity
+from atlas.storage import layout
+from atlas.storage.manifest import Column
 from precompute.errors import SourceError
-from precompute.sources.colors import colors_of, difference
-from precompute.sources.columns import NormalizedColumn, normalize_column
-from precompute.sources.description import ColumnDescription
+from precompute.source_description import ColumnDescription
+from precompute.sources.color_columns import colors_of, difference
+from precompute.sources.column_types import NormalizedColumn, normalize_column
+from precompute.stages.stage import StageContext
 
 POSITIONS = ((layout.RA, "pos.eq.ra;meta.main"), (layout.DEC, "pos.eq.dec;meta.main"))
 

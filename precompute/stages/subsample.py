@@ -2,9 +2,9 @@
 
 A uniform subsample erases rare classes: of a class of one in ten thousand 50,000 uniform rows hold five, and a row is
 placed among its nearest anchors, so the map could never show an island. Hence a flattened one: galaxies are grouped
-(`precompute.stages.groups`), groups get anchors in proportion to the square root of their size, and no group gets fewer
-than make an island. A tenth of the anchors are the rows farthest from their neighbours: nothing that they resemble
-could place them.
+(`precompute.stages.subsample_groups`), groups get anchors in proportion to the square root of their size, and no group
+gets fewer than make an island. A tenth of the anchors are the rows farthest from their neighbours: nothing that they
+resemble could place them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
-from atlas.neighbors import Embeddings
-from precompute.context import StageContext
-from precompute.stages.chunks import run_chunks, thread_count
-from precompute.stages.groups import find_groups
+from atlas.search.approximate import Embeddings
+from atlas.storage import layout
+from precompute.stages.row_passes import run_chunks, thread_count
+from precompute.stages.stage import StageContext
+from precompute.stages.subsample_groups import find_groups
 
 ISOLATED_SHARE = 0.1
 ANCHORS_A_GROUP = 20

@@ -8,13 +8,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
 from atlas.errors import InputError
-from atlas.images import ThumbnailWriter, encode_thumbnail
-from precompute.context import StageContext
-from precompute.sources.guess import guess_magnitude
+from atlas.storage import layout
+from atlas.storage.thumbnails import ThumbnailWriter, encode_thumbnail
+from precompute.sources.column_guesses import guess_magnitude
 from precompute.sources.source import Source
-from precompute.stages.chunks import run_chunks, thread_count
+from precompute.stages.row_passes import run_chunks, thread_count
+from precompute.stages.stage import StageContext
 
 CHUNK_ROWS = 256
 """Images that a thread reads and encodes at a time: 2 MB once they are encoded."""

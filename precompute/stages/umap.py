@@ -12,9 +12,9 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import format as layout
-from atlas.neighbors import top_k_exact_many
-from precompute.context import StageContext
+from atlas.search.approximate import top_k_exact_many
+from atlas.storage import layout
+from precompute.stages.stage import StageContext
 
 HALF_WIDTH = 10.0
 """Half the width of the map that holds 98 % of the anchors, along its longer axis."""

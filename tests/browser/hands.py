@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from playwright.sync_api import expect
 
-from atlas.selection import canonical_vertices
+from atlas.queries.selection import canonical_vertices
 from tests.browser.conftest import Watched
 
 

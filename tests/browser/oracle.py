@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas.expression_syntax import normalised
-from atlas.selection import (
+from atlas.expressions.parser import normalised
+from atlas.queries.selection import (
     All,
     And,
     Bits,
@@ -25,7 +25,7 @@ from atlas.selection import (
     SkyPolygon,
     canonical_vertices,
 )
-from dashboard.state import Box
+from dashboard.state.page_state import Box
 
 Truth = NDArray[np.bool_]
 CONDITIONS: dict[str, Callable[[Callable[[str], NDArray[np.float64]]], Truth]] = {

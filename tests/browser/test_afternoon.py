@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error
 
-from atlas.column_plane import column_axes
 from atlas.errors import AtlasError
-from dashboard import links
-from dashboard.state import Box, State, active, is_narrowed
+from atlas.planes.column_plane import column_axes
+from dashboard.state import url as links
+from dashboard.state.page_state import Box, State, active, is_narrowed
 from dashboard.views.map import home_box
 from tests.browser.afternoon import act
 from tests.browser.conftest import Watched

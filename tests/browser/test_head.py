@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from atlas import Expression, Not, Query, SimilarToGroup
-from dashboard.links import to_token
-from dashboard.resolve import galaxy
-from dashboard.state import State
+from dashboard.interaction.resolve import galaxy
+from dashboard.state.page_state import State
+from dashboard.state.url import to_token
 from tests.browser.conftest import Watched
 from tests.browser.hands import choose
 

@@ -10,9 +10,9 @@ import shapely
 from playwright.sync_api import Browser, expect
 
 from atlas import Atlas
-from dashboard.links import to_token
-from dashboard.resolve import galaxy
-from dashboard.state import State
+from dashboard.interaction.resolve import galaxy
+from dashboard.state.page_state import State
+from dashboard.state.url import to_token
 from dashboard.views.figure import FOCUS, NEIGHBORS
 from tests import serving
 from tests.browser.conftest import Watched, watch

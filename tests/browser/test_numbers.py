@@ -14,9 +14,9 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from atlas import Atlas
-from atlas.numbers import column_text, exact_text, parse_number
-from dashboard.links import to_token
-from dashboard.state import Axes, State, Table
+from atlas.catalog.numbers import column_text, exact_text, parse_number
+from dashboard.state.page_state import Axes, State, Table
+from dashboard.state.url import to_token
 from dashboard.views.details import words
 from dashboard.views.map import axis_words
 from tests import serving

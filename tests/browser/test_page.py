@@ -12,7 +12,7 @@ import shapely
 from astropy.coordinates import SkyCoord
 from playwright.sync_api import expect
 
-from atlas.coordinates import format_position
+from atlas.catalog.position_text import format_position
 from dashboard.views.palette import PALETTES
 from tests.browser.conftest import Watched
 from tests.browser.hands import choose, lasso, middle_of_the_map, state_polygon
@@ -136,7 +136,7 @@ def test_a_lasso_counts_every_row_not_the_sample(on_large: Watched) -> None:
 def test_a_lasso_on_the_sky_is_seen_on_the_map(on_demo: Watched) -> None:
     on_demo.open()
     meta = on_demo.page.evaluate("document.querySelector('#sky .js-plotly-plot').layout.meta.projection")
-    from atlas.projection import Projection
+    from atlas.sky.projection import Projection
 
     projection = Projection(**meta)
     columns = on_demo.atlas.columns()
@@ -282,7 +282,7 @@ def test_the_sky_can_be_zoomed_from_all_of_it_to_a_field(on_large: Watched) -> N
     row = int(rows[np.argmin(np.hypot(ra - 185.0, dec - 12.0))])
     for _ in range(5):
         projection = on_large.page.evaluate("document.querySelector('#sky .js-plotly-plot').layout.meta.projection")
-        from atlas.projection import Projection
+        from atlas.sky.projection import Projection
 
         x, y = Projection(**projection).forward(*on_large.atlas.position(row))
         on_large.page.mouse.move(*on_large.pixel("sky", float(x), float(y)))
@@ -302,8 +302,8 @@ def test_a_damaged_link_opens_the_page_and_says_so(on_demo: Watched) -> None:
 
 
 def test_a_link_to_a_galaxy_of_another_build_still_says_which(on_demo: Watched) -> None:
-    from dashboard.links import to_token
-    from dashboard.state import Galaxy, State
+    from dashboard.state.page_state import Galaxy, State
+    from dashboard.state.url import to_token
 
     on_demo.open("/?s=" + to_token(State(focus=Galaxy("gone-galaxy", 10.0, 10.0))))
     assert "gone-galaxy" in on_demo.text("#details")

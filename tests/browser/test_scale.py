@@ -16,8 +16,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from atlas.selection import MapPolygon, canonical
-from atlas.trust import neighbours_outside
+from atlas.queries.neighbourhoods import neighbours_outside
+from atlas.queries.selection import MapPolygon, canonical
 from dashboard.views.palette import CLUSTER_COLORS
 from tests.browser.conftest import Watched
 from tests.browser.hands import (

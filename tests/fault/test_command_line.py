@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atlas.validate import validate
-from atlas.writer import current_build
+from atlas.storage.publish import current_build
+from atlas.storage.validate import validate
 from precompute.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]

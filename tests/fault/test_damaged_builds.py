@@ -14,18 +14,18 @@ import pytest
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas import format as layout
-from atlas.engines import scann as engine
 from atlas.errors import FormatError
-from atlas.manifest import Manifest, read_manifest, write_manifest
-from atlas.neighbors import DESCRIPTION, ISOLATED
-from atlas.validate import validate
-from atlas.writer import current_build, hash_file
-from precompute.context import BuildConfig
-from precompute.pipeline import build
-from precompute.sources.simulated import simulate_survey
+from atlas.search.approximate import DESCRIPTION, ISOLATED
+from atlas.search.engines import scann as engine
+from atlas.storage import layout
+from atlas.storage.manifest import Manifest, read_manifest, write_manifest
+from atlas.storage.publish import current_build, hash_file
+from atlas.storage.validate import validate
+from precompute.build.pipeline import build
+from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
-from precompute.stages import scann_build
+from precompute.stages.index import scann as scann_build
+from precompute.stages.stage import BuildConfig
 
 N = 1_500
 CONFIG = BuildConfig(

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from atlas import Atlas
-from atlas import format as layout
-from atlas.validate import validate
-from precompute.context import BuildConfig
-from precompute.pipeline import build
-from precompute.sources.simulated import simulate_survey
+from atlas.storage import layout
+from atlas.storage.validate import validate
+from precompute.build.pipeline import build
+from precompute.simulation.catalog_survey import simulate_survey
+from precompute.stages.stage import BuildConfig
 from tests.sources import some_rows
 
 QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1)

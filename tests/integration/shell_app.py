@@ -7,9 +7,9 @@ import threading
 import plotly.graph_objects as go
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html
 
-from dashboard.health import register_health
-from dashboard.security import secure
 from dashboard.settings import load
+from dashboard.web.health import register_health
+from dashboard.web.security import secure
 
 app = Dash("shell_app", use_async=False, enable_mcp=False, add_log_handler=False)
 app.layout = html.Div(

@@ -10,16 +10,16 @@ import pytest
 from flask import Flask
 
 from atlas import Atlas
-from atlas.coordinates import format_position, iau_name
-from atlas.selection import And, ColumnPolygon, MapPolygon, Or
-from dashboard import links
-from dashboard.advance import Step, advance
-from dashboard.ask import question_of
-from dashboard.cache import Cached
-from dashboard.resolve import examples
-from dashboard.service import Service
+from atlas.catalog.position_text import format_position, iau_name
+from atlas.queries.selection import And, ColumnPolygon, MapPolygon, Or
+from dashboard.cache.results import Cached
+from dashboard.interaction.resolve import examples
+from dashboard.interaction.step import Step, advance
+from dashboard.service.atlas_service import Service
+from dashboard.service.gallery_query import question_of
 from dashboard.settings import load
-from dashboard.state import Axes, Box, Galaxy, State, Table
+from dashboard.state import url as links
+from dashboard.state.page_state import Axes, Box, Galaxy, State, Table
 
 
 @pytest.fixture(scope="module")

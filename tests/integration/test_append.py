@@ -15,28 +15,29 @@ import pytest
 from flask import Flask
 
 from atlas import Atlas, Query, Similar
-from atlas import format as layout
 from atlas.errors import UnknownGalaxyError
-from atlas.images import encode_thumbnail
-from atlas.manifest import Manifest
-from atlas.region import Box
-from atlas.scan import top_k_exact
-from atlas.selection import Cone, MapPolygon
-from atlas.validate import validate
-from atlas.writer import current_build, hash_file
-from dashboard.cache import Cached
-from dashboard.service import Service
+from atlas.planes.region import Box
+from atlas.queries.selection import Cone, MapPolygon
+from atlas.search.exact import top_k_exact
+from atlas.storage import layout
+from atlas.storage.manifest import Manifest
+from atlas.storage.publish import current_build, hash_file
+from atlas.storage.thumbnails import encode_thumbnail
+from atlas.storage.validate import validate
+from dashboard.cache.results import Cached
+from dashboard.service.atlas_service import Service
 from dashboard.settings import load
-from precompute import running, segment
-from precompute.append import append
-from precompute.compact import compact
-from precompute.context import BuildConfig
+from precompute.build import new_segment as segment
+from precompute.build import stage_runner as running
+from precompute.build.append import append
+from precompute.build.compact import compact
+from precompute.build.pipeline import build
 from precompute.errors import SourceError
-from precompute.pipeline import build
-from precompute.sources.rgb import asinh_rgb
-from precompute.sources.simulated import simulate_survey
+from precompute.simulation.catalog_survey import simulate_survey
+from precompute.sources.asinh_rgb import asinh_rgb
 from precompute.sources.source import Source, open_source
 from precompute.stages.anomalies import fit_forest
+from precompute.stages.stage import BuildConfig
 from tests.sources import CATALOG, some_rows
 from tests.unit.layouts import (
     survey_columns,
@@ -397,7 +398,7 @@ def test_wide_embeddings_are_reduced_by_the_axes_of_the_first(tmp_path: Path) ->
 def test_the_page_shows_new_rows_without_a_restart(
     small: Path, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.builds.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dashboard.service.current_build.LOOK_EVERY_S", 0.0)
     folders = {f"{name}_dir": str(tmp_path / name) for name in ("cache", "kept", "scratch")}
     settings = load({}, atlas=str(small), **folders)
     server = Flask("test")

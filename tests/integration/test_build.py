@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from atlas import Atlas
-from atlas import format as layout
 from atlas.errors import FormatError, ResourceError
-from atlas.manifest import write_manifest
-from atlas.validate import validate
-from atlas.writer import current_build, hash_file
-from precompute import pipeline
-from precompute.context import BuildConfig, StageContext
+from atlas.storage import layout
+from atlas.storage.manifest import write_manifest
+from atlas.storage.publish import current_build, hash_file
+from atlas.storage.validate import validate
+from precompute.build import pipeline
+from precompute.build.pipeline import STAGES, build
 from precompute.errors import SourceError
-from precompute.pipeline import STAGES, build
-from precompute.sources.simulated import simulate_survey
+from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
 from precompute.stages import embeddings as embeddings_stage
+from precompute.stages.stage import BuildConfig, StageContext
 
 QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1)
 

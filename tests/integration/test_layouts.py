@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from atlas import Atlas
-from atlas.columns import bit_name
-from atlas.images import encode_thumbnail
-from atlas.validate import validate
+from atlas.catalog.columns import bit_name
+from atlas.storage.thumbnails import encode_thumbnail
+from atlas.storage.validate import validate
 from precompute.__main__ import main
-from precompute.context import BuildConfig, StageContext
+from precompute.build.info import describe_atlas
+from precompute.build.pipeline import build, estimate_source
 from precompute.errors import SourceError
-from precompute.pipeline import build, estimate_source
-from precompute.report import describe_atlas
-from precompute.sources.rgb import asinh_rgb
+from precompute.sources.asinh_rgb import asinh_rgb
 from precompute.sources.source import open_source
 from precompute.stages import thumbnails
+from precompute.stages.stage import BuildConfig, StageContext
 from tests.unit.layouts import (
     survey_columns,
     survey_embeddings,

@@ -14,13 +14,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from atlas import Atlas, Range
-from atlas import segmented_index as opening
-from atlas.planner import SUBSET_ROWS
+from atlas.queries.planner import SUBSET_ROWS
+from atlas.search import segmented_index as opening
 from dashboard.app import create_app
-from dashboard.links import to_json, to_token
-from dashboard.resolve import galaxy
+from dashboard.interaction.resolve import galaxy
 from dashboard.settings import Settings, load
-from dashboard.state import State, parts
+from dashboard.state.page_state import State, parts
+from dashboard.state.url import to_json, to_token
 from dashboard.views.gallery import NO_ANSWER
 from tests.integration.callbacks import call
 

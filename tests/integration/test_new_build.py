@@ -17,18 +17,18 @@ import pytest
 from flask import Flask
 
 from atlas import Atlas, Range
-from atlas import format as layout
-from atlas.writer import current_build
-from dashboard.cache import Cached
-from dashboard.links import to_json
-from dashboard.resolve import galaxy
-from dashboard.service import Service
+from atlas.storage import layout
+from atlas.storage.publish import current_build
+from dashboard.cache.results import Cached
+from dashboard.interaction.resolve import galaxy
+from dashboard.service.atlas_service import Service
 from dashboard.settings import load
-from dashboard.state import State, parts
-from precompute.context import BuildConfig
-from precompute.pipeline import build
-from precompute.sources.simulated import simulate_survey
+from dashboard.state.page_state import State, parts
+from dashboard.state.url import to_json
+from precompute.build.pipeline import build
+from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
+from precompute.stages.stage import BuildConfig
 from tests import serving
 from tests.integration.callbacks import DEPENDENCIES, UPDATE, body_of
 
@@ -59,7 +59,7 @@ def root(built: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def service(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Service, Flask]]:
     """A service that looks for a new build at each request."""
-    monkeypatch.setattr("dashboard.builds.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dashboard.service.current_build.LOOK_EVERY_S", 0.0)
     folders = {f"{name}_dir": str(tmp_path / name) for name in ("cache", "kept", "scratch")}
     settings = load({}, atlas=str(root), **folders)
     server = Flask("test")

@@ -14,7 +14,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from atlas import Atlas, Expression, InputError, Query, Range, Similar
-from atlas.selection import And
+from atlas.queries.selection import And
 
 
 def rows_of(found: pd.DataFrame) -> list[int]:

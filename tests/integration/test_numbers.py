@@ -15,17 +15,17 @@ from flask import Flask
 from msgspec.structs import replace
 
 from atlas import Atlas, ColumnPolygon, Expression
-from atlas.axis import axis_of
-from atlas.expression import complete
-from atlas.expression_tree import written_name
-from dashboard import links
-from dashboard.advance import Step, advance
-from dashboard.cache import Cached
-from dashboard.coloring import color_of
-from dashboard.listing import csv_lines
-from dashboard.service import Service
+from atlas.expressions.check import complete
+from atlas.expressions.tree import written_name
+from atlas.planes.axis import axis_of
+from dashboard.cache.results import Cached
+from dashboard.interaction.step import Step, advance
+from dashboard.service.atlas_service import Service
+from dashboard.service.result_list import csv_lines
 from dashboard.settings import load
-from dashboard.state import State, Table, active
+from dashboard.state import url as links
+from dashboard.state.coloring import color_of
+from dashboard.state.page_state import State, Table, active
 from dashboard.views.card import card
 from dashboard.views.choices import colors
 from dashboard.views.filters import drawer

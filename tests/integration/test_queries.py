@@ -31,17 +31,17 @@ from atlas import (
     SimilarToGroup,
     SkyPolygon,
     Typical,
-    planner,
 )
 from atlas.errors import NothingNearError
-from atlas.feedback import embedding_of_examples
 from atlas.mask import Mask
-from atlas.neighbors import SearchSetting, candidate_rows
-from atlas.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
-from atlas.projection import Projection
-from atlas.query import canonical
-from atlas.selection import Selection, encode
-from atlas.selection import canonical as canonical_selection
+from atlas.queries import planner
+from atlas.queries.feedback import embedding_of_examples
+from atlas.queries.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
+from atlas.queries.query import canonical
+from atlas.queries.selection import Selection, encode
+from atlas.queries.selection import canonical as canonical_selection
+from atlas.search.approximate import SearchSetting, candidate_rows
+from atlas.sky.projection import Projection
 
 
 def cosines(atlas: Atlas, q: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:

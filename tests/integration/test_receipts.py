@@ -33,8 +33,8 @@ from atlas import (
     Typical,
 )
 from atlas.__main__ import main
-from atlas.format import build_path
 from atlas.receipts import find_receipt, make_receipt, open_for, read_receipt, replay, table
+from atlas.storage.layout import build_path
 from tests.conftest import ROOT, precompute
 
 # So few anchors that principal components lay them out: UMAP takes each process six seconds to compile.

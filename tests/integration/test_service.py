@@ -17,13 +17,13 @@ from flask.testing import FlaskClient
 from PIL import Image, ImageColor
 
 from atlas import Atlas, ByColumn, Range
-from atlas.coordinates import iau_name
+from atlas.catalog.position_text import iau_name
 from atlas.receipts import read_receipt
 from dashboard.app import create_app
-from dashboard.links import to_token
-from dashboard.routes import EDGE_COLOR
 from dashboard.settings import load
-from dashboard.state import State, Table, parts
+from dashboard.state.page_state import State, Table, parts
+from dashboard.state.url import to_token
+from dashboard.web.routes import EDGE_COLOR
 
 
 @pytest.fixture(scope="module")
@@ -224,13 +224,13 @@ def test_a_new_build_is_taken_up_without_a_restart(
 ) -> None:
     import shutil
 
-    from atlas import format as layout
-    from atlas.writer import current_build
+    from atlas.storage import layout
+    from atlas.storage.publish import current_build
 
     root = tmp_path / "atlas"
     shutil.copytree(demo_path, root)
     app = create_app(settings=load({}, atlas=str(root), cache_dir=str(tmp_path / "cache")))
-    monkeypatch.setattr("dashboard.builds.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dashboard.service.current_build.LOOK_EVERY_S", 0.0)
     client = app.server.test_client()
     old = str(current_build(root))
     new = "0" * 12

@@ -20,15 +20,15 @@ import pytest
 from flask import Flask
 
 from atlas import Query, Range, Similar
-from atlas import format as layout
-from atlas import segmented_index as opening
-from atlas.engines.apart import IndexApart
 from atlas.errors import InputError
-from atlas.writer import current_build
-from dashboard.cache import Cached
-from dashboard.service import Service
+from atlas.search import segmented_index as opening
+from atlas.search.engines.scann_process import IndexApart
+from atlas.storage import layout
+from atlas.storage.publish import current_build
+from dashboard.cache.results import Cached
+from dashboard.service.atlas_service import Service
 from dashboard.settings import load
-from dashboard.state import Axes
+from dashboard.state.page_state import Axes
 from tests import serving
 
 B, C = "b" * 12, "c" * 12
@@ -109,7 +109,7 @@ def serve(
     root: Path, tmp_path: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Service, Flask]]:
     """Starts a service that looks for a new build at each request, and waits until it can search."""
-    monkeypatch.setattr("dashboard.builds.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dashboard.service.current_build.LOOK_EVERY_S", 0.0)
     folders = {f"{name}_dir": str(tmp_path / name) for name in ("cache", "kept", "scratch")}
 
     def start(**settings: object) -> tuple[Service, Flask]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atlas import Atlas, Cluster, InputError, Mask, Range
-from atlas.trust import neighbours_outside
+from atlas.queries.neighbourhoods import neighbours_outside
 
 
 def truth(atlas: Atlas, dense: np.ndarray[Any, Any]) -> float:

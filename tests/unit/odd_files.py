@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.sources.columns import NormalizedColumn, normalize_column
+from precompute.sources.column_types import NormalizedColumn, normalize_column
 from precompute.sources.source import Source, open_source
 
 N = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.projection import Projection
+from atlas.sky.projection import Projection
 
 
 def clusters(n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

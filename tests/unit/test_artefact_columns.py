@@ -11,15 +11,15 @@ import pytest
 from astropy.io.votable.ucd import check_ucd
 from numpy.typing import NDArray
 
-from precompute.artefacts import MEASURES
-from precompute.context import BuildConfig
-from precompute.pipeline import build
-from precompute.sources import simulated_imaging
-from precompute.sources.artefact_columns import COLUMNS, artefact_columns, describe_columns
-from precompute.sources.description import read_description
-from precompute.sources.simulated_imaging import simulate_images
-from precompute.sources.simulated_objects import BAD_COLUMN, Parameters
+from precompute.build.pipeline import build
+from precompute.descriptor.artefact_columns import COLUMNS, artefact_columns, describe_columns
+from precompute.descriptor.artefacts import MEASURES
+from precompute.simulation import image_survey as simulated_imaging
+from precompute.simulation.image_survey import simulate_images
+from precompute.simulation.rendering.parameters import BAD_COLUMN, Parameters
+from precompute.source_description import read_description
 from precompute.sources.source import open_source
+from precompute.stages.stage import BuildConfig
 
 
 def test_columns_are_those_that_are_described() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from precompute.artefacts import MEASURES, STRENGTHS, measure_artefacts, score, strengths
-from precompute.descriptor import FEATURES, GALAXY, Descriptor, describe
-from precompute.sky import fill_blank
+from precompute.descriptor.artefacts import MEASURES, STRENGTHS, measure_artefacts, score, strengths
+from precompute.descriptor.features import FEATURES, GALAXY, Descriptor, describe
+from precompute.descriptor.sky_level import fill_blank
 
 Floats = NDArray[np.float32]
 STREAK, BAD_COLUMN, SATURATION, BLANK = range(STRENGTHS)

@@ -26,8 +26,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas.errors import ResourceError
-from dashboard.cache import Cached, cache_key
-from dashboard.cache_codec import MAGIC, CorruptEntryError, decode, encode
+from dashboard.cache.codec import MAGIC, CorruptEntryError, decode, encode
+from dashboard.cache.results import Cached, cache_key
 from dashboard.settings import Settings, environment, load
 
 ROOT = Path(__file__).parents[2]
@@ -336,7 +336,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from flask import Flask
-from dashboard.cache import Cached
+from dashboard.cache.results import Cached
 from dashboard.settings import load
 
 folder = Path(sys.argv[1])
@@ -525,5 +525,5 @@ def test_floats_that_are_no_numbers_are_refused_as_keys(value: float) -> None:
 
 def test_new_code_does_not_read_what_old_code_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     before = cache_key("build", "kind", 1)
-    monkeypatch.setattr("dashboard.cache.code_version", lambda: "other")
+    monkeypatch.setattr("dashboard.cache.results.code_version", lambda: "other")
     assert cache_key("build", "kind", 1) != before

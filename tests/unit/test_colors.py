@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from precompute.sources.colors import Color, colors_of, difference
+from precompute.sources.color_columns import Color, colors_of, difference
 
 
 def test_bands_that_follow_each_other_have_a_colour() -> None:

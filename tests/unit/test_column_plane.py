@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from atlas import Atlas, ColumnPolygon, InputError
-from atlas import column_plane as module
-from atlas.axis import Axis
-from atlas.column_plane import Axes
-from atlas.columns import is_skewed
+from atlas.catalog.columns import is_skewed
 from atlas.errors import FormatError
-from atlas.manifest import Column
-from atlas.plane import Box
-from atlas.polygon import geometry
-from atlas.sampling import uniform_sample
-from atlas.scratch import open_or_make
-from atlas.selection import canonical, encode
+from atlas.planes import column_plane as module
+from atlas.planes.axis import Axis
+from atlas.planes.column_plane import Axes
+from atlas.planes.plane import Box
+from atlas.planes.polygon import geometry
+from atlas.planes.sampling import uniform_sample
+from atlas.queries.selection import canonical, encode
+from atlas.storage.derived_files import open_or_make
+from atlas.storage.manifest import Column
 from benchmarks.bare_atlas import SEED, bare_atlas
 
 N = 60_000

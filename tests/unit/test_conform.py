@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atlas.manifest import Column
+from atlas.storage.manifest import Column
+from precompute.build.conform import conform
 from precompute.errors import SourceError
-from precompute.sources.columns import MISSING_CODE, NormalizedColumn
-from precompute.sources.conform import conform
+from precompute.sources.column_types import MISSING_CODE, NormalizedColumn
 
 
 def column(kind: str, dtype: str, *vocabulary: str) -> Column:

@@ -1,4 +1,4 @@
-"""Positions read and written, against `astropy.coordinates`: `atlas.coordinates`."""
+"""Positions read and written, against `astropy.coordinates`: `atlas.catalog.position_text`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.coordinates import format_position, iau_name, looks_like_position, parse_position
+from atlas.catalog.position_text import format_position, iau_name, looks_like_position, parse_position
 from atlas.errors import CoordinateError
 
 ras, decs = st.floats(0, 360, exclude_max=True), st.floats(-90, 90)

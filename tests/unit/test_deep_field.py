@@ -13,18 +13,12 @@ from astropy.io.votable.ucd import check_ucd
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.descriptor import DIMENSION
-from precompute.sources.deep_field import is_written, write_deep_field
-from precompute.sources.deep_field_galaxies import STARS, Detections, detect, photometry
-from precompute.sources.deep_field_images import CUTOUT_PIXELS, PAD_PIXELS, pad_with_sky, stamps
-from precompute.sources.deep_field_picture import (
-    PIXEL_ARCSEC,
-    Picture,
-    load_picture,
-    picture_wcs,
-    position_angle_deg,
-)
-from precompute.sources.description import SourceDescription, read_description
+from precompute.deep_field.cutouts import CUTOUT_PIXELS, PAD_PIXELS, pad_with_sky, stamps
+from precompute.deep_field.detection import STARS, Detections, detect, photometry
+from precompute.deep_field.picture import PIXEL_ARCSEC, Picture, load_picture, picture_wcs, position_angle_deg
+from precompute.deep_field.source import is_written, write_deep_field
+from precompute.descriptor.features import DIMENSION
+from precompute.source_description import SourceDescription, read_description
 
 Column = NDArray[np.float64]
 

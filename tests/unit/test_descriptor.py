@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.descriptor import BRIGHTEST, DeepField, Drawing, finds_itself, fit_raw_pixels
-from precompute.descriptor import FEATURES, GALAXY, MAX_DIMENSION, Descriptor, describe
-from precompute.ellipse import Ellipse, fit_ellipse, sample_rings
+from precompute.descriptor.ellipse import Ellipse, fit_ellipse, sample_rings
+from precompute.descriptor.features import FEATURES, GALAXY, MAX_DIMENSION, Descriptor, describe
+from precompute.descriptor.sky_level import fill_blank, subtract_sky
 from precompute.errors import SourceError
-from precompute.sky import fill_blank, subtract_sky
 
 Floats = NDArray[np.float32]
 

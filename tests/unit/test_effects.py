@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from atlas.columns import Columns, describe_numbers, is_magnitude
-from atlas.effects import cluster_words, sample_rows, speaks_of_galaxies
-from atlas.manifest import Column
+from atlas.catalog.cluster_labels import cluster_words, sample_rows, speaks_of_galaxies
+from atlas.catalog.columns import Columns, describe_numbers, is_magnitude
+from atlas.storage.manifest import Column
 
 QUANTILE_SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 

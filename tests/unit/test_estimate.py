@@ -6,17 +6,17 @@ import shutil
 
 import pytest
 
-from atlas import format as layout
 from atlas.errors import ResourceError
-from atlas.manifest import read_manifest
-from atlas.validate import open_current, total_bytes
-from precompute import estimate
+from atlas.storage import layout
+from atlas.storage.manifest import read_manifest
+from atlas.storage.validate import open_current, total_bytes
 from precompute.__main__ import main
-from precompute.context import BuildConfig
-from precompute.estimate import check_fits, describe, estimate_build
-from precompute.pipeline import STAGES, build, estimate_source
-from precompute.sources.simulated import simulate_survey
+from precompute.build import estimate
+from precompute.build.estimate import check_fits, describe, estimate_build
+from precompute.build.pipeline import STAGES, build, estimate_source
+from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import open_source
+from precompute.stages.stage import BuildConfig
 from tests.conftest import source_of
 
 WHOLE_SURVEY = 42_272_646

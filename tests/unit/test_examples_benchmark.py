@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import examples
 from benchmarks.examples import ALONE, LEFT_OUT, OURS, WAYS, ask, first_rows, gains, judge, to_markdown
-from precompute.sources.simulated_objects import CLASS_NAMES, DISC, SPIRAL
+from precompute.simulation.rendering.parameters import CLASS_NAMES, DISC, SPIRAL
 
 
 def test_a_list_is_judged_by_what_could_be_found() -> None:

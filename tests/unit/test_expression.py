@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atlas import expression_mask
-from atlas.columns import Columns
+from atlas.catalog.columns import Columns
 from atlas.errors import ExpressionError, InputError
-from atlas.expression import complete, names, parse
-from atlas.expression_mask import expression_mask as mask_of
-from atlas.expression_syntax import FUNCTIONS, MAX_CHARACTERS, MAX_NESTING, normalised, read
-from atlas.expression_tree import write
-from atlas.manifest import Column
-from atlas.selection import And, Expression, Not, canonical, encode
+from atlas.expressions import evaluate as expression_mask
+from atlas.expressions.check import complete, names, parse
+from atlas.expressions.evaluate import expression_mask as mask_of
+from atlas.expressions.parser import FUNCTIONS, MAX_CHARACTERS, MAX_NESTING, normalised, read
+from atlas.expressions.tree import write
+from atlas.queries.selection import And, Expression, Not, canonical, encode
+from atlas.storage.manifest import Column
 
 N = 3_000
 WORDS = ("PSF", "REX", "DEV O'X")

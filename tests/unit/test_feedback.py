@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from atlas.errors import InputError
-from atlas.feedback import LOSS, embedding_of_examples
+from atlas.queries.feedback import LOSS, embedding_of_examples
 
 CLASSES = 6
 MEMBERS = 200

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atlas import format as layout
-from atlas import writer
-from atlas.columns import Columns, describe_numbers, open_array
+from atlas.catalog.columns import Columns, describe_numbers, open_array
+from atlas.catalog.identity import Identity, hash_columns, write_identity
 from atlas.errors import FormatError, ResourceError, UnknownColumnError, UnknownGalaxyError
-from atlas.identity import Identity, hash_columns, write_identity
-from atlas.images import SHARD_BYTES, Thumbnails, ThumbnailWriter, encode_thumbnail, shard_path
-from atlas.manifest import Column, Manifest, Provenance, Segment, Space, read_manifest, write_manifest
 from atlas.mask import Mask
+from atlas.storage import layout
+from atlas.storage import publish as writer
+from atlas.storage.manifest import Column, Manifest, Provenance, Segment, Space, read_manifest, write_manifest
+from atlas.storage.thumbnails import SHARD_BYTES, Thumbnails, ThumbnailWriter, encode_thumbnail, shard_path
 
 
 def save(build: Path, name: str, array: np.ndarray[Any, Any], kind: Any = "number", **more: Any) -> Column:
@@ -119,7 +119,7 @@ def test_packed_images_come_back_row_by_row(tmp_path: Path) -> None:
 
 
 def test_no_image_crosses_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atlas.images.SHARD_BYTES", 4_000)
+    monkeypatch.setattr("atlas.storage.thumbnails.SHARD_BYTES", 4_000)
     noise = np.random.default_rng(2).integers(0, 255, (32, 32, 3)).astype(np.uint8)
     with ThumbnailWriter(tmp_path, 12) as images:
         for row in range(12):
@@ -249,9 +249,9 @@ def test_a_crash_while_publishing_leaves_the_old_build_current(
 
     with monkeypatch.context() as patch:
         target = {
-            "write_manifest": "atlas.writer.write_manifest",
+            "write_manifest": "atlas.storage.publish.write_manifest",
             "replace": "pathlib.Path.replace",
-            "write_atomically": "atlas.format.write_atomically",
+            "write_atomically": "atlas.storage.layout.write_atomically",
         }[crash_at]
         patch.setattr(target, crash)
         with pytest.raises(Crash):
@@ -279,7 +279,7 @@ def test_a_full_disk_is_found_before_work_starts(tmp_path: Path) -> None:
 
 
 def test_manifest_files_stay_inside_the_build(tmp_path: Path) -> None:
-    from atlas.manifest import File
+    from atlas.storage.manifest import File
 
     bad = msgspec.structs.replace(manifest(), files={"../outside": File(size=1, sha256="0")})
     with pytest.raises(FormatError, match="outside"):

@@ -1,4 +1,4 @@
-"""Lines of RA and Dec: `atlas.graticule`."""
+"""Lines of RA and Dec: `atlas.sky.graticule`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atlas.coordinates import parse_position
-from atlas.graticule import graticule
-from atlas.projection import Projection
-from atlas.region import Box
+from atlas.catalog.position_text import parse_position
+from atlas.planes.region import Box
+from atlas.sky.graticule import graticule
+from atlas.sky.projection import Projection
 
 WHOLE = Box(-165, 165, -84, 84)
 Style = Literal["deg", "sexagesimal"]

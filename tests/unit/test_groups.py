@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from precompute.stages import groups
-from precompute.stages.groups import Groups, closed_swarms, find_groups, link_rows
+from precompute.stages import subsample_groups as groups
+from precompute.stages.subsample_groups import Groups, closed_swarms, find_groups, link_rows
 from tests.unit.groups import grouped_embeddings
 
 SIZES = [1_500, 900, 560, 40]

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from atlas import histogram as module
-from atlas.columns import Columns, bit_name, describe_numbers, is_skewed
+from atlas.catalog import histogram as module
+from atlas.catalog.columns import Columns, bit_name, describe_numbers, is_skewed
+from atlas.catalog.histogram import Histogram, Histograms, histogram
 from atlas.errors import InputError, UnknownColumnError
-from atlas.histogram import Histogram, Histograms, histogram
-from atlas.manifest import Column
 from atlas.mask import Mask
+from atlas.storage.manifest import Column
 
 N = 5_000
 Array = np.ndarray[Any, Any]

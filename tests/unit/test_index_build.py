@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 from scann.scann_ops.py import scann_ops_pybind
 
-from atlas.engines import scann as engine
 from atlas.errors import ResourceError
-from atlas.neighbors import SearchSetting, open_index, pair_scores, top_k_exact_many, top_of_each
-from precompute.context import BuildConfig
-from precompute.stages import faiss_build, index, scann_build, scann_pieces
-from precompute.stages.leaves import LeafFinder, products_a_row
-from precompute.stages.native import quiet_native_code
+from atlas.search.approximate import SearchSetting, open_index, pair_scores, top_k_exact_many, top_of_each
+from atlas.search.engines import scann as engine
+from precompute.native_code import quiet_native_code
+from precompute.stages.index import faiss as faiss_build
+from precompute.stages.index import scann as scann_build
+from precompute.stages.index import scann_encoding as scann_pieces
+from precompute.stages.index import stage as index
+from precompute.stages.index.leaf_finder import LeafFinder, products_a_row
+from precompute.stages.stage import BuildConfig
 from tests.unit.groups import grouped_embeddings
 
 N = 3_000

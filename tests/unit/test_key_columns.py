@@ -11,18 +11,18 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 
 from atlas import Atlas
-from atlas.columns import is_redshift
+from atlas.catalog.columns import is_redshift
+from atlas.catalog.key_columns import key_columns
 from atlas.errors import FormatError
-from atlas.key_columns import key_columns
-from atlas.manifest import Column, read_manifest, write_manifest
-from dashboard.listing import columns_of
-from dashboard.resolve import galaxy
-from dashboard.state import State
+from atlas.storage.manifest import Column, read_manifest, write_manifest
+from dashboard.interaction.resolve import galaxy
+from dashboard.service.result_list import columns_of
+from dashboard.state.page_state import State
 from dashboard.views import details
+from precompute.deep_field.source import COLUMNS, describe_source
 from precompute.errors import SourceError
-from precompute.sources.deep_field import COLUMNS, describe_source
-from precompute.sources.description import SkyBackground
-from precompute.sources.simulated import simulate_survey
+from precompute.simulation.catalog_survey import simulate_survey
+from precompute.source_description import SkyBackground
 from precompute.sources.source import open_source
 
 

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from precompute.errors import SourceError
-from precompute.sources.columns import NormalizedColumn, normalize_column
-from precompute.sources.description import ColumnDescription, SourceDescription, write_description
-from precompute.sources.guess import guess_magnitude
-from precompute.sources.rgb import asinh_rgb
+from precompute.source_description import ColumnDescription, SourceDescription, write_description
+from precompute.sources.asinh_rgb import asinh_rgb
+from precompute.sources.column_guesses import guess_magnitude
+from precompute.sources.column_types import NormalizedColumn, normalize_column
 from precompute.sources.source import Source, open_source
 from precompute.stages.thumbnails import brightest_rows
 from tests.unit.layouts import (

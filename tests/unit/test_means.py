@@ -9,14 +9,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binned_statistic_2d
 
-from atlas import means
 from atlas.errors import InputError
-from atlas.healpix import cell_of
 from atlas.mask import Mask
-from atlas.plane import Box, Plane, write_plane
-from atlas.projection import Projection
-from atlas.pyramid import DENSITY_FROM_POINTS
-from atlas.sky import SkyPlane, write_sky
+from atlas.planes import column_means as means
+from atlas.planes.count_pyramid import DENSITY_FROM_POINTS
+from atlas.planes.plane import Box, Plane, write_plane
+from atlas.sky.healpix import cell_of
+from atlas.sky.projection import Projection
+from atlas.sky.sky_plane import SkyPlane, write_sky
 
 N = 400_000
 SKY = Projection("ait", 180.0, 0.0)
@@ -111,7 +111,7 @@ def test_sums_are_made_once_for_a_column_and_a_mask(
     plane = Plane.open(tmp_path)
     made: list[means.Sums] = []
     add = means.sum_cells
-    monkeypatch.setattr("atlas.plane.sum_cells", lambda *a: made.append(add(*a)) or made[-1])
+    monkeypatch.setattr("atlas.planes.plane.sum_cells", lambda *a: made.append(add(*a)) or made[-1])
     other = rows.column[::-1].copy()
     frame = plane.frame
     first = plane.mean(frame, 9, 9, rows.column)

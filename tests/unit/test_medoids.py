@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas.medoids import MEMBERS, medoids, representatives, spread
-from atlas.plane import Box, Plane, write_plane
-from atlas.sampling import Sample
+from atlas.planes.plane import Box, Plane, write_plane
+from atlas.planes.representatives import MEMBERS, medoids, representatives, spread
+from atlas.planes.sampling import Sample
 from tests.unit.groups import grouped_embeddings
 
 N = 60_000

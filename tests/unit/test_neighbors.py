@@ -17,10 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atlas import scan
-from atlas.engines.apart import CHANNELS
 from atlas.errors import FormatError, InputError, ResourceError
-from atlas.neighbors import (
+from atlas.search import exact as scan
+from atlas.search.approximate import (
     DESCRIPTION,
     ISOLATED,
     ExactIndex,
@@ -33,8 +32,9 @@ from atlas.neighbors import (
     top_k_exact,
     top_k_exact_many,
 )
-from precompute.context import BuildConfig
-from precompute.stages.index import build_index
+from atlas.search.engines.scann_process import CHANNELS
+from precompute.stages.index.stage import build_index
+from precompute.stages.stage import BuildConfig
 from tests.unit.groups import grouped_embeddings
 
 ENGINES = ("scann", "faiss", "exact")
@@ -522,7 +522,8 @@ class TestIndexApart:
     def test_loads_no_scann_into_this_process(self, indexed, embeddings, tmp_path):
         np.save(tmp_path / "embeddings.npy", embeddings)
         code = (
-            "import sys, numpy as np\nfrom pathlib import Path\nfrom atlas.neighbors import SearchSetting, open_index\n"
+            "import sys, numpy as np\nfrom pathlib import Path\n"
+            "from atlas.search.index import SearchSetting\nfrom atlas.search.open_index import open_index\n"
             f"embeddings = np.load({str(tmp_path / 'embeddings.npy')!r})\n"
             f"index = open_index(Path({str(indexed / 'scann')!r}), embeddings, apart=True)\n"
             "found = index.candidates(embeddings[:1].astype('f4'), SearchSetting(40, 10))\n"

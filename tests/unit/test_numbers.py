@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.columns import describe_numbers, from_zero
+from atlas.catalog.columns import describe_numbers, from_zero
+from atlas.catalog.numbers import column_text, exact_text, parse_number
 from atlas.errors import InputError
-from atlas.manifest import Column
-from atlas.numbers import column_text, exact_text, parse_number
+from atlas.storage.manifest import Column
 from dashboard.views.palette import color_by
 
 

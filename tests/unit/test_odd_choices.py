@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from precompute.errors import SourceError
-from precompute.sources.columns import normalize_column
-from precompute.sources.description import ColumnDescription
+from precompute.source_description import ColumnDescription
+from precompute.sources.column_types import normalize_column
 from precompute.sources.source import open_source
 from tests.unit.odd_files import DEC, RA, N, beside, opened
 

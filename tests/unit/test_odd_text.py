@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from precompute.errors import SourceError
-from precompute.sources.catalog import open_catalog
+from precompute.sources.catalog_files import open_catalog
 from precompute.sources.source import open_source
 from tests.unit.odd_files import DEC, RA, N, beside, noted, opened, stored
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas import Atlas, InputError, order
+from atlas import Atlas, InputError
+from atlas.catalog import sort_order as order
+from atlas.catalog.sort_order import Orders
 from atlas.errors import UnknownColumnError
 from atlas.mask import Mask
-from atlas.order import Orders
-from atlas.planner import top_of_column
+from atlas.queries.planner import top_of_column
 from benchmarks.bare_atlas import bare_atlas
 
 N = 40_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from atlas.selection import All, And, Cluster, MapPolygon, Not, Or, Range
+from atlas.queries.selection import All, And, Cluster, MapPolygon, Not, Or, Range
 from dashboard.views.outlines import outlines
 from dashboard.views.palette import DARK
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas.errors import InputError
-from dashboard import parse
-from dashboard.events import Brush, Change, Clear, ClearFilters, Express, Group, Invert, Keep, WithSubset
+from dashboard.interaction import browser_events as parse
 from dashboard.settings import Settings
+from dashboard.state.events import Brush, Change, Clear, ClearFilters, Express, Group, Invert, Keep, WithSubset
 
 SETTINGS = Settings()
 BUILD = "0123456789ab"

@@ -1,4 +1,4 @@
-"""The map: viewports, counts, densities and lassos against scans of all rows. `atlas.plane` and what it stands on."""
+"""The map: viewports, counts, densities and lassos against scans of all rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError, InputError
-from atlas.levels import Subset
 from atlas.mask import Mask
-from atlas.morton import cell_along
-from atlas.plane import Box, Plane, write_plane
-from atlas.polygon import geometry
+from atlas.planes.level_store import Subset
+from atlas.planes.morton import cell_along
+from atlas.planes.plane import Box, Plane, write_plane
+from atlas.planes.polygon import geometry
+from atlas.planes.sampling import SAMPLE_BUDGET, uniform_sample
 from atlas.recent import PerMask
-from atlas.sampling import SAMPLE_BUDGET, uniform_sample
 from tests.unit.places import clusters
 
 N, SEED = 300_000, 11

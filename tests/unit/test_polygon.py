@@ -1,4 +1,4 @@
-"""Lassos, and regions asked about points and cells: `atlas.polygon`, `atlas.region`."""
+"""Lassos, and regions asked about points and cells: `atlas.planes.polygon`, `atlas.planes.region`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from atlas.errors import InputError
-from atlas.polygon import canonical, geometry, simplify, validate_polygon
-from atlas.region import CROSSING, INSIDE, OUTSIDE, Box, Outside, Polygon, Region
+from atlas.planes.polygon import canonical, geometry, simplify, validate_polygon
+from atlas.planes.region import CROSSING, INSIDE, OUTSIDE, Box, Outside, Polygon, Region
 
 SQUARE = [(0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0)]
 Vertices = NDArray[np.float64]

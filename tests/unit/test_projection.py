@@ -1,4 +1,4 @@
-"""Projections of the sky against `astropy.wcs`: `atlas.projection`."""
+"""Projections of the sky against `astropy.wcs`: `atlas.sky.projection`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from atlas.projection import Projection, unit_vectors
+from atlas.sky.projection import Projection, unit_vectors
 
 Floats = NDArray[np.float64]
 

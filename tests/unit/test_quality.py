@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from atlas.errors import FormatError
-from atlas.neighbors import SearchSetting
-from atlas.quality import FILENAME, UNMEASURED, Quality, Recall, choose_setting, read_quality
+from atlas.search.approximate import SearchSetting
+from atlas.search.quality import FILENAME, UNMEASURED, Quality, Recall, choose_setting, read_quality
 
 
 def line(kind: str, k: int, leaves: int, mean: float, ms: float) -> Recall:

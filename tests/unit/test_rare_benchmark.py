@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atlas.neighbors import top_k_exact_many
+from atlas.search.approximate import top_k_exact_many
 from benchmarks.rare import draw, measure, share_around, to_markdown
-from precompute.context import BuildConfig
+from precompute.stages.stage import BuildConfig
 
 GALAXIES = 200_000
 """Some twenty lenses, as many as the sample holds of a larger survey."""

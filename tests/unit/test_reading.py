@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas.reading import CAN_ASK, PROBE_ROWS, disk_reads, read_rows
+from atlas.storage.scattered_rows import CAN_ASK, PROBE_ROWS, disk_reads, read_rows
 
 N = 100_000
 
@@ -89,8 +89,10 @@ class TestColdRows:
             (begin + row * mapped.strides[0]) // mmap.PAGESIZE * mmap.PAGESIZE for row in self.rows.astype(int).tolist()
         }
         asked: list[int] = []
-        monkeypatch.setattr("atlas.reading._is_cold", lambda stored, rows: True)
-        monkeypatch.setattr("atlas.reading._madvise", lambda address, length, advice: asked.append(address))
+        monkeypatch.setattr("atlas.storage.scattered_rows._is_cold", lambda stored, rows: True)
+        monkeypatch.setattr(
+            "atlas.storage.scattered_rows._madvise", lambda address, length, advice: asked.append(address)
+        )
         np.testing.assert_array_equal(read_rows(mapped, self.rows.astype(dtype)), stored[self.rows])
         assert {*asked} == pages and max(asked) < stop
 
@@ -98,6 +100,6 @@ class TestColdRows:
         mapped = np.load(path, mmap_mode="r")
         np.asarray(mapped).sum()
         asked: list[int] = []
-        monkeypatch.setattr("atlas.reading._ask_for", lambda stored, rows: asked.append(rows.size))
+        monkeypatch.setattr("atlas.storage.scattered_rows._ask_for", lambda stored, rows: asked.append(rows.size))
         read_rows(mapped, self.rows)
         assert asked == []

@@ -1,4 +1,4 @@
-"""The random order of rows: `atlas.sampling`."""
+"""The random order of rows: `atlas.planes.sampling`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.sampling import level_of, row_hash, smallest, uniform_sample
+from atlas.planes.sampling import level_of, row_hash, smallest, uniform_sample
 
 MASK = 2**64 - 1
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas.reading import disk_reads
+from atlas.storage.scattered_rows import disk_reads
 from benchmarks.search import WANTED, Questions, ask, draw, drop_pages, measure, table, to_markdown, verdict
 from benchmarks.search_engines import ENGINES, Engine, K, Ours, without
 

@@ -23,10 +23,10 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from atlas.errors import FormatError, InputError
-from dashboard.failures import on_callback_error
-from dashboard.health import register_health
-from dashboard.security import content_security_policy, immutable, secure
+from dashboard.error_answers import on_callback_error
 from dashboard.settings import Settings, load
+from dashboard.web.health import register_health
+from dashboard.web.security import content_security_policy, immutable, secure
 
 UPDATE = "/_dash-update-component"
 SECRET = "/srv/private/atlas"

@@ -1,4 +1,4 @@
-"""A map and a sky of several segments against one of all rows. `atlas.segments` and what stands on it."""
+"""A map and a sky of several segments against one of all rows. `atlas.planes.segments` and what stands on it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from astropy.coordinates import angular_separation
 from numpy.typing import NDArray
 
 from atlas.errors import CoordinateError, FormatError, InputError
-from atlas.level_files import FIRST_STORED_LEVEL
-from atlas.levels import Subset
 from atlas.mask import Mask
-from atlas.plane import Box, Plane, write_plane
-from atlas.projection import Projection
-from atlas.pyramid import DENSITY_FROM_POINTS
-from atlas.sampling import level_of, row_hash, uniform_sample
-from atlas.sky import SkyPlane, write_sky
+from atlas.planes.count_pyramid import DENSITY_FROM_POINTS
+from atlas.planes.level_store import Subset
+from atlas.planes.level_store_files import FIRST_STORED_LEVEL
+from atlas.planes.plane import Box, Plane, write_plane
+from atlas.planes.sampling import level_of, row_hash, uniform_sample
+from atlas.sky.projection import Projection
+from atlas.sky.sky_plane import SkyPlane, write_sky
 from tests.unit.places import clusters, survey
 
 N, SEED = 240_000, 11

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from atlas import Atlas
-from atlas.manifest import Column
-from atlas.senses import Sense, amount, called, explanation, sense, standing
-from precompute.sources.description import ColumnDescription
-from precompute.sources.file_column import FileColumn
-from precompute.sources.resolve import merge
+from atlas.catalog.senses import Sense, amount, called, explanation, sense, standing
+from atlas.storage.manifest import Column
+from precompute.source_description import ColumnDescription
+from precompute.sources.merge_description import merge
+from precompute.sources.tables.file_column import FileColumn
 
 
 def column(name: str, unit: str = "", ucd: str = "", description: str = "", **more: object) -> Column:

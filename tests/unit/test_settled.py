@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas.feedback import embedding_of_examples
-from atlas.neighbors import ExactIndex, NeighborIndex, SearchSetting, exact_scores, open_index, top_k_exact
-from atlas.quality import Quality, choose_setting
-from atlas.settled import search_as
-from precompute.context import BuildConfig
+from atlas.queries.feedback import embedding_of_examples
+from atlas.search.approximate import ExactIndex, NeighborIndex, SearchSetting, exact_scores, open_index, top_k_exact
+from atlas.search.quality import Quality, choose_setting
+from atlas.search.settled import search_as
 from precompute.stages import measure
-from precompute.stages.index import build_index
+from precompute.stages.index.stage import build_index
+from precompute.stages.stage import BuildConfig
 
 ROWS = 10_000
 WIDTH = 32

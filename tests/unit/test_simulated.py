@@ -16,10 +16,11 @@ from scipy.spatial import cKDTree
 
 from atlas.errors import InputError, ResourceError
 from precompute.errors import SourceError
-from precompute.sources import simulated, simulated_sky
-from precompute.sources.simulated import CATALOG, EMBEDDINGS, FILENAME, simulate_survey
-from precompute.sources.simulated_galaxies import BLOCK_ROWS, CLASS_NAMES, CLASSES, Survey
-from precompute.sources.simulated_sky import Footprint
+from precompute.simulation import catalog_survey as simulated
+from precompute.simulation import footprint as simulated_sky
+from precompute.simulation.catalog_galaxies import BLOCK_ROWS, CLASS_NAMES, CLASSES, Survey
+from precompute.simulation.catalog_survey import CATALOG, EMBEDDINGS, FILENAME, simulate_survey
+from precompute.simulation.footprint import Footprint
 from precompute.sources.source import open_source
 
 N = 60_000
@@ -371,7 +372,7 @@ def test_an_earlier_simulated_survey_is_replaced(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("atlas.writer.shutil.disk_usage", lambda _: usage(10**9, 10**9, 10**6))
+    monkeypatch.setattr("atlas.storage.publish.shutil.disk_usage", lambda _: usage(10**9, 10**9, 10**6))
     with pytest.raises(ResourceError, match=r"simulated survey of 1,000,000 galaxies needs about .* are free"):
         simulate_survey(1_000_000, tmp_path / "new", quiet=True)
     assert not (tmp_path / "new").exists()

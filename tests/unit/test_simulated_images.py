@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import integrate, optimize, special
 from scipy.signal import fftconvolve
 
-from precompute.sources.simulated_images import BETA, noise_sigma, point_source_sigma, render, render_noiseless
-from precompute.sources.simulated_lens import add_lensed, deflection
-from precompute.sources.simulated_objects import (
+from precompute.simulation.rendering.camera import BETA, noise_sigma, point_source_sigma, render, render_noiseless
+from precompute.simulation.rendering.lens import add_lensed, deflection
+from precompute.simulation.rendering.parameters import (
     BAD_COLUMN,
     BANDS,
     BRIGHTEST_MAG_Z,
@@ -29,8 +29,8 @@ from precompute.sources.simulated_objects import (
     fluxes,
     magnitudes,
 )
-from precompute.sources.simulated_profiles import add_bar, add_disc, add_edge_on, add_ring, add_sersic, bessel_k1
-from precompute.sources.simulated_random import draw_normals
+from precompute.simulation.rendering.profiles import add_bar, add_disc, add_edge_on, add_ring, add_sersic, bessel_k1
+from precompute.simulation.rendering.random_streams import draw_normals
 
 SEED = 5
 N = 150_000

@@ -18,23 +18,25 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.errors import InputError, ResourceError
-from atlas.images import encode_thumbnail
+from atlas.storage.thumbnails import encode_thumbnail
 from precompute.__main__ import main
-from precompute.context import BuildConfig
+from precompute.build.pipeline import build, estimate_source
+from precompute.descriptor.artefact_columns import COLUMNS as ARTEFACTS
 from precompute.errors import SourceError
-from precompute.pipeline import build, estimate_source
-from precompute.sources import simulated_files, simulated_imaging, simulated_mixture
-from precompute.sources.artefact_columns import COLUMNS as ARTEFACTS
-from precompute.sources.description import PARTIAL, read_description
-from precompute.sources.guess import guess_magnitude
-from precompute.sources.rgb import asinh_rgb
-from precompute.sources.simulated import simulate_survey
-from precompute.sources.simulated_columns import TRUTH
-from precompute.sources.simulated_galaxies import BLOCK_ROWS
-from precompute.sources.simulated_imaging import describe_survey, render_rows, simulate_images
-from precompute.sources.simulated_mixture import Mixture, fitting_numbers
-from precompute.sources.simulated_objects import CLASS_NAMES, Parameters, draw_parameters, fluxes
+from precompute.simulation import embedding_mixture as simulated_mixture
+from precompute.simulation import image_survey as simulated_imaging
+from precompute.simulation import image_survey_files as simulated_files
+from precompute.simulation.catalog_galaxies import BLOCK_ROWS
+from precompute.simulation.catalog_survey import simulate_survey
+from precompute.simulation.embedding_mixture import Mixture, fitting_numbers
+from precompute.simulation.image_survey import describe_survey, render_rows, simulate_images
+from precompute.simulation.image_survey_columns import TRUTH
+from precompute.simulation.rendering.parameters import CLASS_NAMES, Parameters, draw_parameters, fluxes
+from precompute.source_description import PARTIAL, read_description
+from precompute.sources.asinh_rgb import asinh_rgb
+from precompute.sources.column_guesses import guess_magnitude
 from precompute.sources.source import open_source
+from precompute.stages.stage import BuildConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 N = 500

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.simulated_quality import artefact_detection, as_text, lens_retrieval, measure, precision
 from benchmarks.simulated_sheet import to_rgb
-from precompute.sources.simulated_objects import CLASS_NAMES, DISC, ELLIPTICAL, LENS, TRAIL
+from precompute.simulation.rendering.parameters import CLASS_NAMES, DISC, ELLIPTICAL, LENS, TRAIL
 
 AXES = np.eye(8, dtype=np.float32)
 

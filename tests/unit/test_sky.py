@@ -1,4 +1,4 @@
-"""The sky: views, cones, nearest rows and lassos against scans of all rows. `atlas.sky`, `atlas.healpix`."""
+"""The sky: views, cones, nearest rows and lassos against scans of all rows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from atlas.errors import CoordinateError, FormatError, InputError
-from atlas.healpix import cell_area_deg2, cell_radius_deg, centers
 from atlas.mask import Mask
-from atlas.polygon import geometry, validate_polygon
-from atlas.projection import Projection
-from atlas.region import Box
-from atlas.sampling import SAMPLE_BUDGET, uniform_sample
-from atlas.sky import SkyPlane, write_sky
-from atlas.sky_segment import SkySegment
+from atlas.planes.polygon import geometry, validate_polygon
+from atlas.planes.region import Box
+from atlas.planes.sampling import SAMPLE_BUDGET, uniform_sample
+from atlas.sky.healpix import cell_area_deg2, cell_radius_deg, centers
+from atlas.sky.projection import Projection
+from atlas.sky.sky_plane import SkyPlane, write_sky
+from atlas.sky.sky_segment import SkySegment
 from tests.unit.places import survey
 
 N, LARGE, SEED = 60_000, 250_000, 5

@@ -27,22 +27,22 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from atlas.errors import UnknownColumnError
-from atlas.format import NAME
+from atlas.storage.layout import NAME
 from precompute.errors import SourceError
-from precompute.sources.catalog import open_catalog
-from precompute.sources.checks import check_positions, find_repeated
-from precompute.sources.columns import RESERVED, clean_name, normalize_column, plan_columns
-from precompute.sources.description import (
+from precompute.source_description import (
     ColumnDescription,
     SkyBackground,
     SourceDescription,
     read_description,
     write_description,
 )
+from precompute.sources.catalog_files import open_catalog
+from precompute.sources.checks import check_positions, find_repeated
+from precompute.sources.column_types import RESERVED, clean_name, normalize_column, plan_columns
 from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
-from precompute.sources.file_column import FileColumn
 from precompute.sources.images import MAX_PIXELS, read_image
 from precompute.sources.source import Source, open_source
+from precompute.sources.tables.file_column import FileColumn
 
 N = 12
 BIG = 2**60

@@ -9,11 +9,13 @@ from sklearn.ensemble import IsolationForest
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_mutual_info_score
 
-from atlas import format as layout
-from atlas.neighbors import ExactIndex, open_index
-from atlas.quality import read_quality
-from precompute.context import BuildConfig, StageContext
-from precompute.stages import anomalies, chunks, clusters, index, knn, measure, place, subsample, umap
+from atlas.search.approximate import ExactIndex, open_index
+from atlas.search.quality import read_quality
+from atlas.storage import layout
+from precompute.stages import anomalies, clusters, knn, measure, place, subsample, umap
+from precompute.stages import row_passes as chunks
+from precompute.stages.index import stage as index
+from precompute.stages.stage import BuildConfig, StageContext
 from tests.unit.groups import grouped_embeddings
 
 STAGES = (index, knn, subsample, umap, place, clusters, anomalies, measure)

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atlas import format as layout
 from atlas.errors import InputError, ResourceError
-from atlas.feedback import embedding_of_examples
-from atlas.neighbors import ExactIndex, SearchSetting, open_index
-from atlas.quality import read_quality
-from precompute.context import BuildConfig, StageContext
-from precompute.stages import chunks, knn, measure
-from precompute.stages import index as index_stage
-from precompute.stages.chunks import run_chunks, sum_by_group
-from precompute.stages.index import choose_engine, isolated_rows, leaf_count
+from atlas.queries.feedback import embedding_of_examples
+from atlas.search.approximate import ExactIndex, SearchSetting, open_index
+from atlas.search.quality import read_quality
+from atlas.storage import layout
+from precompute.stages import knn, measure
+from precompute.stages import row_passes as chunks
+from precompute.stages.index import stage as index_stage
+from precompute.stages.index.stage import choose_engine, isolated_rows, leaf_count
+from precompute.stages.row_passes import run_chunks, sum_by_group
+from precompute.stages.stage import BuildConfig, StageContext
 from tests.unit.groups import grouped_embeddings
 
 N = 1_500

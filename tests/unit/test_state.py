@@ -10,13 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from atlas.columns import Columns
+from atlas.catalog.columns import Columns
 from atlas.errors import InputError
-from atlas.manifest import Column
-from atlas.projection import Projection
-from atlas.selection import All, And, Category, Cluster, Expression, MapPolygon, Not, Or, Range, SkyPolygon, canonical
-from dashboard import links
-from dashboard.events import (
+from atlas.queries.selection import (
+    All,
+    And,
+    Category,
+    Cluster,
+    Expression,
+    MapPolygon,
+    Not,
+    Or,
+    Range,
+    SkyPolygon,
+    canonical,
+)
+from atlas.sky.projection import Projection
+from atlas.storage.manifest import Column
+from dashboard.cache.content_store import KeptFiles
+from dashboard.state import url as links
+from dashboard.state.events import (
     Against,
     Change,
     Clear,
@@ -37,8 +50,7 @@ from dashboard.events import (
     WithSubset,
     reduce,
 )
-from dashboard.kept import KeptFiles
-from dashboard.state import (
+from dashboard.state.page_state import (
     MOST_SUBSETS,
     Axes,
     Box,

@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas import format as layout
-from atlas.neighbors import SearchSetting
-from atlas.sky_query import separation_deg
+from atlas.search.approximate import SearchSetting
+from atlas.sky.sky_regions import separation_deg
+from atlas.storage import layout
 from benchmarks.disk import draw_rows
 from benchmarks.processes import children_of, watched_in_own_process
 from benchmarks.survey import describe
@@ -27,7 +27,7 @@ from benchmarks.survey_tables import TITLES, to_markdown
 from benchmarks.survey_views import POSITION_OFF_ARCSEC, draw_places, draw_selections, measure_views
 from benchmarks.survey_worker import live_through, wander
 from benchmarks.visitor import addresses
-from dashboard.parse import batch, event
+from dashboard.interaction.browser_events import batch, event
 from dashboard.settings import load
 from tests.serving import serve
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atlas.columns import Columns
-from atlas.expression_syntax import normalised
-from atlas.text import contains, equals, examples
+from atlas.catalog.columns import Columns
+from atlas.expressions.parser import normalised
+from atlas.expressions.text import contains, equals, examples
 from tests.unit.test_expression import NAMES, WORDS, Arrays, N, completed, holds, opened, survey
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from atlas.threads import THREADS, in_threads
+from atlas.parallel import THREADS, in_threads
 
 
 def test_results_come_in_the_order_of_the_parts() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atlas.manifest import Column
-from dashboard.fingerprint import fingerprint
-from dashboard.raster import mean_to_png, to_png, tone
-from dashboard.state import Shading
+from atlas.storage.manifest import Column
+from dashboard.images.density import mean_to_png, to_png, tone
+from dashboard.images.embedding import fingerprint
+from dashboard.state.page_state import Shading
 from dashboard.views.figure import marker, polygon_shape, typed
 from dashboard.views.palette import (
     CLUSTER_COLORS,

@@ -1,0 +1,1 @@
+"""The catalogue: columns, identities, histograms, sort orders, words for clusters."""

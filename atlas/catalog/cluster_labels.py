@@ -1,0 +1,161 @@
+"""What sets a group of galaxies apart, in words, where the difference is large enough to deserve one.
+
+A number column speaks for a group whose mean lies far from that of all galaxies: Cohen's d, the difference in units of
+the spread of all, must be 0.8 or more ("large": Cohen 1988, Statistical Power Analysis, p. 26).
+A category speaks where four fifths of the group share a word that fewer than two fifths of all have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.catalog.columns import QUANTILES, Columns, from_zero
+from atlas.catalog.senses import amount, called, sense
+from atlas.storage.manifest import Column
+
+SAMPLE = 200_000
+LARGE_EFFECT = 0.8
+FEWEST = 20
+WORDS = 2
+MOSTLY_KNOWN = 0.5  # what is known of fewer may be known of a special kind
+SHARE_INSIDE = 0.8
+# Fluxes say in a skewed way what magnitudes say.
+TECHNICAL_UCDS = ("meta", "stat", "instr", "pos", "phot.flux", "phys.absorption", "phys.transmission")
+SHARE_OF_ALL = 0.4
+IDENTIFIER = re.compile(r".*id|(healpix|hpx).*")
+
+
+class Word(NamedTuple):
+    """A word on a group of galaxies ("redder"), and a sentence with the figures behind it."""
+
+    text: str
+    why: str
+
+
+def speaks_of_galaxies(column: Column) -> bool:
+    """Whether a column says what a galaxy is like, rather than how it was observed or measured."""
+    technical = column.ucd.startswith(TECHNICAL_UCDS)
+    return column.kind in ("number", "category") and not (
+        column.truth or technical or column.unit == "pix" or _names_an_object(column)
+    )
+
+
+def _names_an_object(column: Column) -> bool:
+    """Whether a column of whole numbers is called as surveys call the names of objects, places and observations."""
+    return np.dtype(column.dtype).kind in "iu" and bool(IDENTIFIER.fullmatch(column.name.lower()))
+
+
+def cluster_words(
+    columns: Columns, used: Iterable[Column], n_rows: int, n_clusters: int
+) -> dict[int, tuple[Word, ...]]:
+    """A few words on each cluster that has something to be said of it.
+
+    Parameters
+    ----------
+    columns : Columns
+        With `cluster`.
+    used : iterable of Column
+        Columns that may speak.
+    n_rows, n_clusters : int
+
+    Returns
+    -------
+    dict
+        By label, the most striking first, no two alike; clusters of which nothing stands out, or with fewer than 20
+        galaxies in the sample, are absent.
+    """
+    rows = sample_rows(n_rows)
+    labels = np.asarray(columns.array("cluster")[rows], dtype=np.int64)
+    found: dict[int, list[tuple[float, Word]]] = {}
+    for column in used:
+        values = columns.array(column.name)[rows]
+        tell = _category_effects if column.kind == "category" else _number_effects
+        for label, size, word in tell(column, values, labels, n_clusters):
+            found.setdefault(label, []).append((size, word))
+    return {label: _striking(told) for label, told in found.items()}
+
+
+def _striking(told: list[tuple[float, Word]]) -> tuple[Word, ...]:
+    """The words of the largest effects; of several that say the same (three magnitudes), the first alone."""
+    words: dict[str, Word] = {}
+    for _, word in sorted(told, reverse=True):
+        words.setdefault(word.text, word)
+    return tuple(words.values())[:WORDS]
+
+
+def sample_rows(n_rows: int) -> NDArray[np.int64]:
+    """Rows that effects are judged by: all, or a seeded sample of 200,000, ascending."""
+    if n_rows <= SAMPLE:
+        return np.arange(n_rows)
+    return np.unique(np.random.default_rng(0).integers(n_rows, size=SAMPLE))
+
+
+def _number_effects(
+    column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int
+) -> list[tuple[int, float, Word]]:
+    if len(column.quantiles) != len(QUANTILES) or _are_identifiers(values):
+        return []
+    zero = column.quantiles[QUANTILES.index(0.5)]
+    numbers = from_zero(values, zero)
+    known = ~np.isnan(numbers)
+    if known.mean() < MOSTLY_KNOWN:
+        return []
+    # A few absurd values must not widen the spread that all are measured by.
+    numbers = np.clip(numbers, column.quantiles[1] - zero, column.quantiles[-2] - zero)
+    spread = float(numbers[known].std()) if known.any() else 0.0
+    if not spread > 0:
+        return []
+    inside = known & (labels >= 0)
+    count = np.bincount(labels[inside], minlength=n_clusters)
+    mean = np.bincount(labels[inside], weights=numbers[inside], minlength=n_clusters) / np.maximum(count, 1)
+    of_all = float(numbers[known].mean())
+    effect = (mean - of_all) / spread
+    low, high = sense(column)
+    return [
+        (
+            int(label),
+            abs(float(effect[label])),
+            Word(
+                high if effect[label] > 0 else low,
+                f"{called(column)} ({column.name}) is {amount(column, zero + float(mean[label]), spread)} here on "
+                f"average, {amount(column, zero + of_all, spread)} among all galaxies",
+            ),
+        )
+        for label in np.flatnonzero((count >= FEWEST) & (np.abs(effect) >= LARGE_EFFECT))
+    ]
+
+
+def _are_identifiers(values: NDArray[np.generic]) -> bool:
+    """Whether whole numbers name their rows: of many galaxies, no two have the same."""
+    return values.dtype.kind in "iu" and values.size >= FEWEST and np.unique(values).size == values.size
+
+
+def _category_effects(
+    column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int
+) -> list[tuple[int, float, Word]]:
+    codes = np.asarray(values, dtype=np.int64)
+    told = []
+    size = np.bincount(labels[labels >= 0], minlength=n_clusters)
+    for code, word in enumerate(column.vocabulary):
+        has = codes == code
+        if has.mean() > SHARE_OF_ALL:
+            continue
+        share = np.bincount(labels[has & (labels >= 0)], minlength=n_clusters) / np.maximum(size, 1)
+        told += [
+            (
+                int(label),
+                LARGE_EFFECT + float(share[label]),
+                Word(
+                    f"mostly {word}",
+                    f"{100 * share[label]:.0f} % are {word}, {100 * has.mean():.0f} % of all galaxies "
+                    f"({column.name}: {called(column)})",
+                ),
+            )
+            for label in np.flatnonzero((size >= FEWEST) & (share >= SHARE_INSIDE))
+        ]
+    return told

@@ -1,0 +1,1 @@
+"""Conditions on columns: text to tree, checked against the catalogue, evaluated in chunks."""

@@ -1,0 +1,1 @@
+"""Two-dimensional views of all rows: levels of detail, counts, regions."""

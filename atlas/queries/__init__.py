@@ -1,0 +1,1 @@
+"""What can be asked of an atlas, and how it is answered."""

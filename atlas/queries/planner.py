@@ -1,0 +1,233 @@
+"""How a query runs: the cheapest way that keeps its promise, chosen by what the selection holds.
+
+A ranking by inner product runs
+    without a selection     on the index, at the cheapest setting that measured the wanted recall; further until the
+                            answer is settled where one query differs from the next (`atlas.search.settled`)
+    ≤ 200,000 selected      exactly, on the selected rows alone
+    more                    on the index, fetching 4,000, 16,000, 64,000 candidates until enough of them are selected;
+                            if still too few are, exactly over all selected rows
+A column's order is read off the column. ScaNN has no filter of its own, hence the last two.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.errors import InputError
+from atlas.mask import Mask
+from atlas.planes.sampling import row_hash
+from atlas.queries.feedback import LOSS, embedding_of_examples
+from atlas.queries.query import Method, Query, Result, canonical, examples_of, receipt
+from atlas.queries.ranking import ByColumn, Given, Ranking, Shuffled, Similar, SimilarToGroup, Typical, query_kind
+from atlas.queries.selection import Selection
+from atlas.search.approximate import SearchSetting, candidate_rows, top_k_exact
+from atlas.search.exact import top_k_of_blocks
+from atlas.search.quality import Recall, choose_setting
+from atlas.search.settled import search_as
+from atlas.storage.scattered_rows import read_rows
+
+if TYPE_CHECKING:
+    from atlas.atlas import Atlas, OpenSpace
+
+SUBSET_ROWS = 200_000
+OVER_FETCH = (4_000, 16_000, 64_000)
+INDEX_LIMIT = 1_000
+GROUP_ROWS = 50_000
+"""Galaxies of a group whose mean is taken: that of more is the same to half a percent of how far they scatter."""
+
+WANTED_RECALL = 0.99
+SETTINGS = {"recall": WANTED_RECALL, "unwanted_loss": LOSS}
+"""What the answer depends on besides the build and the query."""
+
+Ranked = tuple[NDArray[Any], NDArray[np.float32], Method, Recall | None]
+
+
+def run(atlas: Atlas, query: Query, mask: Mask | None) -> Result:
+    """Answer a query.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        The build that is asked.
+    query : Query
+        The question.
+    mask : Mask or None
+        Rows of `query.selection`; None stands for all.
+
+    Raises
+    ------
+    InputError
+        If the query names rows, columns or clusters that the atlas does not have.
+    """
+    started = time.perf_counter()
+    query = canonical(query)
+    skip = tuple(set(examples_of(query)))
+    total = atlas.n_rows if mask is None else mask.count
+    total -= sum(1 for row in skip if row < atlas.n_rows and (mask is None or row in mask))
+    wanted = query.offset + query.limit
+    match query.ranking:
+        case ByColumn(column, descending):
+            values = atlas.columns(query.space).number(column)
+            rows, scores = top_of_column(values, wanted, descending=descending, mask=mask)
+            ranked: Ranked = rows, scores, "column order", None
+        case Shuffled(seed):
+            rows = _shuffled(atlas.n_rows, seed, wanted, mask)
+            ranked = rows, np.full(rows.size, np.nan, dtype=np.float32), "column order", None
+        case _:
+            ranked = _by_inner_product(atlas, query, wanted, mask, skip)
+    rows, scores, method, recall = ranked
+    if isinstance(query.ranking, Similar) and query.ranking.least:
+        scores = -scores  # searched from the far side; told as the similarity that it is
+    page = slice(query.offset, query.offset + query.limit)
+    return Result(
+        rows=rows[page].astype(np.uint32),
+        scores=scores[page].astype(np.float32),
+        total=max(0, total),
+        method=method,
+        recall=recall,
+        elapsed_ms=(time.perf_counter() - started) * 1e3,
+        receipt=receipt(atlas.build_id, query, SETTINGS),
+    )
+
+
+def needs_index(query: Query, mask: Mask | None) -> bool:
+    """Whether the neighbour index has to answer a query; everything else is answered without it.
+
+    Parameters
+    ----------
+    query : Query
+    mask : Mask or None
+        Rows of `query.selection`; None stands for all.
+    """
+    if isinstance(query.ranking, ByColumn | Shuffled) or (mask is not None and mask.count <= SUBSET_ROWS):
+        return False
+    return not query.exact and query.offset + query.limit <= INDEX_LIMIT
+
+
+def embedding_of(atlas: Atlas, space: OpenSpace, ranking: Ranking) -> NDArray[np.float32]:
+    """The unit embedding whose inner products a ranking orders by.
+
+    Raises
+    ------
+    InputError
+        If an example does not exist or is both wanted and unwanted, there is none, they cancel, or a group is empty.
+    """
+    match ranking:
+        case Similar(wanted, unwanted, least):
+            for row in ranking.examples:
+                if row >= space.n_rows:
+                    raise InputError(f"row {row} does not exist: this atlas has {space.n_rows:,} rows")
+            if both := set(wanted) & set(unwanted):
+                raise InputError(f"row {min(both)} is both wanted and unwanted: it can be one of them")
+            good, bad = space.embeddings[list(wanted)], space.embeddings[list(unwanted)]
+            if isinstance(ranking, SimilarToGroup):
+                good = np.concatenate([_mean_of(atlas, space, ranking.group)[None], good])
+            q = embedding_of_examples(good, bad)
+            return -q if least else q
+        case Typical(cluster):
+            q = np.asarray(space.cluster(cluster).centroid, dtype=np.float32)
+        case Given(embedding):
+            if len(embedding) != space.dimension:
+                raise InputError(
+                    f"an embedding of space {space.name!r} has {space.dimension} numbers, {len(embedding)} were given"
+                )
+            q = np.asarray(embedding, dtype=np.float32)
+        case _:
+            raise TypeError(f"{type(ranking).__name__} is not an inner product")
+    norm = float(np.linalg.norm(q))
+    if not norm > 1e-6:
+        raise InputError("this embedding has no length: nothing is like it")
+    return (q / np.float32(norm)).astype(np.float32)
+
+
+def _mean_of(atlas: Atlas, space: OpenSpace, group: Selection) -> NDArray[np.float64]:
+    """The unit mean embedding of what a selection holds, or of a fair sample of it."""
+    rows = atlas.mask(group).sample(GROUP_ROWS, seed=0)
+    if not rows.size:
+        raise InputError("the group that galaxies should be like holds none")
+    mean = np.asarray(read_rows(space.embeddings, rows).mean(axis=0, dtype=np.float64))
+    length = float(np.linalg.norm(mean))
+    return mean / length if length else mean
+
+
+def top_of_column(
+    values: NDArray[Any], k: int, *, descending: bool, mask: Mask | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The first k rows by a column, ties in order of row, missing values last.
+
+    Returns
+    -------
+    rows : ndarray of shape (min(k, selected),), int64
+    values : ndarray of the same shape, float32
+    """
+    rows = None if mask is None else mask.rows
+    key = np.asarray(values if rows is None else values[rows])
+    if descending:
+        # Without loss: a minus overflows for unsigned and for extreme integers, float64 does not hold every 64-bit id.
+        key = -key if key.dtype.kind == "f" else ~key
+    k = min(k, key.size)
+    if k == 0:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+    last = np.partition(key, k - 1)[k - 1]
+    missing = key != key
+    better, equal = (~missing, missing) if last != last else (key < last, key == last)
+    chosen = np.flatnonzero(better)
+    chosen = np.concatenate([chosen, np.flatnonzero(equal)[: k - chosen.size]])
+    chosen = chosen[np.lexsort((chosen, key[chosen]))]
+    found = chosen if rows is None else rows[chosen].astype(np.int64)
+    return found, np.asarray(values[found], dtype=np.float32)
+
+
+def _shuffled(n_rows: int, seed: int, k: int, mask: Mask | None) -> NDArray[np.int64]:
+    rows = np.arange(n_rows, dtype=np.uint32) if mask is None else mask.rows
+    keys = row_hash(rows, seed)
+    k = min(k, rows.size)
+    if k == 0:
+        return np.empty(0, dtype=np.int64)
+    first = np.argpartition(keys, k - 1)[:k]
+    return rows[first[np.argsort(keys[first])]].astype(np.int64)
+
+
+def _by_inner_product(atlas: Atlas, query: Query, wanted: int, mask: Mask | None, skip: tuple[int, ...]) -> Ranked:
+    space = atlas.space(query.space)
+    q = embedding_of(atlas, space, query.ranking)
+    embeddings = space.embeddings
+    if mask is not None and (mask.count <= SUBSET_ROWS):
+        rows, scores = top_k_exact(embeddings, q, wanted, rows=mask.rows, skip=skip)
+        return rows, scores, "exact on the selection", None
+    if not needs_index(query, mask) or space.index.name == "exact":
+        dense = None if mask is None else mask.dense
+        rows, scores = top_k_exact(embeddings, q, wanted, mask=dense, skip=skip)
+        return rows, scores, "exact", None
+    # Recall was measured without the examples, too: they are no part of an answer.
+    kind = query_kind(query.ranking)
+    setting, recall = choose_setting(space.quality, kind or "given", wanted, wanted=WANTED_RECALL)
+    if mask is None:
+        rows, scores = search_as(kind, space.index, embeddings, q, wanted, setting, skip=skip)
+        return rows, scores, "index", recall
+    return _over_fetch(space, q, wanted, mask, skip, setting)
+
+
+def _over_fetch(
+    space: OpenSpace, q: NDArray[np.float32], wanted: int, mask: Mask, skip: tuple[int, ...], setting: SearchSetting
+) -> Ranked:
+    enough = max(4 * wanted, wanted + 64)
+    for candidates in OVER_FETCH:
+        if candidates >= space.n_rows:
+            break
+        # Leaves grow with the candidates, or the tree rather than the limit decides how many come back.
+        leaves = max(setting.leaves, round(setting.leaves * candidates / setting.candidates))
+        found = candidate_rows(space.index, q, SearchSetting(leaves, candidates))
+        found = np.setdiff1d(found, np.asarray(skip, dtype=np.int64))
+        found = found[mask.dense[found]]
+        # Isolated rows are candidates of every query: that some are selected says nothing of the query's own.
+        if np.setdiff1d(found, space.index.isolated).size >= enough:
+            picked = read_rows(space.embeddings, found)
+            rows, scores = top_k_of_blocks([(found, picked)], q, wanted, np.empty(0, dtype=np.int64))
+            return rows, scores, "index", None
+    rows, scores = top_k_exact(space.embeddings, q, wanted, mask=mask.dense, skip=skip)
+    return rows, scores, "exact", None

@@ -1,0 +1,102 @@
+"""A question and its answer: `Query = space + selection + ranking + policy + page`, `Result = rows + how sure`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.queries import ranking as rankings
+from atlas.queries import selection as selections
+from atlas.queries.ranking import Ranking, Similar
+from atlas.queries.selection import All, Name, Selection
+from atlas.search.quality import Recall
+
+MAX_LIMIT = 10_000
+Method = Literal["index", "exact", "exact on the selection", "column order"]
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which galaxies, in what order.
+
+    Attributes
+    ----------
+    space : str
+        Embedding space that is searched.
+    selection : Selection
+        Which galaxies may appear.
+    ranking : Ranking
+        In what order.
+    exact : bool
+        True asks for the exact answer, whatever it costs.
+    with_examples : bool
+        Whether a ranking's own examples may appear in the answer.
+    offset, limit : int
+        The page.
+    """
+
+    space: Name
+    ranking: Ranking
+    selection: Selection = All()
+    exact: bool = False
+    with_examples: bool = False
+    offset: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = 100
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a query.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (m,), uint32
+        Best first; ties in order of row.
+    scores : ndarray of shape (m,), float32
+        Inner products for similarity, values for a column; NaN for a shuffled order.
+    total : int
+        Rows that the selection holds (less the examples left out).
+    method : str
+        How the answer was found; all but "index" are exact.
+    recall : Recall or None
+        What this kind of query measured against exact search; None when exact or not measured.
+    elapsed_ms : float
+        Time that the query took when it ran.
+    receipt : str
+        Short hash of the query, the build and the search settings: the same receipt means the same question.
+    """
+
+    rows: NDArray[np.uint32]
+    scores: NDArray[np.float32]
+    total: int
+    method: Method
+    recall: Recall | None
+    elapsed_ms: float
+    receipt: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether no better row can exist."""
+        return self.method != "index"
+
+
+def canonical(query: Query) -> Query:
+    """The one form of equal queries."""
+    return msgspec.structs.replace(
+        query, selection=selections.canonical(query.selection), ranking=rankings.canonical(query.ranking)
+    )
+
+
+def examples_of(query: Query) -> tuple[int, ...]:
+    """Rows that must not appear in the answer."""
+    if query.with_examples or not isinstance(query.ranking, Similar):
+        return ()
+    return query.ranking.examples
+
+
+def receipt(build_id: str, query: Query, settings: dict[str, Any]) -> str:
+    """Eight hexadecimal digits that name the question."""
+    body = msgspec.json.encode([build_id, canonical(query), settings], order="deterministic")
+    return hashlib.sha256(body).hexdigest()[:8]

@@ -1,0 +1,109 @@
+"""In what order: values that say how to rank galaxies, and how each ranking can run.
+
+    Similar(wanted, unwanted, least)    like these examples and unlike those      inner_product
+    SimilarToGroup(group, wanted, …)    and like all that a selection holds       inner_product
+    Typical(cluster)                    most like the middle of a cluster         inner_product
+    Given(embedding)                    most like an embedding from outside       inner_product
+    ByColumn(column, descending)        by a value, missing last                  column
+    Shuffled(seed)                      random, the same for the same seed        column
+
+`inner_product`: one embedding q; the order is that of the inner product with q, so the neighbour index can find the
+top. `column`: one value a row. (`scan`, a score that needs every row, comes with probes and mixtures.)
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from atlas.queries import selection as selections
+from atlas.queries.selection import Name, Row, Selection
+
+QueryKind = Literal["row", "least similar", "examples", "cluster", "given"]
+
+
+class _Ranking(msgspec.Struct, frozen=True, tag_field="by", tag=str.lower, forbid_unknown_fields=True):
+    """Base of all rankings."""
+
+
+class Similar(_Ranking, frozen=True):
+    """Similarity to examples: to the mean embedding of the wanted, turned away from the unwanted
+    (`atlas.queries.feedback`).
+
+    With one wanted example the score is the cosine similarity to it. `least` turns the order round.
+    """
+
+    wanted: Annotated[tuple[Row, ...], msgspec.Meta(max_length=1000)]
+    unwanted: Annotated[tuple[Row, ...], msgspec.Meta(max_length=1000)] = ()
+    least: bool = False
+
+    @property
+    def examples(self) -> tuple[int, ...]:
+        """All rows that the ranking is made from."""
+        return (*self.wanted, *self.unwanted)
+
+
+class SimilarToGroup(Similar, frozen=True, kw_only=True):
+    """Similarity to examples of which one is the mean embedding of all that a selection holds.
+
+    Its galaxies may be in the answer; a query leaves them out by its own selection.
+    """
+
+    group: Selection
+
+
+class Typical(_Ranking, frozen=True):
+    """Similarity to the mean embedding of a cluster."""
+
+    cluster: Annotated[int, msgspec.Meta(ge=0, lt=2**15)]
+
+
+class Given(_Ranking, frozen=True):
+    """Similarity to an embedding that is given in numbers."""
+
+    embedding: Annotated[tuple[float, ...], msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class ByColumn(_Ranking, frozen=True):
+    """By a column's value."""
+
+    column: Name
+    descending: bool = True
+
+
+class Shuffled(_Ranking, frozen=True):
+    """A random order that the seed fixes."""
+
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+
+
+Ranking = Similar | SimilarToGroup | Typical | Given | ByColumn | Shuffled
+
+
+def query_kind(ranking: Ranking) -> QueryKind | None:
+    """The kind of query that recall is measured for; None where a ranking is exact by construction."""
+    match ranking:
+        case SimilarToGroup():
+            return None if ranking.least else "examples"
+        case Similar((_,), (), least):
+            return "least similar" if least else "row"
+        case Similar(_, _, False):
+            return "examples"
+        case Typical():
+            return "cluster"
+        case Given():
+            return "given"
+        case _:
+            return None
+
+
+def canonical(ranking: Ranking) -> Ranking:
+    """The one form of equal rankings: examples sorted, each once."""
+    if isinstance(ranking, Similar):
+        wanted, unwanted = (tuple(sorted(set(rows))) for rows in (ranking.wanted, ranking.unwanted))
+        ranking = replace(ranking, wanted=wanted, unwanted=unwanted)
+    if isinstance(ranking, SimilarToGroup):
+        ranking = replace(ranking, group=selections.canonical(ranking.group))
+    return ranking

@@ -1,0 +1,120 @@
+"""From a selection to a mask: exact over all rows, one pass, packed."""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.catalog.numbers import Number
+from atlas.errors import InputError
+from atlas.expressions.check import flags_condition, parse
+from atlas.expressions.evaluate import expression_mask
+from atlas.expressions.text import contains
+from atlas.mask import Mask
+from atlas.parallel import in_threads
+from atlas.queries.selection import (
+    All,
+    And,
+    Bits,
+    Category,
+    Cluster,
+    ColumnPolygon,
+    Cone,
+    Contains,
+    Expression,
+    MapPolygon,
+    Not,
+    Or,
+    Range,
+    Rows,
+    Selection,
+    SkyPolygon,
+)
+
+if TYPE_CHECKING:
+    from atlas.atlas import Atlas
+
+_CHUNK = 1 << 20
+
+
+def evaluate(atlas: Atlas, selection: Selection) -> Mask:
+    """Rows of the atlas that a canonical selection holds; its columns are those of the catalogue and the default space.
+
+    Raises
+    ------
+    InputError
+        If the selection names rows, columns, words, spaces or clusters that the atlas does not have.
+    """
+    n, columns = atlas.n_rows, atlas.columns(atlas.default_space)
+    match selection:
+        case All():
+            return _full(n)
+        case Rows(rows):
+            beyond = [row for row in rows if row >= n]
+            if beyond:
+                raise InputError(f"row {beyond[0]} does not exist: this atlas has {n:,} rows")
+            return Mask.from_rows(np.asarray(rows, dtype=np.int64), n)
+        case MapPolygon(space, vertices):
+            return atlas.space(space).plane.polygon(np.asarray(vertices))
+        case SkyPolygon(projection, vertices):
+            return atlas.sky.polygon(projection, np.asarray(vertices))
+        case ColumnPolygon():
+            return atlas.column_planes.polygon(selection)
+        case Cone(ra_deg, dec_deg, radius_arcsec):
+            return atlas.sky.cone_mask(ra_deg, dec_deg, radius_arcsec)
+        case Range(column, low, high):
+            return _range(columns.number(column), low, high)
+        case Category(column, values):
+            codes = [columns.code(column, value) for value in values]
+            return _pack(columns.array(column), lambda part: np.isin(part, codes))
+        case Bits(column, on, off):
+            return expression_mask(flags_condition(column, on, off, columns), columns, n)
+        case Contains(column, text):
+            return _pack(columns.text(column), lambda part: contains(part, text))
+        case Expression(text):
+            return expression_mask(parse(text, columns), columns, n)
+        case Cluster(space, label):
+            labels = atlas.columns(space).array("cluster")
+            return _pack(labels, lambda part: part == label)
+        case And(of):
+            return Mask(reduce(np.bitwise_and, (evaluate(atlas, one).packed for one in of)), n)
+        case Or(of):
+            return Mask(reduce(np.bitwise_or, (evaluate(atlas, one).packed for one in of)), n)
+        case Not(of):
+            return Mask(evaluate(atlas, of).packed ^ _full(n).packed, n)
+
+
+def _range(values: NDArray[Any], low: Number | None, high: Number | None) -> Mask:
+    if values.dtype.kind in "iu":
+        # Whole bounds are compared as whole numbers: as floats, those beyond 2⁵³ would be taken for their neighbours.
+        low = None if low is None else math.ceil(low)
+        high = None if high is None else math.floor(high)
+
+    def inside(part: NDArray[Any]) -> NDArray[np.bool_]:
+        # NaN compares false with everything: missing values lie outside every range, the open one too.
+        # A bound that float32 cannot hold is beyond all that does.
+        with np.errstate(over="ignore"):
+            keep = part == part if low is None else part >= low
+            return keep if high is None else keep & (part <= high)
+
+    return _pack(values, inside)
+
+
+def _pack(values: NDArray[Any], inside: Any) -> Mask:
+    """Test a column in chunks that fit a cache; chunks are multiples of eight rows, so their bits can be joined."""
+
+    def tested(start: int) -> NDArray[np.uint8]:
+        return np.packbits(inside(np.asarray(values[start : start + _CHUNK])), bitorder="little")
+
+    return Mask(np.concatenate(list(in_threads(tested, range(0, values.size, _CHUNK)))), values.size)
+
+
+def _full(n: int) -> Mask:
+    packed = np.full((n + 7) // 8, 255, dtype=np.uint8)
+    if n % 8:
+        packed[-1] = (1 << (n % 8)) - 1
+    return Mask(packed, n)

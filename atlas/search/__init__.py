@@ -1,0 +1,1 @@
+"""Nearest neighbours: exact scans, indexes, what is known of their recall."""

@@ -1,0 +1,35 @@
+"""What indexes that hold codes of the embeddings have in common, whichever engine made the codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.search.approximate import Embeddings, IndexDescription
+from atlas.storage.scattered_rows import read_rows
+
+
+class CodedIndex:
+    """Sizes of an index, and the rows that its codes describe worst; see `atlas.search.approximate.NeighborIndex`.
+
+    Parameters
+    ----------
+    searcher : object
+        The engine's own.
+    description : IndexDescription
+    isolated : ndarray of shape (i,), int64
+    embeddings : ndarray of shape (n, d), float16 or float32
+    """
+
+    ended = False
+
+    def __init__(
+        self, searcher: Any, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+    ) -> None:
+        self._searcher = searcher
+        self.n_rows = description.n_rows
+        self.leaves = description.leaves
+        self.isolated = isolated
+        self.isolated_embeddings: Embeddings = read_rows(embeddings, isolated)

@@ -1,0 +1,1 @@
+"""The sphere: projections, cells, cones, graticules."""

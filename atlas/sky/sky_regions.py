@@ -1,0 +1,139 @@
+"""Regions of the sky, as the level store asks about them: what a view of a projection holds, and cones.
+
+Stored positions are rounded to 0.0003″. A row so near to an edge that the rounding could matter is looked up in the
+catalogue's own columns, so every answer is that of the exact positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from astropy.coordinates import angular_separation
+from numpy.typing import NDArray
+
+from atlas.planes.level_store import Positions
+from atlas.planes.region import CROSSING, INSIDE, OUTSIDE, Region
+from atlas.sky.healpix import cell_radius_deg, centers
+from atlas.sky.projection import Projection, unit_vectors
+
+ROUNDING_DEG = 5e-8  # stored positions are nearer than this to the exact ones (`atlas.sky.sky_segment`)
+_SLACK_DEG = 1e-9  # floating-point error of separations
+
+Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+class Stars(Protocol):
+    """Where positions of names and numbers come from."""
+
+    def stored(self, positions: Positions) -> Coordinates:
+        """RA and Dec in degrees, rounded."""
+
+    def exact(self, positions: Positions) -> Coordinates:
+        """RA and Dec in degrees, as in the catalogue."""
+
+
+class InView:
+    """What a region of a projection's plane holds.
+
+    Parameters
+    ----------
+    stars : Stars
+        Positions of the rows.
+    projection : Projection
+        The projection; what it hides is in no region.
+    region : Region
+        In degrees on the plane.
+    """
+
+    def __init__(self, stars: Stars, projection: Projection, region: Region) -> None:
+        self._stars, self._projection, self._region = stars, projection, region
+        bounds = region.bounds
+        self._farthest = float(np.hypot(max(-bounds.x0, bounds.x1), max(-bounds.y0, bounds.y1)))
+        # By how much the plane is stretched at most where the region lies: sec² of the angle on a tangent plane.
+        stretch = 1 + np.radians(self._farthest) ** 2 if projection.kind == "tan" else 3.0
+        self._margin = ROUNDING_DEG * stretch
+
+    def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
+        """See `atlas.planes.level_store.Query`."""
+        discs = self._projection.discs(centers(depth, cells), cell_radius_deg(depth))
+        relation = np.where(discs.nearest > self._farthest, OUTSIDE, CROSSING)
+        asked = np.flatnonzero((relation == CROSSING) & np.isfinite(discs.reach))
+        x, y, reach = discs.x[asked], discs.y[asked], discs.reach[asked]
+        relation[asked] = self._region.relate(x - reach, x + reach, y - reach, y + reach)
+        torn = np.flatnonzero(discs.torn)
+        if torn.size:
+            x, y, reach = -discs.x[torn], discs.y[torn], discs.reach[torn]
+            other = self._region.relate(x - reach, x + reach, y - reach, y + reach)
+            relation[torn] = np.where(relation[torn] == other, other, CROSSING)
+        return relation
+
+    def contains(self, positions: Positions) -> NDArray[np.bool_]:
+        """See `atlas.planes.level_store.Query`."""
+        return _decide(self._stars, positions, self._place, self._margin)
+
+    def _place(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> _Inside:
+        x, y = self._projection.forward(ra_deg, dec_deg)
+        return lambda margin: self._region.contains(x, y, margin)
+
+
+class InCone:
+    """What lies within a distance of a position, the distance itself included.
+
+    Parameters
+    ----------
+    stars : Stars
+        Positions of the rows.
+    ra_deg, dec_deg : float
+        The middle.
+    radius_deg : float
+        The distance.
+    """
+
+    def __init__(self, stars: Stars, ra_deg: float, dec_deg: float, radius_deg: float) -> None:
+        self._stars, self._ra_deg, self._dec_deg, self._radius_deg = stars, ra_deg, dec_deg, radius_deg
+
+    def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
+        """See `atlas.planes.level_store.Query`."""
+        toward = unit_vectors(self._ra_deg, self._dec_deg)
+        middles = centers(depth, cells)
+        away = np.degrees(np.arctan2(np.linalg.norm(np.cross(middles, toward, axis=0), axis=0), toward @ middles))
+        radius = cell_radius_deg(depth) + _SLACK_DEG
+        relation = np.full(cells.size, CROSSING)
+        relation[away + radius <= self._radius_deg] = INSIDE
+        relation[away - radius > self._radius_deg] = OUTSIDE
+        return relation
+
+    def contains(self, positions: Positions) -> NDArray[np.bool_]:
+        """See `atlas.planes.level_store.Query`."""
+        return _decide(self._stars, positions, self._place, ROUNDING_DEG)
+
+    def separation_deg(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance of positions from the middle."""
+        return separation_deg(ra_deg, dec_deg, self._ra_deg, self._dec_deg)
+
+    def _place(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> _Inside:
+        away = self.separation_deg(ra_deg, dec_deg)
+        return lambda margin: away <= self._radius_deg + margin
+
+
+_Inside = Callable[[float], NDArray[np.bool_]]
+
+
+def _decide(
+    stars: Stars, positions: Positions, place: Callable[[Any, Any], _Inside], margin: float
+) -> NDArray[np.bool_]:
+    """Which rows are inside: by their stored positions, except for those within `margin` of the edge."""
+    inside_with = place(*stars.stored(positions))
+    inside = inside_with(-margin)
+    unsure = np.flatnonzero(inside_with(margin) & ~inside)
+    if unsure.size:
+        inside[unsure] = place(*stars.exact(positions[unsure]))(0.0)
+    return inside
+
+
+def separation_deg(ra_deg: Any, dec_deg: Any, ra0_deg: float, dec0_deg: float) -> NDArray[np.float64]:
+    radians = np.radians([ra0_deg, dec0_deg])
+    separation: NDArray[np.float64] = angular_separation(np.radians(ra_deg), np.radians(dec_deg), *radians)
+    return np.degrees(separation)

@@ -1,0 +1,346 @@
+"""The only place that sees raw input: what a browser sent becomes typed values here, or a clear error.
+
+Callbacks and routes hand over what they got; everything behind this module may trust its types and limits.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from atlas.errors import InputError, shorten
+from atlas.queries.selection import Bit, Name, Row, Vertices
+from atlas.sky.projection import Projection
+from dashboard.settings import Settings
+from dashboard.state import url as links
+from dashboard.state.events import (
+    Brush,
+    Change,
+    Clear,
+    ClearExamples,
+    ClearFilters,
+    Express,
+    Group,
+    Invert,
+    Join,
+    Keep,
+    WithSubset,
+)
+from dashboard.state.page_state import Box, Shading, State
+
+Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
+Plane = Literal["map", "sky"]
+Typed = Annotated[str, msgspec.Meta(max_length=40)]
+MAX_EVENTS = 50
+FIELDS = {
+    "low": "the lower bound",
+    "high": "the upper bound",
+    "values": "the choice of words",
+    "text": "the text",
+    "name": "the name",
+    "id": "the id",
+    "vertices": "the outline",
+    "shown": "the number of images",
+    "order": "the order",
+    "color": "the colour",
+    "column": "the column",
+    "shading": "the range of the colours",
+    "columns": "the choice of columns",
+}
+"""Fields that a person fills, in words."""
+
+_LIMIT = re.compile(r"(<=|>=|<|>) (-?[0-9.e+]+)")
+
+
+class Raw(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unknown_fields=True):
+    """Base of what a browser may send."""
+
+
+class OpenToken(Raw, frozen=True, tag="open"):
+    """The page was opened with this link, or went back to it."""
+
+    token: str
+
+
+class Find(Raw, frozen=True):
+    """Something was typed into the query bar."""
+
+    text: str
+
+
+class Pick(Raw, frozen=True):
+    """A galaxy was clicked: a row, and the build that the browser believes in."""
+
+    row: Row
+    build: Build
+
+
+class PickId(Raw, frozen=True):
+    """A galaxy was chosen by its id (an example's chip)."""
+
+    id: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class RandomGalaxy(Raw, frozen=True, tag="random"):
+    """Any galaxy, of the selection if there is one."""
+
+
+class Mark(Raw, frozen=True):
+    """A galaxy was made an example, or stopped being one."""
+
+    id: Annotated[str, msgspec.Meta(max_length=200)]
+    sign: Literal[-1, 0, 1]
+
+
+class Lasso(Raw, frozen=True):
+    """A polygon or box was drawn on a plane; the sky also says in which projection."""
+
+    plane: Plane
+    vertices: Vertices
+    projection: Projection | None = None
+    join: Join = "new"
+
+
+class FilterBy(Raw, frozen=True, tag="filter"):
+    """A column's filter was set: bounds for numbers, words for categories, bits for flags, letters for text; nothing at
+    all drops it.
+
+    A bound may be text, as it was typed: browsers cannot count beyond 2⁵³.
+    """
+
+    column: Name
+    low: int | float | Typed | None = None
+    high: int | float | Typed | None = None
+    values: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=200)], ...], msgspec.Meta(max_length=256)] = ()
+    on: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
+    off: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Against(Raw, frozen=True):
+    """Columns were chosen for the axes of the map's panel; none for the map of the embedding."""
+
+    x: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    y: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+class Tabulate(Raw, frozen=True):
+    """The table was sorted or its columns were chosen; what is left out stays."""
+
+    columns: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] | None = None
+    sort: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    descending: bool | None = None
+
+
+class OpenClusterLabel(Raw, frozen=True, tag="cluster"):
+    """A cluster was chosen."""
+
+    label: Annotated[int, msgspec.Meta(ge=0, lt=2**15)]
+
+
+class View(Raw, frozen=True):
+    """A plane was panned or zoomed; no box means all of it."""
+
+    plane: Plane
+    box: Box | None = None
+    projection: Projection | None = None
+
+
+AnyRaw = (
+    OpenToken
+    | Find
+    | Pick
+    | PickId
+    | RandomGalaxy
+    | Mark
+    | Lasso
+    | FilterBy
+    | Brush
+    | Against
+    | Tabulate
+    | OpenClusterLabel
+    | View
+    | Clear
+    | ClearExamples
+    | ClearFilters
+    | Express
+    | Group
+    | Invert
+    | Keep
+    | WithSubset
+    | Change
+)
+
+
+def batch(body: Any) -> list[Any]:
+    """What happened in the browser, in order, each for `event` to read.
+
+    Raises
+    ------
+    InputError
+        If it is no list, or one of none or too many.
+    """
+    if not isinstance(body, list) or not 1 <= len(body) <= MAX_EVENTS:
+        raise InputError(f"expected a list of 1 to {MAX_EVENTS} events")
+    return body
+
+
+def event(body: Any, settings: Settings) -> AnyRaw:
+    """Something that happened in the browser.
+
+    Raises
+    ------
+    InputError
+        If the body is not an event of the documented forms, or is over a limit.
+    """
+    try:
+        found: AnyRaw = msgspec.convert(body, AnyRaw)  # type: ignore[arg-type]
+    except msgspec.ValidationError as e:
+        raise InputError(sentence(e)) from e
+    if isinstance(found, Find) and len(found.text) > settings.max_text:
+        raise InputError(f"a position or id has at most {settings.max_text} characters")
+    if isinstance(found, OpenToken) and len(found.token) > settings.max_state_bytes:
+        raise InputError(f"a link has at most {settings.max_state_bytes:,} characters; this one was not made here")
+    if isinstance(found, Lasso) and len(found.vertices) > settings.max_polygon_vertices_received:
+        raise InputError(
+            f"a lasso may have {settings.max_polygon_vertices_received} vertices, this one has {len(found.vertices)}"
+        )
+    has_shape = isinstance(found, Lasso) or (isinstance(found, View) and found.box is not None)
+    if has_shape and found.plane == "sky" and found.projection is None:
+        raise InputError("a shape on the sky needs the projection that it was drawn in")
+    if isinstance(found, Change) and found.shown is not None and found.shown > settings.gallery_max:
+        raise InputError(f"the gallery shows at most {settings.gallery_max} images")
+    return found
+
+
+def sentence(error: msgspec.ValidationError) -> str:
+    """What is wrong with a value, for people: msgspec names a path and a type, which say nothing to a visitor.
+
+    The limit stays where somebody may have typed what is beyond it.
+    """
+    problem, _, path = str(error).partition(" - at `")
+    field = re.split(r"[.\[\]]+", path.rstrip("`").rstrip("]"))[-1]
+    limit = _LIMIT.search(problem)
+    if field not in FIELDS:
+        return "the page sent something that the server does not understand; reload the page and try again"
+    if limit is None:
+        return f"{FIELDS[field]} cannot be this"
+    bound = f"{float(limit[2]):,.10g}"
+    unit = " characters" if "length" in problem else ""
+    return f"{FIELDS[field]} must be {'at most' if limit[1][0] == '<' else 'at least'} {bound}{unit}"
+
+
+def state(text: Any) -> State:
+    """The state that the browser holds.
+
+    Raises
+    ------
+    InputError
+        If it is not one.
+    """
+    if text is None:
+        return State()
+    if not isinstance(text, str):
+        raise InputError(f"expected a state as text, got {type(text).__name__}")
+    return links.from_json(text)
+
+
+class _Sorted(msgspec.Struct, frozen=True):
+    """One entry of a grid's sort model."""
+
+    colId: Annotated[str, msgspec.Meta(max_length=64)]
+    sort: Literal["asc", "desc"]
+
+
+class _RowsRequest(msgspec.Struct, frozen=True):
+    """What a grid asks for; its other fields are not read."""
+
+    startRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    endRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    sortModel: Annotated[tuple[_Sorted, ...], msgspec.Meta(max_length=1)] = ()
+
+
+def rows_request(body: Any, settings: Settings) -> tuple[int, int, str, bool] | None:
+    """First row, end, column and direction that a table asks for; None where it asks for nothing.
+
+    Raises
+    ------
+    InputError
+        If it is not of the documented form, or asks for too many rows at once.
+    """
+    if body is None:
+        return None
+    try:
+        asked = msgspec.convert(body, _RowsRequest)
+    except msgspec.ValidationError as e:
+        raise InputError(f"the table's request for rows was refused: {sentence(e)}") from e
+    if not 0 < asked.endRow - asked.startRow <= settings.table_page:
+        raise InputError(f"a table asks for 1 to {settings.table_page} rows at once")
+    by = asked.sortModel[0] if asked.sortModel else None
+    return asked.startRow, asked.endRow, "" if by is None else by.colId, by is not None and by.sort == "desc"
+
+
+def number(args: Any, name: str, low: float, high: float) -> float:
+    """A number of a URL's query string.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not a finite number, or out of bounds.
+    """
+    text = args.get(name)
+    if text is None:
+        raise InputError(f"{name} is missing")
+    try:
+        value = float(text[:40])
+    except ValueError:
+        raise InputError(f"{name} is {shorten(text)!r}: expected a number") from None
+    if not low <= value <= high:
+        raise InputError(f"{name} is {shorten(text)}: allowed is {low:g} to {high:g}")
+    return value
+
+
+def whole(args: Any, name: str, low: int, high: int) -> int:
+    """A whole number of a URL's query string.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not whole, or out of bounds.
+    """
+    value = number(args, name, low, high)
+    if value != int(value):
+        raise InputError(f"{name} is {value:g}: expected a whole number")
+    return int(value)
+
+
+def shading(args: Any) -> Shading:
+    """How numbers become colours, of a URL's query string; as by default where it says nothing of it.
+
+    Raises
+    ------
+    InputError
+        If it is not of the documented form.
+    """
+    try:
+        return msgspec.json.decode(text(args, "shading", 300), type=Shading) if "shading" in args else Shading()
+    except msgspec.DecodeError as e:
+        raise InputError("this is no shading") from e
+
+
+def text(args: Any, name: str, longest: int) -> str:
+    """A text of a URL's query string.
+
+    Raises
+    ------
+    InputError
+        If it is missing or too long.
+    """
+    value = args.get(name)
+    if value is None:
+        raise InputError(f"{name} is missing")
+    if len(value) > longest:
+        raise InputError(f"{name} has {len(value):,} characters: at most {longest} are allowed")
+    return str(value)

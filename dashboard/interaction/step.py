@@ -1,0 +1,105 @@
+"""One step of the page: what the browser sent, applied to the state that it held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from atlas.errors import InputError, NothingNearError
+from dashboard.error_answers import explain
+from dashboard.interaction import browser_events as parse
+from dashboard.interaction.resolve import matched, resolve
+from dashboard.service.atlas_service import Service
+from dashboard.state import url as links
+from dashboard.state import viewports as skyview
+from dashboard.state.events import reduce
+from dashboard.state.page_state import State, is_step
+from dashboard.views.map import home_box
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What came of some events.
+
+    Attributes
+    ----------
+    before, after : State
+        `after` holds every event that could be acted on: one that could not takes none of the others with it.
+    message : str
+        Why the first of those could not be acted on; empty when all could.
+    nearest : int or None
+        Row to offer where nothing lay near a typed position.
+    moves : dict
+        Where the graphs must go, as [x0, x1, y0, y1] by plane, because something other than the hand on them moved
+        the view.
+    notice : str
+        What was understood of what was typed, where it is not the very same.
+    remember : bool
+        Whether the browser's history gets an entry of its own.
+    """
+
+    before: State
+    after: State
+    message: str
+    nearest: int | None
+    moves: dict[str, list[float]]
+    notice: str
+    remember: bool
+
+
+def advance(service: Service, held: Any, events: Any) -> Step:
+    """Apply events to a held state; both as the browser sent them, the state None when the page has just opened."""
+    before = after = State()
+    message, notice, nearest, travelled = "", "", None, False
+    moves: dict[str, list[float]] = {}
+    # Whatever goes wrong, the browser must hear of it, or it would wait for an answer to its event.
+    try:
+        before = after = parse.state(held)
+        one_by_one = parse.batch(events)
+    except Exception as error:
+        message, one_by_one = explain(error), []
+    for one in one_by_one:
+        try:
+            raw = parse.event(one, service.settings)
+            previous, after = after, _bounded(reduce(after, resolve(service, after, raw)))
+            travelled |= isinstance(raw, parse.OpenToken)
+            notice = matched(raw.text, after.focus) if isinstance(raw, parse.Find) and after.focus else notice
+            if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
+                moves |= _moves(service, previous, after)
+        except Exception as error:
+            if message:
+                continue
+            message = explain(error)
+            nearest = error.row if isinstance(error, NothingNearError) else None
+    if travelled and held is not None:
+        # Going back undoes the question, not the lamp.
+        after = msgspec.structs.replace(after, light=before.light, sexagesimal=before.sexagesimal)
+    if held is None:
+        moves = {}  # what is drawn first brings its own view
+    return Step(before, after, message, nearest, moves, notice, not travelled and is_step(before, after))
+
+
+def _bounded(state: State) -> State:
+    """A state that is small enough to travel with every request."""
+    if len(links.to_json(state).encode()) > links.MAX_JSON_BYTES:
+        raise InputError("the page holds too much: drop a subset, or simplify the selection")
+    return state
+
+
+def _held_back(raw: parse.View, after: State) -> bool:
+    """Whether the view that the hand asked for was beyond the limits of the sky."""
+    return raw.plane == "sky" and after.sky is not None and after.sky.box != raw.box
+
+
+def _moves(service: Service, before: State, after: State) -> dict[str, list[float]]:
+    moves = {}
+    # Onto another plane a graph goes together with its points.
+    if after.map != before.map and after.axes == before.axes and (plane := service.plane(after.axes)) is not None:
+        box = after.map or home_box(plane)
+        moves["map"] = [box.x0, box.x1, box.y0, box.y1]
+    if after.sky != before.sky:
+        home = skyview.home(service.atlas)
+        view = after.sky or home
+        if view.projection == (before.sky or home).projection:
+            moves["sky"] = [view.box.x0, view.box.x1, view.box.y0, view.box.y1]
+    return moves

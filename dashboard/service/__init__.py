@@ -1,0 +1,1 @@
+"""What the page asks of an atlas, each answer computed once."""

@@ -1,0 +1,327 @@
+"""The atlas that is served, with its answers kept: masks and results are computed once and shared by every view.
+
+Masks of joined selections are joined from the masks of their parts, each kept by itself: moving one brush evaluates
+that one column, not the lasso beside it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache, reduce
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+from flask import g, has_request_context
+
+from atlas import Atlas, Mask, Query, Result
+from atlas.catalog.histogram import BitCounts, Histogram
+from atlas.catalog.sort_order import Orders
+from atlas.errors import InputError
+from atlas.planes.plane import Plane
+from atlas.queries import selection as selections
+from atlas.queries.neighbourhoods import Outside, neighbours_outside
+from atlas.queries.planner import needs_index
+from atlas.queries.query import canonical as canonical_query
+from atlas.queries.selection import All, And, Not, Or, Selection
+from atlas.search.quality import Recall
+from atlas.storage.layout import build_path
+from atlas.storage.manifest import read_manifest
+from dashboard.cache.content_store import Kept, name_of, open_kept
+from dashboard.cache.results import Cached, cache_key
+from dashboard.service.current_build import Builds
+from dashboard.service.index_loading import Indexes, Progress
+from dashboard.settings import Settings
+from dashboard.state.page_state import Axes
+
+PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
+MASKS_IN_MEMORY = 8
+PLANES_OPEN = 6
+HISTOGRAM_FIELDS = ("edges", "counts", "missing", "below", "above", "log", "zero")
+
+
+class Service:
+    """Hands out the open atlas and remembers what was asked of it.
+
+    Parameters
+    ----------
+    settings : Settings
+        Names the atlas and its limits.
+    cached : Cached
+        Where masks and results are kept.
+    """
+
+    def __init__(self, settings: Settings, cached: Cached) -> None:
+        self.settings = settings
+        self._cached = cached
+        self._root = Path(settings.atlas)
+        self._lock = threading.Lock()
+        self._indexes = Indexes()
+        self._builds = Builds(self._root, self._indexes, keep_searching=settings.keep_searching)
+        self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
+        # Kept as long as their build: what is let go must not stay in memory for what was derived from it.
+        self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
+        self._planes = PlanesUnderWay(settings.scratch_dir)
+        self.kept: Kept = open_kept(settings)
+
+    @property
+    def atlas(self) -> Atlas:
+        """The build in use; a new one is taken up once its index is in memory (`dashboard.service.current_build`).
+
+        A request keeps the build that it began with: rows and masks of two builds must not meet in one answer.
+
+        Raises
+        ------
+        FormatError
+            If there is no atlas yet.
+        """
+        if not has_request_context():
+            return self._builds.current()
+        if "atlas" not in g:
+            g.atlas = self._builds.current()
+        kept: Atlas = g.atlas
+        return kept
+
+    def build(self, build_id: str) -> Atlas:
+        """The build that a URL names, if it is still on disk.
+
+        Raises
+        ------
+        InputError
+            If its folder is gone.
+        """
+        current = self.atlas
+        if build_id == current.build_id:
+            return current
+        opened = self._builds.opened(build_id)
+        if opened is not None:
+            return opened
+        path = build_path(self._root, build_id)
+        if not path.is_dir():
+            raise InputError("this build of the atlas is gone; reload the page")
+        return _open_build(path)
+
+    def mask(self, selection: Selection, atlas: Atlas | None = None) -> Mask | None:
+        """Rows of a selection, exact; None stands for all.
+
+        Raises
+        ------
+        InputError
+            If the selection names what the atlas does not have.
+        """
+        atlas = atlas or self.atlas
+        selection = selections.canonical(selection)
+        if isinstance(selection, All):
+            return None
+        name = (atlas.build_id, selections.encode(selection))
+        with self._lock:
+            if name in self._masks:
+                self._masks.move_to_end(name)
+                return self._masks[name]
+        packed, _ = self._cached.get_or_compute(
+            cache_key(atlas.build_id, "mask", name[1].decode()), lambda: self._evaluate(selection, atlas).packed
+        )
+        with self._lock:
+            # One object for all views: what they derive from a mask is kept by its identity.
+            mask = self._masks.setdefault(name, Mask(packed, atlas.n_rows))
+            while len(self._masks) > MASKS_IN_MEMORY:
+                self._masks.popitem(last=False)
+        return mask
+
+    def _evaluate(self, selection: Selection, atlas: Atlas) -> Mask:
+        match selection:
+            case And(of):
+                return reduce(Mask.__and__, [self._part(one, atlas) for one in of])
+            case Or(of):
+                return reduce(Mask.__or__, [self._part(one, atlas) for one in of])
+            case Not(of) if not isinstance(of, All):
+                return ~self._part(of, atlas)
+        return atlas.mask(selection)
+
+    def _part(self, selection: Selection, atlas: Atlas) -> Mask:
+        mask = self.mask(selection, atlas)
+        return atlas.mask(All()) if mask is None else mask
+
+    def histogram(self, column: str, selection: Selection | None, atlas: Atlas) -> Histogram:
+        """Histogram of a column over a selection (None: all rows), exact."""
+        selection = All() if selection is None else selections.canonical(selection)
+        name = selections.encode(selection).decode()
+
+        def count() -> dict[str, Any]:
+            found = atlas.histograms.get(column, self.mask(selection, atlas))
+            return {field: getattr(found, field) for field in HISTOGRAM_FIELDS}
+
+        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "histogram", column, name), count)
+        return Histogram(**stored)
+
+    def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
+        """How often the bits of a flags column are set in a selection (None: all rows), exact."""
+        selection = All() if selection is None else selections.canonical(selection)
+        name = selections.encode(selection).decode()
+
+        def count() -> dict[str, Any]:
+            found = atlas.histograms.bits(column, self.mask(selection, atlas))
+            return {"bits": list(found.bits), "counts": found.counts, "rows": found.rows}
+
+        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "bits", column, name), count)
+        return BitCounts(tuple(stored["bits"]), stored["counts"], stored["rows"])
+
+    def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
+        """How far a selection cuts through neighbourhoods; None where nothing is selected."""
+        mask = self.mask(selection, atlas)
+        if mask is None or mask.count == 0:
+            return None
+        name = selections.encode(selections.canonical(selection)).decode()
+
+        def count() -> dict[str, Any]:
+            found = neighbours_outside(atlas, atlas.default_space, mask)
+            return {"share": found.share, "trust": found.trust, "rows": found.rows, "sampled": found.sampled}
+
+        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "outside", name), count)
+        return Outside(**stored)
+
+    @property
+    def orders(self) -> Orders:
+        """Sort orders of the build in use."""
+        atlas = self.atlas
+        with self._lock:
+            if atlas not in self._orders:
+                self._orders[atlas] = Orders(atlas, self.settings.scratch_dir)
+            return self._orders[atlas]
+
+    def remember(self, selection: Selection, atlas: Atlas) -> str:
+        """A short name of a selection, for addresses of pictures that show it."""
+        text = selections.encode(selections.canonical(selection)).decode()
+        name = name_of(text.encode())
+        self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), lambda: text)
+        return name
+
+    def recall(self, name: str, atlas: Atlas) -> Selection:
+        """The selection of a name.
+
+        Raises
+        ------
+        InputError
+            If it was not remembered here, or long ago.
+        """
+
+        def missing() -> str:
+            raise InputError("this picture's selection is no longer known; reload the page")
+
+        text, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), missing)
+        return msgspec.json.decode(text, type=Selection)
+
+    def plane(self, axes: Axes | None, atlas: Atlas | None = None) -> Plane | None:
+        """The plane that the map's panel shows; None while two columns are still being ordered.
+
+        Raises
+        ------
+        InputError
+            If the atlas has no such columns.
+        """
+        atlas = atlas or self.atlas
+        return atlas.space().plane if axes is None else self._planes.get(atlas, axes)
+
+    def run(self, query: Query, atlas: Atlas | None = None) -> Result | None:
+        """Answer of a query, from the cache where the same question was asked before.
+
+        None where only the index can answer and it is not in memory: `progress` says why. Nobody waits for it here.
+
+        Raises
+        ------
+        InputError
+            If the query names what the atlas does not have.
+        """
+        atlas = atlas or self.atlas
+        query = canonical_query(query)
+        mask = self.mask(query.selection, atlas)
+
+        def search() -> dict[str, Any]:
+            if needs_index(query, mask) and self.progress(atlas) != "ready":
+                raise _NotLoadedError
+            return _to_plain(atlas.run(query, mask))
+
+        name = msgspec.json.encode(query, order="deterministic").decode()
+        try:
+            stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "result", name), search)
+        except _NotLoadedError:
+            return None
+        return _from_plain(stored)
+
+    def progress(self, atlas: Atlas) -> Progress:
+        """How far the index of a build is."""
+        return self._indexes.progress(atlas)
+
+    def ready(self) -> dict[str, Any]:
+        """Whether searches can be answered; an index that could not be loaded is tried again.
+
+        Raises
+        ------
+        AtlasError
+            If the atlas cannot be opened.
+        """
+        atlas = self.atlas
+        self._indexes.start(atlas)
+        return {"ready": self.progress(atlas) == "ready", "build": atlas.build_id, "galaxies": atlas.n_rows}
+
+
+class _NotLoadedError(Exception):
+    """A query needs the index, which is not in memory: nothing to keep, and no failure."""
+
+
+class PlanesUnderWay:
+    """Planes of two columns: opened where they are on disk, else ordered by a thread of their own.
+
+    Parameters
+    ----------
+    scratch : Path
+        Where planes are kept.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._lock = threading.Lock()
+        self._flights: OrderedDict[tuple[str, str, str], Future[Plane]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plane")
+
+    def get(self, atlas: Atlas, axes: Axes) -> Plane | None:
+        """The plane, if it is ready within a moment."""
+        name = (atlas.build_id, axes.x, axes.y)
+        with self._lock:
+            flight = self._flights.get(name)
+            if flight is None:
+                flight = self._pool.submit(atlas.column_plane, axes.x, axes.y, self._scratch)
+                self._flights[name] = flight
+            self._flights.move_to_end(name)
+            for old in list(self._flights)[:-PLANES_OPEN]:
+                if self._flights[old].done():
+                    del self._flights[old]
+        try:
+            return flight.result(timeout=PATIENCE_S)
+        except TimeoutError:
+            return None
+        except Exception:
+            with self._lock:
+                if self._flights.get(name) is flight:
+                    del self._flights[name]  # it would keep the build that it failed on in memory
+            raise
+
+
+@lru_cache(maxsize=2)
+def _open_build(path: Path) -> Atlas:
+    """A build that is no longer current, for pages that were loaded from it."""
+    return Atlas(path, read_manifest(path), apart=True)
+
+
+def _to_plain(result: Result) -> dict[str, Any]:
+    plain: dict[str, Any] = {name: getattr(result, name) for name in Result.__struct_fields__}
+    plain["recall"] = None if result.recall is None else msgspec.to_builtins(result.recall)
+    return plain
+
+
+def _from_plain(plain: dict[str, Any]) -> Result:
+    recall = None if plain["recall"] is None else msgspec.convert(plain["recall"], Recall)
+    return Result(**{**plain, "recall": recall})

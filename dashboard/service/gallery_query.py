@@ -1,0 +1,73 @@
+"""From the page's state to the question that its gallery asks."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from atlas import Atlas, Query
+from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.selection import All, And, Cluster, Not, canonical
+from dashboard.interaction.resolve import row_of
+from dashboard.state.page_state import Galaxy, State, active, is_narrowed
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What the gallery shows.
+
+    Attributes
+    ----------
+    query : Query or None
+        None where there is nothing to be similar to: the page shows its doors.
+    gone : tuple of Galaxy
+        Examples that this build of the atlas does not have; shown, and left out of the search.
+    like : Similar or None
+        What similarity is measured to, whatever orders the list; None where there is no example.
+    """
+
+    query: Query | None
+    gone: tuple[Galaxy, ...] = ()
+    like: Similar | None = None
+
+
+def question_of(atlas: Atlas, state: State) -> Question:
+    """The query of a state in an atlas."""
+    found = {one: row_of(atlas, one) for one in (*state.wanted, *state.unwanted)}
+    gone = tuple(one for one, row in found.items() if row is None)
+    wanted = tuple(row for one in state.wanted if (row := found[one]) is not None)
+    unwanted = tuple(row for one in state.unwanted if (row := found[one]) is not None)
+    if not wanted and not unwanted and state.group is None and state.focus is not None:
+        row = row_of(atlas, state.focus)
+        wanted, gone = ((row,), gone) if row is not None else ((), (*gone, state.focus))
+    like = Similar(wanted, unwanted) if wanted or unwanted else None
+    among = active(state) if state.within else All()
+    if state.group is not None:
+        like = SimilarToGroup(wanted, unwanted, group=state.group)
+        among = canonical(And((among, Not(state.group))))
+    ranking = _ranking(state, like)
+    if ranking is None:
+        return Question(None, gone, like)
+    query = Query(
+        space=atlas.default_space,
+        ranking=ranking,
+        selection=among,
+        exact=state.exact,
+        limit=state.shown,
+    )
+    return Question(query, gone, like)
+
+
+def _ranking(state: State, like: Similar | None) -> Ranking | None:
+    match state.order:
+        case "anomaly_knn" | "anomaly_forest":
+            return ByColumn(state.order)
+        case "typical" if isinstance(state.selection, Cluster) and state.selection.label >= 0:
+            return Typical(state.selection.label)
+        case "random" | "typical":
+            return Shuffled()
+        case _ if like is not None:
+            return replace(like, least=state.order == "least")
+        case _ if is_narrowed(state):
+            # A selection without a galaxy to compare with: a fair sample of it.
+            return Shuffled()
+    return None

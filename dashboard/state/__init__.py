@@ -1,0 +1,1 @@
+"""What the page shows, as one value, and how it stands in a URL."""

@@ -1,0 +1,307 @@
+"""What the page shows, as one value; `dashboard.state.events` says how it changes, `dashboard.state.url` how it stands
+in a URL.
+
+Views are functions of the part of the state that `parts` hands them, and of nothing that another view holds.
+
+Which galaxies are in view is said in three places, joined by `active`: a selection that a hand drew, filters (one a
+column) and an expression that somebody typed. Each can be taken back without the others.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from atlas.queries.selection import (
+    All,
+    And,
+    Bits,
+    Category,
+    ColumnPolygon,
+    Contains,
+    Expression,
+    MapPolygon,
+    Name,
+    Range,
+    Selection,
+    SkyPolygon,
+)
+from atlas.sky.projection import Projection
+from dashboard.state.coloring import DENSITY, LONGEST, SUBSETS, column_of
+
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+Order = Literal["most", "least", "anomaly_knn", "anomaly_forest", "typical", "random"]
+Panel = Literal["", "map", "sky", "gallery"]
+Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "about"]
+Paint = Literal["points", "mean"]
+Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
+Span = Literal[100, 98, 90, 50]
+Listing = Literal["gallery", "table"]
+Lasso = MapPolygon | ColumnPolygon | SkyPolygon
+Filter = Range | Category | Bits | Contains
+SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
+MOST_SUBSETS = 12
+MOST_FILTERS = 24
+Finite = Annotated[float, msgspec.Meta(ge=-1e200, le=1e200)]
+"""A coordinate: columns hold what they hold, but the square of a width has to be a number too."""
+
+NARROWEST = 1e-12
+"""Least width of a viewport, relative to where it lies: float64 tells some thousand places apart in it."""
+
+GALLERY_SIZES = (16, 24, 48, 100)
+SIMILARITY: tuple[Order, ...] = ("most", "least")
+
+
+class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of what is stored in a state: immutable, compared by content."""
+
+
+class Galaxy(Value, frozen=True):
+    """A galaxy by identity and position, so that a link outlives the build it was made on."""
+
+    id: Text
+    ra_deg: Annotated[float, msgspec.Meta(ge=0, lt=360)]
+    dec_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+
+
+class Box(Value, frozen=True):
+    """A viewport in the coordinates of its plane."""
+
+    x0: Finite
+    x1: Finite
+    y0: Finite
+    y1: Finite
+
+    def __post_init__(self) -> None:
+        if not (has_width(self.x0, self.x1) and has_width(self.y0, self.y1)):
+            raise ValueError("a viewport must have its left below its right and its bottom below its top")
+
+
+def has_width(low: float, high: float) -> bool:
+    """Whether two ends of an axis are far enough apart for a picture of what lies between."""
+    return high - low >= max(abs(low), abs(high)) * NARROWEST and high - low >= 1e-200
+
+
+class SkyView(Value, frozen=True):
+    """A viewport of the sky: what is seen of which projection."""
+
+    projection: Projection
+    box: Box
+
+
+class Axes(Value, frozen=True):
+    """Two columns that the map's panel shows against each other."""
+
+    x: Name
+    y: Name
+
+
+class Subset(Value, frozen=True):
+    """A selection that was kept, with a name and a colour of its own."""
+
+    name: SubsetName
+    selection: Selection
+    color: Annotated[int, msgspec.Meta(ge=0, lt=MOST_SUBSETS)] = 0
+    shown: bool = True
+
+
+class Shading(Value, frozen=True):
+    """How the numbers of a column become colours.
+
+    Attributes
+    ----------
+    palette : str
+        A perceptual colour map.
+    reversed : bool
+        Whether it runs from its last colour to its first.
+    span : int
+        Per cent of the values, about the median, that the colours are spread over.
+    low, high : float or None
+        Ends that were typed, in the column's own unit; None takes that of the span.
+    log : bool or None
+        Whether colours follow the logarithm; None where a column is positive and skewed.
+    """
+
+    palette: Palette = "viridis"
+    reversed: bool = False
+    span: Span = 98
+    low: Finite | None = None
+    high: Finite | None = None
+    log: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError("the lower end of the colours must be below the upper one")
+
+
+class Table(Value, frozen=True):
+    """How the table stands: columns in order (none: the usual ones), and the column that sorts it (none: the order of
+    the gallery)."""
+
+    columns: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] = ()
+    sort: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    descending: bool = False
+
+
+class State(Value, frozen=True, kw_only=True):
+    """Everything that the page is a function of.
+
+    Attributes
+    ----------
+    focus : Galaxy or None
+        The galaxy in the details; also the query where there are no examples.
+    wanted, unwanted : tuple of Galaxy
+        Examples that were collected.
+    group : Selection or None
+        Galaxies that count together, as one more wanted example.
+    selection : Selection
+        Which galaxies a hand has selected.
+    filters : tuple of Range, Category, Bits or Contains
+        At most one a column, in order of the columns' names.
+    expression : str
+        A typed condition; empty for none.
+    subsets : tuple of Subset
+        Selections that were kept.
+    brushed : tuple of str
+        Columns whose histograms were asked for beside the usual ones.
+    order : str
+        How the gallery is ordered.
+    within : bool
+        Whether the gallery stays inside what is active.
+    exact : bool
+        Whether similarity is searched exactly.
+    shown : int
+        Images in the gallery.
+    axes : Axes or None
+        Columns that the map's panel shows; None shows the map of the embedding.
+    map, sky : Box, SkyView or None
+        Viewports; None shows everything. The map's is of the plane in view.
+    color : str
+        What colours both planes: "density", "subsets" or a column (`dashboard.state.coloring`).
+    paint : str
+        How a column colours them: point by point, or as the mean of the galaxies in each spot.
+    shading : Shading
+        How its numbers become colours.
+    listing : str
+        Whether the galaxies are listed as a gallery or as a table.
+    table : Table
+        How the table stands.
+    sexagesimal : bool
+        How positions are written.
+    light : bool
+        The light theme.
+    enlarged, drawer
+        Which panel fills the page, which drawer is open.
+    """
+
+    focus: Galaxy | None = None
+    wanted: Annotated[tuple[Galaxy, ...], msgspec.Meta(max_length=50)] = ()
+    unwanted: Annotated[tuple[Galaxy, ...], msgspec.Meta(max_length=50)] = ()
+    group: Selection | None = None
+    selection: Selection = All()
+    filters: Annotated[tuple[Filter, ...], msgspec.Meta(max_length=MOST_FILTERS)] = ()
+    expression: ExpressionText = ""
+    subsets: Annotated[tuple[Subset, ...], msgspec.Meta(max_length=MOST_SUBSETS)] = ()
+    brushed: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] = ()
+    order: Order = "most"
+    within: bool = True
+    exact: bool = False
+    shown: Annotated[int, msgspec.Meta(ge=16, le=100)] = 24
+    axes: Axes | None = None
+    map: Box | None = None
+    sky: SkyView | None = None
+    color: Annotated[str, msgspec.Meta(max_length=LONGEST)] = DENSITY
+    paint: Paint = "points"
+    shading: Shading = Shading()
+    listing: Listing = "gallery"
+    table: Table = Table()
+    sexagesimal: bool = False
+    light: bool = False
+    enlarged: Panel = ""
+    drawer: Drawer = ""
+
+
+def active(state: State) -> Selection:
+    """Which galaxies every view is about: inside the selection, through all filters, and true to the expression."""
+    typed: tuple[Selection, ...] = (Expression(state.expression),) if state.expression else ()
+    parts = (state.selection, *state.filters, *typed)
+    held = tuple(part for part in parts if not isinstance(part, All))
+    return And(held) if len(held) > 1 else held[0] if held else All()
+
+
+def is_narrowed(state: State) -> bool:
+    """Whether some galaxies are left out."""
+    return not isinstance(active(state), All)
+
+
+def has_examples(state: State) -> bool:
+    """Whether there is a galaxy to be similar to."""
+    return state.focus is not None or state.group is not None or bool(state.wanted or state.unwanted)
+
+
+def is_step(before: State, after: State) -> bool:
+    """Whether a change deserves an entry of its own in the browser's history: a new question, not a new viewport."""
+    return question(before) != question(after)
+
+
+def question(state: State) -> State:
+    """The state without what only changes how it is looked at."""
+    blank = State()
+    return replace(
+        state,
+        map=blank.map,
+        sky=blank.sky,
+        sexagesimal=blank.sexagesimal,
+        light=blank.light,
+        enlarged=blank.enlarged,
+        drawer=blank.drawer,
+        color=blank.color,
+        paint=blank.paint,
+        shading=blank.shading,
+        listing=blank.listing,
+        table=blank.table,
+        brushed=blank.brushed,
+    )
+
+
+def parts(state: State) -> dict[str, State]:
+    """What each view depends on: the state with all else at its default, so that equal parts need no new answer."""
+    blank = State()
+    which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
+    looks = {
+        "color": state.color,
+        "paint": state.paint if column_of(state.color) is not None else blank.paint,
+        "shading": state.shading if column_of(state.color) is not None else blank.shading,
+        "subsets": state.subsets if state.color == SUBSETS else (),
+    }
+    examples = {"wanted": state.wanted, "unwanted": state.unwanted, "group": state.group, "focus": state.focus}
+    asked = replace(question(state), axes=None, subsets=())
+    return {
+        "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),
+        "sky": replace(blank, **which, **looks, sky=state.sky, sexagesimal=state.sexagesimal),
+        "gallery": replace(asked, sexagesimal=state.sexagesimal),
+        "marks": replace(asked, axes=state.axes, sky=state.sky, light=state.light),
+        "details": replace(blank, **examples, sexagesimal=state.sexagesimal, color=state.color),
+        # Sorting is the grid's own: it asks for other rows, and needs no other grid.
+        "table": replace(asked, table=Table(state.table.columns), listing="table")
+        if state.listing == "table"
+        else blank,
+        "drawer": replace(blank, drawer=state.drawer, **(_drawer_needs(state))),
+        "page": replace(blank, **which, **looks, **examples, axes=state.axes, light=state.light, order=state.order,
+                        enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
+                        listing=state.listing, table=state.table, sexagesimal=state.sexagesimal),
+    }  # fmt: skip
+
+
+def _drawer_needs(state: State) -> dict[str, object]:
+    """What the open drawer depends on beside its name."""
+    which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
+    match state.drawer:
+        case "filters":
+            return {**which, "brushed": state.brushed}
+        case "subsets":
+            return {**which, "subsets": state.subsets}
+    return {}

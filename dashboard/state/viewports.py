@@ -1,0 +1,80 @@
+"""Which projection the sky is seen in: the whole sky in Hammer-Aitoff, anything smaller on a tangent plane.
+
+A tangent plane keeps its centre while one pans near it, so that what is drawn stays where it is; it moves only when
+the view has left the part where the plane is true.
+"""
+
+from __future__ import annotations
+
+import math
+
+from atlas import Atlas
+from atlas.sky.projection import Projection
+from dashboard.state.page_state import Box, Galaxy, SkyView
+
+ALL_SKY_DEG = 80.0
+ALL_SKY_BOX = Box(-170.0, 170.0, -88.0, 100.0)
+MARGIN = 1.15
+COVER = 0.42
+CLOSEST_ARCSEC = 1.0
+CLOSE_DEG = 1.0
+WIDEST_DEG = 480.0
+
+
+def home(atlas: Atlas) -> SkyView:
+    """The view to begin with: all galaxies of a survey, or the middle of the picture where the sky has one."""
+    background = atlas.manifest.sky_background
+    if background is not None:
+        # The middle of the picture fills the panel, which is wider than high; zooming out shows the rest.
+        half_width, half_height = background.width_deg * MARGIN / 2, background.height_deg * COVER / 2
+        projection = Projection("tan", background.ra_deg, background.dec_deg)
+        return SkyView(projection, Box(-half_width, half_width, -half_height, half_height))
+    ra_deg, dec_deg, radius_deg = atlas.sky.footprint
+    if 2 * radius_deg > ALL_SKY_DEG:
+        return SkyView(Projection("ait", 180.0, 0.0), ALL_SKY_BOX)
+    half = max(math.degrees(math.tan(math.radians(radius_deg))) * MARGIN, CLOSEST_ARCSEC / 3600)
+    return SkyView(Projection("tan", ra_deg, dec_deg), Box(-half, half, -half, half))
+
+
+def follow(atlas: Atlas, projection: Projection, box: Box) -> SkyView:
+    """The view after a pan or zoom that left `box` in view of `projection`."""
+    width, height = box.x1 - box.x0, box.y1 - box.y0
+    extent = max(width, height)
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    if projection.kind == "ait":
+        if width > WIDEST_DEG:
+            return SkyView(projection, ALL_SKY_BOX)
+        if width > ALL_SKY_DEG:
+            return SkyView(projection, box)
+        return _centred(projection, x, y, width, height) or SkyView(projection, box)
+    if width > ALL_SKY_DEG and 2 * atlas.sky.footprint[2] > ALL_SKY_DEG:
+        return SkyView(Projection("ait", 180.0, 0.0), ALL_SKY_BOX)
+    if math.hypot(x, y) <= max(2 * extent, 2.0) and math.hypot(x, y) < 10:
+        return SkyView(projection, box)
+    return _centred(projection, x, y, width, height) or SkyView(projection, box)
+
+
+def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool) -> SkyView | None:
+    """The view moved to a galaxy, or None where it is in view already; `closer` leaves the all-sky view for it."""
+    if view is None:
+        view = home(atlas)
+    if closer and view.projection.kind == "ait":
+        near = Box(-CLOSE_DEG, CLOSE_DEG, -CLOSE_DEG / 2, CLOSE_DEG / 2)
+        return SkyView(Projection("tan", galaxy.ra_deg, galaxy.dec_deg), near)
+    x, y = (float(v) for v in view.projection.forward(galaxy.ra_deg, galaxy.dec_deg))
+    box = view.box
+    if box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1:
+        return None
+    if view.projection.kind == "ait":
+        return home(atlas)
+    half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
+    return SkyView(
+        Projection("tan", galaxy.ra_deg, galaxy.dec_deg), Box(-half_width, half_width, -half_height, half_height)
+    )
+
+
+def _centred(projection: Projection, x: float, y: float, width: float, height: float) -> SkyView | None:
+    ra_deg, dec_deg = (float(v) for v in projection.inverse(x, y))
+    if math.isnan(ra_deg):
+        return None
+    return SkyView(Projection("tan", ra_deg % 360.0, dec_deg), Box(-width / 2, width / 2, -height / 2, height / 2))

@@ -1,0 +1,1 @@
+"""HTTP: routes, security, health, the form of a callback's body."""

@@ -1,0 +1,291 @@
+"""Addresses beside the page: images, rasters, the sky's picture, facts for the hover card. Each names its build."""
+
+from __future__ import annotations
+
+import io
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import flask_bootstrap
+import msgspec
+import numpy as np
+from flask import Flask, Response, abort, jsonify, request, send_from_directory, stream_with_context
+from PIL import Image, ImageDraw
+
+from atlas import Atlas
+from atlas.errors import ExpressionError, InputError, shorten
+from atlas.expressions import check as expression
+from atlas.planes.plane import Box
+from atlas.queries import selection as selections
+from atlas.queries.selection import All, Selection
+from atlas.receipts import make_receipt
+from atlas.sky.projection import Projection
+from atlas.storage import layout
+from atlas.storage.manifest import Column
+from atlas.storage.thumbnails import MIME_TYPE
+from dashboard.cache.results import Cached, cache_key
+from dashboard.images.density import mean_to_png, to_png
+from dashboard.images.embedding import fingerprint
+from dashboard.interaction import browser_events as parse
+from dashboard.service.atlas_service import Service
+from dashboard.service.gallery_query import question_of
+from dashboard.service.index_loading import WORDS
+from dashboard.service.result_list import csv_lines
+from dashboard.state import url as links
+from dashboard.state.coloring import LONGEST
+from dashboard.state.page_state import Axes, Shading, State, has_width
+from dashboard.views.card import card
+from dashboard.views.paint import has_mean
+from dashboard.views.palette import scale_of, theme
+from dashboard.web.security import immutable
+
+BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
+BOOTSTRAP_URL = f"/bootstrap/{metadata.version('Bootstrap-Flask')}/bootstrap.min.css"
+COMPLETIONS = 8
+LARGE_PIXELS = 256
+ROUNDED = 0.16
+EDGE, EDGE_COLOR = 0.03, "#8b98a8"
+SUPERSAMPLED = 4
+
+
+def register_routes(server: Flask, service: Service, cached: Cached) -> None:
+    """Add the addresses to a server."""
+
+    @server.get(BOOTSTRAP_URL)
+    def bootstrap() -> Response:
+        return immutable(send_from_directory(BOOTSTRAP, "bootstrap.min.css"))
+
+    @server.get("/cutout/<build>/<int:row>.webp")
+    def cutout(build: str, row: int) -> Response:
+        atlas = _atlas(service, build)
+        framed, large = request.args.get("framed") == "1", request.args.get("large") == "1"
+        data = _image(atlas, _row(atlas, row), framed=framed, large=large)
+        return immutable(Response(data, mimetype=MIME_TYPE))
+
+    @server.get("/galaxy/<build>/<int:row>.json")
+    def galaxy(build: str, row: int) -> Response:
+        atlas = _atlas(service, build)
+        color = parse.text(request.args, "color", LONGEST) if "color" in request.args else ""
+        return immutable(jsonify(card(atlas, _row(atlas, row), color)))
+
+    @server.get("/background/<build>.png")
+    def background(build: str) -> Response:
+        atlas = _atlas(service, build)
+        if atlas.manifest.sky_background is None:
+            abort(404)
+        return immutable(send_from_directory(atlas.build.resolve(), layout.SKY_BACKGROUND, mimetype="image/png"))
+
+    @server.get("/raster/<build>/map.png")
+    def map_raster(build: str) -> Response:
+        atlas = _atlas(service, build)
+        asked = _raster_arguments(service, atlas)
+        axes = _axes(atlas)
+
+        def draw() -> bytes:
+            plane = service.plane(axes, atlas)
+            if plane is None:
+                raise InputError("these columns are still being put in order; look again in a moment")
+            mask, box, (width, height) = service.mask(asked.selection, atlas), asked.box, asked.size
+            if asked.column is None:
+                return to_png(plane.density(box, width, height, mask).counts, theme(asked.light), asked.flip)
+            values = atlas.columns(atlas.default_space).number(asked.column.name)
+            means = plane.mean(box, width, height, values, mask)
+            return mean_to_png(means, scale_of(asked.column, asked.shading), asked.flip)
+
+        key = cache_key(build, "map raster", *asked.key(), *(() if axes is None else (axes.x, axes.y)))
+        return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
+
+    @server.get("/raster/<build>/sky.png")
+    def sky_raster(build: str) -> Response:
+        atlas = _atlas(service, build)
+        asked = _raster_arguments(service, atlas)
+        projection = _projection()
+
+        def draw() -> bytes:
+            mask, box, (width, height) = service.mask(asked.selection, atlas), asked.box, asked.size
+            if asked.column is None:
+                return to_png(atlas.sky.density(projection, box, width, height, mask).counts, theme(asked.light))
+            values = atlas.columns(atlas.default_space).number(asked.column.name)
+            means = atlas.sky.mean(projection, box, width, height, values, mask)
+            return mean_to_png(means, scale_of(asked.column, asked.shading))
+
+        where = (projection.kind, projection.ra_deg, projection.dec_deg)
+        key = cache_key(build, "sky raster", *where, *asked.key())
+        return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
+
+    @server.get("/export/<build>.csv")
+    def export(build: str) -> Response:
+        _current(service, build)
+        state = _state(service)
+        lines = csv_lines(service, state)
+        # The first part is made before the answer begins: what is wrong can still be said.
+        first = next(lines)
+        response = Response(stream_with_context(chain([first], lines)), mimetype="text/csv")
+        response.headers["Content-Disposition"] = f'attachment; filename="galaxies-{build}.csv"'
+        return response
+
+    @server.get("/receipt/<build>/<receipt>.json")
+    def receipt(build: str, receipt: str) -> Response:
+        atlas = _current(service, build)
+        query = question_of(atlas, _state(service)).query
+        if query is None:
+            raise InputError("this page asks no question yet: there is nothing to repeat")
+        result = service.run(query, atlas)
+        if result is None:
+            raise InputError(WORDS[service.progress(atlas)])
+        if result.receipt != receipt:
+            raise InputError(f"this link's question has the receipt {result.receipt}, not {shorten(receipt)}")
+        response = Response(make_receipt(atlas, query, result), mimetype="application/json")
+        response.headers["Content-Disposition"] = f'attachment; filename="receipt-{receipt}.json"'
+        return response
+
+    @server.get("/expression/<build>.json")
+    def check_expression(build: str) -> Response:
+        atlas = _atlas(service, build)
+        text = parse.text(request.args, "text", 500)
+        cursor = parse.whole(request.args, "cursor", 0, 500)
+        return jsonify(checked_expression(atlas, text, cursor))
+
+
+class RasterArguments(msgspec.Struct, frozen=True):
+    """What a picture of a plane shows.
+
+    Attributes
+    ----------
+    box : Box
+    size : tuple of int
+        Width and height in pixels.
+    light : bool
+    flip : tuple of bool
+        Which axes run backwards.
+    selection : Selection
+    column : Column or None
+        The column whose mean is shown; None shows the density.
+    shading : Shading
+        How means become colours.
+    """
+
+    box: Box
+    size: tuple[int, int]
+    light: bool
+    flip: tuple[bool, bool]
+    selection: Selection
+    column: Column | None
+    shading: Shading
+
+    def key(self) -> tuple[Any, ...]:
+        """Primitives that name the picture."""
+        column = "" if self.column is None else self.column.name
+        selection = selections.encode(selections.canonical(self.selection)).decode()
+        look = (self.light, *self.flip, *msgspec.structs.astuple(self.shading))
+        return (*msgspec.structs.astuple(self.box), *self.size, *look, selection, column)
+
+
+def checked_expression(atlas: Atlas, text: str, cursor: int) -> dict[str, Any]:
+    """Whether a condition can be read, where it cannot, and what the word under the cursor may become."""
+    columns = atlas.columns(atlas.default_space)
+    error = None
+    try:
+        if text.strip():
+            expression.parse(text, columns)
+    except ExpressionError as e:
+        error = {"start": e.start, "end": e.end, "message": str(e)}
+    found = expression.complete(text, cursor, columns)
+    return {"error": error, "start": found.start, "end": found.end, "words": list(found.words[:COMPLETIONS])}
+
+
+def _atlas(service: Service, build: str) -> Atlas:
+    if not layout.BUILD_ID.fullmatch(build):
+        raise InputError(f"{shorten(build)!r} is not the id of a build")
+    return service.build(build)
+
+
+def _current(service: Service, build: str) -> Atlas:
+    """The build in use, which is the only one that lists and receipts are made from."""
+    atlas = _atlas(service, build)
+    if atlas.build_id != service.atlas.build_id:
+        raise InputError("the atlas was built anew since this page was loaded; reload the page")
+    return atlas
+
+
+def _state(service: Service) -> State:
+    return links.from_link(parse.text(request.args, "s", service.settings.max_state_bytes), service.kept)
+
+
+def _row(atlas: Atlas, row: int) -> int:
+    if row >= atlas.n_rows:
+        raise InputError(f"row {shorten(row)} does not exist: this atlas has {atlas.n_rows:,} rows")
+    return row
+
+
+def _raster_arguments(service: Service, atlas: Atlas) -> RasterArguments:
+    args = request.args
+    x0, x1, y0, y1 = (parse.number(args, name, -1e200, 1e200) for name in ("x0", "x1", "y0", "y1"))
+    if not (has_width(x0, x1) and has_width(y0, y1)):
+        raise InputError("x1 must be above x0, and y1 above y0")
+    width, height = (parse.whole(args, name, 16, 4096) for name in ("w", "h"))
+    if width * height > service.settings.max_raster_pixels:
+        raise InputError(f"a raster may have {service.settings.max_raster_pixels:,} pixels, not {width * height:,}")
+    flip = parse.whole(args, "flip", 0, 3) if "flip" in args else 0
+    selection = service.recall(parse.text(args, "in", 24), atlas) if "in" in args else All()
+    column = None
+    if "column" in args:
+        column = atlas.columns(atlas.default_space).describe(parse.text(args, "column", 64))
+        if not has_mean(column):
+            raise InputError(f"column {column.name!r} has no mean")
+    light = parse.whole(args, "light", 0, 1) == 1
+    flips = bool(flip & 1), bool(flip & 2)
+    return RasterArguments(Box(x0, x1, y0, y1), (width, height), light, flips, selection, column, parse.shading(args))
+
+
+def _axes(atlas: Atlas) -> Axes | None:
+    if "x" not in request.args and "y" not in request.args:
+        return None
+    names = [parse.text(request.args, name, 64) for name in ("x", "y")]
+    for name in names:
+        atlas.columns(atlas.default_space).number(name)
+    return Axes(*names)
+
+
+def _projection() -> Projection:
+    kind = request.args.get("kind", "")
+    if kind not in ("tan", "ait"):
+        raise InputError(f"kind is {shorten(kind)!r}: allowed are tan and ait")
+    ra_deg, dec_deg = parse.number(request.args, "ra", 0, 360), parse.number(request.args, "dec", -90, 90)
+    if kind == "ait" and dec_deg != 0:
+        raise InputError(f"dec is {dec_deg:g}: the all-sky projection is centred on the equator, dec=0")
+    return Projection(kind, ra_deg % 360.0, dec_deg)
+
+
+def _image(atlas: Atlas, row: int, *, framed: bool, large: bool) -> bytes:
+    data = atlas.thumbnails.read(row) if atlas.thumbnails is not None else None
+    if data is None:
+        data = fingerprint(np.asarray(atlas.space().embeddings[row], dtype=np.float32))
+    if not (framed or large):
+        return data
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    if large and picture.width < LARGE_PIXELS:
+        picture = picture.resize((LARGE_PIXELS, LARGE_PIXELS), Image.Resampling.BICUBIC)
+    if framed:
+        picture = _framed(picture)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=90, method=2)
+    return buffer.getvalue()
+
+
+def _framed(picture: Image.Image) -> Image.Image:
+    """A picture with its corners cut and a thin edge, since plotly draws images as they are."""
+    size = picture.width * SUPERSAMPLED, picture.height * SUPERSAMPLED
+    box = (0, 0, size[0] - 1, size[1] - 1)
+    corners, inner = Image.new("L", size, 0), Image.new("L", size, 0)
+    radius, edge = int(size[0] * ROUNDED), max(1, int(size[0] * EDGE))
+    ImageDraw.Draw(corners).rounded_rectangle(box, radius, fill=255)
+    ImageDraw.Draw(inner).rounded_rectangle(
+        (edge, edge, size[0] - 1 - edge, size[1] - 1 - edge), radius - edge, fill=255
+    )
+    inside, outline = (one.resize(picture.size, Image.Resampling.LANCZOS) for one in (inner, corners))
+    framed = Image.composite(picture, Image.new("RGB", picture.size, EDGE_COLOR), inside)
+    framed.putalpha(outline)
+    return framed

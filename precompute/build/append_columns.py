@@ -1,0 +1,125 @@
+"""Reads what a further source has for the columns of an atlas; everything that does not fit is told at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.catalog.identity import Identity
+from atlas.storage import layout
+from atlas.storage.manifest import Column, Manifest
+from precompute.build.conform import conform
+from precompute.errors import SourceError
+from precompute.source_description import ColumnDescription
+from precompute.sources.checks import check_ids, counted, name_rows, raise_problems
+from precompute.sources.color_columns import colors_of, difference
+from precompute.sources.column_types import NormalizedColumn, normalize_column
+from precompute.sources.merge_description import SOURCE_ROW
+from precompute.sources.source import Source
+
+
+@dataclass
+class NewRows:
+    """What the columns of an atlas hold of new rows.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray of shape (m,)
+        In the types of the atlas.
+    vocabularies : dict of str to list of str
+        Of the categories, with the words that are new.
+    missing : dict of str to int
+        Rows without a value.
+    notes : list of str
+        What was assumed, changed or left out.
+    """
+
+    columns: dict[str, NDArray[Any]] = field(default_factory=dict)
+    vocabularies: dict[str, list[str]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_rows(source: Source, old: Manifest, identity: Identity, first_row: int) -> NewRows:
+    """Read a source's catalogue as rows of an atlas.
+
+    Parameters
+    ----------
+    source : Source
+    old : Manifest
+        Of the atlas.
+    identity : Identity
+        Of the atlas.
+    first_row : int
+        Row that the first of the source will be.
+
+    Raises
+    ------
+    SourceError
+        With everything that is wrong: columns that are missing or hold other things, galaxies that the atlas has.
+    """
+    catalog = source.check()
+    found = NewRows(notes=[*source.notes, *catalog.notes])
+    found.columns |= {layout.RA: catalog.ra_deg, layout.DEC: catalog.dec_deg}
+    generated = SOURCE_ROW in old.id_columns and SOURCE_ROW not in source.column_names
+    wrong: dict[str, str] = {}
+    for column in old.columns:
+        name = column.name
+        try:
+            if name == SOURCE_ROW and generated:
+                counted_on = NormalizedColumn("number", np.arange(first_row, first_row + source.n_rows))
+                _keep(counted_on, column, found)
+            elif name in source.column_names:
+                about = source.description.columns.get(name, ColumnDescription())
+                identifier = name in old.id_columns
+                _keep(normalize_column(source.read_column(name), about, identifier=identifier), column, found)
+        except SourceError as e:
+            wrong[name] = f"column {name} {e}"
+    numbers = [c.name for c in old.columns if c.kind == "number"]
+    computed = {color.name: color for color in colors_of([n for n in numbers if n in source.column_names])}
+    for column in old.columns:
+        if column.name in computed.keys() - found.columns.keys() - wrong.keys():
+            color = computed[column.name]
+            if {color.bluer, color.redder} <= found.columns.keys():
+                values = difference(found.columns[color.bluer], found.columns[color.redder])
+                _keep(NormalizedColumn("number", values), column, found)
+    problems = list(wrong.values())
+    # A colour is lacking for want of its magnitudes, which are told.
+    lacking = [c.name for c in old.columns if c.name not in found.columns.keys() | wrong.keys() | computed.keys()]
+    if lacking:
+        problems.append(f"the atlas has {counted(len(lacking), 'column')} that it lacks: {', '.join(lacking)}")
+    if not problems:
+        problems += _id_problems(source, old, identity, found)
+    raise_problems(source.folder, problems)
+    spare = [name for name in source.column_names if name not in found.columns]
+    if spare:
+        found.notes.append(f"columns that the atlas does not have are left out: {', '.join(spare)}")
+    return found
+
+
+def _keep(values: NormalizedColumn, column: Column, found: NewRows) -> None:
+    found.columns[column.name], vocabulary = conform(values, column)
+    found.missing[column.name] = values.missing_count
+    if column.kind == "category":
+        found.vocabularies[column.name] = list(vocabulary)
+    found.notes += [f"column {column.name}: {note}" for note in values.notes]
+
+
+def _id_problems(source: Source, old: Manifest, identity: Identity, found: NewRows) -> list[str]:
+    """Ids that are missing, repeated, or those of galaxies that the atlas has."""
+    names = old.id_columns
+    problems = check_ids({name: source.read_column(name) for name in names if name in source.column_names})
+    if problems:
+        return problems
+    rows = identity.find([found.columns[name] for name in names])
+    known = np.flatnonzero(rows >= 0)
+    if not known.size:
+        return []
+    every = "all" if known.size == source.n_rows else f"{known.size:,} of"
+    return [
+        f"{every} {source.n_rows:,} galaxies are in the atlas already, by {', '.join(names)}; {name_rows(known)}, "
+        f"such as {identity.name(int(rows[known[0]]))}, row {int(rows[known[0]]):,} there"
+    ]

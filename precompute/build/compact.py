@@ -1,0 +1,169 @@
+"""`compact`: the segments of an atlas become one, as if all its rows had come together.
+
+Arrays that go on in further files are written as one; identity, neighbour index and level stores are made anew, of all
+rows. The map, clusters and scores stay as they are; recall is measured again. It is published as any build is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from atlas.catalog.columns import open_array
+from atlas.catalog.identity import write_identity
+from atlas.planes.level_store_files import chunks
+from atlas.planes.plane import write_plane
+from atlas.search.quality import FILENAME
+from atlas.sky.sky_plane import write_sky
+from atlas.storage import layout
+from atlas.storage import publish as writer
+from atlas.storage.appended_array import is_part, part_path
+from atlas.storage.manifest import Manifest, Segment, StageRecord
+from atlas.storage.validate import check_sizes, open_current
+from precompute.build.append import COMPACT, MEASURED_BEFORE, config_of, first_rows
+from precompute.build.estimate import estimate_build
+from precompute.build.stage_runner import Step, digest, files_after, link_files, run_stage, say
+from precompute.stages import measure
+from precompute.stages.index import stage as index
+from precompute.stages.stage import BuildConfig, StageContext
+
+VERSION = 2
+"""Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
+
+
+def compact(out: Path, *, threads: int = 0, memory_gib: float = 8.0, quiet: bool = False) -> Manifest:
+    """Merge the segments of an atlas, or finish what was interrupted.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the atlas, which stays in use meanwhile.
+    threads, memory_gib
+        As `BuildConfig` has them; everything else is as the atlas was built.
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    Manifest
+        Of the build of one segment, which is now current.
+
+    Raises
+    ------
+    FormatError
+        If there is no whole atlas in the folder.
+    ResourceError
+        If the disk is too small, or another build of the atlas runs.
+    """
+    with writer.locked(out):
+        before, old = open_current(out)
+        check_sizes(before, old)
+        if len(old.segments) == 1:
+            say(quiet, f"{out}: all rows are one segment already")
+            return old
+        config = config_of(old, threads=threads, memory_gib=memory_gib)
+        build_id = digest([layout.FORMAT_VERSION, COMPACT, VERSION, old.build_id])[:12]
+        kept = [name for name in old.files if not _is_made_anew(name, old)]
+        needed = sum(f.size for name, f in old.files.items() if name not in kept)
+        for space in old.spaces:
+            needed += estimate_build(old.n_rows, space.dimension, config, columns=0).scratch
+        writer.require_disk(out, needed, "merging the segments")
+        partial = writer.begin(out, build_id)
+        (partial / layout.STAGES).mkdir(exist_ok=True)
+        link_files(before, partial, kept)
+        records = _Compaction(before, old, partial, config, quiet).run(build_id)
+        manifest = _assemble(old, partial, build_id, records)
+        manifest = msgspec.structs.replace(manifest, files=files_after(before, old, partial, quiet=quiet))
+        writer.publish(out, manifest)
+    say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies in one segment is in use")
+    return manifest
+
+
+def _is_made_anew(name: str, old: Manifest) -> bool:
+    """Whether a file is none that the next build takes over."""
+    path = Path(name)
+    if path.parts[0] in (layout.SEGMENTS, layout.STAGES, layout.IDENTITY):
+        return True
+    if is_part(path) or part_path(path, 1).as_posix() in old.files:
+        return True
+    if path.parts[0] == layout.SKY:
+        return name != layout.SKY_BACKGROUND
+    folders = (layout.INDEX, layout.MAP_PLANE, FILENAME)
+    return any(path.is_relative_to(layout.space_path(Path(), space.name) / f) for space in old.spaces for f in folders)
+
+
+class _Compaction:
+    """The steps of merging."""
+
+    def __init__(self, before: Path, old: Manifest, partial: Path, config: BuildConfig, quiet: bool) -> None:
+        self._before = before
+        self._old = old
+        self._build = partial
+        self._config = config
+        self._quiet = quiet
+        self._space = layout.space_path(partial, config.space)
+
+    def run(self, key: str) -> list[StageRecord]:
+        """Do every step that is not done yet."""
+        steps: tuple[tuple[str, Callable[[StageContext], None]], ...] = (
+            ("arrays", self._merge),
+            ("identity", self._name),
+            ("index", index.STAGE.run),
+            ("planes", self._order),
+            ("measure", measure.STAGE.run),
+        )
+        return [
+            run_stage(Step(name, do), key, StageContext(self._build, self._config, name=name, quiet=self._quiet))
+            for name, do in steps
+        ]
+
+    def _merge(self, ctx: StageContext) -> None:
+        names = [name for name in self._old.files if part_path(Path(name), 1).as_posix() in self._old.files]
+        with ctx.progress(sum(len(open_array(self._before / name)) for name in names)) as bar:
+            for name in names:
+                whole = open_array(self._before / name)
+                target = self._build / name
+                # There as a whole or not at all: the stages that come after open it without a question.
+                scratch = target.with_name(f".{target.name}.tmp")
+                merged = ctx.create(scratch, whole.shape, whole.dtype)
+                for part in chunks(len(whole)):
+                    merged[part] = whole[part]
+                    bar.update(part.stop - part.start)
+                    ctx.release()
+                merged.flush()
+                scratch.replace(target)
+
+    def _name(self, ctx: StageContext) -> None:
+        ids = [ctx.load(self._build / layout.COLUMNS / f"{name}.npy") for name in self._old.id_columns]
+        write_identity(self._build / layout.IDENTITY, ids)
+
+    def _order(self, ctx: StageContext) -> None:
+        x, y = (ctx.load(self._space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy")
+        write_plane(self._space / layout.MAP_PLANE, x, y, seed=self._config.seed)
+        ra, dec = (ctx.load(self._build / layout.COLUMNS / f"{name}.npy") for name in (layout.RA, layout.DEC))
+        write_sky(self._build / layout.SKY, ra, dec, seed=self._config.seed)
+
+
+def _assemble(old: Manifest, partial: Path, build_id: str, records: list[StageRecord]) -> Manifest:
+    """The manifest of the new build, but for its files."""
+    record = StageRecord(
+        name=COMPACT,
+        key=build_id,
+        seconds=round(sum(step.seconds for step in records), 3),
+        cpu_seconds=round(sum(step.cpu_seconds for step in records), 3),
+        peak_mib=max(step.peak_mib for step in records),
+        measured={"first_rows": first_rows(old), "steps": {step.name: step.seconds for step in records}},
+    )
+    return msgspec.structs.replace(
+        old,
+        build_id=build_id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        segments=(Segment(start=0, stop=old.n_rows),),
+        provenance=msgspec.structs.replace(
+            old.provenance, notes=tuple(note.removesuffix(MEASURED_BEFORE) for note in old.provenance.notes)
+        ),
+        stages=(*(step for step in old.stages if step.name != COMPACT), record),
+    )

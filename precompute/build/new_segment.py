@@ -1,0 +1,268 @@
+"""The steps by which rows become a segment of an atlas; `precompute.build.append` begins and publishes what they do.
+
+Each step writes plain arrays of the new rows into the segment's folder, then lets the arrays of the atlas go on with
+them (`atlas.storage.appended_array`). The last one removes the plain ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.catalog.columns import Columns, open_array
+from atlas.catalog.identity import Identity, write_identity
+from atlas.planes.plane import Plane, write_plane
+from atlas.search.segmented_index import open_segments
+from atlas.sky.sky_plane import write_sky
+from atlas.storage import layout
+from atlas.storage.appended_array import write_part
+from atlas.storage.manifest import Manifest, Segment, StageRecord
+from atlas.storage.thumbnails import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
+from precompute.build.append_columns import read_rows
+from precompute.build.stage_runner import Step, replace_array, run_stage
+from precompute.sources.source import Source
+from precompute.stages import embeddings, knn, thumbnails
+from precompute.stages.anomalies import CHUNK_ROWS as FOREST_ROWS
+from precompute.stages.anomalies import fit_forest, outlier_rows
+from precompute.stages.index import stage as index
+from precompute.stages.measure import fill_trust
+from precompute.stages.place import place_rows
+from precompute.stages.row_passes import fill_rows
+from precompute.stages.stage import BuildConfig, StageContext
+from precompute.stages.umap import ANCHORS_XY
+
+VERSION = 2
+"""Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
+
+
+class NewSegment:
+    """The work on one segment.
+
+    Parameters
+    ----------
+    source : Source
+        Whose galaxies it takes in.
+    before : Path
+        The build in use.
+    old : Manifest
+        Of that build.
+    partial : Path
+        The build under way, in which the files of the one before are linked.
+    config : BuildConfig
+        The parameters that the atlas was built with.
+    fitted_rows : int
+        Rows of the first build, which the forest was fitted to.
+    quiet : bool
+        Show no progress.
+
+    Attributes
+    ----------
+    segments : tuple of Segment
+        Of the build under way.
+    records : list of StageRecord
+        Of the steps, once they have run.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        before: Path,
+        old: Manifest,
+        partial: Path,
+        config: BuildConfig,
+        *,
+        fitted_rows: int,
+        quiet: bool,
+    ) -> None:
+        self._source = source
+        self._before = before
+        self._old = old
+        self._build = partial
+        self._config = config
+        self._quiet = quiet
+        self._fitted_rows = fitted_rows
+        self._number = len(old.segments)
+        self._first, self._end = old.n_rows, old.n_rows + source.n_rows
+        self.segments = (*old.segments, Segment(start=self._first, stop=self._end))
+        self._segment = layout.segment_path(partial, self._number)
+        self._space = layout.space_path(partial, config.space)
+        self._own = layout.space_path(self._segment, config.space)
+        self.records: list[StageRecord] = []
+
+    def run(self, key: str) -> None:
+        """Do every step that is not done yet."""
+        (self._segment / layout.STAGES).mkdir(parents=True, exist_ok=True)
+        steps: tuple[tuple[str, Callable[[StageContext], None]], ...] = (
+            ("read", self._read),
+            ("embeddings", self._embed),
+            ("index", self._index),
+            ("knn", self._find_neighbors),
+            ("place", self._place),
+            ("forest", self._score),
+            ("trust", self._trust),
+            ("planes", self._order),
+            ("thumbnails", self._pack),
+            ("finish", self._finish),
+        )
+        self.records = [run_stage(Step(name, do), key, self._context(name)) for name, do in steps]
+
+    def _context(self, name: str, **changes: Any) -> StageContext:
+        config = msgspec.structs.replace(self._config, **changes)
+        return StageContext(self._segment, config, name=name, quiet=self._quiet, source=self._source)
+
+    def _go_on(self, folder: Path, own: Path, *names: str) -> None:
+        """Let arrays of the atlas go on with those of the segment."""
+        for name in names:
+            write_part(folder / name, self._number, np.load(own / name, mmap_mode="r", allow_pickle=False))
+
+    @cached_property
+    def _embeddings(self) -> NDArray[Any]:
+        """Of all rows."""
+        return open_array(self._space / layout.EMBEDDINGS, shape=(self._end, self._old.spaces[0].dimension))
+
+    def _read(self, ctx: StageContext) -> None:
+        opened = Columns(self._before, self._old.columns, self._first)
+        identity = Identity(self._before, self._old.id_columns, opened, self._old.segments)
+        found = read_rows(self._source, self._old, identity, self._first)
+        for name, values in found.columns.items():
+            ctx.save(self._segment / layout.COLUMNS / f"{name}.npy", values)
+        columns = self._segment / layout.COLUMNS
+        ids = [np.load(columns / f"{name}.npy", mmap_mode="r") for name in self._old.id_columns]
+        write_identity(self._segment / layout.IDENTITY, ids, first_row=self._first)
+        self._go_on(self._build / layout.COLUMNS, columns, *(Path(c.file).name for c in self._old.columns))
+        ctx.measured = {"vocabularies": found.vocabularies, "missing": found.missing, "notes": found.notes}
+
+    def _embed(self, ctx: StageContext) -> None:
+        axes = self._space / embeddings.AXES
+        if axes.exists():
+            ctx.measured["notes"] = embeddings.project(ctx, np.load(axes, allow_pickle=False))
+        else:
+            embeddings.STAGE.run(ctx)
+        self._go_on(self._space, self._own, layout.EMBEDDINGS)
+
+    def _index(self, ctx: StageContext) -> None:
+        # Sizes that were asked for a whole atlas do not suit a segment.
+        own = self._context("index", leaves=0, tree_sample=0)
+        index.STAGE.run(own)
+        ctx.measured = own.measured
+
+    def _find_neighbors(self, ctx: StageContext) -> None:
+        folders = [
+            layout.space_path(layout.segment_path(self._build, number), self._config.space) / layout.INDEX
+            for number in range(len(self.segments))
+        ]
+        whole = open_segments(folders, self.segments, self._embeddings)
+        base, k = self.segments[0].stop, layout.KNN_NEIGHBORS
+        folder, own = self._space / layout.KNN, self._own / layout.KNN
+        # As large a share of the new rows as was sampled of the first.
+        sampled = folder / layout.KNN_SAMPLED
+        known = len(np.load(sampled, mmap_mode="r", allow_pickle=False)) if sampled.exists() else 0
+        knn.fill_neighbors(
+            ctx,
+            whole,
+            self._embeddings,
+            np.arange(self._first, self._end, dtype=np.uint32),
+            sample=-(-known * self._source.n_rows // base),
+            careful=knn.search_setting(whole, k, knn.SETTING),
+            quick=knn.search_setting(whole, k, knn.quick_setting(base, whole.leaves)),
+        )
+        self._go_on(folder, own, layout.KNN_ROWS, layout.KNN_SIMILARITY, *([layout.KNN_SAMPLED] if known else []))
+        self._go_on(self._space / layout.COLUMNS, self._own / layout.COLUMNS, "anomaly_knn.npy")
+        ctx.forget()
+
+    def _place(self, ctx: StageContext) -> None:
+        anchors = np.array(open_array(self._space / layout.MAP / "subsample.npy"))
+        positions = np.array(open_array(self._space / layout.MAP / ANCHORS_XY))
+        columns, m = self._own / layout.COLUMNS, self._source.n_rows
+        nearest = ctx.open_or_create(self._own / layout.MAP / "nearest_anchor.npy", (m,), np.uint32)
+        placed = (
+            ctx.open_or_create(columns / "map_x.npy", (m,), np.float32),
+            ctx.open_or_create(columns / "map_y.npy", (m,), np.float32),
+            ctx.open_or_create(columns / "stray.npy", (m,), np.uint8),
+        )
+        place_rows(ctx, self._embeddings[self._first :], self._embeddings[anchors], positions, (*placed, nearest))
+        # A row takes the cluster of its anchor, as those before it did.
+        cluster = open_array(self._space / layout.COLUMNS / "cluster.npy")
+        ctx.save(columns / "cluster.npy", cluster[anchors[nearest]])
+        self._go_on(self._space / layout.COLUMNS, columns, "map_x.npy", "map_y.npy", "stray.npy", "cluster.npy")
+        ctx.measured["stray"] = int(np.count_nonzero(placed[2]))
+        ctx.forget()
+
+    def _score(self, ctx: StageContext) -> None:
+        # The forest of the first build, since scores must mean the same for all rows.
+        forest = fit_forest(self._embeddings, self._fitted_rows, self._config)
+        scores = ctx.open_or_create(
+            self._own / layout.COLUMNS / "anomaly_forest.npy", (self._source.n_rows,), np.float32
+        )
+        new = self._embeddings[self._first :]
+
+        def work(part: slice) -> None:
+            scores[part] = forest.score(new[part])
+
+        fill_rows(ctx, work, len(new), FOREST_ROWS, (scores,))
+        self._go_on(self._space / layout.COLUMNS, self._own / layout.COLUMNS, "anomaly_forest.npy")
+        ctx.forget()
+
+    def _trust(self, ctx: StageContext) -> None:
+        columns, own, m = self._space / layout.COLUMNS, self._own / layout.KNN, self._source.n_rows
+        positions = np.stack([open_array(columns / f"map_{axis}.npy") for axis in "xy"], axis=1)
+        sampled = own / layout.KNN_SAMPLED
+        known = np.load(sampled) if sampled.exists() else np.arange(self._first, self._end, dtype=np.uint32)
+        trust = ctx.open_or_create(self._own / layout.COLUMNS / "trust.npy", (m,), np.float32)
+        neighbors = np.load(own / layout.KNN_ROWS, mmap_mode="r", allow_pickle=False)
+        fill_trust(ctx, positions, known, neighbors, trust, first_row=self._first)
+        self._go_on(columns, self._own / layout.COLUMNS, "trust.npy")
+        ctx.forget()
+
+    def _order(self, ctx: StageContext) -> None:
+        x, y = (np.load(self._own / layout.COLUMNS / f"map_{axis}.npy", mmap_mode="r") for axis in "xy")
+        ra, dec = (
+            np.load(self._segment / layout.COLUMNS / f"{name}.npy", mmap_mode="r") for name in (layout.RA, layout.DEC)
+        )
+        base = Plane.open(self._space / layout.MAP_PLANE)
+        seed = self._config.seed
+        write_plane(self._own / layout.MAP_PLANE, x, y, seed=seed, first_row=self._first, frame=base.frame)
+        write_sky(self._segment / layout.SKY, ra, dec, seed=seed, first_row=self._first)
+
+    def _pack(self, ctx: StageContext) -> None:
+        if self._old.thumbnails is None:
+            if self._source.has_images:
+                ctx.measured["notes"] = ["its images are left out: the atlas has none"]
+            return
+        folder, own = self._build / layout.THUMBNAILS, self._segment / layout.THUMBNAILS
+        m = self._source.n_rows
+        wanted = self._config.thumbnails
+        packing = self._context("thumbnails", thumbnails=-(-wanted * m // self.segments[0].stop))
+        thumbnails.STAGE.run(packing)
+        ctx.measured = packing.measured
+        shards = sorted(own.glob("shard-*.bin"))
+        first = sum(1 for name in self._old.files if Path(name).match(f"{layout.THUMBNAILS}/shard-*.bin"))
+        offsets, lengths = np.zeros(m, dtype=np.uint64), np.zeros(m, dtype=np.uint32)
+        if shards:
+            offsets = np.load(own / OFFSETS) + np.uint64(first * SHARD_BYTES)
+            lengths = np.load(own / LENGTHS)
+        for number, shard in enumerate(shards):
+            shard.replace(shard_path(folder, first + number))
+        write_part(folder / OFFSETS, self._number, offsets)
+        write_part(folder / LENGTHS, self._number, lengths)
+
+    def _finish(self, ctx: StageContext) -> None:
+        """What is small and of all rows is written anew; the plain arrays have gone into those of the atlas."""
+        columns = self._space / layout.COLUMNS
+        replace_array(self._space / layout.OUTLIERS, outlier_rows(np.asarray(open_array(columns / "anomaly_knn.npy"))))
+        size = np.load(layout.space_path(self._before, self._config.space) / layout.CLUSTERS / "size.npy")
+        labels = open_array(columns / "cluster.npy")[self._first :]
+        size = size + np.bincount(labels[labels >= 0], minlength=size.size)
+        replace_array(self._space / layout.CLUSTERS / "size.npy", size)
+        for folder in (self._segment / layout.COLUMNS, self._segment / layout.THUMBNAILS, self._own / layout.COLUMNS,
+                       self._own / layout.KNN):  # fmt: skip
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self._own / layout.EMBEDDINGS, self._own / layout.MAP / "nearest_anchor.npy"):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,150 @@
+"""Runs the stages of a build in order: each once for the same inputs, beside the old atlas, published by a rename.
+
+A stage's key is a hash of its code's version, the parameters that it reads and the keys of the stages it needs. Equal
+keys mean equal outputs, so a stage is run only where neither the build under way (which a killed run may have left)
+nor the build in use has its outputs already.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from atlas.errors import FormatError
+from atlas.storage import layout
+from atlas.storage import publish as writer
+from atlas.storage.manifest import Manifest, read_manifest
+from precompute.build.estimate import Estimate, check_fits, estimate_build
+from precompute.build.manifest_assembly import assemble_manifest
+from precompute.build.stage_runner import digest, hash_files, run_stage, say
+from precompute.errors import SourceError
+from precompute.sources.source import Source
+from precompute.stages import (
+    anomalies,
+    clusters,
+    embeddings,
+    knn,
+    measure,
+    place,
+    planes,
+    read,
+    subsample,
+    thumbnails,
+    umap,
+)
+from precompute.stages.index import stage as index
+from precompute.stages.reduction import reduced_width
+from precompute.stages.stage import BuildConfig, Stage, StageContext
+
+STAGES: tuple[Stage, ...] = (
+    read.STAGE,
+    embeddings.STAGE,
+    index.STAGE,
+    knn.STAGE,
+    subsample.STAGE,
+    umap.STAGE,
+    place.STAGE,
+    clusters.STAGE,
+    anomalies.STAGE,
+    planes.STAGE,
+    thumbnails.STAGE,
+    measure.STAGE,
+)
+
+
+FEWEST_ROWS = 16
+
+
+def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False) -> Manifest:
+    """Build an atlas, or finish one that was interrupted; nothing is done twice.
+
+    Parameters
+    ----------
+    source : Source
+        Where the galaxies come from.
+    out : Path
+        Folder of the atlas; an older build in it stays in use until this one is whole.
+    config : BuildConfig
+        The parameters.
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    Manifest
+        Of the finished build, which is now current.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be built from.
+    ResourceError
+        If disk or memory are too small, or another build of the same atlas runs.
+    """
+    if source.n_rows < FEWEST_ROWS or source.dimension < 2:
+        raise SourceError(
+            f"an atlas needs at least {FEWEST_ROWS} galaxies of 2 numbers each; "
+            f"this source has {source.n_rows} of {source.dimension}"
+        )
+    keys = stage_keys(source.fingerprint(), config)
+    build_id = digest([layout.FORMAT_VERSION, keys])[:12]
+    with writer.locked(out):
+        finished = _finished(out, build_id)
+        if finished is not None:
+            say(quiet, f"{out}: build {build_id} is up to date")
+            return finished
+        check_fits(estimate_source(source, config), out, config)
+        before = writer.current_build(out)
+        partial = writer.begin(out, build_id)
+        (partial / layout.STAGES).mkdir(exist_ok=True)
+        records = []
+        for stage in STAGES:
+            ctx = StageContext(partial, config, name=stage.name, quiet=quiet, source=source)
+            old = None if before is None else layout.build_path(out, before)
+            records.append(run_stage(stage, keys[stage.name], ctx, old))
+        manifest = assemble_manifest(partial, build_id, source, config, records, datetime.now(UTC))
+        files = hash_files(partial, writer.list_files(partial), quiet=quiet)
+        manifest = msgspec.structs.replace(manifest, files=files)
+        writer.publish(out, manifest)
+    say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies is in use")
+    return manifest
+
+
+def estimate_source(source: Source, config: BuildConfig, *, speed: float = 1.0) -> Estimate:
+    """What building from a source will take."""
+    return estimate_build(
+        source.n_rows,
+        reduced_width(source.dimension, config.pca),
+        config,
+        columns=len(source.column_names),
+        images=source.image_count(config.thumbnails),
+        speed=speed,
+    )
+
+
+def stage_keys(fingerprint: str, config: BuildConfig) -> dict[str, str]:
+    """Key of each stage for a source and parameters."""
+    keys: dict[str, str] = {}
+    for stage in STAGES:
+        parameters = {name: getattr(config, name) for name in sorted(stage.parameters)}
+        reads = fingerprint if stage.reads_source else ""
+        keys[stage.name] = digest([stage.name, stage.version, parameters, [keys[n] for n in stage.needs], reads])
+    return keys
+
+
+def _finished(out: Path, build_id: str) -> Manifest | None:
+    """The manifest of a published build of that id whose files are all there, made current if a crash left it aside."""
+    final = layout.build_path(out, build_id)
+    if not final.is_dir():
+        return None
+    try:
+        manifest = read_manifest(final)
+    except FormatError:
+        return None
+    if any(not (final / f).exists() or (final / f).stat().st_size != e.size for f, e in manifest.files.items()):
+        return None
+    if writer.current_build(out) != build_id:
+        layout.write_atomically(out / layout.CURRENT, f"{build_id}\n".encode())
+    return manifest

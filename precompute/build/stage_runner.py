@@ -1,0 +1,191 @@
+"""Runs one stage, once for the same inputs: where its outputs are there already, they are kept or linked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from atlas.errors import FormatError
+from atlas.storage import layout
+from atlas.storage import publish as writer
+from atlas.storage.manifest import File, Manifest, StageRecord, read_manifest
+from precompute.native_code import trim_heap
+from precompute.stages.stage import Stage, StageContext
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a longer work, in the form of a stage: all that it depends on is in the key of the whole."""
+
+    name: str
+    do: Callable[[StageContext], None]
+    version = 1
+    needs: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    reads_source = True
+
+    def run(self, ctx: StageContext) -> None:
+        """Do it."""
+        self.do(ctx)
+
+
+def run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None = None) -> StageRecord:
+    """Run a stage unless it has run; a killed run of it is gone on with.
+
+    Parameters
+    ----------
+    stage : Stage
+    key : str
+        Of its inputs: outputs of another key are dropped.
+    ctx : StageContext
+        The build under way.
+    old : Path, optional
+        Folder of the build in use, whose outputs are linked where they have the same key.
+
+    Returns
+    -------
+    StageRecord
+        Of the run that made the outputs.
+    """
+    path = ctx.build / layout.STAGES / f"{stage.name}.json"
+    record = read_record(path)
+    if record is not None and record.key == key:
+        ctx.note("done before")
+        return record
+    outputs = [output.format(space=f"{layout.SPACES}/{ctx.config.space}") for output in stage.outputs]
+    if old is not None:
+        reused = read_record(old / layout.STAGES / path.name)
+        if reused is not None and reused.key == key and _is_whole(old, outputs):
+            for output in outputs:
+                _remove(ctx.build / output)
+                link(old / output, ctx.build / output)
+            layout.write_atomically(path, msgspec.json.encode(reused))
+            ctx.note("as in the build before")
+            return reused
+    # A killed run of this very stage may have left parts that it can go on from; parts of another are dropped.
+    started = path.with_suffix(".started")
+    if not (started.exists() and started.read_text() == key):
+        for output in outputs:
+            _remove(ctx.build / output)
+        ctx.forget()
+        started.write_text(key)
+    begun, cpu_begun = time.perf_counter(), _cpu_seconds()
+    stage.run(ctx)
+    trim_heap()
+    record = StageRecord(
+        name=stage.name,
+        key=key,
+        seconds=round(time.perf_counter() - begun, 3),
+        cpu_seconds=round(_cpu_seconds() - cpu_begun, 3),
+        peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        measured=ctx.measured,
+    )
+    layout.write_atomically(path, msgspec.json.encode(record))
+    started.unlink()
+    ctx.note(f"{record.seconds:.1f} s")
+    return record
+
+
+def _cpu_seconds() -> float:
+    """Seconds of CPU that this process and those that it started have taken."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def read_record(path: Path) -> StageRecord | None:
+    """The record of a stage that has run, or None."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=StageRecord)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _is_whole(build: Path, outputs: list[str]) -> bool:
+    """Whether outputs of a published build are, to the byte, what its manifest says; the next will vouch for them."""
+    try:
+        files = read_manifest(build).files
+    except FormatError:
+        return False
+    present = {path.relative_to(build).as_posix() for output in outputs for path in files_of(build / output)}
+    expected = {name for name in files if any(Path(name).is_relative_to(output) for output in outputs)}
+    if present != expected:
+        return False
+    return all(writer.hash_file(build / name) == files[name] for name in sorted(present))
+
+
+def link(old: Path, new: Path) -> None:
+    """Give a file, or each file of a folder, a second name in the new build: no byte is copied."""
+    for source in files_of(old):
+        target = new / source.relative_to(old) if old.is_dir() else new
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, target)
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """The files of a folder, or the one file that the path is of; none where nothing is."""
+    if path.is_dir():
+        yield from (p for p in path.rglob("*") if p.is_file())
+    elif path.exists():
+        yield path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value that JSON can hold, the same for equal values."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def hash_files(folder: Path, names: Iterable[str], *, quiet: bool) -> dict[str, File]:
+    """Size and SHA-256 of files of a build, with a bar."""
+    names = list(names)
+    total = sum((folder / name).stat().st_size for name in names)
+    with tqdm(total=total, unit="B", unit_scale=True, desc="publish    ", disable=quiet, leave=False) as bar:
+        return {name: writer.hash_file(folder / name, bar.update) for name in names}
+
+
+def link_files(before: Path, partial: Path, names: list[str]) -> None:
+    """Give files of a build a second name in the next; those that are there already are left alone."""
+    for name in names:
+        if not (partial / name).exists():
+            link(before / name, partial / name)
+
+
+def replace_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array in the place of one that may be a file of another build, too: that one must not change."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    with scratch.open("wb") as f:
+        np.save(f, array, allow_pickle=False)
+    scratch.replace(path)
+
+
+def files_after(before: Path, old: Manifest, partial: Path, *, quiet: bool) -> dict[str, File]:
+    """Size and SHA-256 of every file of a build under way; those that are linked from the one before are not read."""
+    names = writer.list_files(partial)
+    linked = [n for n in names if n in old.files and (before / n).exists() and (before / n).samefile(partial / n)]
+    files = {name: old.files[name] for name in linked}
+    return dict(sorted((files | hash_files(partial, sorted({*names} - {*linked}), quiet=quiet)).items()))
+
+
+def say(quiet: bool, text: str) -> None:
+    """One line for the person who watches, above the bars."""
+    if not quiet:
+        tqdm.write(text)

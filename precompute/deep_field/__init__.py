@@ -1,0 +1,1 @@
+"""The demo: galaxies of the Hubble eXtreme Deep Field."""

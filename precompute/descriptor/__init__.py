@@ -1,0 +1,1 @@
+"""Embeddings measured from images, without a network."""

@@ -1,0 +1,306 @@
+"""An embedding of galaxy images that needs no training: what a galaxy looks like, however it lies.
+
+    images ─┬─ sky, noise ── ellipse of the central galaxy ── rings ── features ── standardise, PCA ─┬─ unit length
+            └─ artefacts ────────────────────────────────────────────────────────────── strengths ──┘
+
+Every step turns, flips, brightens and shifts with the galaxy, so the features do not change:
+
+1. The sky is subtracted channel by channel, its noise measured; the galaxy's own surface brightness sets the contrast.
+2. Adaptive moments (Bernstein & Jarvis 2002, AJ 123, 583; Hirata & Seljak 2003, MNRAS 343, 459) find the centre and
+   the ellipse of the source in the middle: a Gaussian weight is matched to the light until both agree.
+3. The image is sampled on rings of that ellipse. In their outskirts, light that has no counterpart on the other side
+   is a neighbour's and is replaced by the counterpart (the templates of the SDSS deblender: Lupton et al. 2001, ASP
+   Conf. 238, 269).
+4. Features, in blocks (`BLOCKS`): colour, size, axis ratio, structure (concentration and asymmetry: Conselice 2003,
+   ApJS 147, 1; Gini and M20: Lotz, Primack & Madau 2004, AJ 128, 163), the profile of brightness, its azimuthal power
+   (the amplitude of Fourier order m over a ring ignores where the ring starts), the profile of colour.
+5. Artefacts of the whole image (`precompute.descriptor.artefacts`): what rings about a galaxy cannot see.
+6. Each feature is standardised robustly, each block gets its weight, PCA reduces. Strengths of artefacts stand beside
+   the components, zero for an image without any, and decide where one is plain. Rows get unit length.
+
+`benchmarks/descriptor.py` measures how well a galaxy drawn anew finds its original.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
+
+from precompute.descriptor.artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
+from precompute.descriptor.ellipse import ANGLES, fit_ellipse, sample_rings
+from precompute.descriptor.sky_level import TINY, Floats, Sky, fill_blank, subtract_sky
+from precompute.errors import SourceError
+
+VERSION = 3  # counts what changes embeddings: what was made with another is made anew
+CHUNK = 64  # images at a time: their pixels stay in the cache, which halves the time
+MIN_PIXELS = 24
+DIMENSION = 32
+
+RINGS = 8
+SUBRINGS = 2
+OUTER_RADIUS = 3.0  # in Gaussian radii of the ellipse, as all radii below
+INNER_RADIUS = 1.5
+SYMMETRIC_BEYOND = 1.5
+STRUCTURE_RADIUS = 2.5
+ORDERS = 5
+NOISE_ORDERS = slice(10, 20)  # galaxies have no such structure on a ring: what power is there is noise
+ARTEFACT_WEIGHT = 6.0  # of a plain artefact; the components of a galaxy are about 2.5 long
+SOFTENING = 0.3  # of the inner surface brightness: linear below, logarithmic above
+LIMIT = 3.0
+
+
+class Block(NamedTuple):
+    """Features that speak of one thing; `weight` is the root-mean-square that the block as a whole gets."""
+
+    name: str
+    features: tuple[str, ...]
+    weight: float
+
+
+def _rings(prefix: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}_{ring}" for ring in range(RINGS))
+
+
+BLOCKS = (
+    # Colour weighs more: it is what an eye, and a stellar population, tells apart first.
+    Block("colour", ("colour_red_blue", "colour_green"), 1.5),
+    Block("size", ("log_size",), 1.0),
+    Block("shape", ("axis_ratio",), 1.0),
+    Block("structure", ("concentration", "asymmetry", "gini", "m20"), 1.0),
+    Block("profile", _rings("profile"), 1.0),
+    Block("power", tuple(f"power_{ring}_{m}" for ring in range(RINGS) for m in range(1, ORDERS + 1)), 1.0),
+    Block("colour profile", _rings("red_blue") + _rings("green"), 1.0),
+)
+GALAXY = tuple(name for block in BLOCKS for name in block.features)
+FEATURES = (*GALAXY, *MEASURES)
+MAX_DIMENSION = len(GALAXY) + STRENGTHS
+
+
+def describe(images: NDArray[Any]) -> Floats:
+    """Features of images, each centred on its galaxy.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, h, h, b), uint8 or float
+        Bands of any number, reddest first, at one angular scale and about as bright as one another. Any zero point and
+        any unit of brightness. Pixels that are not finite hold no data. Of one band there is no colour, and lines that
+        do not cross the whole image are not found.
+
+    Returns
+    -------
+    ndarray of shape (n, len(FEATURES)), float32
+        Columns as `FEATURES` names them; finite also for an image of nothing.
+
+    Raises
+    ------
+    SourceError
+        If the images have another shape.
+    """
+    if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[1] < MIN_PIXELS or not images.shape[3]:
+        raise SourceError(f"images have shape {images.shape}; expected (n, h, h, bands) with h of {MIN_PIXELS} or more")
+    features = np.empty((len(images), len(FEATURES)), dtype=np.float32)
+    # The products here are thin: threads of BLAS gain nothing, and on a busy machine wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for start in range(0, len(images), CHUNK):
+            chunk, sky = fill_blank(images[start : start + CHUNK])
+            rows = features[start : start + CHUNK]
+            rows[:, len(GALAXY) :] = measure_artefacts(chunk, sky)
+            rows[:, : len(GALAXY)] = _describe_galaxies(*_three_bands(chunk, sky))
+    return features
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """Features to embeddings: the scales of one set of galaxies, applied to any other.
+
+    Attributes
+    ----------
+    centre, scale : ndarray of shape (len(GALAXY),), float32
+        Median and spread of each feature of the galaxy.
+    weight : ndarray of shape (len(GALAXY),), float32
+        What one standard deviation of a feature counts.
+    pca : sklearn.decomposition.PCA
+        Fitted on the standardised features.
+    """
+
+    centre: Floats
+    scale: Floats
+    weight: Floats
+    pca: PCA
+
+    @classmethod
+    def fit(cls, features: Floats, *, dimension: int = DIMENSION) -> Descriptor:
+        """Learn scales and components.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, len(FEATURES)), float32
+            From `describe`; a sample of some ten thousand galaxies is enough for any survey.
+        dimension : int
+            Length of the embeddings, at most `MAX_DIMENSION`, or n where that is less; the last `STRENGTHS` are those
+            of artefacts.
+
+        Raises
+        ------
+        SourceError
+            If there are fewer galaxies than dimensions, or another number of dimensions than allowed.
+        """
+        most = min(len(features), MAX_DIMENSION)
+        if not STRENGTHS < dimension <= most:
+            raise SourceError(
+                f"an embedding of {len(features)} galaxies has {STRENGTHS + 1} to {most} dimensions, not {dimension}"
+            )
+        galaxy = features[:, : len(GALAXY)]
+        centre = np.median(galaxy, axis=0)
+        # The median deviation is robust; a feature that is zero for most galaxies would have none.
+        spread = 1.4826 * np.median(np.abs(galaxy - centre), axis=0)
+        scale = np.maximum(np.maximum(spread, 0.3 * galaxy.std(axis=0)), np.float32(1e-6))
+        weight = np.concatenate([np.full(len(b.features), b.weight / len(b.features) ** 0.5) for b in BLOCKS])
+        pca = PCA(dimension - STRENGTHS, svd_solver="full")
+        fitted = cls(centre, scale.astype(np.float32), weight.astype(np.float32), pca)
+        fitted.pca.fit(fitted._standardise(features))
+        return fitted
+
+    def embed(self, features: Floats) -> Floats:
+        """Unit rows, (n, dimension), float32, of features from `describe`."""
+        components = self.pca.transform(self._standardise(features)).astype(np.float32)
+        artefacts = ARTEFACT_WEIGHT * strengths(features[:, len(GALAXY) :])
+        rows: Floats = np.concatenate([components, artefacts], axis=1)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+        return rows
+
+    def _standardise(self, features: Floats) -> Floats:
+        # Clipped, so that one wild feature cannot decide who is alike.
+        galaxy = features[:, : len(GALAXY)]
+        standard: Floats = np.clip((galaxy - self.centre) / self.scale, -LIMIT, LIMIT) * self.weight
+        return standard
+
+
+def _three_bands(images: Floats, sky: Sky) -> tuple[Floats, Sky]:
+    """The reddest band, the mean of those between, the bluest; where there are none between, of both."""
+    bands = images.shape[3]
+    if bands == 3:
+        return images, sky
+    mix = np.zeros((bands, 3), np.float32)
+    mix[0, 0] = mix[-1, 2] = 1
+    mix[:, 1] = 1
+    if bands > 2:
+        mix[[0, -1], 1] = 0
+    mix[:, 1] /= mix[:, 1].sum()
+    return images @ mix, Sky(sky.level @ mix, np.sqrt(sky.noise**2 @ mix**2), sky.blank)
+
+
+def _describe_galaxies(images: Floats, sky: Sky) -> Floats:
+    light, noise = subtract_sky(images, sky)
+    ellipse = fit_ellipse(light.mean(axis=3), noise)
+    radius = ((np.arange(RINGS * SUBRINGS) + 0.5) * (OUTER_RADIUS / (RINGS * SUBRINGS))).astype(np.float32)
+    rings = _symmetric_outskirts(sample_rings(light, ellipse, radius), radius, noise)
+
+    luminance = rings.mean(axis=3)
+    area = radius / radius.sum()
+    inner = radius < INNER_RADIUS
+    brightness = (luminance.mean(axis=2)[:, inner] * area[inner]).sum(axis=1) / area[inner].sum()
+    # A floor, so that an empty image is compared with its noise and not with zero.
+    brightness = np.maximum(brightness, np.maximum(0.1 * noise, TINY))
+
+    half_light, concentration = _growth(luminance, radius, area)
+    structure = radius < STRUCTURE_RADIUS
+    asymmetry, gini, m20 = _structure(luminance[:, structure], radius[structure], area[structure])
+    flux = (rings.mean(axis=2) * (area * structure)[:, None]).sum(axis=1)
+    profile, power, red_blue, green = _azimuthal_orders(rings, brightness)
+    return np.column_stack(
+        [
+            *_colours(flux, brightness * area[structure].sum()),
+            np.log(np.sqrt(ellipse.major * ellipse.minor) * half_light),
+            ellipse.minor / ellipse.major,
+            concentration,
+            asymmetry,
+            gini,
+            m20,
+            profile,
+            power.reshape(len(images), -1),
+            red_blue,
+            green,
+        ]
+    ).astype(np.float32)
+
+
+def _symmetric_outskirts(rings: Floats, radius: Floats, noise: Floats) -> Floats:
+    """Rings without the neighbours: what outshines its counterpart, far out, by two sigma takes its value."""
+    opposite = np.roll(rings, ANGLES // 2, axis=2)
+    excess = rings.mean(axis=3) - opposite.mean(axis=3)
+    neighbour = (excess > 2 * noise[:, None, None]) & (radius > SYMMETRIC_BEYOND)[:, None]
+    cleaned: Floats = np.where(neighbour[..., None], opposite, rings)
+    return cleaned
+
+
+def _growth(luminance: Floats, radius: Floats, area: Floats) -> tuple[Floats, Floats]:
+    """Half-light radius in units of the ellipse, and concentration 5 log10(r80 / r20), from the curve of growth."""
+    ring_flux = np.maximum(luminance.mean(axis=2), 0) * area
+    growth = np.cumsum(ring_flux, axis=1)
+    growth = np.pad(growth / np.maximum(growth[:, -1:], TINY), ((0, 0), (1, 0)))
+    edge = np.append(0, radius + radius[0])
+
+    def radius_of(fraction: float) -> Floats:
+        after = np.clip((growth < fraction).sum(axis=1), 1, len(radius))[:, None]
+        low, high = np.take_along_axis(growth, after - 1, 1)[:, 0], np.take_along_axis(growth, after, 1)[:, 0]
+        part = np.clip((fraction - low) / np.maximum(high - low, 1e-6), 0, 1)
+        radii: Floats = edge[after[:, 0] - 1] + part * (edge[after[:, 0]] - edge[after[:, 0] - 1])
+        return np.maximum(radii, TINY)
+
+    concentration: Floats = 5 * np.log10(radius_of(0.8) / radius_of(0.2))
+    return radius_of(0.5), concentration
+
+
+def _structure(luminance: Floats, radius: Floats, area: Floats) -> tuple[Floats, Floats, Floats]:
+    """Asymmetry under half a turn, Gini coefficient and M20 of the samples, each of which stands for its area.
+
+    Measured in the ellipse's own frame, so that a disc seen at a slant has the M20 of one seen from above.
+    """
+    n = len(luminance)
+    share = np.repeat(area / (area.sum() * ANGLES), ANGLES)
+    differences = np.abs(luminance - np.roll(luminance, ANGLES // 2, axis=2)).reshape(n, -1)
+    samples = luminance.reshape(n, -1)
+    asymmetry = differences @ share / np.maximum(np.abs(samples) @ share, TINY)
+
+    order = np.argsort(-samples, axis=1)
+    sorted_share = share[order]
+    flux = np.maximum(np.take_along_axis(samples, order, axis=1), 0) * sorted_share
+    cumulative = np.cumsum(flux, axis=1)
+    total = np.maximum(cumulative[:, -1:], TINY)
+    gini = 2 * (cumulative / total * sorted_share).sum(axis=1) - 1  # twice the area above the diagonal
+    moment = flux * np.repeat(radius**2, ANGLES)[order]
+    brightest = cumulative <= 0.2 * total
+    m20 = np.log10(((moment * brightest).sum(axis=1) + TINY) / (moment.sum(axis=1) + TINY))
+    return asymmetry, gini, np.maximum(m20, -4)
+
+
+def _azimuthal_orders(rings: Floats, brightness: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Profile, (n, RINGS); amplitudes of orders 1 to ORDERS, (n, RINGS, ORDERS); the two colour profiles, (n, RINGS).
+
+    Of each order only the amplitude above the noise of its own ring is kept: where a ring starts does not matter.
+    """
+    n = len(rings)
+    stretched = np.arcsinh(rings / (SOFTENING * brightness[:, None, None, None]))
+    red, green, blue = np.moveaxis(stretched.reshape(n, RINGS, SUBRINGS, ANGLES, 3).mean(axis=2), 3, 0)
+    orders = np.fft.rfft((red + green + blue) / 3, axis=2) / ANGLES
+    power = orders.real**2 + orders.imag**2
+    floor = power[:, :, NOISE_ORDERS].mean(axis=2, keepdims=True)
+    amplitude = np.sqrt(np.maximum(power[:, :, 1 : ORDERS + 1] - floor, 0))
+    return (
+        orders[:, :, 0].real.astype(np.float32),
+        amplitude,
+        (red - blue).mean(axis=2),
+        (green - (red + blue) / 2).mean(axis=2),
+    )
+
+
+def _colours(flux: Floats, scale: Floats) -> tuple[Floats, Floats]:
+    """Red minus blue and green against both, of fluxes (n, 3) on an asinh scale that survives a band without light."""
+    red, green, blue = np.arcsinh(2 * flux / scale[:, None]).T
+    return red - blue, green - (red + blue) / 2

@@ -1,0 +1,1 @@
+"""Simulated surveys: catalogues, embeddings, images."""

@@ -1,0 +1,1 @@
+"""Rendered galaxies, their shapes, lenses, artefacts and camera."""

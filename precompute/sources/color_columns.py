@@ -1,0 +1,47 @@
+"""Colours: differences of magnitudes in neighbouring bands. Few catalogues bring them, everybody asks for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.source_description import ColumnDescription
+
+BANDS = "ugrizyjhk"
+_MAGNITUDE = re.compile(rf"mag_([{BANDS}])")
+
+
+class Color(NamedTuple):
+    """A colour that can be computed: its name, and the magnitudes whose difference it is."""
+
+    name: str
+    bluer: str
+    redder: str
+
+    @property
+    def about(self) -> ColumnDescription:
+        """What the manifest says of it."""
+        return ColumnDescription(
+            "mag", "phot.color", f"Colour, {self.bluer} - {self.redder}, computed when this was built"
+        )
+
+
+def colors_of(column_names: Sequence[str]) -> list[Color]:
+    """Colours of a catalogue with columns `mag_g`, `mag_r` …: one for each two bands that follow each other.
+
+    A column that has the name of a colour already stands for it.
+    """
+    bands = sorted((m[1] for name in column_names if (m := _MAGNITUDE.fullmatch(name))), key=BANDS.index)
+    found = [Color(f"{a}_minus_{b}", f"mag_{a}", f"mag_{b}") for a, b in pairwise(bands)]
+    return [color for color in found if color.name not in column_names]
+
+
+def difference(bluer: NDArray[np.floating], redder: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The colour of each row, float32; NaN where a magnitude is missing."""
+    color: NDArray[np.float32] = np.subtract(bluer, redder, dtype=np.float32, casting="unsafe")
+    return color

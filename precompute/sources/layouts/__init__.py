@@ -1,0 +1,1 @@
+"""How surveys lie on the disk."""

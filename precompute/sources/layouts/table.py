@@ -1,0 +1,61 @@
+"""The layout of one's own survey: a catalogue file, embeddings in its order, and images in a folder.
+
+catalog.fits        or .parquet, .csv, .ecsv, .vot
+embeddings.npy      or a list column of the Parquet file
+images/             one file a row, named by a column or by the row; optional
+source.json         what it all means; optional
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from precompute.errors import SourceError
+from precompute.source_description import SourceDescription
+from precompute.sources.catalog_files import open_catalog
+from precompute.sources.column_guesses import find_catalog, guess_positions
+from precompute.sources.embeddings import open_embeddings, rows_beside
+from precompute.sources.layouts.base import Parts, folder_images
+from precompute.sources.tables.file_column import FileColumn
+
+
+class Table:
+    """Takes whatever no other layout takes, and says what is missing."""
+
+    def matches(self, path: Path) -> bool:
+        """See `Layout.matches`."""
+        return True
+
+    def open(self, path: Path, told: SourceDescription, embeddings: str, images: Path | None) -> Parts:
+        """See `Layout.open`."""
+        path = find_catalog(path)
+        n_embeddings = rows_beside(path, embeddings)
+
+        def suits(columns: Sequence[FileColumn], n_rows: int) -> int:
+            names = {column.name for column in columns}
+            has_positions = {told.ra, told.dec} <= names or guess_positions(columns) is not None
+            return 2 * has_positions + (n_rows == n_embeddings)
+
+        catalog = open_catalog(path, told.table, suits)
+        problems, opened, column = [], None, ""
+        try:
+            opened, column = open_embeddings(path, catalog.columns, embeddings or told.embedding_column)
+        except SourceError as e:
+            problems.append(str(e))
+        pictures, image_column = folder_images(path.parent, images, catalog, told)
+        return Parts(
+            path=path,
+            catalog=catalog,
+            embeddings=opened,
+            images=pictures,
+            description=told,
+            embedding_column=column,
+            image_column=image_column,
+            files=(path,) if pictures is None else (path, pictures.folder),
+            problems=problems,
+            notes=list(catalog.notes),
+        )
+
+
+LAYOUT = Table()

@@ -1,0 +1,164 @@
+"""Catalogues that Arrow reads, Parquet and text, and Arrow's values as numpy's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from astropy.table.meta import get_header_from_yaml
+from numpy.typing import NDArray
+
+from atlas.errors import shorten
+from precompute.errors import SourceError
+from precompute.source_description import ColumnDescription
+from precompute.sources.names import unique_names
+from precompute.sources.tables.file_column import CatalogFile, ColumnKind, FileColumn
+
+
+class ArrowCatalog:
+    """Parquet and CSV: both are read by Arrow and differ in where a column comes from."""
+
+    def __init__(
+        self, schema: pa.Schema, n_rows: int, read: Callable[[str], pa.ChunkedArray], notes: tuple[str, ...] = ()
+    ) -> None:
+        told = _described_by_astropy(schema)
+        self.n_rows = n_rows
+        # pandas stores its index as a column of this name; it is no property of the galaxies.
+        fields = [field for field in schema if not field.name.startswith("__index_level_")]
+        self.columns = tuple(_arrow_column(field, told.get(field.name)) for field in fields)
+        self.notes = notes
+        self._read = read
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One column."""
+        return arrow_values(self._read(name))
+
+
+def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int) -> CatalogFile:
+    """Parquet files of one schema that hold consecutive rows, as one catalogue; only their footers have been read."""
+    # Text as dictionaries: the few words of a category are then held once and not once a row.
+    words = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    names, notes = unique_names(schema.names)
+    # By its name in the file and how many there had it before; Arrow finds columns by name, and "a" finds "a.b", too.
+    places = {
+        name: (old, schema.names[:i].count(old)) for i, (name, old) in enumerate(zip(names, schema.names, strict=True))
+    }
+
+    def read_file(path: Path, name: str) -> pa.ChunkedArray:
+        # Opening sees the footer only; damage inside shows here.
+        old, before = places[name]
+        try:
+            table = pq.ParquetFile(path, memory_map=True, read_dictionary=words).read(columns=[old])
+            return table.column([i for i, found in enumerate(table.schema.names) if found == old][before])
+        except (OSError, IndexError, pa.ArrowException) as e:
+            raise SourceError(f"{path} is damaged at column {name!r}: {shorten(e, 200)}") from e
+
+    def read(name: str) -> pa.ChunkedArray:
+        return pa.concat_tables([pa.table({name: read_file(path, name)}) for path in paths]).column(0)
+
+    unique = pa.schema(
+        [field.with_name(name) for name, field in zip(names, schema, strict=True)], metadata=schema.metadata
+    )
+    return ArrowCatalog(unique, n_rows, read, tuple(notes))
+
+
+def _described_by_astropy(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """What astropy's own Parquet writer noted of each column, by name; empty for files of other writers."""
+    text = (schema.metadata or {}).get(b"table_meta_yaml")
+    if text is None:
+        return {}
+    return {column["name"]: column for column in get_header_from_yaml(text.decode().split("\n"))["datatype"]}
+
+
+def _arrow_column(field: pa.Field, told: dict[str, Any] | None) -> FileColumn:
+    kind, width = _arrow_kind(field.type)
+    metadata = {key.decode().lower(): value.decode() for key, value in (field.metadata or {}).items()}
+    if told is not None:
+        metadata = {key: str(told[key]) for key in ("unit", "description") if key in told} | metadata
+        metadata.setdefault("ucd", str((told.get("meta") or {}).get("ucd", "")))
+    return FileColumn(
+        name=field.name,
+        kind=kind,
+        type_name=str(field.type),
+        width=width,
+        description=ColumnDescription(
+            unit=metadata.get("unit", ""), ucd=metadata.get("ucd", ""), description=metadata.get("description", "")
+        ),
+    )
+
+
+def _arrow_kind(kind: pa.DataType) -> tuple[ColumnKind, int]:
+    if pa.types.is_dictionary(kind):
+        return _arrow_kind(kind.value_type)
+    if _is_arrow_text(kind):
+        return "text", 1
+    if _is_arrow_number(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
+        return "number", 1
+    if pa.types.is_fixed_size_list(kind) and _is_arrow_number(kind.value_type):
+        return "vector", kind.list_size
+    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_arrow_number(kind.value_type):
+        return "list", 0
+    return "other", 1
+
+
+def _is_arrow_text(kind: pa.DataType) -> bool:
+    is_text: bool = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
+    return is_text
+
+
+def _is_arrow_number(kind: pa.DataType) -> bool:
+    is_number: bool = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return is_number
+
+
+def arrow_values(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Native numpy values; masked where Arrow has nulls."""
+    kind = column.type
+    value_kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if _is_arrow_text(value_kind):
+        encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
+        array = encoded.unify_dictionaries().combine_chunks()
+        codes = pc.fill_null(array.indices, len(array.dictionary)).to_numpy(zero_copy_only=False)
+        words = np.array([*array.dictionary.to_pylist(), None], dtype=object)
+        text: NDArray[Any] = words[codes]
+        return text
+    if pa.types.is_dictionary(kind):
+        column = column.cast(value_kind)
+    if pa.types.is_decimal(value_kind):
+        return arrow_values(_undecimal(column))
+    if pa.types.is_fixed_size_list(kind):
+        return _vectors(column, kind.list_size)
+    values: NDArray[Any]
+    if column.null_count == 0:
+        values = column.to_numpy()
+    else:
+        filled = pc.fill_null(column, pa.scalar(0).cast(column.type)).to_numpy()
+        values = np.ma.MaskedArray(filled, mask=column.is_null().to_numpy())
+    return values
+
+
+def _vectors(column: pa.ChunkedArray, width: int) -> NDArray[Any]:
+    """Rows of (n, width); a list that is null is masked as its null numbers are."""
+    flat = [chunk.values.slice(chunk.offset * width, len(chunk) * width) for chunk in column.chunks]
+    values = arrow_values(pa.chunked_array(flat, column.type.value_type)).reshape(-1, width)
+    if column.null_count:
+        values = np.ma.MaskedArray(values)
+        values[column.is_null().to_numpy()] = np.ma.masked
+    return values
+
+
+def _undecimal(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decimals as floats; whole ones, which databases make of ids, as integers or, beyond 64 bits, as text."""
+    if column.type.scale > 0:
+        return column.cast(pa.float64())
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            return column.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return column.cast(pa.string())

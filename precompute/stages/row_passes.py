@@ -1,0 +1,120 @@
+"""Passes over all rows in chunks, on several threads: what they call (numpy, ScaNN, scipy) releases the GIL.
+
+A pass that is killed goes on where it was (`fill_rows`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from atlas.search.approximate import Embeddings
+from precompute.stages.stage import StageContext
+
+SUM_ROWS = 65_536
+
+KEEP_EVERY = 262_144
+"""Rows between two records of progress: some ten seconds of work."""
+
+
+def thread_count(threads: int) -> int:
+    """`BuildConfig.threads` as a number: 0 means every core that this process may use."""
+    if threads > 0:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_chunks(
+    work: Callable[[slice], None], n_rows: int, size: int, threads: int, *, start: int = 0
+) -> Iterator[slice]:
+    """Do `work` on slices of the rows and yield each finished slice, in order.
+
+    Parameters
+    ----------
+    work : callable
+        Handles one slice; calls for different slices may run at once.
+    n_rows, size : int
+        Rows in all, and in one slice.
+    threads : int
+        Workers; at least 1.
+    start : int
+        First row, for a pass that goes on where an earlier one ended.
+    """
+    slices = [slice(first, min(first + size, n_rows)) for first in range(start, n_rows, size)]
+    return run_slices(work, slices, threads)
+
+
+def run_slices(work: Callable[[slice], None], slices: Sequence[slice], threads: int) -> Iterator[slice]:
+    """Do `work` on slices of the rows, on several threads, and yield each finished slice, in order."""
+
+    def do(part: slice) -> slice:
+        work(part)
+        return part
+
+    pool = ThreadPoolExecutor(max_workers=threads)
+    # One thread of BLAS a worker: left alone, each worker would start as many as there are cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        try:
+            yield from pool.map(do, slices)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def fill_rows(
+    ctx: StageContext, work: Callable[[slice], None], n_rows: int, size: int, arrays: Sequence[np.memmap[Any, Any]]
+) -> None:
+    """Do `work` on all rows in chunks, from where a killed run of this stage ended; shows progress.
+
+    The record stays, so that a stage killed after its pass does not begin anew: `StageContext.forget` drops it.
+
+    Parameters
+    ----------
+    ctx : StageContext
+    work : callable
+        Fills one slice of the arrays; calls for different slices may run at once.
+    n_rows, size : int
+        Rows in all, and in one slice.
+    arrays : sequence of memmap
+        From `StageContext.open_or_create`.
+    """
+    kept = ctx.kept().rows
+    with ctx.progress(n_rows) as bar:
+        bar.update(kept)
+        for part in run_chunks(work, n_rows, size, thread_count(ctx.config.threads), start=kept):
+            bar.update(part.stop - part.start)
+            if part.stop - kept >= KEEP_EVERY or part.stop == n_rows:
+                for array in arrays:
+                    array.flush()
+                kept = part.stop
+                ctx.keep(kept)
+                ctx.release()
+
+
+def sum_by_group(embeddings: Embeddings, groups: NDArray[np.signedinteger[Any]], n_groups: int) -> NDArray[np.float64]:
+    """Sum of the embeddings of each group's members; rows of group −1 are left out.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d), float16 or float32
+    groups : ndarray of shape (n,), signed integer
+        Below `n_groups`.
+    n_groups : int
+
+    Returns
+    -------
+    ndarray of shape (n_groups, d), float64
+    """
+    total = np.zeros((n_groups, embeddings.shape[1]))
+    for start in range(0, len(groups), SUM_ROWS):
+        part = groups[start : start + SUM_ROWS]
+        inside = np.flatnonzero(part >= 0)
+        members = sparse.csr_array((np.ones(inside.size), (part[inside], inside)), shape=(n_groups, part.size))
+        total += members @ np.asarray(embeddings[start : start + SUM_ROWS], dtype=np.float64)
+    return total

@@ -1,0 +1,273 @@
+"""What a stage of the build sees: its folder, its parameters, and a way to show progress."""
+
+from __future__ import annotations
+
+import mmap
+import sys
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from atlas.catalog.columns import open_array
+from atlas.storage import layout
+from atlas.storage.manifest import Name
+
+if TYPE_CHECKING:
+    from precompute.sources.source import Source
+
+
+class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every parameter of a build. Each stage names the ones it reads; a change re-runs those stages only.
+
+    Attributes
+    ----------
+    space : str
+        Name of the embedding space that is built.
+    seed : int
+        Seeds every random choice.
+    threads : int
+        Threads for stages that can use several; 0 means all cores. Never changes a result's meaning.
+    memory_gib : float
+        Memory that the build may take, GiB; decides the size of chunks and how many are in hand. Never changes a
+        result's meaning.
+    embedding_dtype : {"float16", "float32"}
+        How embeddings are stored.
+    engine : {"auto", "scann", "faiss", "exact"}
+        Neighbour index; "auto" takes scann where it is installed, else faiss.
+    leaves : int
+        Leaves of the index's tree; 0 means 2 sqrt(n).
+    tree_sample : int
+        Rows that the index's tree is trained on; 0 means 250,000, or 64 a leaf where that is more.
+    codebook_sample : int
+        Rows among these that the index's codes are trained on.
+    knn : {"all", "sample"}
+        Rows whose ten nearest are looked for with care and kept. "sample" keeps those of a stratified sample, and
+        looks quickly for the others'.
+    knn_sample : int
+        Size of that sample.
+    subsample : int
+        Rows that UMAP sees.
+    n_neighbors, min_dist, n_epochs
+        UMAP's own; `n_epochs` 0 leaves the choice to UMAP.
+    place_neighbors : int
+        Anchors that place a row on the map.
+    min_cluster_size : int
+        Smallest group of anchors that counts as a cluster; 0 means as many as the subsample grants a rare class.
+    forest_components, forest_trees
+        PCA components and trees of the isolation forest.
+    thumbnails : int
+        Rows that get a stored image, the brightest where magnitudes are known; 0 for all that the source holds. Images
+        that a simulation draws when they are wanted have to be asked for by number.
+    thumbnail_pixels : int
+        Edge of the stored images.
+    pca : int
+        Numbers that wider embeddings are reduced to; 0 reduces those of more than 256 to 128.
+    recall_queries : int
+        Queries of each kind that recall is measured with.
+    """
+
+    space: Name = "v1"
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 1
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    memory_gib: Annotated[float, Meta(ge=1, le=65_536)] = 8.0
+    embedding_dtype: Literal["float16", "float32"] = "float16"
+    engine: Literal["auto", "scann", "faiss", "exact"] = "auto"
+    leaves: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    tree_sample: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
+    codebook_sample: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 250_000
+    knn: Literal["all", "sample"] = "all"
+    knn_sample: Annotated[int, Meta(ge=100, le=100_000_000)] = 100_000
+    subsample: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
+    n_neighbors: Annotated[int, Meta(ge=2, le=200)] = 15
+    min_dist: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    n_epochs: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    place_neighbors: Annotated[int, Meta(ge=1, le=200)] = 15
+    min_cluster_size: Annotated[int, Meta(ge=0)] = 0
+    forest_components: Annotated[int, Meta(ge=1, le=256)] = 16
+    forest_trees: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    thumbnails: Annotated[int, Meta(ge=0)] = 0
+    thumbnail_pixels: Annotated[int, Meta(ge=16, le=1024)] = 128
+    pca: Annotated[int, Meta(ge=0)] = 0
+    recall_queries: Annotated[int, Meta(ge=1, le=100_000)] = 200
+
+    def __post_init__(self) -> None:
+        if self.pca == 1:
+            raise ValueError("pca is 1: allowed is 0 (chosen for you) or 2 and more")
+        if self.min_cluster_size == 1:
+            raise ValueError("min_cluster_size is 1: allowed is 0 (chosen for you) or 2 and more")
+
+    @property
+    def memory(self) -> int:
+        """`memory_gib` in bytes."""
+        return int(self.memory_gib * 2**30)
+
+
+def release(array: np.memmap[Any, Any]) -> None:
+    """Give the pages of a mapped file back: they stay in the system's cache, and no longer count as this process's.
+
+    What was written is not lost; what is read again is mapped again, for a tenth of a microsecond a kilobyte.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):
+        array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Record of a stage's pass over the rows, from which the next run of it goes on.
+
+    Attributes
+    ----------
+    rows : int
+        Rows that are on disk.
+    found : dict
+        What the stage has to remember of them. JSON values only.
+    """
+
+    rows: int = 0
+    found: dict[str, Any] = {}
+
+
+class StageContext:
+    """Handed to each stage.
+
+    Attributes
+    ----------
+    build : Path
+        Folder of the build under way.
+    space : Path
+        Folder of the space under way, `<build>/spaces/<name>`.
+    config : BuildConfig
+        The parameters.
+    source : Source
+        Where the galaxies come from. Only stages that declare `reads_source` may read its files.
+    measured : dict
+        What the stage measured or wants recorded; goes into its record and the manifest. JSON values only.
+    """
+
+    def __init__(
+        self, build: Path, config: BuildConfig, *, name: str, quiet: bool = False, source: Source | None = None
+    ) -> None:
+        self.build = build
+        self.space = layout.space_path(build, config.space)
+        self.config = config
+        self.name = name
+        self.quiet = quiet
+        self.measured: dict[str, Any] = {}
+        self._source = source
+        self._mapped: list[weakref.ref[np.memmap[Any, Any]]] = []
+
+    @property
+    def source(self) -> Source:
+        """The source; a stage that is run without one must not ask for it."""
+        if self._source is None:
+            raise RuntimeError(f"stage {self.name} was given no source")
+        return self._source
+
+    def load(self, path: Path) -> NDArray[Any]:
+        """Open an array memory-mapped, read only, with the parts in which it goes on."""
+        array = open_array(path)
+        assert isinstance(array, np.memmap)
+        return self._remember(array)
+
+    def save(self, path: Path, array: NDArray[Any]) -> None:
+        """Write an array; the folder is made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, array, allow_pickle=False)
+
+    def create(self, path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, Any]:
+        """A new memory-mapped array to fill in chunks; call `.flush()` when done."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return self._remember(np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape))
+
+    def open_or_create(self, path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, Any]:
+        """The array that a killed run of this stage was filling, or a new one where it had come to nothing."""
+        if self.kept().rows:
+            return self._remember(np.load(path, mmap_mode="r+", allow_pickle=False))
+        return self.create(path, shape, dtype)
+
+    def release(self) -> None:
+        """`release` every array that this context has opened: else a pass over all rows would end up holding them."""
+        for reference in self._mapped:
+            if (array := reference()) is not None:
+                release(array)
+
+    def _remember(self, array: np.memmap[Any, Any]) -> np.memmap[Any, Any]:
+        self._mapped = [known for known in self._mapped if known() is not None] + [weakref.ref(array)]
+        return array
+
+    @property
+    def _record(self) -> Path:
+        return self.build / layout.STAGES / f"{self.name}.progress"
+
+    def kept(self) -> Kept:
+        """What a killed run of this stage had kept; no rows for a fresh start."""
+        try:
+            return msgspec.json.decode(self._record.read_bytes(), type=Kept)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return Kept()
+
+    def keep(self, rows: int, found: dict[str, Any] | None = None) -> None:
+        """Record that the first `rows` of this stage's pass are on disk, and what was found in them."""
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        layout.write_atomically(self._record, msgspec.json.encode(Kept(rows=rows, found=found or {})))
+
+    def forget(self) -> None:
+        """Drop the record: the stage is done, or what it stood for is gone."""
+        self._record.unlink(missing_ok=True)
+
+    def progress(self, total: int, unit: str = "rows") -> tqdm[Any]:
+        """A bar with rate and end, named after the stage."""
+        return tqdm(
+            total=total,
+            unit=f" {unit}",
+            desc=f"{self.name:<11}",
+            unit_scale=True,
+            disable=self.quiet,
+            file=sys.stderr,
+            mininterval=0.5,
+            leave=False,
+        )
+
+    def note(self, text: str) -> None:
+        """One line for the person who watches the build."""
+        if not self.quiet:
+            tqdm.write(f"{self.name:<11} {text}", file=sys.stderr)
+
+
+class Stage(Protocol):
+    """One step of a build: reads files of earlier stages, writes its own, nothing else.
+
+    Attributes
+    ----------
+    name : str
+        Unique; also the name of its record.
+    version : int
+        Raised when the code's result changes, so that old outputs are not reused.
+    needs : tuple of str
+        Stages whose outputs it reads.
+    parameters : tuple of str
+        Fields of `BuildConfig` that it reads.
+    reads_source : bool
+        Whether it reads the source's files, so that a change of those re-runs it.
+    outputs : tuple of str
+        Paths that it writes, relative to the build, `{space}` standing for the space's folder; folders whole.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+    @property
+    def reads_source(self) -> bool: ...
+    def run(self, ctx: StageContext) -> None: ...
