@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from atlas import notebook
 from atlas.catalog.cluster_labels import Word, cluster_words, speaks_of_galaxies
-from atlas.catalog.columns import Columns, open_array
+from atlas.catalog.columns import Columns
 from atlas.catalog.histogram import Histograms
 from atlas.catalog.identity import Identity
 from atlas.errors import InputError, NothingNearError
@@ -36,6 +36,7 @@ from atlas.search.segmented_index import open_segments
 from atlas.sky.sky_plane import SkyPlane
 from atlas.sky.sky_regions import separation_deg
 from atlas.storage import layout, validate
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Manifest, Space
 from atlas.storage.thumbnails import Thumbnails
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.errors import FormatError, InputError, UnknownColumnError, shorten
-from atlas.storage.appended_array import open_continued, part_paths
+from atlas.errors import InputError, UnknownColumnError, shorten
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -173,29 +173,6 @@ def is_skewed(column: Column) -> bool:
         return False
     lowest, low, middle, high = (column.quantiles[QUANTILES.index(share)] for share in (0.0, 0.01, 0.5, 0.99))
     return lowest > 0 and high - middle > 5 * (middle - low) and high > FAR_TAIL * low
-
-
-def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:
-    """Open an array memory-mapped, with the parts in which it goes on (`atlas.storage.appended_array`), after checking
-    that headers, sizes and expectation agree.
-
-    Raises
-    ------
-    FormatError
-        If the file is missing, truncated, foreign, or not of the expected shape or dtype.
-    """
-    try:
-        parts = part_paths(path)
-        array: NDArray[Any] = open_continued(path, parts) if parts else np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError as e:
-        raise FormatError(f"{path} is missing") from e
-    except (ValueError, OSError, EOFError) as e:
-        raise FormatError(f"{path} is truncated or not an array: {shorten(e, 160)}") from e
-    if shape is not None and array.shape != shape:
-        raise FormatError(f"{path} has shape {array.shape}, expected {shape}")
-    if dtype is not None and array.dtype != np.dtype(dtype):
-        raise FormatError(f"{path} has dtype {array.dtype}, expected {dtype}")
-    return array
 
 
 def from_zero(values: NDArray[Any], zero: float) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from atlas.catalog.columns import QUANTILES, Columns, from_zero, is_skewed
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.parallel import in_threads
-from atlas.planes.level_store_files import chunks
+from atlas.storage.arrays import chunks
 from atlas.storage.manifest import Column
 
 BINS = 40

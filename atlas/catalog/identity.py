@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from atlas.catalog.columns import Columns, open_array
+from atlas.catalog.columns import Columns
 from atlas.errors import InputError, UnknownGalaxyError, shorten
 from atlas.storage import layout
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Segment
 
 SEPARATOR = "-"

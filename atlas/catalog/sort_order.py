@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from atlas.errors import FormatError, InputError
 from atlas.mask import Mask
 from atlas.parallel import in_threads
-from atlas.planes.level_store_files import chunks, create_array, open_array
 from atlas.recent import PerMask
+from atlas.storage.arrays import chunks, create_array, open_vector
 from atlas.storage.derived_files import open_or_make, touch
 from atlas.storage.manifest import Column
 from atlas.storage.publish import require_disk
@@ -156,7 +156,7 @@ class Orders:
         return order
 
     def _opened(self, folder: Path) -> NDArray[np.uint32]:
-        return open_array(folder / ROWS, np.uint32, self._n_rows)
+        return open_vector(folder / ROWS, np.uint32, self._n_rows)
 
 
 class _Sorting:

@@ -27,7 +27,7 @@ from atlas.expressions.tree import (
 )
 from atlas.mask import Mask
 from atlas.parallel import in_threads
-from atlas.planes.level_store_files import chunks
+from atlas.storage.arrays import chunks
 
 PIECE_ROWS = 1 << 17
 """Rows that are looked at together: 512 kB of float32, which stays in a core's cache; a multiple of eight, so that the

@@ -26,11 +26,11 @@ from atlas.mask import Mask
 from atlas.parallel import in_threads
 from atlas.planes.axis import Axis, axis_of
 from atlas.planes.count_pyramid import finest_grid
-from atlas.planes.level_store_files import chunks, create_array
 from atlas.planes.plane import WRITE_PASSES, Plane, write_plane
 from atlas.planes.polygon import geometry, validate_polygon
 from atlas.planes.region import Polygon
 from atlas.queries.selection import ColumnPolygon, Vertices
+from atlas.storage.arrays import chunks, create_array
 from atlas.storage.derived_files import open_or_make, touch
 from atlas.storage.layout import write_atomically
 from atlas.storage.publish import require_disk

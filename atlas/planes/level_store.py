@@ -36,13 +36,12 @@ from atlas.planes.level_store_files import (
     ROW,
     STARTS,
     StoreHeader,
-    chunks,
     find_starts,
-    open_array,
 )
 from atlas.planes.region import CROSSING, INSIDE, OUTSIDE
 from atlas.planes.sampling import level_of, row_hash
 from atlas.recent import PerMask
+from atlas.storage.arrays import chunks, open_vector
 
 TOP_CELLS = 1024  # a walk begins with at most so many cells: asking about them at once is faster than step by step
 LEAF_ROWS = 32  # a cell across an edge is divided while it holds more points
@@ -163,11 +162,11 @@ class LevelStore:
     def __init__(self, directory: Path, header: StoreHeader, n_rows: int) -> None:
         self.header = header
         self.n_rows = n_rows
-        self.cell = open_array(directory / CELL, np.uint32, header.n_points)
-        self.row = open_array(directory / ROW, np.uint32, header.n_points)
-        self.position = open_array(directory / POSITION, np.uint32, header.n_rows)
-        self.starts = open_array(directory / STARTS, np.uint32, header.roots * 4**header.start_depth + 1)
-        lists = open_array(directory / LEVELS, np.uint32, sum(header.list_sizes))
+        self.cell = open_vector(directory / CELL, np.uint32, header.n_points)
+        self.row = open_vector(directory / ROW, np.uint32, header.n_points)
+        self.position = open_vector(directory / POSITION, np.uint32, header.n_rows)
+        self.starts = open_vector(directory / STARTS, np.uint32, header.roots * 4**header.start_depth + 1)
+        lists = open_vector(directory / LEVELS, np.uint32, sum(header.list_sizes))
         self.lists = np.split(lists, np.cumsum(header.list_sizes)[:-1]) if header.list_sizes else []
         self.highest_level = FIRST_STORED_LEVEL + len(self.lists) - 1 if self.lists else 0
         self.subset = PerMask(lambda mask: Subset(self, mask))

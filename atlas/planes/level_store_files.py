@@ -12,9 +12,9 @@ once (`atlas.planes.segments`). So n is the length of that range, and `position`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from atlas.errors import FormatError
 from atlas.parallel import in_threads
 from atlas.planes.sampling import level_of, row_hash
+from atlas.storage.arrays import chunks, create_array
 
 CELL = "cell.npy"
 ROW = "row.npy"
@@ -34,7 +35,6 @@ ABSENT = 2**32 - 1
 FIRST_STORED_LEVEL = 2
 SHORTEST_LIST = 4096  # about; shorter ones would save nothing
 POINTS_PER_START = 3  # `starts.npy` has at most one entry per this many points
-CHUNK = 1 << 20
 
 H = TypeVar("H", bound=msgspec.Struct)
 
@@ -149,28 +149,6 @@ def read_header(path: Path, kind: type[H]) -> H:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:
         raise FormatError(f"{path} cannot be read: {error}") from error
-
-
-def open_array(path: Path, dtype: Any, size: int) -> NDArray[Any]:
-    """Map a one-dimensional array of known type and size; FormatError if it is not that."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read: {error}") from error
-    if array.dtype != dtype or array.shape != (size,):
-        raise FormatError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} ({size},)")
-    return np.asarray(array)  # without the subclass, whose indexing is slower
-
-
-def create_array(path: Path, dtype: Any, size: int) -> NDArray[Any]:
-    """A new one-dimensional array on disk, to be filled in chunks."""
-    return np.asarray(np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(size,)))
-
-
-def chunks(size: int, step: int = CHUNK) -> Iterator[slice]:
-    """Slices of `step` entries that cover an array of `size`."""
-    for first in range(0, size, step):
-        yield slice(first, min(first + step, size))
 
 
 def find_starts(cell: NDArray[np.uint32], finer: int, starts: NDArray[np.uint32]) -> None:

@@ -30,12 +30,13 @@ from atlas.planes.count_pyramid import (
     count_pixels,
     finest_grid,
 )
-from atlas.planes.level_store_files import CHUNK, read_header
+from atlas.planes.level_store_files import read_header
 from atlas.planes.plane_segment import HEADER, WRITE_PASSES, PlaneHeader, PlaneSegment, write_plane
 from atlas.planes.polygon import geometry, validate_polygon
 from atlas.planes.region import Box, Outside, Polygon, Region
 from atlas.planes.sampling import SAMPLE_BUDGET, Sample
 from atlas.recent import PerMask
+from atlas.storage.arrays import CHUNK
 
 __all__ = ["WRITE_PASSES", "Box", "Density", "Plane", "Sample", "write_plane"]
 

@@ -23,9 +23,10 @@ from atlas.errors import InputError
 from atlas.parallel import in_threads
 from atlas.planes.count_pyramid import Pyramid, finest_grid
 from atlas.planes.level_store import LevelStore, Positions
-from atlas.planes.level_store_files import ROW, StoreHeader, chunks, create_array, open_array, write_store
+from atlas.planes.level_store_files import ROW, StoreHeader, write_store
 from atlas.planes.morton import Axis, cell_along, column_and_row, morton, quantile_edges
 from atlas.planes.region import Box, Region
+from atlas.storage.arrays import chunks, create_array, open_vector
 from atlas.storage.layout import write_atomically
 
 HEADER = "plane.json"
@@ -84,13 +85,13 @@ class PlaneSegment:
         size = header.store.n_points
         cells = 2**header.bits
         self.store = LevelStore(directory, header.store, n_rows)
-        self.x = open_array(directory / X, np.float32, size)
-        self.y = open_array(directory / Y, np.float32, size)
-        edges = open_array(directory / EDGES, np.float32, 2 * (cells - 1))
+        self.x = open_vector(directory / X, np.float32, size)
+        self.y = open_vector(directory / Y, np.float32, size)
+        edges = open_vector(directory / EDGES, np.float32, 2 * (cells - 1))
         self._cells_x = Axis(edges[: cells - 1], extent.x0, extent.x1)
         self._cells_y = Axis(edges[cells - 1 :], extent.y0, extent.y1)
         n_counts = (4 * header.finest_grid**2 - 64**2) // 3
-        self.pyramid = Pyramid(header.frame, open_array(directory / COUNTS, np.uint32, n_counts))
+        self.pyramid = Pyramid(header.frame, open_vector(directory / COUNTS, np.uint32, n_counts))
 
     def query(self, region: Region) -> _Query:
         """A region of the map, as the store asks about it."""
@@ -177,7 +178,7 @@ def write_plane(
     store = write_store(directory, cells, present, roots=1, depth=bits, seed=seed, first_row=first_row, advance=advance)
     del cells, present
 
-    rows = open_array(directory / ROW, np.uint32, n_points)
+    rows = open_vector(directory / ROW, np.uint32, n_points)
     ordered = {name: create_array(directory / name, np.float32, n_points) for name in (X, Y)}
 
     def points(part: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from atlas.errors import CoordinateError
 from atlas.mask import Mask
 from atlas.planes.level_store import LevelStore, Positions
-from atlas.planes.level_store_files import ROW, StoreHeader, chunks, create_array, open_array, write_store
+from atlas.planes.level_store_files import ROW, StoreHeader, write_store
 from atlas.sky.healpix import BASE_CELLS, cell_of
 from atlas.sky.sky_regions import Coordinates, separation_deg
+from atlas.storage.arrays import chunks, create_array, open_vector
 from atlas.storage.layout import write_atomically
 
 HEADER = "sky.json"
@@ -71,8 +72,8 @@ class SkySegment:
 
     def __init__(self, directory: Path, header: SkyHeader, columns: Coordinates | None, n_rows: int) -> None:
         self.store = LevelStore(directory, header.store, n_rows)
-        self._ra = open_array(directory / RA, np.uint32, header.store.n_points)
-        self._dec = open_array(directory / DEC, np.uint32, header.store.n_points)
+        self._ra = open_vector(directory / RA, np.uint32, header.store.n_points)
+        self._dec = open_vector(directory / DEC, np.uint32, header.store.n_points)
         self._columns = columns
 
     def stored(self, positions: Positions) -> Coordinates:
@@ -133,7 +134,7 @@ def write_sky(
     store = write_store(directory, cells, present, roots=BASE_CELLS, depth=ORDER, seed=seed, first_row=first_row)
     del cells, present
 
-    rows = open_array(directory / ROW, np.uint32, store.n_points)
+    rows = open_vector(directory / ROW, np.uint32, store.n_points)
     ra = create_array(directory / RA, np.uint32, rows.size)
     dec = create_array(directory / DEC, np.uint32, rows.size)
     for part in chunks(rows.size):

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from atlas.catalog.columns import open_array
 from atlas.errors import FormatError
+from atlas.storage.arrays import open_array
 
 SHARD_BYTES = 1 << 30
 OFFSETS = "offsets.npy"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.catalog.columns import open_array
 from atlas.errors import FormatError
 from atlas.storage import layout
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Manifest, Space, read_manifest
 from atlas.storage.publish import current_build, hash_file, list_files
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import msgspec
 
-from atlas.catalog.columns import describe_numbers, open_array
+from atlas.catalog.columns import describe_numbers
 from atlas.errors import FormatError, shorten
 from atlas.storage import layout
 from atlas.storage import publish as writer
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Space, StageRecord
 from atlas.storage.validate import check_sizes, open_current
 from precompute.build.new_segment import VERSION, NewSegment

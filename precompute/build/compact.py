@@ -12,15 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from atlas.catalog.columns import open_array
 from atlas.catalog.identity import write_identity
-from atlas.planes.level_store_files import chunks
 from atlas.planes.plane import write_plane
 from atlas.search.quality import FILENAME
 from atlas.sky.sky_plane import write_sky
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.appended_array import is_part, part_path
+from atlas.storage.arrays import chunks, open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
 from atlas.storage.validate import check_sizes, open_current
 from precompute.build.append import COMPACT, MEASURED_BEFORE, config_of, first_rows

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from atlas.catalog.columns import describe_numbers, open_array
+from atlas.catalog.columns import describe_numbers
 from atlas.storage import layout
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Provenance, Segment, SkyBackground, Space, StageRecord, Thumbnails
 from precompute.sources.source import Source
 from precompute.stages.stage import BuildConfig

@@ -16,13 +16,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.catalog.columns import Columns, open_array
+from atlas.catalog.columns import Columns
 from atlas.catalog.identity import Identity, write_identity
 from atlas.planes.plane import Plane, write_plane
 from atlas.search.segmented_index import open_segments
 from atlas.sky.sky_plane import write_sky
 from atlas.storage import layout
 from atlas.storage.appended_array import write_part
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
 from atlas.storage.thumbnails import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
 from precompute.build.append_columns import read_rows

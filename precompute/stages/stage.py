@@ -14,8 +14,8 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from atlas.catalog.columns import open_array
 from atlas.storage import layout
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Name
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas.catalog.columns import open_array
 from atlas.errors import FormatError
 from atlas.storage.appended_array import CUT_BYTES, is_part, part_path, part_paths, write_part
+from atlas.storage.arrays import open_array
 
 HEADER = 128
 

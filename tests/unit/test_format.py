@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atlas.catalog.columns import Columns, describe_numbers, open_array
+from atlas.catalog.columns import Columns, describe_numbers
 from atlas.catalog.identity import Identity, hash_columns, write_identity
 from atlas.errors import FormatError, ResourceError, UnknownColumnError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.storage import layout
 from atlas.storage import publish as writer
+from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Provenance, Segment, Space, read_manifest, write_manifest
 from atlas.storage.thumbnails import SHARD_BYTES, Thumbnails, ThumbnailWriter, encode_thumbnail, shard_path
 
