@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,13 +13,11 @@ from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from atlas.build import OpenBuild
 from atlas.catalog.identity import SEPARATOR
 from atlas.catalog.position_text import POSITION_NAMES, looks_like_position, parse_position, slip
 from atlas.errors import InputError, shorten
 from atlas.mask import Mask
-
-if TYPE_CHECKING:
-    from atlas.atlas import Atlas
 
 MOST_EXAMPLES = 1000
 WAYS = (
@@ -54,7 +52,7 @@ class Match(msgspec.Struct, frozen=True):
 
 
 def match_examples(
-    atlas: Atlas,
+    atlas: OpenBuild,
     galaxies: Any = None,
     ra_deg: Any = None,
     dec_deg: Any = None,
@@ -93,7 +91,7 @@ def match_examples(
     return matches
 
 
-def _any(atlas: Atlas, galaxies: Any, radius_arcsec: float) -> Iterator[Match]:
+def _any(atlas: OpenBuild, galaxies: Any, radius_arcsec: float) -> Iterator[Match]:
     """What is told apart by its type."""
     if isinstance(galaxies, str):
         if looks_like_position(galaxies):
@@ -121,12 +119,12 @@ def _any(atlas: Atlas, galaxies: Any, radius_arcsec: float) -> Iterator[Match]:
     raise InputError(f"{type(galaxies).__name__} is not understood; give {WAYS}")
 
 
-def _match(atlas: Atlas, row: int, separation_arcsec: float | None = None) -> Match:
+def _match(atlas: OpenBuild, row: int, separation_arcsec: float | None = None) -> Match:
     ra_deg, dec_deg = atlas.position(row)
     return Match(row, atlas.identity.name(row), ra_deg, dec_deg, separation_arcsec)
 
 
-def _called(atlas: Atlas, name: str) -> Match:
+def _called(atlas: OpenBuild, name: str) -> Match:
     wrong = slip(name)
     if wrong and not atlas.identity.has_form(name):
         raise InputError(wrong)
@@ -134,7 +132,7 @@ def _called(atlas: Atlas, name: str) -> Match:
 
 
 def _at(
-    atlas: Atlas, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], radius_arcsec: float
+    atlas: OpenBuild, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], radius_arcsec: float
 ) -> Iterator[Match]:
     """The galaxy nearest to each position."""
     if ra_deg.shape != dec_deg.shape:
@@ -146,7 +144,7 @@ def _at(
         yield _match(atlas, *atlas.nearest(ra % 360, dec, radius_arcsec))
 
 
-def _sky(atlas: Atlas, sky: Any, radius_arcsec: float) -> Iterator[Match]:
+def _sky(atlas: OpenBuild, sky: Any, radius_arcsec: float) -> Iterator[Match]:
     try:
         icrs = SkyCoord(sky).icrs
     except Exception as e:  # astropy raises many kinds for a frame that leads nowhere
@@ -155,7 +153,7 @@ def _sky(atlas: Atlas, sky: Any, radius_arcsec: float) -> Iterator[Match]:
     return _at(atlas, ra, dec, radius_arcsec)
 
 
-def _table(atlas: Atlas, table: Any, radius_arcsec: float) -> Iterator[Match]:
+def _table(atlas: OpenBuild, table: Any, radius_arcsec: float) -> Iterator[Match]:
     """By the ids of the atlas where the table has them, else by position."""
     ids = atlas.identity.id_columns
     if all(name in table.colnames for name in ids):

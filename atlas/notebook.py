@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import base64
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from atlas.build import OpenBuild
 from atlas.catalog.columns import free_name
 from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
+from atlas.queries.answer import answer
 from atlas.queries.query import MAX_LIMIT, Query
 from atlas.queries.ranking import Similar
 from atlas.queries.selection import All, Selection, as_selection
+from atlas.storage.manifest import Column
 from atlas.storage.thumbnails import MIME_TYPE
-
-if TYPE_CHECKING:
-    from atlas.atlas import Atlas
-    from atlas.storage.manifest import Column
 
 SIMILARITY = "similarity"
 ABOUT_SIMILARITY = (
@@ -44,13 +43,13 @@ class GalaxyTable(pd.DataFrame):
     """
 
     _metadata = ["_atlas", "_described", "matched", "matched_unwanted"]  # noqa: RUF012, pandas copies these to what is made from the table
-    _atlas: Atlas | None = None
+    _atlas: OpenBuild | None = None
     _described: dict[str, Column] = {}  # noqa: RUF012, replaced, never changed
     matched: tuple[Match, ...] = ()
     matched_unwanted: tuple[Match, ...] = ()
 
     @classmethod
-    def of(cls, atlas: Atlas, data: pd.DataFrame, columns: dict[str, Column]) -> GalaxyTable:
+    def of(cls, atlas: OpenBuild, data: pd.DataFrame, columns: dict[str, Column]) -> GalaxyTable:
         """A table that remembers where it was taken from."""
         table = cls(data)
         table._atlas, table._described = atlas, columns
@@ -139,7 +138,7 @@ class GalaxyTable(pd.DataFrame):
 
 
 def similar(
-    atlas: Atlas,
+    atlas: OpenBuild,
     galaxies: Any = None,
     *,
     ra_deg: Any = None,
@@ -203,14 +202,14 @@ def similar(
         limit=int(k),
         exact=exact,
     )
-    result = atlas.run(query)
-    found = atlas.table(result.rows, space)
+    result = answer(atlas, query)
+    found = table(atlas, result.rows, space)
     found.insert(0, found._similarity, result.scores)
     found.matched, found.matched_unwanted = matched, unlike
     return found
 
 
-def table(atlas: Atlas, rows: NDArray[Any] | list[int], space: str | None = None) -> GalaxyTable:
+def table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | None = None) -> GalaxyTable:
     """All columns of some rows, indexed by row."""
     columns = atlas.columns(space or atlas.default_space)
     data = {c.name: columns.values(c.name, rows) for c in columns}

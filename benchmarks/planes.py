@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from atlas import Atlas, Cone, MapPolygon, Mask, Range
 from atlas.catalog.sort_order import Orders
 from atlas.planes.plane import Box
+from atlas.queries.column_lasso import column_lasso
 from atlas.sky.projection import Projection
 from atlas.sky.sky_regions import separation_deg
 from benchmarks.bare_atlas import bare_atlas
@@ -132,7 +133,7 @@ class Questions:
         columns = atlas.columns("v1")
         self.column = {name: columns.array(name) for name in ("ra", "dec", "map_x", "map_y", *NUMBERS)}
         self.x, self.y = self.column["map_x"], self.column["map_y"]
-        self.orders = Orders(atlas, scratch)
+        self.orders = Orders(atlas.columns(atlas.default_space), atlas.build_id, atlas.n_rows, scratch)
         self.scratch = scratch
         rng = np.random.default_rng(3)
         rows = rng.integers(self.n, size=REPEATS)
@@ -146,7 +147,7 @@ class Questions:
         self.masks = [Mask.from_dense(rng.random(self.n) < 0.1) for _ in range(2)]
         axes = atlas.column_axes("mag_r", "z_phot")
         placed = axes.x.coordinates(self.column["mag_r"]), axes.y.coordinates(self.column["z_phot"])
-        self.column_lasso = axes.lasso("mag_r", "z_phot", lasso_of_a_tenth(*placed))
+        self.column_lasso = column_lasso(axes, "mag_r", "z_phot", lasso_of_a_tenth(*placed))
 
     def _in_box(self, i: int) -> NDArray[np.bool_]:
         b = self.boxes[i]

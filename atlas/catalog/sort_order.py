@@ -14,11 +14,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.catalog.columns import Columns
 from atlas.errors import FormatError, InputError
 from atlas.mask import Mask
 from atlas.parallel import in_threads
@@ -27,9 +28,6 @@ from atlas.storage.arrays import chunks, create_array, open_vector
 from atlas.storage.derived_files import open_or_make, touch
 from atlas.storage.manifest import Column
 from atlas.storage.publish import require_disk
-
-if TYPE_CHECKING:
-    from atlas.atlas import Atlas
 
 ROWS = "rows.npy"
 KIND = "*.order"
@@ -41,22 +39,33 @@ SAMPLE_PER_BUCKET = 256
 
 
 class Orders:
-    """The orders of an open atlas.
+    """The orders of an open build.
 
     Parameters
     ----------
-    atlas : Atlas
-        Its catalogue and its default space have the columns.
+    columns : Columns
+    build_id : str
+        The build that they are of.
+    n_rows : int
+        Length of each.
     scratch : Path
         Folder of derived files, made if it is missing. It may be removed at any time.
     keep, max_bytes : int
         How many orders, and how many bytes of them, stay there; the least recently used go first.
     """
 
-    def __init__(self, atlas: Atlas, scratch: Path, *, keep: int = KEEP, max_bytes: int = MAX_BYTES) -> None:
-        # What is needed of the atlas, not the atlas: orders may be kept by it, and must not keep its index in memory.
-        self._columns = atlas.columns(atlas.default_space)
-        self._build_id, self._n_rows = atlas.build_id, atlas.n_rows
+    def __init__(
+        self,
+        columns: Columns,
+        build_id: str,
+        n_rows: int,
+        scratch: Path,
+        *,
+        keep: int = KEEP,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._columns = columns
+        self._build_id, self._n_rows = build_id, n_rows
         self._scratch = scratch
         self._keep, self._max_bytes = keep, max_bytes
         self._sortings: dict[tuple[str, bool], _Sorting] = {}

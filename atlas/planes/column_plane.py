@@ -4,7 +4,7 @@
                       axes.json     what it was built with: `Axes`
 
 The coordinates are float32, along axes that `atlas.planes.axis` chooses for the columns' values. Rows where either is
-missing (or has no logarithm) are in no view. A lasso, `ColumnPolygon`, says along which axes it was drawn; it is
+missing (or has no logarithm) are in no view. A lasso (`ColumnPolygon`) says along which axes it was drawn; it is
 brought to those of the plane, and holds the same rows whether the plane is there or not.
 """
 
@@ -14,7 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,14 +29,10 @@ from atlas.planes.count_pyramid import finest_grid
 from atlas.planes.plane import WRITE_PASSES, Plane, write_plane
 from atlas.planes.polygon import geometry, validate_polygon
 from atlas.planes.region import Polygon
-from atlas.queries.selection import ColumnPolygon, Vertices
 from atlas.storage.arrays import chunks, create_array
 from atlas.storage.derived_files import open_or_make, touch
 from atlas.storage.layout import write_atomically
 from atlas.storage.publish import require_disk
-
-if TYPE_CHECKING:
-    from atlas.atlas import OpenSpace
 
 KEEP = 6
 MAX_BYTES = 8_000_000_000  # seven planes of 42 million rows
@@ -52,9 +48,10 @@ class Axes(msgspec.Struct, frozen=True):
     x: Axis
     y: Axis
 
-    def lasso(self, x: str, y: str, vertices: Vertices) -> ColumnPolygon:
-        """A polygon in the coordinates of these axes."""
-        return ColumnPolygon(x, y, vertices, self.x.log, self.y.log, self.x.zero, self.y.zero, self.x.unit, self.y.unit)
+    def moved(self, corners: NDArray[np.float64], other: Axes) -> NDArray[np.float64] | None:
+        """Corners of an outline in the coordinates of other axes; None where only one of the two has logarithms."""
+        x, y = self.x.moved(corners[:, 0], other.x), self.y.moved(corners[:, 1], other.y)
+        return None if x is None or y is None else np.column_stack([x, y])
 
 
 def column_axes(columns: Columns, x: str, y: str) -> Axes:
@@ -70,22 +67,7 @@ def column_axes(columns: Columns, x: str, y: str) -> Axes:
     return Axes(axis_of(columns.describe(x)), axis_of(columns.describe(y)))
 
 
-def vertices_on(axes: Axes, polygon: ColumnPolygon) -> NDArray[np.float64] | None:
-    """Corners of a lasso as they lie on a plane; None where it was drawn on logarithms and the plane shows none, or the
-    other way round."""
-    own = _axes_of(polygon)
-    corners = np.asarray(polygon.vertices, dtype=np.float64)
-    x, y = own.x.moved(corners[:, 0], axes.x), own.y.moved(corners[:, 1], axes.y)
-    return None if x is None or y is None else np.column_stack([x, y])
-
-
-def _axes_of(polygon: ColumnPolygon) -> Axes:
-    return Axes(
-        Axis(polygon.x_log, polygon.x_zero, polygon.x_unit), Axis(polygon.y_log, polygon.y_zero, polygon.y_unit)
-    )
-
-
-def rows_inside(columns: Columns, polygon: ColumnPolygon) -> Mask:
+def rows_inside(columns: Columns, x: str, y: str, corners: NDArray[np.float64], drawn_on: Axes) -> Mask:
     """All rows inside a lasso on the plane of two columns, exactly, by one pass over both columns.
 
     Raises
@@ -93,20 +75,20 @@ def rows_inside(columns: Columns, polygon: ColumnPolygon) -> Mask:
     InputError
         If a column does not exist or holds no numbers, or the polygon has no area.
     """
-    axes = column_axes(columns, polygon.x, polygon.y)
-    x, y = columns.number(polygon.x), columns.number(polygon.y)
+    axes = column_axes(columns, x, y)
+    along_x, along_y = columns.number(x), columns.number(y)
     # On the plane's own axes where it can be: those of a lasso that was typed are wider than float32 can tell apart.
-    corners = vertices_on(axes, polygon)
-    axes, corners = (_axes_of(polygon), np.asarray(polygon.vertices)) if corners is None else (axes, corners)
+    moved = drawn_on.moved(corners, axes)
+    axes, corners = (drawn_on, corners) if moved is None else (axes, moved)
     vertices = validate_polygon(corners)
 
     def inside(part: slice) -> NDArray[np.uint8]:
         # Its own in each part: what shapely prepares on first use must not be shared by threads.
         region = Polygon(geometry(vertices))
-        dense = region.contains(axes.x.coordinates(x[part]), axes.y.coordinates(y[part]))
+        dense = region.contains(axes.x.coordinates(along_x[part]), axes.y.coordinates(along_y[part]))
         return np.packbits(dense, bitorder="little")
 
-    return Mask(np.concatenate(list(in_threads(inside, chunks(x.size)))), x.size)
+    return Mask(np.concatenate(list(in_threads(inside, chunks(along_x.size)))), along_x.size)
 
 
 class ColumnPlanes:
@@ -116,14 +98,16 @@ class ColumnPlanes:
     ----------
     build_id : str
         The build that is open.
-    space : OpenSpace
-        Has the columns: those of the catalogue and its own. Not the atlas, which would then hold itself and outlive
-        its last use by however long the garbage collector takes.
+    columns : Columns
+        Those of the catalogue and of the default space.
+    n_rows : int
+        Length of each.
     """
 
-    def __init__(self, build_id: str, space: OpenSpace) -> None:
+    def __init__(self, build_id: str, columns: Columns, n_rows: int) -> None:
         self._build_id = build_id
-        self._space = space
+        self._columns = columns
+        self._n_rows = n_rows
         self._open: OrderedDict[Path, Plane] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -133,13 +117,13 @@ class ColumnPlanes:
         y: str,
         scratch: Path,
         *,
+        seed: int,
         keep: int = KEEP,
         max_bytes: int = MAX_BYTES,
         advance: Callable[[float], object] = lambda _: None,
     ) -> Plane:
-        """See `Atlas.column_plane`."""
-        columns = self._space.columns
-        axes = column_axes(columns, x, y)
+        """See `Atlas.column_plane`; `seed` is of the levels, that of the build's other planes."""
+        axes = column_axes(self._columns, x, y)
         folder = self._folder(x, y, scratch)
         plane = self._opened(folder)
         if plane is None:
@@ -148,7 +132,7 @@ class ColumnPlanes:
                 self._build_id,
                 folder.name,
                 lambda found: _open(found, axes),
-                lambda partial: self._write(partial, columns, x, y, axes, advance),
+                lambda partial: self._write(partial, x, y, axes, seed, advance),
                 kind=KIND,
                 keep=keep,
                 max_bytes=max_bytes,
@@ -165,7 +149,7 @@ class ColumnPlanes:
     def ready(self, x: str, y: str, scratch: Path) -> bool:
         """See `Atlas.column_plane_ready`."""
         folder = self._folder(x, y, scratch)
-        axes = column_axes(self._space.columns, x, y)
+        axes = column_axes(self._columns, x, y)
         if self._opened(folder) is not None:
             return True
         try:
@@ -174,17 +158,16 @@ class ColumnPlanes:
             return False
         return True
 
-    def polygon(self, polygon: ColumnPolygon) -> Mask:
+    def polygon(self, x: str, y: str, corners: NDArray[np.float64], drawn_on: Axes) -> Mask:
         """All rows inside a lasso: by the plane where it is open, else by a pass over its columns."""
-        columns = self._space.columns
-        vertices = vertices_on(column_axes(columns, polygon.x, polygon.y), polygon)
+        vertices = drawn_on.moved(corners, column_axes(self._columns, x, y))
         if vertices is not None:
             with self._lock:
                 open_planes = dict(self._open)
             for folder, plane in open_planes.items():
-                if folder.name == _name(polygon.x, polygon.y):
+                if folder.name == _name(x, y):
                     return plane.polygon(vertices)
-        return rows_inside(columns, polygon)
+        return rows_inside(self._columns, x, y, corners, drawn_on)
 
     def _folder(self, x: str, y: str, scratch: Path) -> Path:
         return scratch / self._build_id / _name(x, y)
@@ -196,10 +179,8 @@ class ColumnPlanes:
                 self._open.move_to_end(folder)
             return plane
 
-    def _write(
-        self, partial: Path, columns: Columns, x: str, y: str, axes: Axes, advance: Callable[[float], object]
-    ) -> None:
-        n = self._space.n_rows
+    def _write(self, partial: Path, x: str, y: str, axes: Axes, seed: int, advance: Callable[[float], object]) -> None:
+        n = self._n_rows
         require_disk(partial, BYTES_PER_ROW * n + 6 * finest_grid(n) ** 2, f"the plane of {x} and {y}")
         done = 0
 
@@ -209,11 +190,11 @@ class ColumnPlanes:
             advance(done / (PASSES * n))
 
         x_placed, y_placed = (
-            _placed(partial / f"{name}-placed.npy", columns.number(column), axis, told)
+            _placed(partial / f"{name}-placed.npy", self._columns.number(column), axis, told)
             for name, column, axis in (("x", x, axes.x), ("y", y, axes.y))
         )
         try:
-            write_plane(partial, x_placed, y_placed, seed=self._space.plane.seed, advance=told)
+            write_plane(partial, x_placed, y_placed, seed=seed, advance=told)
         except InputError:
             raise InputError(f"no galaxy has a value of both {x!r} and {y!r}") from None
         for path in partial.glob("*-placed.npy"):

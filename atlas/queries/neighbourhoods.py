@@ -8,15 +8,13 @@ nearest of every row in the space of the embeddings were found when the atlas wa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atlas.mask import Mask
-
-if TYPE_CHECKING:
-    from atlas.atlas import Atlas
+from atlas.space import OpenSpace
 
 TRUST = "trust"
 SAMPLE_ROWS = 20_000
@@ -46,34 +44,27 @@ class Outside:
     sampled: bool
 
 
-def neighbours_outside(atlas: Atlas, space: str, mask: Mask, sample: int = SAMPLE_ROWS) -> Outside:
+def neighbours_outside(space: OpenSpace, mask: Mask, sample: int = SAMPLE_ROWS) -> Outside:
     """How many of the true neighbours of the selected rows lie outside the selection.
 
     Parameters
     ----------
-    atlas : Atlas
-    space : str
-        The embeddings that say who is whose neighbour.
+    space : OpenSpace
+        Its embeddings say who is whose neighbour.
     mask : Mask
         The selection.
     sample : int
         So many rows are looked at, at most; the standard error of the share of 20,000 rows is below 0.004.
-
-    Raises
-    ------
-    InputError
-        If there is no space of that name.
     """
-    opened = atlas.space(space)
-    rows, places = _rows(opened.known_rows, mask, sample)
+    rows, places = _rows(space.known_rows, mask, sample)
     left_out = looked_at = 0
     for start in range(0, rows.size, _STEP):
-        neighbours = opened.neighbors[places[start : start + _STEP]]
+        neighbours = space.neighbors[places[start : start + _STEP]]
         left_out += neighbours.size - int(np.count_nonzero(mask.holds(neighbours)))
         looked_at += neighbours.size
     trust = None
-    if TRUST in opened.columns:
-        values = opened.columns.number(TRUST)[rows].astype(np.float64)
+    if TRUST in space.columns:
+        values = space.columns.number(TRUST)[rows].astype(np.float64)
         values = values[~np.isnan(values)]
         trust = float(values.mean()) if values.size else None
     return Outside(left_out / max(1, looked_at), trust, rows.size, rows.size < mask.count)

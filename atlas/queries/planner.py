@@ -12,11 +12,12 @@ A column's order is read off the column. ScaNN has no filter of its own, hence t
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.build import OpenBuild
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.planes.sampling import row_hash
@@ -28,10 +29,8 @@ from atlas.search.approximate import SearchSetting, candidate_rows, top_k_exact
 from atlas.search.exact import top_k_of_blocks
 from atlas.search.quality import Recall, choose_setting
 from atlas.search.settled import search_as
+from atlas.space import OpenSpace
 from atlas.storage.scattered_rows import read_rows
-
-if TYPE_CHECKING:
-    from atlas.atlas import Atlas, OpenSpace
 
 SUBSET_ROWS = 200_000
 OVER_FETCH = (4_000, 16_000, 64_000)
@@ -46,12 +45,12 @@ SETTINGS = {"recall": WANTED_RECALL, "unwanted_loss": LOSS}
 Ranked = tuple[NDArray[Any], NDArray[np.float32], Method, Recall | None]
 
 
-def run(atlas: Atlas, query: Query, mask: Mask | None) -> Result:
+def run(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
     """Answer a query.
 
     Parameters
     ----------
-    atlas : Atlas
+    atlas : OpenBuild
         The build that is asked.
     query : Query
         The question.
@@ -108,7 +107,7 @@ def needs_index(query: Query, mask: Mask | None) -> bool:
     return not query.exact and query.offset + query.limit <= INDEX_LIMIT
 
 
-def embedding_of(atlas: Atlas, space: OpenSpace, ranking: Ranking) -> NDArray[np.float32]:
+def embedding_of(atlas: OpenBuild, space: OpenSpace, ranking: Ranking) -> NDArray[np.float32]:
     """The unit embedding whose inner products a ranking orders by.
 
     Raises
@@ -144,7 +143,7 @@ def embedding_of(atlas: Atlas, space: OpenSpace, ranking: Ranking) -> NDArray[np
     return (q / np.float32(norm)).astype(np.float32)
 
 
-def _mean_of(atlas: Atlas, space: OpenSpace, group: Selection) -> NDArray[np.float64]:
+def _mean_of(atlas: OpenBuild, space: OpenSpace, group: Selection) -> NDArray[np.float64]:
     """The unit mean embedding of what a selection holds, or of a fair sample of it."""
     rows = atlas.mask(group).sample(GROUP_ROWS, seed=0)
     if not rows.size:
@@ -192,7 +191,7 @@ def _shuffled(n_rows: int, seed: int, k: int, mask: Mask | None) -> NDArray[np.i
     return rows[first[np.argsort(keys[first])]].astype(np.int64)
 
 
-def _by_inner_product(atlas: Atlas, query: Query, wanted: int, mask: Mask | None, skip: tuple[int, ...]) -> Ranked:
+def _by_inner_product(atlas: OpenBuild, query: Query, wanted: int, mask: Mask | None, skip: tuple[int, ...]) -> Ranked:
     space = atlas.space(query.space)
     q = embedding_of(atlas, space, query.ranking)
     embeddings = space.embeddings

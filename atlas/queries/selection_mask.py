@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.build import OpenBuild
 from atlas.catalog.numbers import Number
 from atlas.errors import InputError
 from atlas.expressions.check import flags_condition, parse
@@ -16,6 +17,7 @@ from atlas.expressions.evaluate import expression_mask
 from atlas.expressions.text import contains
 from atlas.mask import Mask
 from atlas.parallel import in_threads
+from atlas.queries.column_lasso import axes_of
 from atlas.queries.selection import (
     All,
     And,
@@ -35,13 +37,10 @@ from atlas.queries.selection import (
     SkyPolygon,
 )
 
-if TYPE_CHECKING:
-    from atlas.atlas import Atlas
-
 _CHUNK = 1 << 20
 
 
-def evaluate(atlas: Atlas, selection: Selection) -> Mask:
+def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
     """Rows of the atlas that a canonical selection holds; its columns are those of the catalogue and the default space.
 
     Raises
@@ -62,8 +61,8 @@ def evaluate(atlas: Atlas, selection: Selection) -> Mask:
             return atlas.space(space).plane.polygon(np.asarray(vertices))
         case SkyPolygon(projection, vertices):
             return atlas.sky.polygon(projection, np.asarray(vertices))
-        case ColumnPolygon():
-            return atlas.column_planes.polygon(selection)
+        case ColumnPolygon(x, y, vertices) as lasso:
+            return atlas.column_planes.polygon(x, y, np.asarray(vertices), axes_of(lasso))
         case Cone(ra_deg, dec_deg, radius_arcsec):
             return atlas.sky.cone_mask(ra_deg, dec_deg, radius_arcsec)
         case Range(column, low, high):

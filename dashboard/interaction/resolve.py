@@ -16,6 +16,7 @@ from atlas.errors import InputError, UnknownGalaxyError
 from atlas.expressions import check as expression
 from atlas.mask import Mask
 from atlas.planes.column_plane import column_axes
+from atlas.queries.column_lasso import column_lasso
 from atlas.queries.selection import (
     Bits,
     Category,
@@ -153,7 +154,7 @@ def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> Lasso:
     if state.axes is None:
         return MapPolygon(atlas.default_space, vertices)
     axes = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)
-    return axes.lasso(state.axes.x, state.axes.y, vertices)
+    return column_lasso(axes, state.axes.x, state.axes.y, vertices)
 
 
 def _filter(atlas: Atlas, raw: parse.FilterBy) -> Filter | None:

@@ -177,7 +177,7 @@ class Service:
         name = selections.encode(selections.canonical(selection)).decode()
 
         def count() -> dict[str, Any]:
-            found = neighbours_outside(atlas, atlas.default_space, mask)
+            found = neighbours_outside(atlas.space(), mask)
             return {"share": found.share, "trust": found.trust, "rows": found.rows, "sampled": found.sampled}
 
         stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "outside", name), count)
@@ -189,7 +189,9 @@ class Service:
         atlas = self.atlas
         with self._lock:
             if atlas not in self._orders:
-                self._orders[atlas] = Orders(atlas, self.settings.scratch_dir)
+                self._orders[atlas] = Orders(
+                    atlas.columns(atlas.default_space), atlas.build_id, atlas.n_rows, self.settings.scratch_dir
+                )
             return self._orders[atlas]
 
     def remember(self, selection: Selection, atlas: Atlas) -> str:

@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
-from atlas.atlas import ClusterInfo
 from atlas.catalog.columns import is_magnitude
 from atlas.catalog.numbers import exact_text
 from atlas.planes.axis import Axis
-from atlas.planes.column_plane import column_axes, vertices_on
+from atlas.planes.column_plane import column_axes
 from atlas.planes.plane import Box as PlaneBox
 from atlas.planes.plane import Plane
 from atlas.planes.representatives import representatives
 from atlas.planes.sampling import Sample
+from atlas.queries.column_lasso import vertices_on
 from atlas.queries.selection import ColumnPolygon, MapPolygon
+from atlas.space import ClusterInfo
 from atlas.storage.manifest import Column
 from dashboard.interaction.resolve import positions
 from dashboard.service.atlas_service import Service

@@ -378,7 +378,7 @@ def test_a_lasso_says_how_far_it_cuts_through_neighbourhoods(page: Watched) -> N
     lasso(page, "map", round_the_middle)
     vertices = page.page.evaluate("window.galaxyFinder.state.selection.vertices")
     mask = page.atlas.mask(canonical(MapPolygon("v1", tuple(map(tuple, vertices)))))
-    share = neighbours_outside(page.atlas, "v1", mask).share
+    share = neighbours_outside(page.atlas.space(), mask).share
     assert f"{100 * share:.0f} % of neighbours outside" in page.text("#trust")
 
 

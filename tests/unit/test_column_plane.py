@@ -22,6 +22,7 @@ from atlas.planes.column_plane import Axes
 from atlas.planes.plane import Box
 from atlas.planes.polygon import geometry
 from atlas.planes.sampling import uniform_sample
+from atlas.queries.column_lasso import column_lasso
 from atlas.queries.selection import canonical, encode
 from atlas.storage.derived_files import open_or_make
 from atlas.storage.manifest import Column
@@ -235,7 +236,7 @@ def test_a_lasso_holds_the_same_rows_with_and_without_the_plane(
     width, height = 10 ** rng.uniform(-3, 0.5, 2)
     vertices = lasso(float(px[row]), float(py[row]), float(width), float(height), corners, seed)
     axes = written.column_axes(*names)
-    selection = axes.lasso(*names, vertices)
+    selection = column_lasso(axes, *names, vertices)
 
     without = again(written)
     found = without.mask(selection)

@@ -67,10 +67,14 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order, "FEW_ROWS", 500)
 
 
+def orders_of(atlas: Atlas, scratch: Path, **bounds: int) -> Orders:
+    return Orders(atlas.columns(), atlas.build_id, atlas.n_rows, scratch, **bounds)
+
+
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_page_anywhere_is_that_of_the_whole_order(atlas: Atlas, tmp_path: Path, name: str, descending: bool) -> None:
-    orders = Orders(atlas, tmp_path)
+    orders = orders_of(atlas, tmp_path)
     rng = np.random.default_rng(5)
     for share in (None, 0.3, 0.005, 0.0):
         mask = None if share is None else Mask.from_dense(rng.random(N) < share)
@@ -85,7 +89,7 @@ def test_a_page_anywhere_is_that_of_the_whole_order(atlas: Atlas, tmp_path: Path
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("name", [name for name in COLUMNS if name not in ("kind", "name")])
 def test_a_ranking_by_a_column_agrees_with_the_table(atlas: Atlas, tmp_path: Path, name: str, descending: bool) -> None:
-    orders = Orders(atlas, tmp_path)
+    orders = orders_of(atlas, tmp_path)
     values = atlas.columns().number(name)
     for mask in (None, Mask.from_dense(np.random.default_rng(5).random(N) < 0.2)):
         for k in (1, 700, N if mask is None else mask.count):
@@ -98,7 +102,7 @@ def test_a_column_is_sorted_once_for_all_who_ask(atlas: Atlas, tmp_path: Path, m
     made = []
     write = order._write
     monkeypatch.setattr(order, "_write", lambda *args: made.append(args[1].name) or write(*args))
-    several = [Orders(atlas, tmp_path) for _ in range(4)]
+    several = [orders_of(atlas, tmp_path) for _ in range(4)]
     assert not several[0].ready("mag", True, None)
     threads = [threading.Thread(target=one.page, args=("mag", True, None, 0, 10)) for one in several]
     for thread in threads:
@@ -106,14 +110,14 @@ def test_a_column_is_sorted_once_for_all_who_ask(atlas: Atlas, tmp_path: Path, m
     for thread in threads:
         thread.join()
     assert made == ["mag.falling.order"]
-    assert several[0].ready("mag", True, None) and Orders(atlas, tmp_path).ready("mag", True, None)
+    assert several[0].ready("mag", True, None) and orders_of(atlas, tmp_path).ready("mag", True, None)
     assert not several[0].ready("mag", False, None)
 
 
 def test_a_mask_is_walked_once_and_a_small_one_sorts_nothing_else(
     atlas: Atlas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orders = Orders(atlas, tmp_path)
+    orders = orders_of(atlas, tmp_path)
     few = Mask.from_rows(np.arange(0, N, 1000), N)
     assert orders.ready("mag", True, few)
     orders.page("mag", True, few, 0, 10)
@@ -126,7 +130,7 @@ def test_a_mask_is_walked_once_and_a_small_one_sorts_nothing_else(
 
 
 def test_the_least_recently_used_orders_go_first(atlas: Atlas, tmp_path: Path) -> None:
-    orders = Orders(atlas, tmp_path, keep=2)
+    orders = orders_of(atlas, tmp_path, keep=2)
     (tmp_path / atlas.build_id / "mag--z").mkdir(parents=True)  # a plane is none of its business
     for name in ("mag", "z", "mag", "nobs"):
         orders.page(name, False, None, 0, 1)
@@ -135,15 +139,15 @@ def test_the_least_recently_used_orders_go_first(atlas: Atlas, tmp_path: Path) -
 
 
 def test_a_damaged_order_is_sorted_again(atlas: Atlas, tmp_path: Path) -> None:
-    before = Orders(atlas, tmp_path).page("z", True, None, 100, 50)
+    before = orders_of(atlas, tmp_path).page("z", True, None, 100, 50)
     path = tmp_path / atlas.build_id / "z.falling.order" / "rows.npy"
     path.write_bytes(path.read_bytes()[:-4])
-    assert not Orders(atlas, tmp_path).ready("z", True, None)
-    assert np.array_equal(Orders(atlas, tmp_path).page("z", True, None, 100, 50), before)
+    assert not orders_of(atlas, tmp_path).ready("z", True, None)
+    assert np.array_equal(orders_of(atlas, tmp_path).page("z", True, None, 100, 50), before)
 
 
 def test_what_cannot_be_asked_is_said(atlas: Atlas, tmp_path: Path) -> None:
-    orders = Orders(atlas, tmp_path)
+    orders = orders_of(atlas, tmp_path)
     with pytest.raises(UnknownColumnError, match="did you mean 'mag'"):
         orders.page("magg", False, None, 0, 10)
     with pytest.raises(InputError, match="not -1 and 10"):

@@ -1,0 +1,220 @@
+"""An open build: its columns, spaces, planes and identities, each opened when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from atlas.catalog.columns import Columns
+from atlas.catalog.histogram import Histograms
+from atlas.catalog.identity import Identity
+from atlas.errors import InputError, NothingNearError
+from atlas.planes.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
+from atlas.planes.plane import Plane
+from atlas.sky.sky_plane import SkyPlane
+from atlas.sky.sky_regions import separation_deg
+from atlas.space import OpenSpace
+from atlas.storage import layout, validate
+from atlas.storage.manifest import Manifest
+from atlas.storage.thumbnails import Thumbnails
+
+NEAREST_LOOK_ARCSEC = 10 * 3600.0
+SCAN_ROWS = 1 << 20
+
+
+class OpenBuild:
+    """An open build. Safe to share between threads; opening costs the same for a thousand rows or 42 million.
+
+    Parameters
+    ----------
+    build : Path
+        Its folder.
+    manifest : Manifest
+    apart : bool
+        As of `open_index`.
+    """
+
+    def __init__(self, build: Path, manifest: Manifest, *, apart: bool = False) -> None:
+        self.manifest = manifest
+        self.build = build
+        self.build_id = manifest.build_id
+        self.n_rows = manifest.n_rows
+        self._base = Columns(build, manifest.columns, manifest.n_rows)
+        self._spaces = {
+            s.name: OpenSpace(
+                build, manifest, s, Columns(build, (*manifest.columns, *s.columns), manifest.n_rows), apart
+            )
+            for s in manifest.spaces
+        }
+        self.default_space = manifest.spaces[0].name
+        self.column_planes = ColumnPlanes(self.build_id, self.columns(self.default_space), self.n_rows)
+
+    @classmethod
+    def open(cls, root: str | Path, *, apart: bool = False) -> Self:
+        """Open the current build of an atlas; sizes of files are checked, contents are not (`validate` does).
+
+        Parameters
+        ----------
+        root : str or Path
+            Folder of the atlas.
+        apart : bool
+            Whether the neighbour index is read by a process of its own (`atlas.search.engines.scann_process`), as a
+            server needs.
+
+        Raises
+        ------
+        FormatError
+            If there is no atlas, or files are missing or of the wrong size.
+        """
+        build, manifest = validate.open_current(Path(root))
+        validate.check_sizes(build, manifest)
+        return cls(build, manifest, apart=apart)
+
+    def columns(self, space: str | None = None) -> Columns:
+        """The catalogue's columns, with those of a space where one is named."""
+        return self._base if space is None else self.space(space).columns
+
+    def space(self, name: str | None = None) -> OpenSpace:
+        """An embedding space, the first of the manifest by default.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name.
+        """
+        name = name or self.default_space
+        if name not in self._spaces:
+            raise InputError(f"no space {name!r}; this atlas has {', '.join(self._spaces)}")
+        return self._spaces[name]
+
+    @cached_property
+    def sky(self) -> SkyPlane:
+        """The sky's level store."""
+        base, *appended = (
+            layout.segment_path(self.build, number) / layout.SKY for number in range(len(self.manifest.segments))
+        )
+        return SkyPlane.open(base, self._base.array(layout.RA), self._base.array(layout.DEC), appended)
+
+    def column_axes(self, x: str, y: str) -> Axes:
+        """The axes of the plane of two number columns: logarithms, or values counted from a zero in a unit.
+
+        Raises
+        ------
+        InputError
+            If a column does not exist or holds no numbers.
+        """
+        return column_axes(self.columns(self.default_space), x, y)
+
+    def column_plane(
+        self,
+        x: str,
+        y: str,
+        scratch: Path,
+        *,
+        keep: int = KEEP,
+        max_bytes: int = MAX_BYTES,
+        advance: Callable[[float], object] = lambda _: None,
+    ) -> Plane:
+        """The plane of two number columns of the catalogue or of the default space, built where it is not there yet.
+
+        Building takes about a quarter of a second a million rows; one plane is built at a time, the others wait.
+
+        Parameters
+        ----------
+        x, y : str
+            The columns. Coordinates are their values along the axes that `column_axes` tells.
+        scratch : Path
+            Folder of derived files, made if it is missing. It may be removed at any time.
+        keep, max_bytes : int
+            How many planes, and how many bytes of them, stay there; the least recently used go first.
+        advance : callable
+            Told the share (0 … 1) of the building that is done. What it raises stops the building, without a trace.
+
+        Raises
+        ------
+        InputError
+            If a column does not exist or holds no numbers, or no row has both.
+        ResourceError
+            If the disk has no room.
+        """
+        seed = self.space().plane.seed
+        return self.column_planes.get(x, y, scratch, seed=seed, keep=keep, max_bytes=max_bytes, advance=advance)
+
+    def column_plane_ready(self, x: str, y: str, scratch: Path) -> bool:
+        """Whether `column_plane` has nothing left to build."""
+        return self.column_planes.ready(x, y, scratch)
+
+    @cached_property
+    def histograms(self) -> Histograms:
+        """Histograms of the columns of the catalogue and of the default space."""
+        return Histograms(self.columns(self.default_space))
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Ids to rows and back."""
+        return Identity(self.build, self.manifest.id_columns, self._base, self.manifest.segments)
+
+    @cached_property
+    def thumbnails(self) -> Thumbnails | None:
+        """The packed images, where the atlas has some."""
+        if self.manifest.thumbnails is None:
+            return None
+        return Thumbnails(self.build / layout.THUMBNAILS, self.n_rows)
+
+    def position(self, row: int) -> tuple[float, float]:
+        """RA and Dec of a row in degrees (ICRS)."""
+        return float(self._base.array(layout.RA)[row]), float(self._base.array(layout.DEC)[row])
+
+    def nearest(
+        self, ra_deg: float, dec_deg: float, radius_arcsec: float, look_arcsec: float = NEAREST_LOOK_ARCSEC
+    ) -> tuple[int, float]:
+        """Row nearest to a position, and its distance in arcseconds.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : float
+            The position (ICRS).
+        radius_arcsec : float
+            How near it has to be.
+        look_arcsec : float
+            How far the index looks for a galaxy to tell of; beyond, all rows are gone through.
+
+        Raises
+        ------
+        NothingNearError
+            If no galaxy lies within the radius; says how far the nearest is.
+        """
+        look_arcsec = max(radius_arcsec, look_arcsec)
+        found = self.sky.nearest(ra_deg, dec_deg, look_arcsec / 3600)
+        row, separation = found or self._nearest_of_all(ra_deg, dec_deg)
+        if separation > radius_arcsec:
+            away = _angle(separation)
+            raise NothingNearError(
+                f"no galaxy within {radius_arcsec:g}″ of {ra_deg:.5f} {dec_deg:+.5f}; the nearest is {away} away",
+                row,
+                separation,
+            )
+        return row, separation
+
+    def _nearest_of_all(self, ra_deg: float, dec_deg: float) -> tuple[int, float]:
+        """As `nearest`, by a pass over all rows: for positions far outside the footprint, where no index helps."""
+        ra, dec = self._base.array(layout.RA), self._base.array(layout.DEC)
+        best = (0, np.inf)
+        for start in range(0, self.n_rows, SCAN_ROWS):
+            part = slice(start, start + SCAN_ROWS)
+            separation = separation_deg(ra[part], dec[part], ra_deg, dec_deg)
+            at = int(np.argmin(separation))
+            if separation[at] * 3600 < best[1]:
+                best = (start + at, float(separation[at]) * 3600)
+        return best
+
+
+def _angle(arcsec: float) -> str:
+    """A distance on the sky in the unit that suits it."""
+    if arcsec < 120:
+        return f"{arcsec:.1f}″"
+    return f"{arcsec / 60:.1f}′" if arcsec < 7200 else f"{arcsec / 3600:.1f}°"

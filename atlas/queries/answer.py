@@ -1,0 +1,22 @@
+"""What an open build is asked: which rows a selection holds, and which a query finds."""
+
+from __future__ import annotations
+
+from atlas.build import OpenBuild
+from atlas.mask import Mask
+from atlas.queries import planner
+from atlas.queries.query import Query, Result
+from atlas.queries.selection import All, Selection, canonical
+from atlas.queries.selection_mask import evaluate
+
+
+def rows_of(build: OpenBuild, selection: Selection | str) -> Mask:
+    """See `Atlas.mask`."""
+    return evaluate(build, canonical(selection))
+
+
+def answer(build: OpenBuild, query: Query, mask: Mask | None = None) -> Result:
+    """See `Atlas.run`."""
+    if mask is None and not isinstance(canonical(query.selection), All):
+        mask = rows_of(build, query.selection)
+    return planner.run(build, query, mask)

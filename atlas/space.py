@@ -1,0 +1,165 @@
+"""One embedding space of an open build, and the clusters of its map."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.catalog.cluster_labels import Word, cluster_words, speaks_of_galaxies
+from atlas.catalog.columns import Columns
+from atlas.errors import InputError
+from atlas.planes.plane import Plane
+from atlas.search.approximate import NeighborIndex
+from atlas.search.quality import Quality, read_quality
+from atlas.search.segmented_index import open_segments
+from atlas.storage import layout
+from atlas.storage.arrays import open_array
+from atlas.storage.manifest import Manifest, Space
+
+
+class ClusterInfo(msgspec.Struct, frozen=True):
+    """One cluster of the map.
+
+    Attributes
+    ----------
+    label : int
+        0 is the largest.
+    size : int
+        Members among all rows.
+    medoid : int
+        Row of the member nearest to the cluster's mean embedding.
+    map_x, map_y : float
+        Where it lies on the map.
+    centroid : ndarray of shape (d,), float32
+        Mean embedding, unit length.
+    """
+
+    label: int
+    size: int
+    medoid: int
+    map_x: float
+    map_y: float
+    centroid: NDArray[np.float32]
+
+
+class OpenSpace:
+    """One embedding space of an open atlas. Large parts are opened when first asked for, once."""
+
+    def __init__(self, build: Path, manifest: Manifest, space: Space, columns: Columns, apart: bool) -> None:
+        self.name = space.name
+        self.dimension = space.dimension
+        self.n_rows = manifest.n_rows
+        self.columns = columns
+        self.described = space
+        self._folder = layout.space_path(build, space.name)
+        self._segments = manifest.segments
+        self._segment_folders = [
+            layout.space_path(layout.segment_path(build, number), space.name) for number in range(len(self._segments))
+        ]
+        self._lock = threading.Lock()
+        self._index: NeighborIndex | None = None
+        self._apart = apart
+        # Where a galaxy lies and what it is called does not say what it is like.
+        self._unsaid = {layout.RA, layout.DEC, *manifest.id_columns}
+
+    @cached_property
+    def embeddings(self) -> NDArray[Any]:
+        """Unit embeddings of shape (n, d), memory-mapped."""
+        return open_array(
+            self._folder / layout.EMBEDDINGS, shape=(self.n_rows, self.dimension), dtype=self.described.dtype
+        )
+
+    @cached_property
+    def neighbors(self) -> NDArray[np.uint32]:
+        """The ten nearest of every row that `known_rows` names, nearest first, memory-mapped; shape (m, 10).
+
+        A tiny atlas has fewer than ten.
+        """
+        m = self.n_rows if self.known_rows is None else self.known_rows.size
+        k = min(layout.KNN_NEIGHBORS, self.n_rows - 1)
+        return open_array(self._folder / layout.KNN / layout.KNN_ROWS, shape=(m, k), dtype="uint32")
+
+    @cached_property
+    def known_rows(self) -> NDArray[np.uint32] | None:
+        """Rows whose neighbours were found, ascending, uint32; None where those of all rows were."""
+        path = self._folder / layout.KNN / layout.KNN_SAMPLED
+        return open_array(path, dtype="uint32") if path.exists() else None
+
+    @property
+    def index(self) -> NeighborIndex:
+        """The neighbour index; loading it takes seconds at tens of millions of rows, hence the lock."""
+        index = self._index
+        if index is None or index.ended:
+            with self._lock:
+                index = self._index
+                if index is None or index.ended:
+                    folders = [folder / layout.INDEX for folder in self._segment_folders]
+                    self._index = index = open_segments(folders, self._segments, self.embeddings, apart=self._apart)
+        return index
+
+    @property
+    def index_loaded(self) -> bool:
+        """Whether the index is in memory already."""
+        return self._index is not None and not self._index.ended
+
+    @cached_property
+    def quality(self) -> Quality:
+        """What the build measured: recall by kind of query, trustworthiness of the map."""
+        return read_quality(self._folder)
+
+    @cached_property
+    def plane(self) -> Plane:
+        """The map's level store and count pyramid."""
+        base, *appended = (folder / layout.MAP_PLANE for folder in self._segment_folders)
+        return Plane.open(base, appended)
+
+    @cached_property
+    def outliers(self) -> NDArray[np.uint32]:
+        """Rows of the outlier layer, most anomalous first."""
+        return np.array(open_array(self._folder / layout.OUTLIERS, dtype="uint32"))
+
+    @cached_property
+    def clusters(self) -> tuple[ClusterInfo, ...]:
+        """The clusters, largest first."""
+        folder = self._folder / layout.CLUSTERS
+        size, medoid, centroids, map_xy = (
+            np.array(open_array(folder / f"{name}.npy")) for name in ("size", "medoid", "centroids", "map_xy")
+        )
+        return tuple(
+            ClusterInfo(
+                label,
+                int(size[label]),
+                int(medoid[label]),
+                float(map_xy[label, 0]),
+                float(map_xy[label, 1]),
+                centroids[label],
+            )
+            for label in range(size.shape[0])
+        )
+
+    @cached_property
+    def cluster_words(self) -> dict[int, tuple[Word, ...]]:
+        """What sets clusters apart, by label, as far as the catalogue says (`atlas.catalog.cluster_labels`)."""
+        if "cluster" not in self.columns:
+            return {}
+        own = {c.name for c in self.described.columns}
+        used = [c for c in self.columns if c.name not in own | self._unsaid and speaks_of_galaxies(c)]
+        return cluster_words(self.columns, used, self.n_rows, len(self.clusters))
+
+    def cluster(self, label: int) -> ClusterInfo:
+        """A cluster by its label.
+
+        Raises
+        ------
+        InputError
+            If there is none of that label.
+        """
+        if not 0 <= label < len(self.clusters):
+            raise InputError(f"no cluster {label}; this atlas has {len(self.clusters)}, from 0, the largest, on")
+        return self.clusters[label]
