@@ -15,7 +15,7 @@ from atlas.catalog.cluster_labels import Word, cluster_words, speaks_of_galaxies
 from atlas.catalog.columns import Columns
 from atlas.errors import InputError
 from atlas.planes.plane import Plane
-from atlas.search.approximate import NeighborIndex
+from atlas.search.index import NeighborIndex
 from atlas.search.quality import Quality, read_quality
 from atlas.search.segmented_index import open_segments
 from atlas.storage import layout

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas.search.approximate import open_index, top_k_exact_many
+from atlas.search.exact import top_k_exact_many
+from atlas.search.open_index import open_index
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
 from precompute.stages.index.stage import build_index, choose_engine
 from precompute.stages.map_neighbourhood import surroundings_radius

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas.search.approximate import top_k_exact_many
+from atlas.search.exact import top_k_exact_many
 from benchmarks.placement import place_ours
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, CLASS_NAMES, Survey
 from precompute.stages.row_passes import thread_count

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from atlas.search.approximate import Embeddings, top_k_exact_many
+from atlas.search.exact import Embeddings, top_k_exact_many
 from benchmarks.processes import anonymous_bytes, in_own_process
 from benchmarks.search_engines import CORES, DIMENSION, ENGINES, LARGE_ENGINES, NAMES, Engine, K, Ours, Setting, without
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey

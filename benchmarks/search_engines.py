@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index as UsearchGraph
 
-from atlas.search.approximate import Embeddings, SearchSetting, open_index, search, top_k_exact
-from atlas.search.exact import top_k_of_blocks
+from atlas.search.approximate import search
+from atlas.search.exact import Embeddings, top_k_exact, top_k_of_blocks
+from atlas.search.index import SearchSetting
+from atlas.search.open_index import open_index
 from atlas.storage.scattered_rows import read_rows
 from precompute.stages.index.stage import build_index, choose_engine, leaf_count
 from precompute.stages.stage import BuildConfig

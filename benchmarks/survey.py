@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas import Atlas
-from atlas.search.approximate import read_description
+from atlas.search.index import read_description
 from atlas.storage import layout
 from atlas.storage.validate import open_current, total_bytes
 from benchmarks.disk import forget, forget_build

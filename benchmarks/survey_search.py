@@ -16,7 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from atlas import Atlas, Query, Result, Similar
 from atlas.queries.planner import WANTED_RECALL
-from atlas.search.approximate import Embeddings, SearchSetting, search, top_k_exact_many
+from atlas.search.approximate import search
+from atlas.search.exact import Embeddings, top_k_exact_many
+from atlas.search.index import SearchSetting
 from atlas.search.quality import choose_setting
 from atlas.storage.validate import open_current
 from benchmarks.disk import draw_rows, embeddings_path, forget, read_from_disk

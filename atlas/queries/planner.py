@@ -25,8 +25,9 @@ from atlas.queries.feedback import LOSS, embedding_of_examples
 from atlas.queries.query import Method, Query, Result, canonical, examples_of, receipt
 from atlas.queries.ranking import ByColumn, Given, Ranking, Shuffled, Similar, SimilarToGroup, Typical, query_kind
 from atlas.queries.selection import Selection
-from atlas.search.approximate import SearchSetting, candidate_rows, top_k_exact
-from atlas.search.exact import top_k_of_blocks
+from atlas.search.approximate import candidate_rows
+from atlas.search.exact import top_k_exact, top_k_of_blocks
+from atlas.search.index import SearchSetting
 from atlas.search.quality import Recall, choose_setting
 from atlas.search.settled import search_as
 from atlas.space import OpenSpace

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from atlas.errors import FormatError, shorten
-from atlas.search.approximate import SearchSetting
+from atlas.search.index import SearchSetting
 
 FILENAME = "quality.json"
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError
-from atlas.search.approximate import Embeddings, ExactIndex, NeighborIndex, SearchSetting, open_index
+from atlas.search.exact import Embeddings
+from atlas.search.index import NeighborIndex, SearchSetting
+from atlas.search.open_index import ExactIndex, open_index
 from atlas.storage.manifest import Segment
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings, NeighborIndex, SearchSetting, search
+from atlas.search.approximate import search
+from atlas.search.exact import Embeddings
+from atlas.search.index import NeighborIndex, SearchSetting
 
 STEADY_KINDS = frozenset({"row", "least similar", "cluster"})
 """Kinds of query of which each is much like the others, so that one setting does for all."""

@@ -18,7 +18,7 @@ from atlas.planes.sampling import row_hash
 from atlas.queries.planner import embedding_of
 from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar
 from atlas.queries.selection import All
-from atlas.search.approximate import exact_scores
+from atlas.search.exact import exact_scores
 from atlas.storage import layout
 from atlas.storage.manifest import Column
 from dashboard.service.atlas_service import Service

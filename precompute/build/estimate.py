@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from atlas.errors import ResourceError
-from atlas.search.approximate import SearchSetting
+from atlas.search.index import SearchSetting
 from atlas.storage import layout
 from atlas.storage.publish import free_bytes, human_bytes
 from precompute.stages.index.leaf_finder import products_a_row

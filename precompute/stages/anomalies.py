@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings
+from atlas.search.exact import Embeddings
 from atlas.storage import layout
 from precompute.stages.row_passes import fill_rows
 from precompute.stages.stage import BuildConfig, StageContext

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings
+from atlas.search.exact import Embeddings
 from atlas.storage import layout
 from precompute.stages.row_passes import sum_by_group
 from precompute.stages.stage import StageContext

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from atlas.search.approximate import Embeddings, NeighborIndex, SearchSetting, open_index, top_k_exact_many, top_of_each
 from atlas.search.engines.scann import LEAF_OF_ROW
+from atlas.search.exact import Embeddings, top_k_exact_many, top_of_each
+from atlas.search.index import NeighborIndex, SearchSetting
+from atlas.search.open_index import open_index
 from atlas.storage import layout
 from precompute.stages.row_passes import fill_rows, run_chunks, thread_count
 from precompute.stages.stage import StageContext
@@ -103,7 +105,7 @@ def _best_others(
 def stored_scores(embeddings: Embeddings, rows: NDArray[np.int64], queries: Embeddings) -> NDArray[np.float32]:
     """Cosine similarities of each of some stored rows to others; −inf where the other is −1 (padding).
 
-    A third of the time of `atlas.search.approximate.pair_scores`, summed in float32 rather than rounded to it: the last
+    A third of the time of `atlas.search.exact.pair_scores`, summed in float32 rather than rounded to it: the last
     bits may differ. Each depends on its two rows alone, so equal rows tie.
 
     Parameters

@@ -13,7 +13,9 @@ from scipy.spatial import cKDTree
 
 from atlas.queries.feedback import embedding_of_examples
 from atlas.queries.ranking import QueryKind
-from atlas.search.approximate import Embeddings, NeighborIndex, SearchSetting, open_index, top_k_exact_many
+from atlas.search.exact import Embeddings, top_k_exact_many
+from atlas.search.index import NeighborIndex, SearchSetting
+from atlas.search.open_index import open_index
 from atlas.search.quality import FILENAME, Quality, Recall
 from atlas.search.settled import STEADY_KINDS, search_as
 from atlas.storage import layout

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas.search.approximate import Embeddings, NeighborIndex, SearchSetting, open_index, top_of_each
+from atlas.search.exact import Embeddings, top_of_each
+from atlas.search.index import NeighborIndex, SearchSetting
+from atlas.search.open_index import open_index
 from atlas.storage import layout
 from precompute.stages.index.stage import build_index, choose_engine
 from precompute.stages.knn import stored_scores

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings, top_k_exact_many, top_of_each
+from atlas.search.exact import Embeddings, top_k_exact_many, top_of_each
 
 WIDEST = 256
 """Embeddings of more numbers are reduced where nothing else is asked for."""

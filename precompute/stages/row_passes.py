@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from atlas.search.approximate import Embeddings
+from atlas.search.exact import Embeddings
 from precompute.stages.stage import StageContext
 
 SUM_ROWS = 65_536

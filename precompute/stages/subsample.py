@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings
+from atlas.search.exact import Embeddings
 from atlas.storage import layout
 from precompute.stages.row_passes import run_chunks, thread_count
 from precompute.stages.stage import StageContext

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings
+from atlas.search.exact import Embeddings
 from precompute.stages.row_passes import run_chunks, sum_by_group
 
 SAMPLE_ROWS = 300_000

@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import top_k_exact_many
+from atlas.search.exact import top_k_exact_many
 from atlas.storage import layout
 from precompute.stages.stage import StageContext
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.errors import FormatError
-from atlas.search.approximate import DESCRIPTION, ISOLATED
 from atlas.search.engines import scann as engine
+from atlas.search.index import DESCRIPTION, ISOLATED
 from atlas.storage import layout
 from atlas.storage.manifest import Manifest, read_manifest, write_manifest
 from atlas.storage.publish import current_build, hash_file

@@ -40,7 +40,8 @@ from atlas.queries.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
 from atlas.queries.query import canonical
 from atlas.queries.selection import Selection, encode
 from atlas.queries.selection import canonical as canonical_selection
-from atlas.search.approximate import SearchSetting, candidate_rows
+from atlas.search.approximate import candidate_rows
+from atlas.search.index import SearchSetting
 from atlas.sky.projection import Projection
 
 

@@ -13,8 +13,10 @@ import pytest
 from scann.scann_ops.py import scann_ops_pybind
 
 from atlas.errors import ResourceError
-from atlas.search.approximate import SearchSetting, open_index, pair_scores, top_k_exact_many, top_of_each
 from atlas.search.engines import scann as engine
+from atlas.search.exact import pair_scores, top_k_exact_many, top_of_each
+from atlas.search.index import SearchSetting
+from atlas.search.open_index import open_index
 from precompute.native_code import quiet_native_code
 from precompute.stages.index import faiss as faiss_build
 from precompute.stages.index import scann as scann_build

@@ -19,20 +19,11 @@ from hypothesis import strategies as st
 
 from atlas.errors import FormatError, InputError, ResourceError
 from atlas.search import exact as scan
-from atlas.search.approximate import (
-    DESCRIPTION,
-    ISOLATED,
-    ExactIndex,
-    SearchSetting,
-    candidate_rows,
-    distinct,
-    exact_scores,
-    open_index,
-    search,
-    top_k_exact,
-    top_k_exact_many,
-)
+from atlas.search.approximate import candidate_rows, distinct, search
 from atlas.search.engines.scann_process import CHANNELS
+from atlas.search.exact import exact_scores, top_k_exact, top_k_exact_many
+from atlas.search.index import DESCRIPTION, ISOLATED, SearchSetting
+from atlas.search.open_index import ExactIndex, open_index
 from precompute.stages.index.stage import build_index
 from precompute.stages.stage import BuildConfig
 from tests.unit.groups import grouped_embeddings

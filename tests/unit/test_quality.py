@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from atlas.errors import FormatError
-from atlas.search.approximate import SearchSetting
+from atlas.search.index import SearchSetting
 from atlas.search.quality import FILENAME, UNMEASURED, Quality, Recall, choose_setting, read_quality
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atlas.search.approximate import top_k_exact_many
+from atlas.search.exact import top_k_exact_many
 from benchmarks.rare import draw, measure, share_around, to_markdown
 from precompute.stages.stage import BuildConfig
 

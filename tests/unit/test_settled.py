@@ -9,7 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from atlas.queries.feedback import embedding_of_examples
-from atlas.search.approximate import ExactIndex, NeighborIndex, SearchSetting, exact_scores, open_index, top_k_exact
+from atlas.search.exact import exact_scores, top_k_exact
+from atlas.search.index import NeighborIndex, SearchSetting
+from atlas.search.open_index import ExactIndex, open_index
 from atlas.search.quality import Quality, choose_setting
 from atlas.search.settled import search_as
 from precompute.stages import measure

@@ -9,7 +9,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_mutual_info_score
 
-from atlas.search.approximate import ExactIndex, open_index
+from atlas.search.open_index import ExactIndex, open_index
 from atlas.search.quality import read_quality
 from atlas.storage import layout
 from precompute.stages import anomalies, clusters, knn, measure, place, subsample, umap

@@ -11,7 +11,8 @@ import pytest
 
 from atlas.errors import InputError, ResourceError
 from atlas.queries.feedback import embedding_of_examples
-from atlas.search.approximate import ExactIndex, SearchSetting, open_index
+from atlas.search.index import SearchSetting
+from atlas.search.open_index import ExactIndex, open_index
 from atlas.search.quality import read_quality
 from atlas.storage import layout
 from precompute.stages import knn, measure

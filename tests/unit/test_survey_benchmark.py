@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas.search.approximate import SearchSetting
+from atlas.search.index import SearchSetting
 from atlas.sky.sky_regions import separation_deg
 from atlas.storage import layout
 from benchmarks.disk import draw_rows

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings, IndexDescription
+from atlas.search.exact import Embeddings
+from atlas.search.index import IndexDescription
 from atlas.storage.scattered_rows import read_rows
 
 

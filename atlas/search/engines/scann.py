@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
-from atlas.search.approximate import Embeddings, IndexDescription, SearchSetting
 from atlas.search.engines.base import CodedIndex
+from atlas.search.exact import Embeddings
+from atlas.search.index import IndexDescription, SearchSetting
 
 ASSETS = "scann_assets.pbtxt"
 CODES = "hashed_dataset.npy"

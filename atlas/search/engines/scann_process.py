@@ -31,8 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import AtlasError, FormatError, ResourceError
-from atlas.search.approximate import Embeddings, IndexDescription, SearchSetting, read_description
 from atlas.search.engines.scann import ScannIndex
+from atlas.search.exact import Embeddings
+from atlas.search.index import IndexDescription, SearchSetting, read_description
 from atlas.storage.scattered_rows import read_rows
 
 CHANNELS = 8

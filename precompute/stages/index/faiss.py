@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings
 from atlas.search.engines.faiss import CODES
+from atlas.search.exact import Embeddings
 from precompute.native_code import quiet_native_code
 
 DIMENSIONS_A_BLOCK = 2

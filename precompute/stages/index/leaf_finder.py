@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from atlas.search.approximate import Embeddings
+from atlas.search.exact import Embeddings
 
 GROUPS_SEARCHED = 12
 """Groups that a row meets. With no more groups than this in all, leaves are exact."""

@@ -21,8 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import Embeddings
 from atlas.search.engines.scann import CODES, LEAF_OF_ROW
+from atlas.search.exact import Embeddings
 from atlas.storage import layout
 from atlas.storage.scattered_rows import read_rows
 from precompute.native_code import quiet_native_code, trim_heap

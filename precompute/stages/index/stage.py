@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import InputError, ResourceError
-from atlas.search.approximate import DESCRIPTION, ISOLATED, Embeddings, IndexDescription
+from atlas.search.exact import Embeddings
+from atlas.search.index import DESCRIPTION, ISOLATED, IndexDescription
 from atlas.storage import layout
 from precompute.stages.index import faiss as faiss_build
 from precompute.stages.index import scann as scann_build
@@ -103,7 +104,7 @@ def build_index(
     config: BuildConfig,
     step: Callable[[int], object] = lambda rows: None,
 ) -> IndexDescription:
-    """Write an index that `atlas.search.approximate.open_index` opens.
+    """Write an index that `atlas.search.open_index.open_index` opens.
 
     Parameters
     ----------
