@@ -32,6 +32,7 @@ from scipy.spatial import cKDTree
 
 from atlas.search.exact import top_k_exact_many
 from atlas.search.open_index import open_index
+from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
 from precompute.stages.index.stage import build_index, choose_engine
 from precompute.stages.map_neighbourhood import surroundings_radius
@@ -44,7 +45,6 @@ from precompute.stages.place import (
     is_stray,
     nearest_anchors,
 )
-from precompute.stages.row_passes import run_chunks, thread_count
 from precompute.stages.stage import BuildConfig
 from precompute.stages.umap import normalise_map
 

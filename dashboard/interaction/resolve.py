@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import Any
-
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.catalog.numbers import parse_number
-from atlas.catalog.position_text import format_position, looks_like_position, parse_position, slip
-from atlas.errors import InputError, UnknownGalaxyError
+from atlas.errors import InputError
 from atlas.expressions import check as expression
-from atlas.mask import Mask
 from atlas.planes.column_plane import column_axes
 from atlas.queries.column_lasso import column_lasso
 from atlas.queries.selection import (
@@ -28,10 +22,9 @@ from atlas.queries.selection import (
     canonical_vertices,
 )
 from atlas.sky.projection import Projection
-from atlas.sky.sky_regions import separation_deg
 from dashboard.interaction import browser_events as parse
 from dashboard.service.atlas_service import Service
-from dashboard.settings import Settings
+from dashboard.service.galaxies import find, galaxy, positions, random_row
 from dashboard.state import url as links
 from dashboard.state.coloring import DENSITY, column_of
 from dashboard.state.events import (
@@ -57,12 +50,8 @@ from dashboard.state.events import (
     ViewSky,
     WithSubset,
 )
-from dashboard.state.page_state import Axes, Box, Filter, Galaxy, Lasso, State, Table, active
-from dashboard.state.viewports import follow, reveal
-
-SAME_PLACE_ARCSEC = 1.0
-ROUNDING_ARCSEC = 0.2
-"""A position as this page writes one lies so near to its galaxy: names by position are cut off at 0.01 s and 0.1″."""
+from dashboard.state.page_state import Axes, Box, Filter, Lasso, State, Table, active
+from dashboard.state.viewports import follow, reveal, reveal_on_map
 
 
 def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
@@ -199,90 +188,6 @@ def _table(atlas: Atlas, table: Table, raw: parse.Tabulate) -> Table:
     return Table(names, sort, table.descending if raw.descending is None else raw.descending)
 
 
-def galaxy(atlas: Atlas, row: int) -> Galaxy:
-    """A row as a galaxy that outlives the build."""
-    ra_deg, dec_deg = atlas.position(row)
-    return Galaxy(atlas.identity.name(row), ra_deg, dec_deg)
-
-
-def row_of(atlas: Atlas, one: Galaxy) -> int | None:
-    """Row of a galaxy in this build: by its id, else by its position to a second of arc; None if it is gone."""
-    try:
-        return atlas.identity.row(one.id)
-    except UnknownGalaxyError:
-        found = atlas.sky.nearest(one.ra_deg, one.dec_deg, SAME_PLACE_ARCSEC / 3600)
-        return None if found is None else found[0]
-
-
-def find(atlas: Atlas, text: str, settings: Settings) -> int:
-    """Row that a person means who typed an id or a position.
-
-    Raises
-    ------
-    InputError
-        If it is neither, or nothing is near.
-    """
-    text = text.strip()
-    if not text:
-        raise InputError(f"type a position or a galaxy's id: {examples(atlas)}")
-    try:
-        return atlas.identity.row(text)
-    except UnknownGalaxyError as unknown:
-        if not looks_like_position(text):
-            # Two whole numbers may be meant as either.
-            wrong = slip(text)
-            if wrong and not atlas.identity.has_form(text):
-                raise InputError(wrong) from None
-            also = f"as a position, {wrong}" if wrong else f"or type a position, such as {_written(atlas)[0]}"
-            raise InputError(f"{unknown}; {also}") from None
-    ra_deg, dec_deg = parse_position(text)
-    return atlas.nearest(ra_deg, dec_deg, settings.nearest_radius_arcsec, settings.nearest_search_arcsec)[0]
-
-
-def matched(text: str, found: Galaxy) -> str:
-    """Which galaxy a typed position was taken for, and how far from it that lies; empty where it is the very place."""
-    if text.strip() == found.id or not looks_like_position(text):
-        return ""
-    ra_deg, dec_deg = parse_position(text)
-    away = 3600 * float(separation_deg(found.ra_deg, found.dec_deg, ra_deg, dec_deg))
-    if away <= ROUNDING_ARCSEC:
-        return ""
-    return f"The galaxy nearest to {format_position(ra_deg, dec_deg)} is {found.id}, {away:.1f}″ away."
-
-
-def examples(atlas: Atlas) -> str:
-    """What can be typed, by a galaxy of this atlas: its position in degrees, its id, its sexagesimal position."""
-    sexagesimal, degrees = _written(atlas)
-    return "  ·  ".join([degrees, atlas.identity.name(_example(atlas)), sexagesimal])
-
-
-def _example(atlas: Atlas) -> int:
-    """A galaxy to show how one is named: the one that is most typical of the largest cluster, or else the first."""
-    clusters = atlas.space().clusters
-    return clusters[0].medoid if clusters else 0
-
-
-def _written(atlas: Atlas) -> tuple[str, str]:
-    """The example's position, sexagesimal and in degrees."""
-    ra_deg, dec_deg = atlas.position(_example(atlas))
-    return format_position(ra_deg, dec_deg, "sexagesimal"), format_position(ra_deg, dec_deg, digits=5)
-
-
-def random_row(atlas: Atlas, mask: Mask | None) -> int:
-    """Any row of a selection, each as likely as the others.
-
-    Raises
-    ------
-    InputError
-        If the selection is empty.
-    """
-    if mask is None:
-        return secrets.randbelow(atlas.n_rows)
-    if mask.count == 0:
-        raise InputError("the selection is empty: there is no galaxy to pick")
-    return int(mask.rows[secrets.randbelow(mask.count)])
-
-
 def _row(atlas: Atlas, row: int, build: str) -> int:
     if build != atlas.build_id:
         raise InputError("the atlas was built anew since this page was loaded; reload the page")
@@ -294,24 +199,4 @@ def _row(atlas: Atlas, row: int, build: str) -> int:
 def _focus(atlas: Atlas, state: State, row: int, *, typed: bool = False) -> Focus:
     one = galaxy(atlas, row)
     x, y = (float(v[0]) for v in positions(atlas, state.axes, np.array([row])))
-    return Focus(one, _reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=typed))
-
-
-def positions(atlas: Atlas, axes: Axes | None, rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where rows lie on the plane of the map's panel, float32; NaN where they have no place there."""
-    columns = atlas.columns(atlas.default_space)
-    if axes is None:
-        x, y = (np.asarray(columns.array(name)[rows], dtype=np.float32) for name in ("map_x", "map_y"))
-        return x, y
-    drawn = column_axes(columns, axes.x, axes.y)
-    x, y = columns.array(axes.x)[rows], columns.array(axes.y)[rows]
-    return drawn.x.coordinates(x), drawn.y.coordinates(y)
-
-
-def _reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:
-    """The viewport moved, not scaled, so that a point comes to its middle; None where it is in view already."""
-    if box is None or not np.isfinite([x, y]).all() or (box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1):
-        return None
-    half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
-    x, y = float(np.float32(x)), float(np.float32(y))
-    return Box(x - half_width, x + half_width, y - half_height, y + half_height)
+    return Focus(one, reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=typed))

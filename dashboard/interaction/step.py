@@ -9,13 +9,14 @@ import msgspec
 from atlas.errors import InputError, NothingNearError
 from dashboard.error_answers import explain
 from dashboard.interaction import browser_events as parse
-from dashboard.interaction.resolve import matched, resolve
+from dashboard.interaction.resolve import resolve
 from dashboard.service.atlas_service import Service
+from dashboard.service.galaxies import matched
 from dashboard.state import url as links
 from dashboard.state import viewports as skyview
 from dashboard.state.events import reduce
 from dashboard.state.page_state import State, is_step
-from dashboard.views.map import home_box
+from dashboard.state.viewports import home_box
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -1,4 +1,6 @@
-"""Which projection the sky is seen in: the whole sky in Hammer-Aitoff, anything smaller on a tangent plane.
+"""What is in view at first, and where a view moves.
+
+The sky is seen in a projection: the whole sky in Hammer-Aitoff, anything smaller on a tangent plane.
 
 A tangent plane keeps its centre while one pans near it, so that what is drawn stays where it is; it moves only when
 the view has left the part where the plane is true.
@@ -8,12 +10,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from atlas import Atlas
+from atlas.planes.plane import Plane
 from atlas.sky.projection import Projection
 from dashboard.state.page_state import Box, Galaxy, SkyView
 
 ALL_SKY_DEG = 80.0
 ALL_SKY_BOX = Box(-170.0, 170.0, -88.0, 100.0)
+HOME_MARGIN = 0.03
 MARGIN = 1.15
 COVER = 0.42
 CLOSEST_ARCSEC = 1.0
@@ -71,6 +77,22 @@ def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool) 
     return SkyView(
         Projection("tan", galaxy.ra_deg, galaxy.dec_deg), Box(-half_width, half_width, -half_height, half_height)
     )
+
+
+def home_box(plane: Plane) -> Box:
+    """The viewport to begin with: the whole plane, but for outliers so far off that the rest would be a dot."""
+    e = plane.frame
+    pad_x, pad_y = (e.x1 - e.x0) * HOME_MARGIN, (e.y1 - e.y0) * HOME_MARGIN
+    return Box(e.x0 - pad_x, e.x1 + pad_x, e.y0 - pad_y, e.y1 + pad_y)
+
+
+def reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:
+    """The viewport moved, not scaled, so that a point comes to its middle; None where it is in view already."""
+    if box is None or not np.isfinite([x, y]).all() or (box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1):
+        return None
+    half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
+    x, y = float(np.float32(x)), float(np.float32(y))
+    return Box(x - half_width, x + half_width, y - half_height, y + half_height)
 
 
 def _centred(projection: Projection, x: float, y: float, width: float, height: float) -> SkyView | None:

@@ -13,7 +13,7 @@ from atlas.catalog.numbers import column_text
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.catalog.senses import explanation, standing
 from atlas.storage.manifest import Column
-from dashboard.interaction.resolve import row_of
+from dashboard.service.galaxies import row_of
 from dashboard.state.coloring import column_of
 from dashboard.state.page_state import State
 from dashboard.views import elements as el

@@ -19,17 +19,17 @@ from atlas.catalog.numbers import exact_text
 from atlas.planes.axis import Axis
 from atlas.planes.column_plane import column_axes
 from atlas.planes.plane import Box as PlaneBox
-from atlas.planes.plane import Plane
 from atlas.planes.representatives import representatives
 from atlas.planes.sampling import Sample
 from atlas.queries.column_lasso import vertices_on
 from atlas.queries.selection import ColumnPolygon, MapPolygon
 from atlas.space import ClusterInfo
 from atlas.storage.manifest import Column
-from dashboard.interaction.resolve import positions
 from dashboard.service.atlas_service import Service
+from dashboard.service.galaxies import positions
 from dashboard.state.coloring import DENSITY
 from dashboard.state.page_state import Axes, Box, State, active, is_narrowed
+from dashboard.state.viewports import home_box
 from dashboard.views import figure as fig
 from dashboard.views.outlines import outlines
 from dashboard.views.paint import color_points, mean_of, mean_pixels, mean_query
@@ -43,19 +43,11 @@ LABEL_DISTANCE = 2.6
 CLUSTER_LABELS = 12
 EDGE = 0.18  # of the panel's width: there a label runs inwards
 RASTER_PIXELS = 480
-HOME_MARGIN = 0.03
 # The raster reaches beyond the view, so that a pan shows something before the server answers.
 RASTER_OVERSCAN = 0.3
 FADED = 0.35
 MAP_KEY = "map"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def home_box(plane: Plane) -> Box:
-    """The viewport to begin with: the whole plane, but for outliers so far off that the rest would be a dot."""
-    e = plane.frame
-    pad_x, pad_y = (e.x1 - e.x0) * HOME_MARGIN, (e.y1 - e.y0) * HOME_MARGIN
-    return Box(e.x0 - pad_x, e.x1 + pad_x, e.y0 - pad_y, e.y1 + pad_y)
 
 
 def picture(service: Service, state: State) -> dict[str, Any] | None:

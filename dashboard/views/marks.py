@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.interaction.resolve import positions, row_of
 from dashboard.service.atlas_service import Service
+from dashboard.service.galaxies import positions, row_of
 from dashboard.service.gallery_query import question_of
 from dashboard.state.page_state import State
 from dashboard.state.viewports import home

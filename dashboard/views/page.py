@@ -10,7 +10,7 @@ from dash import dcc, html
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
 from atlas.queries.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
-from dashboard.interaction.resolve import examples, row_of
+from dashboard.service.galaxies import examples, row_of
 from dashboard.state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from dashboard.views import choices
 from dashboard.views import elements as el

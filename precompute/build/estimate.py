@@ -20,11 +20,11 @@ from atlas.errors import ResourceError
 from atlas.search.index import SearchSetting
 from atlas.storage import layout
 from atlas.storage.publish import free_bytes, human_bytes
+from precompute.parallel import thread_count
 from precompute.stages.index.leaf_finder import products_a_row
 from precompute.stages.index.scann import DIMENSIONS_A_BLOCK, PROCESS_BYTES, Plan
 from precompute.stages.index.stage import Engine, choose_engine, index_plan
 from precompute.stages.knn import SETTING, quick_setting
-from precompute.stages.row_passes import thread_count
 from precompute.stages.stage import BuildConfig
 from precompute.stages.subsample import ANCHORS_A_GROUP
 from precompute.stages.subsample_groups import CELL_ROWS, SAMPLE_ROWS

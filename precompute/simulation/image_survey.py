@@ -31,6 +31,7 @@ from atlas.storage.publish import require_disk
 from precompute.descriptor import artefact_columns
 from precompute.descriptor import features as descriptor
 from precompute.descriptor.features import FEATURES, GALAXY, Descriptor, describe
+from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, draw_places
 from precompute.simulation.embedding_mixture import NATURAL, Mixture, fitting_numbers
 from precompute.simulation.footprint import Footprint
@@ -50,7 +51,6 @@ from precompute.simulation.rendering.camera import DEFAULT_PIXELS, MAX_PIXELS, M
 from precompute.simulation.rendering.parameters import PIXEL_ARCSEC, draw_parameters
 from precompute.simulation.rendering.random_streams import CODE_DIGEST
 from precompute.source_description import SourceDescription, write_description
-from precompute.stages.row_passes import run_chunks, thread_count
 
 IMAGES = "images"
 MIN_ROWS = 200

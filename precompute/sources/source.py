@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from atlas.errors import UnknownColumnError, shorten
 from precompute.errors import SourceError
 from precompute.source_description import FILENAME, PARTIAL, ColumnDescription, SourceDescription, read_description
-from precompute.sources.bad_rows import keep_rows
 from precompute.sources.catalog_files import BROKEN
 from precompute.sources.checks import check_ids, check_positions, counted, degrees_per_unit, raise_problems
 from precompute.sources.column_guesses import guess_id_columns
 from precompute.sources.column_types import StoredColumn, normalize_column, plan_columns
 from precompute.sources.embeddings import Embeddings
 from precompute.sources.images import FolderImages
+from precompute.sources.kept_rows import keep_rows
 from precompute.sources.layouts import column_files, hats, legacy_survey, table
 from precompute.sources.layouts.base import Layout, Parts
 from precompute.sources.merge_description import SOURCE_ROW, check_shape, complete, merge, override, take_positions

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from atlas.search.exact import Embeddings
 from atlas.storage import layout
-from precompute.stages.row_passes import run_chunks, thread_count
+from precompute.parallel import run_chunks, thread_count
 from precompute.stages.stage import StageContext
 from precompute.stages.subsample_groups import find_groups
 

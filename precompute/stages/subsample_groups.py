@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.search.exact import Embeddings
-from precompute.stages.row_passes import run_chunks, sum_by_group
+from precompute.parallel import run_chunks
+from precompute.stages.row_passes import sum_by_group
 
 SAMPLE_ROWS = 300_000
 """Some thirty members of a class of one in ten thousand."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from atlas.errors import InputError
 from atlas.storage import layout
 from atlas.storage.thumbnails import ThumbnailWriter, encode_thumbnail
+from precompute.parallel import run_chunks, thread_count
 from precompute.sources.column_guesses import guess_magnitude
 from precompute.sources.source import Source
-from precompute.stages.row_passes import run_chunks, thread_count
 from precompute.stages.stage import StageContext
 
 CHUNK_ROWS = 256

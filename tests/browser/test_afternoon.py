@@ -15,7 +15,7 @@ from atlas.errors import AtlasError
 from atlas.planes.column_plane import column_axes
 from dashboard.state import url as links
 from dashboard.state.page_state import Box, State, active, is_narrowed
-from dashboard.views.map import home_box
+from dashboard.state.viewports import home_box
 from tests.browser.afternoon import act
 from tests.browser.conftest import Watched
 from tests.browser.oracle import Oracle

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from atlas import Expression, Not, Query, SimilarToGroup
-from dashboard.interaction.resolve import galaxy
+from dashboard.service.galaxies import galaxy
 from dashboard.state.page_state import State
 from dashboard.state.url import to_token
 from tests.browser.conftest import Watched

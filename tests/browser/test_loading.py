@@ -10,7 +10,7 @@ import shapely
 from playwright.sync_api import Browser, expect
 
 from atlas import Atlas
-from dashboard.interaction.resolve import galaxy
+from dashboard.service.galaxies import galaxy
 from dashboard.state.page_state import State
 from dashboard.state.url import to_token
 from dashboard.views.figure import FOCUS, NEIGHBORS

@@ -13,9 +13,9 @@ from atlas import Atlas
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.queries.selection import And, ColumnPolygon, MapPolygon, Or
 from dashboard.cache.results import Cached
-from dashboard.interaction.resolve import examples
 from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
+from dashboard.service.galaxies import examples
 from dashboard.service.gallery_query import question_of
 from dashboard.settings import load
 from dashboard.state import url as links

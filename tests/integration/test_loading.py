@@ -17,7 +17,7 @@ from atlas import Atlas, Range
 from atlas.queries.planner import SUBSET_ROWS
 from atlas.search import segmented_index as opening
 from dashboard.app import create_app
-from dashboard.interaction.resolve import galaxy
+from dashboard.service.galaxies import galaxy
 from dashboard.settings import Settings, load
 from dashboard.state.page_state import State, parts
 from dashboard.state.url import to_json, to_token

@@ -20,8 +20,8 @@ from atlas import Atlas, Range
 from atlas.storage import layout
 from atlas.storage.publish import current_build
 from dashboard.cache.results import Cached
-from dashboard.interaction.resolve import galaxy
 from dashboard.service.atlas_service import Service
+from dashboard.service.galaxies import galaxy
 from dashboard.settings import load
 from dashboard.state.page_state import State, parts
 from dashboard.state.url import to_json

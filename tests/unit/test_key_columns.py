@@ -15,7 +15,7 @@ from atlas.catalog.columns import is_redshift
 from atlas.catalog.key_columns import key_columns
 from atlas.errors import FormatError
 from atlas.storage.manifest import Column, read_manifest, write_manifest
-from dashboard.interaction.resolve import galaxy
+from dashboard.service.galaxies import galaxy
 from dashboard.service.result_list import columns_of
 from dashboard.state.page_state import State
 from dashboard.views import details

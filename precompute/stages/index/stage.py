@@ -21,9 +21,10 @@ from atlas.errors import InputError, ResourceError
 from atlas.search.exact import Embeddings
 from atlas.search.index import DESCRIPTION, ISOLATED, IndexDescription
 from atlas.storage import layout
+from precompute.parallel import run_chunks, thread_count
 from precompute.stages.index import faiss as faiss_build
 from precompute.stages.index import scann as scann_build
-from precompute.stages.row_passes import run_chunks, sum_by_group, thread_count
+from precompute.stages.row_passes import sum_by_group
 from precompute.stages.stage import BuildConfig, StageContext
 
 Engine = Literal["scann", "faiss", "exact"]
