@@ -39,6 +39,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo --cache-dir .cache/imports
 
 # A process a core, at most four, each taking one file after the other.
 test: lint
