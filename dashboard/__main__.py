@@ -1,5 +1,5 @@
 """`python -m dashboard`: see `dashboard.serve`."""
 
-from dashboard.serve import main
+from .serve import main
 
 raise SystemExit(main())

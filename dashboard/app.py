@@ -7,15 +7,15 @@ from pathlib import Path
 import dash_ag_grid
 from dash import Dash, set_props
 
-from dashboard.cache.results import Cached
-from dashboard.callbacks import register_callbacks
-from dashboard.error_answers import on_callback_error
-from dashboard.service.atlas_service import Service
-from dashboard.settings import Settings
-from dashboard.views.page import layout
-from dashboard.web.health import register_health
-from dashboard.web.routes import BOOTSTRAP_URL, register_routes
-from dashboard.web.security import secure
+from .cache.results import Cached
+from .callbacks import register_callbacks
+from .error_answers import on_callback_error
+from .service.atlas_service import Service
+from .settings import Settings
+from .views.page import layout
+from .web.health import register_health
+from .web.routes import BOOTSTRAP_URL, register_routes
+from .web.security import secure
 
 # Inside the page: a browser asks for an icon anew whenever the address changes, which is at each click.
 ICON = (

@@ -13,20 +13,20 @@ from typing import Any
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, Patch, html, no_update
 from dash import State as Held
 
-from dashboard.interaction import browser_events as parse
-from dashboard.interaction.step import Step, advance
-from dashboard.service.atlas_service import Service
-from dashboard.service.gallery_query import question_of
-from dashboard.state import url as links
-from dashboard.state.page_state import State, active, parts
-from dashboard.views import choices, details, drawers, gallery, page, sky, status, table
-from dashboard.views import elements as el
-from dashboard.views import figure as fig
-from dashboard.views import map as map_view
-from dashboard.views.legend import legend, mean_legend
-from dashboard.views.marks import rings
-from dashboard.views.paint import column_of, has_mean
-from dashboard.views.palette import theme
+from .interaction import browser_events as parse
+from .interaction.step import Step, advance
+from .service.atlas_service import Service
+from .service.gallery_query import question_of
+from .state import url as links
+from .state.page_state import State, active, parts
+from .views import choices, details, drawers, gallery, page, sky, status, table
+from .views import elements as el
+from .views import figure as fig
+from .views import map as map_view
+from .views.legend import legend, mean_legend
+from .views.marks import rings
+from .views.paint import column_of, has_mean
+from .views.palette import theme
 
 PARTS = tuple(parts(State()))
 

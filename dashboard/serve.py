@@ -20,7 +20,8 @@ from gunicorn.app.base import BaseApplication
 
 from atlas.errors import AtlasError, FormatError, ResourceError
 from atlas.storage import validate
-from dashboard.settings import Settings, environment, load, variable
+
+from .settings import Settings, environment, load, variable
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  heartbeats of workers: a file there never waits for a disk
 _LOG_FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
@@ -128,7 +129,7 @@ class _Server(BaseApplication):
         self.cfg.set("post_worker_init", _say_where)
 
     def load(self) -> Any:
-        from dashboard.wsgi import server  # in the worker, after the fork
+        from .wsgi import server  # in the worker, after the fork
 
         return server
 

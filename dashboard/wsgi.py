@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard.app import create_app
-from dashboard.settings import load
+from .app import create_app
+from .settings import load
 
 server = create_app(settings=load()).server

@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 from atlas.errors import AtlasError, shorten
 from atlas.storage.validate import total_bytes, validate
-from precompute.build.info import describe_atlas
-from precompute.stages.stage import BuildConfig
+
+from .build.info import describe_atlas
+from .stages.stage import BuildConfig
 
 if TYPE_CHECKING:
-    from precompute.sources.source import Source
+    from .sources.source import Source
 
 DEMO_OUT = Path("data/xdf")
 MACHINE = ("threads", "memory_gib")
@@ -47,9 +48,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from precompute.build.pipeline import build
-    from precompute.deep_field.source import is_written, write_deep_field
-    from precompute.sources.source import open_source
+    from .build.pipeline import build
+    from .deep_field.source import is_written, write_deep_field
+    from .sources.source import open_source
 
     folder = args.out.with_name(f"{args.out.name}-source")
     if not is_written(folder):
@@ -66,23 +67,23 @@ def _simulate(args: argparse.Namespace) -> int:
         given["dimension"] = args.dimension
     of_images = {name: getattr(args, name) for name in IMAGE_OPTIONS if getattr(args, name) is not None}
     if args.images:
-        from precompute.simulation.image_survey import simulate_images
+        from .simulation.image_survey import simulate_images
 
         simulate_images(args.n, args.out, **given, **of_images)
         return 0
     if of_images:
         raise _UsageError(f"--{next(iter(of_images)).replace('_', '-')} says something only with --images")
 
-    from precompute.simulation.catalog_survey import simulate_survey
+    from .simulation.catalog_survey import simulate_survey
 
     simulate_survey(args.n, args.out, **given)
     return 0
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from precompute.build.estimate import calibrate, check_fits, describe
-    from precompute.build.pipeline import estimate_source
-    from precompute.sources.bad_rows import find_bad_rows
+    from .build.estimate import calibrate, check_fits, describe
+    from .build.pipeline import estimate_source
+    from .sources.bad_rows import find_bad_rows
 
     config = _config(args)
     source = _open(args)
@@ -97,21 +98,21 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from precompute.build.pipeline import build
+    from .build.pipeline import build
 
     build(_open(args), args.out, _config(args), quiet=args.quiet)
     return 0
 
 
 def _append(args: argparse.Namespace) -> int:
-    from precompute.build.append import append
+    from .build.append import append
 
     append(_open(args), args.out, quiet=args.quiet, **_machine(args))
     return 0
 
 
 def _compact(args: argparse.Namespace) -> int:
-    from precompute.build.compact import compact
+    from .build.compact import compact
 
     compact(args.atlas, quiet=args.quiet, **_machine(args))
     return 0
@@ -125,8 +126,8 @@ def _machine(args: argparse.Namespace) -> dict[str, Any]:
 
 def _open(args: argparse.Namespace) -> Source:
     """The source that `plan` and `build` are told."""
-    from precompute.sources.bad_rows import find_bad_rows, write_list
-    from precompute.sources.source import open_source
+    from .sources.bad_rows import find_bad_rows, write_list
+    from .sources.source import open_source
 
     source = open_source(
         args.source,

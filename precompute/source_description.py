@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
+
+from .errors import SourceError
 
 FILENAME = "source.json"
 EMBEDDINGS = "embeddings.npy"

@@ -18,9 +18,10 @@ import redis
 
 from atlas.errors import InputError
 from atlas.storage.layout import write_atomically
-from dashboard.cache.file_backend import private_folder
-from dashboard.cache.locks import NAMESPACE, redis_options
-from dashboard.settings import Settings
+
+from ..settings import Settings
+from .file_backend import private_folder
+from .locks import NAMESPACE, redis_options
 
 NAME = re.compile(r"[0-9a-f]{24}")
 SUFFIX = ".kept"

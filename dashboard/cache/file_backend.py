@@ -17,8 +17,9 @@ from flask import Flask
 from flask_caching.backends.filesystemcache import FileSystemCache
 
 from atlas.errors import ResourceError
-from dashboard.cache.codec import CorruptEntryError, decode, encode
-from dashboard.settings import variable
+
+from ..settings import variable
+from .codec import CorruptEntryError, decode, encode
 
 _log = logging.getLogger(__name__)
 

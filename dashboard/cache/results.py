@@ -30,10 +30,11 @@ from flask import Flask
 from flask_caching import Cache
 
 import atlas
-from dashboard.cache.codec import CorruptEntryError
-from dashboard.cache.file_backend import ArraySerializer, private_folder
-from dashboard.cache.locks import NAMESPACE, FileLocks, Locks, RedisLocks, busy, redis_options
-from dashboard.settings import Settings
+
+from ..settings import Settings
+from .codec import CorruptEntryError
+from .file_backend import ArraySerializer, private_folder
+from .locks import NAMESPACE, FileLocks, Locks, RedisLocks, busy, redis_options
 
 T = TypeVar("T")
 Key = str | tuple[Any, ...]

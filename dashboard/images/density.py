@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from dashboard.views.palette import Scale, Theme
+from ..views.palette import Scale, Theme
 
 # Below this mean count a pixel, counts are grains rather than a surface and are smoothed.
 GRAINY = 4.0

@@ -13,9 +13,10 @@ import msgspec
 from atlas.errors import InputError, shorten
 from atlas.queries.selection import Bit, Name, Row, Vertices
 from atlas.sky.projection import Projection
-from dashboard.settings import Settings
-from dashboard.state import url as links
-from dashboard.state.events import (
+
+from ..settings import Settings
+from ..state import url as links
+from ..state.events import (
     Brush,
     Change,
     Clear,
@@ -28,7 +29,7 @@ from dashboard.state.events import (
     Keep,
     WithSubset,
 )
-from dashboard.state.page_state import Box, Shading, State
+from ..state.page_state import Box, Shading, State
 
 Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
 Plane = Literal["map", "sky"]

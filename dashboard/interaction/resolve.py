@@ -22,12 +22,12 @@ from atlas.queries.selection import (
     canonical_vertices,
 )
 from atlas.sky.projection import Projection
-from dashboard.interaction import browser_events as parse
-from dashboard.service.atlas_service import Service
-from dashboard.service.galaxies import find, galaxy, positions, random_row
-from dashboard.state import url as links
-from dashboard.state.coloring import DENSITY, column_of
-from dashboard.state.events import (
+
+from ..service.atlas_service import Service
+from ..service.galaxies import find, galaxy, positions, random_row
+from ..state import url as links
+from ..state.coloring import DENSITY, column_of
+from ..state.events import (
     Against,
     AnyEvent,
     Brush,
@@ -50,8 +50,9 @@ from dashboard.state.events import (
     ViewSky,
     WithSubset,
 )
-from dashboard.state.page_state import Axes, Box, Filter, Lasso, State, Table, active
-from dashboard.state.viewports import follow, reveal, reveal_on_map
+from ..state.page_state import Axes, Box, Filter, Lasso, State, Table, active
+from ..state.viewports import follow, reveal, reveal_on_map
+from . import browser_events as parse
 
 
 def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:

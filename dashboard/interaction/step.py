@@ -7,16 +7,17 @@ from typing import Any
 import msgspec
 
 from atlas.errors import InputError, NothingNearError
-from dashboard.error_answers import explain
-from dashboard.interaction import browser_events as parse
-from dashboard.interaction.resolve import resolve
-from dashboard.service.atlas_service import Service
-from dashboard.service.galaxies import matched
-from dashboard.state import url as links
-from dashboard.state import viewports as skyview
-from dashboard.state.events import reduce
-from dashboard.state.page_state import State, is_step
-from dashboard.state.viewports import home_box
+
+from ..error_answers import explain
+from ..service.atlas_service import Service
+from ..service.galaxies import matched
+from ..state import url as links
+from ..state import viewports as skyview
+from ..state.events import reduce
+from ..state.page_state import State, is_step
+from ..state.viewports import home_box
+from . import browser_events as parse
+from .resolve import resolve
 
 
 class Step(msgspec.Struct, frozen=True):

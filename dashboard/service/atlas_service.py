@@ -30,12 +30,13 @@ from atlas.queries.selection import All, And, Not, Or, Selection
 from atlas.search.quality import Recall
 from atlas.storage.layout import build_path
 from atlas.storage.manifest import read_manifest
-from dashboard.cache.content_store import Kept, name_of, open_kept
-from dashboard.cache.results import Cached, cache_key
-from dashboard.service.current_build import Builds
-from dashboard.service.index_loading import Indexes, Progress
-from dashboard.settings import Settings
-from dashboard.state.page_state import Axes
+
+from ..cache.content_store import Kept, name_of, open_kept
+from ..cache.results import Cached, cache_key
+from ..settings import Settings
+from ..state.page_state import Axes
+from .current_build import Builds
+from .index_loading import Indexes, Progress
 
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 MASKS_IN_MEMORY = 8

@@ -21,7 +21,8 @@ from atlas import Atlas
 from atlas.errors import AtlasError
 from atlas.storage.layout import CURRENT
 from atlas.storage.publish import current_build
-from dashboard.service.index_loading import Indexes, Progress
+
+from .index_loading import Indexes, Progress
 
 LOOK_EVERY_S = 2.0
 _log = logging.getLogger(__name__)

@@ -14,8 +14,9 @@ from atlas.errors import InputError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.planes.column_plane import column_axes
 from atlas.sky.sky_regions import separation_deg
-from dashboard.settings import Settings
-from dashboard.state.page_state import Axes, Galaxy
+
+from ..settings import Settings
+from ..state.page_state import Axes, Galaxy
 
 SAME_PLACE_ARCSEC = 1.0
 

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from atlas import Atlas, Query
 from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All, And, Cluster, Not, canonical
-from dashboard.service.galaxies import row_of
-from dashboard.state.page_state import Galaxy, State, active, is_narrowed
+
+from ..state.page_state import Galaxy, State, active, is_narrowed
+from .galaxies import row_of
 
 
 class Question(msgspec.Struct, frozen=True):

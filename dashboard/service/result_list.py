@@ -21,10 +21,11 @@ from atlas.queries.selection import All
 from atlas.search.exact import exact_scores
 from atlas.storage import layout
 from atlas.storage.manifest import Column
-from dashboard.service.atlas_service import Service
-from dashboard.service.gallery_query import Question, question_of
-from dashboard.service.index_loading import WORDS
-from dashboard.state.page_state import State, active
+
+from ..state.page_state import State, active
+from .atlas_service import Service
+from .gallery_query import Question, question_of
+from .index_loading import WORDS
 
 EXPORT_ROWS = 8_192
 SORTED_EXPORT_ROWS = 1_000_000

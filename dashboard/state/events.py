@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from atlas.errors import InputError
 from atlas.queries.selection import All, And, Cluster, Name, Not, Or, Selection, canonical
-from dashboard.state.coloring import DENSITY, LONGEST, SUBSETS
-from dashboard.state.page_state import (
+
+from .coloring import DENSITY, LONGEST, SUBSETS
+from .page_state import (
     MOST_SUBSETS,
     SIMILARITY,
     Axes,

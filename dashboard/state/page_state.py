@@ -29,7 +29,8 @@ from atlas.queries.selection import (
     SkyPolygon,
 )
 from atlas.sky.projection import Projection
-from dashboard.state.coloring import DENSITY, LONGEST, SUBSETS, column_of
+
+from .coloring import DENSITY, LONGEST, SUBSETS, column_of
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Order = Literal["most", "least", "anomaly_knn", "anomaly_forest", "typical", "random"]

@@ -12,8 +12,9 @@ import zlib
 import msgspec
 
 from atlas.errors import InputError
-from dashboard.cache.content_store import Kept
-from dashboard.state.page_state import State
+
+from ..cache.content_store import Kept
+from .page_state import State
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _DECODER = msgspec.json.Decoder(State)

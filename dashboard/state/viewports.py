@@ -15,7 +15,8 @@ import numpy as np
 from atlas import Atlas
 from atlas.planes.plane import Plane
 from atlas.sky.projection import Projection
-from dashboard.state.page_state import Box, Galaxy, SkyView
+
+from .page_state import Box, Galaxy, SkyView
 
 ALL_SKY_DEG = 80.0
 ALL_SKY_BOX = Box(-170.0, 170.0, -88.0, 100.0)

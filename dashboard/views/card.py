@@ -6,7 +6,8 @@ from typing import Any
 
 from atlas import Atlas
 from atlas.catalog.position_text import format_position
-from dashboard.views.details import first_columns, words
+
+from .details import first_columns, words
 
 
 def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:

@@ -12,9 +12,10 @@ from atlas.catalog.columns import Columns, is_magnitude, is_redshift
 from atlas.catalog.senses import named_sense
 from atlas.queries.selection import Cluster
 from atlas.storage.manifest import Column
-from dashboard.state.coloring import DENSITY, OWN, SUBSETS, color_of
-from dashboard.state.page_state import SIMILARITY, Axes, State, has_examples, is_narrowed
-from dashboard.views import elements as el
+
+from ..state.coloring import DENSITY, OWN, SUBSETS, color_of
+from ..state.page_state import SIMILARITY, Axes, State, has_examples, is_narrowed
+from . import elements as el
 
 ORDERS = {
     "most": "Most similar",

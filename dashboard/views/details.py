@@ -13,10 +13,11 @@ from atlas.catalog.numbers import column_text
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.catalog.senses import explanation, standing
 from atlas.storage.manifest import Column
-from dashboard.service.galaxies import row_of
-from dashboard.state.coloring import column_of
-from dashboard.state.page_state import State
-from dashboard.views import elements as el
+
+from ..service.galaxies import row_of
+from ..state.coloring import column_of
+from ..state.page_state import State
+from . import elements as el
 
 HIDDEN = {"ra", "dec", "map_x", "map_y"}
 

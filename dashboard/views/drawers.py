@@ -8,10 +8,11 @@ from dash import html
 
 from atlas import Atlas
 from atlas.catalog.cluster_labels import Word
-from dashboard.service.atlas_service import Service
-from dashboard.state.page_state import State
-from dashboard.views import elements as el
-from dashboard.views import filters, subsets
+
+from ..service.atlas_service import Service
+from ..state.page_state import State
+from . import elements as el
+from . import filters, subsets
 
 ANOMALY_IMAGES = 12
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.views.palette import Coloring, Theme
+from .palette import Coloring, Theme
 
 # Traces of both graphs, by position: a patch names them so.
 POINTS, OUTLIERS, NEIGHBORS, FOCUS = range(4)

@@ -26,10 +26,11 @@ from atlas.expressions.text import examples
 from atlas.expressions.tree import written_name
 from atlas.queries.selection import And, Bits, Category, Contains, Range, Selection
 from atlas.storage.manifest import Column
-from dashboard.service.atlas_service import Service
-from dashboard.state.page_state import Filter, State, active
-from dashboard.views import elements as el
-from dashboard.views.words import word_button, word_list
+
+from ..service.atlas_service import Service
+from ..state.page_state import Filter, State, active
+from . import elements as el
+from .words import word_button, word_list
 
 DEFAULT_COLUMNS = 8
 ARTEFACT, SPOILT = "artefact", 0.5

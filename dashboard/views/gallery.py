@@ -11,9 +11,10 @@ from atlas import Atlas, Query, Result
 from atlas.catalog.senses import explanation
 from atlas.queries.ranking import ByColumn, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
-from dashboard.service.index_loading import Progress
-from dashboard.state.page_state import State
-from dashboard.views import elements as el
+
+from ..service.index_loading import Progress
+from ..state.page_state import State
+from . import elements as el
 
 DOOR_IMAGES = 6
 NO_ANSWER: dict[Progress, str] = {

@@ -7,10 +7,11 @@ from typing import Any
 from dash import html
 
 from atlas.storage.manifest import Column
-from dashboard.state.page_state import Shading, State
-from dashboard.views.palette import CLUSTER_COLORS, Coloring, ends_of, scale_of
-from dashboard.views.shading import shading_menu
-from dashboard.views.words import FEW, chosen, word_button, word_list
+
+from ..state.page_state import Shading, State
+from .palette import CLUSTER_COLORS, Coloring, ends_of, scale_of
+from .shading import shading_menu
+from .words import FEW, chosen, word_button, word_list
 
 
 def legend(coloring: Coloring | None, column: Column | None, state: State) -> list[Any]:

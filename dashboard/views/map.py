@@ -25,15 +25,16 @@ from atlas.queries.column_lasso import vertices_on
 from atlas.queries.selection import ColumnPolygon, MapPolygon
 from atlas.space import ClusterInfo
 from atlas.storage.manifest import Column
-from dashboard.service.atlas_service import Service
-from dashboard.service.galaxies import positions
-from dashboard.state.coloring import DENSITY
-from dashboard.state.page_state import Axes, Box, State, active, is_narrowed
-from dashboard.state.viewports import home_box
-from dashboard.views import figure as fig
-from dashboard.views.outlines import outlines
-from dashboard.views.paint import color_points, mean_of, mean_pixels, mean_query
-from dashboard.views.palette import Theme, theme
+
+from ..service.atlas_service import Service
+from ..service.galaxies import positions
+from ..state.coloring import DENSITY
+from ..state.page_state import Axes, Box, State, active, is_narrowed
+from ..state.viewports import home_box
+from . import figure as fig
+from .outlines import outlines
+from .paint import color_points, mean_of, mean_pixels, mean_query
+from .palette import Theme, theme
 
 OUTLIERS_IN_VIEW = 120
 REPRESENTATIVES = 30

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.service.atlas_service import Service
-from dashboard.service.galaxies import positions, row_of
-from dashboard.service.gallery_query import question_of
-from dashboard.state.page_state import State
-from dashboard.state.viewports import home
-from dashboard.views import figure as fig
-from dashboard.views.sky import place
+from ..service.atlas_service import Service
+from ..service.galaxies import positions, row_of
+from ..service.gallery_query import question_of
+from ..state.page_state import State
+from ..state.viewports import home
+from . import figure as fig
+from .sky import place
 
 
 def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]]:

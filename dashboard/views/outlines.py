@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.queries.selection import And, Not, Or, Selection
-from dashboard.views import figure as fig
-from dashboard.views.palette import Theme
+
+from . import figure as fig
+from .palette import Theme
 
 Corners = Callable[[Selection], NDArray[np.float64] | None]
 

@@ -10,11 +10,12 @@ from dash import dcc, html
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
 from atlas.queries.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
-from dashboard.service.galaxies import examples, row_of
-from dashboard.state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
-from dashboard.views import choices
-from dashboard.views import elements as el
-from dashboard.views import figure as fig
+
+from ..service.galaxies import examples, row_of
+from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
+from . import choices
+from . import elements as el
+from . import figure as fig
 
 # The spaces between are the reader's: a phrase, then its key.
 KEYS = (

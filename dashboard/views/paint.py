@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.storage.manifest import Column
-from dashboard.service.atlas_service import Service
-from dashboard.state import coloring
-from dashboard.state.page_state import Shading, State
-from dashboard.views.palette import Coloring, Theme, color_by, color_by_subset
+
+from ..service.atlas_service import Service
+from ..state import coloring
+from ..state.page_state import Shading, State
+from .palette import Coloring, Theme, color_by, color_by_subset
 
 FEWEST_FOR_MEAN = 4_000
 MEAN_PIXELS = (32, 240)

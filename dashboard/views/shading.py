@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from atlas.catalog.numbers import column_text, exact_text
 from atlas.storage.manifest import Column
-from dashboard.state.page_state import Shading, Span
-from dashboard.views import elements as el
-from dashboard.views.palette import PALETTES, scale_of
+
+from ..state.page_state import Shading, Span
+from . import elements as el
+from .palette import PALETTES, scale_of
 
 WORDS: dict[Span, str] = {100: "all values", 98: "98 %", 90: "90 %", 50: "50 %"}
 

@@ -13,14 +13,15 @@ from atlas.queries.selection import Selection, SkyPolygon
 from atlas.sky.graticule import graticule
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Column
-from dashboard.service.atlas_service import Service
-from dashboard.state.coloring import DENSITY
-from dashboard.state.page_state import SkyView, State, active, is_narrowed
-from dashboard.state.viewports import home
-from dashboard.views import figure as fig
-from dashboard.views.outlines import outlines
-from dashboard.views.paint import color_points, mean_of, mean_pixels, mean_query
-from dashboard.views.palette import DARK, Theme
+
+from ..service.atlas_service import Service
+from ..state.coloring import DENSITY
+from ..state.page_state import SkyView, State, active, is_narrowed
+from ..state.viewports import home
+from . import figure as fig
+from .outlines import outlines
+from .paint import color_points, mean_of, mean_pixels, mean_query
+from .palette import DARK, Theme
 
 TORN_DEG = 180.0
 FADED = 0.35

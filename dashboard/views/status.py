@@ -9,10 +9,11 @@ from dash import html
 from atlas import Atlas, Result
 from atlas.queries.neighbourhoods import Outside
 from atlas.queries.ranking import Similar, query_kind
-from dashboard.service.gallery_query import Question
-from dashboard.service.index_loading import Progress
-from dashboard.state.page_state import Axes, State
-from dashboard.views import elements as el
+
+from ..service.gallery_query import Question
+from ..service.index_loading import Progress
+from ..state.page_state import Axes, State
+from . import elements as el
 
 MANY_OUTSIDE = 0.5
 KINDS = {

@@ -7,10 +7,10 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import html
 
-from dashboard.service.atlas_service import Service
-from dashboard.state.page_state import MOST_SUBSETS, State, Subset, active, is_narrowed
-from dashboard.views import elements as el
-from dashboard.views.palette import CLUSTER_COLORS
+from ..service.atlas_service import Service
+from ..state.page_state import MOST_SUBSETS, State, Subset, active, is_narrowed
+from . import elements as el
+from .palette import CLUSTER_COLORS
 
 DEEDS = (
     ("intersect", "∩", "Select what is in the selection and in"),

@@ -17,12 +17,13 @@ from dash import html
 from atlas import Atlas
 from atlas.catalog.senses import explanation
 from atlas.storage.manifest import Column
-from dashboard.service.atlas_service import Service
-from dashboard.service.gallery_query import question_of
-from dashboard.service.result_list import Listing, columns_of, columns_offered, listing_of
-from dashboard.state.page_state import State
-from dashboard.views import elements as el
-from dashboard.views.details import words
+
+from ..service.atlas_service import Service
+from ..service.gallery_query import question_of
+from ..service.result_list import Listing, columns_of, columns_offered, listing_of
+from ..state.page_state import State
+from . import elements as el
+from .details import words
 
 # The page's own colours, so that the grid follows its theme.
 LOOK = {

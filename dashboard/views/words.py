@@ -11,8 +11,9 @@ from typing import Any
 from dash import html
 
 from atlas.queries.selection import Category
-from dashboard.state.page_state import State
-from dashboard.views import elements as el
+
+from ..state.page_state import State
+from . import elements as el
 
 FEW = 12
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify
 
-from dashboard.error_answers import explain
+from ..error_answers import explain
 
 
 def register_health(server: Flask, ready: Callable[[], dict[str, Any]]) -> None:

@@ -25,21 +25,22 @@ from atlas.sky.projection import Projection
 from atlas.storage import layout
 from atlas.storage.manifest import Column
 from atlas.storage.thumbnails import MIME_TYPE
-from dashboard.cache.results import Cached, cache_key
-from dashboard.images.density import mean_to_png, to_png
-from dashboard.images.embedding import fingerprint
-from dashboard.interaction import browser_events as parse
-from dashboard.service.atlas_service import Service
-from dashboard.service.gallery_query import question_of
-from dashboard.service.index_loading import WORDS
-from dashboard.service.result_list import csv_lines
-from dashboard.state import url as links
-from dashboard.state.coloring import LONGEST
-from dashboard.state.page_state import Axes, Shading, State, has_width
-from dashboard.views.card import card
-from dashboard.views.paint import has_mean
-from dashboard.views.palette import scale_of, theme
-from dashboard.web.security import immutable
+
+from ..cache.results import Cached, cache_key
+from ..images.density import mean_to_png, to_png
+from ..images.embedding import fingerprint
+from ..interaction import browser_events as parse
+from ..service.atlas_service import Service
+from ..service.gallery_query import question_of
+from ..service.index_loading import WORDS
+from ..service.result_list import csv_lines
+from ..state import url as links
+from ..state.coloring import LONGEST
+from ..state.page_state import Axes, Shading, State, has_width
+from ..views.card import card
+from ..views.paint import has_mean
+from ..views.palette import scale_of, theme
+from .security import immutable
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
 BOOTSTRAP_URL = f"/bootstrap/{metadata.version('Bootstrap-Flask')}/bootstrap.min.css"

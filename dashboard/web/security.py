@@ -25,9 +25,10 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from atlas.errors import InputError
-from dashboard.error_answers import register_error_handlers
-from dashboard.settings import Settings
-from dashboard.web.callback_validation import StrictJSON, check_body
+
+from ..error_answers import register_error_handlers
+from ..settings import Settings
+from .callback_validation import StrictJSON, check_body
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _YEAR_S = 31_536_000

@@ -24,13 +24,14 @@ from atlas.storage import publish as writer
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Space, StageRecord
 from atlas.storage.validate import check_sizes, open_current
-from precompute.build.new_segment import VERSION, NewSegment
-from precompute.build.pipeline import estimate_source
-from precompute.build.stage_runner import digest, files_after, link_files, say
-from precompute.errors import SourceError
-from precompute.sources.source import Source
-from precompute.stages import embeddings
-from precompute.stages.stage import BuildConfig
+
+from ..errors import SourceError
+from ..sources.source import Source
+from ..stages import embeddings
+from ..stages.stage import BuildConfig
+from .new_segment import VERSION, NewSegment
+from .pipeline import estimate_source
+from .stage_runner import digest, files_after, link_files, say
 
 COMPACT = "compact"
 """Name of the record that `compact` leaves; it tells the rows of the first build."""

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from atlas.catalog.identity import Identity
 from atlas.storage import layout
 from atlas.storage.manifest import Column, Manifest
-from precompute.build.conform import conform
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription
-from precompute.sources.checks import check_ids, counted, name_rows, raise_problems
-from precompute.sources.color_columns import colors_of, difference
-from precompute.sources.column_types import NormalizedColumn, normalize_column
-from precompute.sources.merge_description import SOURCE_ROW
-from precompute.sources.source import Source
+
+from ..errors import SourceError
+from ..source_description import ColumnDescription
+from ..sources.checks import check_ids, counted, name_rows, raise_problems
+from ..sources.color_columns import colors_of, difference
+from ..sources.column_types import NormalizedColumn, normalize_column
+from ..sources.merge_description import SOURCE_ROW
+from ..sources.source import Source
+from .conform import conform
 
 
 @dataclass

@@ -22,12 +22,13 @@ from atlas.storage.appended_array import is_part, part_path
 from atlas.storage.arrays import chunks, open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
 from atlas.storage.validate import check_sizes, open_current
-from precompute.build.append import COMPACT, MEASURED_BEFORE, config_of, first_rows
-from precompute.build.estimate import estimate_build
-from precompute.build.stage_runner import Step, digest, files_after, link_files, run_stage, say
-from precompute.stages import measure
-from precompute.stages.index import stage as index
-from precompute.stages.stage import BuildConfig, StageContext
+
+from ..stages import measure
+from ..stages.index import stage as index
+from ..stages.stage import BuildConfig, StageContext
+from .append import COMPACT, MEASURED_BEFORE, config_of, first_rows
+from .estimate import estimate_build
+from .stage_runner import Step, digest, files_after, link_files, run_stage, say
 
 VERSION = 2
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from atlas.errors import shorten
 from atlas.storage.manifest import Column
-from precompute.errors import SourceError
-from precompute.sources.checks import counted
-from precompute.sources.column_types import MAX_WORDS, MISSING_CODE, NormalizedColumn
+
+from ..errors import SourceError
+from ..sources.checks import counted
+from ..sources.column_types import MAX_WORDS, MISSING_CODE, NormalizedColumn
 
 NOUNS = {"number": "numbers", "flags": "flags", "category": "words", "text": "texts"}
 

@@ -20,14 +20,15 @@ from atlas.errors import ResourceError
 from atlas.search.index import SearchSetting
 from atlas.storage import layout
 from atlas.storage.publish import free_bytes, human_bytes
-from precompute.parallel import thread_count
-from precompute.stages.index.leaf_finder import products_a_row
-from precompute.stages.index.scann import DIMENSIONS_A_BLOCK, PROCESS_BYTES, Plan
-from precompute.stages.index.stage import Engine, choose_engine, index_plan
-from precompute.stages.knn import SETTING, quick_setting
-from precompute.stages.stage import BuildConfig
-from precompute.stages.subsample import ANCHORS_A_GROUP
-from precompute.stages.subsample_groups import CELL_ROWS, SAMPLE_ROWS
+
+from ..parallel import thread_count
+from ..stages.index.leaf_finder import products_a_row
+from ..stages.index.scann import DIMENSIONS_A_BLOCK, PROCESS_BYTES, Plan
+from ..stages.index.stage import Engine, choose_engine, index_plan
+from ..stages.knn import SETTING, quick_setting
+from ..stages.stage import BuildConfig
+from ..stages.subsample import ANCHORS_A_GROUP
+from ..stages.subsample_groups import CELL_ROWS, SAMPLE_ROWS
 
 PRODUCT_S, SORT_S = 8.0e-3, 4.3e-3
 """What the two tasks of `calibrate` took on the machine of the rates."""

@@ -26,18 +26,19 @@ from atlas.storage.appended_array import write_part
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
 from atlas.storage.thumbnails import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
-from precompute.build.append_columns import read_rows
-from precompute.build.stage_runner import Step, replace_array, run_stage
-from precompute.sources.source import Source
-from precompute.stages import embeddings, knn, thumbnails
-from precompute.stages.anomalies import CHUNK_ROWS as FOREST_ROWS
-from precompute.stages.anomalies import fit_forest, outlier_rows
-from precompute.stages.index import stage as index
-from precompute.stages.measure import fill_trust
-from precompute.stages.place import place_rows
-from precompute.stages.row_passes import fill_rows
-from precompute.stages.stage import BuildConfig, StageContext
-from precompute.stages.umap import ANCHORS_XY
+
+from ..sources.source import Source
+from ..stages import embeddings, knn, thumbnails
+from ..stages.anomalies import CHUNK_ROWS as FOREST_ROWS
+from ..stages.anomalies import fit_forest, outlier_rows
+from ..stages.index import stage as index
+from ..stages.measure import fill_trust
+from ..stages.place import place_rows
+from ..stages.row_passes import fill_rows
+from ..stages.stage import BuildConfig, StageContext
+from ..stages.umap import ANCHORS_XY
+from .append_columns import read_rows
+from .stage_runner import Step, replace_array, run_stage
 
 VERSION = 2
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""

@@ -16,27 +16,16 @@ from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, read_manifest
-from precompute.build.estimate import Estimate, check_fits, estimate_build
-from precompute.build.manifest_assembly import assemble_manifest
-from precompute.build.stage_runner import digest, hash_files, run_stage, say
-from precompute.errors import SourceError
-from precompute.sources.source import Source
-from precompute.stages import (
-    anomalies,
-    clusters,
-    embeddings,
-    knn,
-    measure,
-    place,
-    planes,
-    read,
-    subsample,
-    thumbnails,
-    umap,
-)
-from precompute.stages.index import stage as index
-from precompute.stages.reduction import reduced_width
-from precompute.stages.stage import BuildConfig, Stage, StageContext
+
+from ..errors import SourceError
+from ..sources.source import Source
+from ..stages import anomalies, clusters, embeddings, knn, measure, place, planes, read, subsample, thumbnails, umap
+from ..stages.index import stage as index
+from ..stages.reduction import reduced_width
+from ..stages.stage import BuildConfig, Stage, StageContext
+from .estimate import Estimate, check_fits, estimate_build
+from .manifest_assembly import assemble_manifest
+from .stage_runner import digest, hash_files, run_stage, say
 
 STAGES: tuple[Stage, ...] = (
     read.STAGE,

@@ -21,8 +21,9 @@ from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import File, Manifest, StageRecord, read_manifest
-from precompute.native_code import trim_heap
-from precompute.stages.stage import Stage, StageContext
+
+from ..native_code import trim_heap
+from ..stages.stage import Stage, StageContext
 
 
 @dataclass(frozen=True)

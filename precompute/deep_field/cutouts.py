@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.deep_field.picture import Picture
+from .picture import Picture
 
 STAMP_PIXELS = 96
 CUTOUT_PIXELS = 128

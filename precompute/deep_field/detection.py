@@ -8,7 +8,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from precompute.deep_field.picture import PIXEL_ARCSEC, Picture, picture_wcs, position_angle_deg
+from .picture import PIXEL_ARCSEC, Picture, picture_wcs, position_angle_deg
 
 THRESHOLD_SIGMA = 1.5
 MIN_DETECTION_PIXELS = 6

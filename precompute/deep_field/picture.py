@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import data
 
-from precompute.source_description import SkyBackground
+from ..source_description import SkyBackground
 
 Picture = NDArray[np.uint8]
 

@@ -22,12 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atlas.storage.publish import require_disk
-from precompute.deep_field.cutouts import STAMP_PIXELS, cutout_half_width, pad_with_sky, stamps, write_cutouts
-from precompute.deep_field.detection import Detections, detect, photometry
-from precompute.deep_field.picture import PIXEL_ARCSEC, load_picture, north_up
-from precompute.descriptor import artefact_columns
-from precompute.descriptor.features import FEATURES, GALAXY, VERSION, Descriptor, describe
-from precompute.source_description import (
+
+from ..descriptor import artefact_columns
+from ..descriptor.features import FEATURES, GALAXY, VERSION, Descriptor, describe
+from ..source_description import (
     EMBEDDINGS,
     FILENAME,
     IMAGES,
@@ -37,6 +35,9 @@ from precompute.source_description import (
     read_description,
     write_description,
 )
+from .cutouts import STAMP_PIXELS, cutout_half_width, pad_with_sky, stamps, write_cutouts
+from .detection import Detections, detect, photometry
+from .picture import PIXEL_ARCSEC, load_picture, north_up
 
 CATALOG = "catalog.parquet"
 BACKGROUND = "background.png"

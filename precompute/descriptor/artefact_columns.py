@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from precompute.descriptor.artefacts import score
-from precompute.descriptor.sky_level import Floats
-from precompute.source_description import ColumnDescription
+from ..source_description import ColumnDescription
+from .artefacts import score
+from .sky_level import Floats
 
 _LINE = "straight line that one band has and the others do not, in sigma of all lines of the image"
 

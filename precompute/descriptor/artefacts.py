@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage, sparse
 
-from precompute.descriptor.sky_level import Floats, Sky
+from .sky_level import Floats, Sky
 
 MEASURES = ("line", "bad_column", "flat_top", "blank_share", "edge_share", "sky_noise")
 """In this order: the strongest line and the strongest row or column of pixels, in sigma of all lines; the natural

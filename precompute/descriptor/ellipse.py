@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from precompute.descriptor.sky_level import TINY, Floats
+from .sky_level import TINY, Floats
 
 Doubles = NDArray[np.float64]
 

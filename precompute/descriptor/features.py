@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from precompute.descriptor.artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
-from precompute.descriptor.ellipse import ANGLES, fit_ellipse, sample_rings
-from precompute.descriptor.sky_level import TINY, Floats, Sky, fill_blank, subtract_sky
-from precompute.errors import SourceError
+from ..errors import SourceError
+from .artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
+from .ellipse import ANGLES, fit_ellipse, sample_rings
+from .sky_level import TINY, Floats, Sky, fill_blank, subtract_sky
 
 VERSION = 3  # counts what changes embeddings: what was made with another is made anew
 CHUNK = 64  # images at a time: their pixels stay in the cache, which halves the time

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.simulation.footprint import Footprint, brick_id, sin_galactic_latitude, to_ra_dec_deg
+from .footprint import Footprint, brick_id, sin_galactic_latitude, to_ra_dec_deg
 
 # Random numbers are seeded a block, always of this many rows: a survey is the beginning of every longer one.
 BLOCK_ROWS = 16_384

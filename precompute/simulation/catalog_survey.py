@@ -20,16 +20,9 @@ from tqdm.auto import tqdm
 
 from atlas.errors import InputError, shorten
 from atlas.storage.publish import require_disk
-from precompute.errors import SourceError
-from precompute.simulation.catalog_galaxies import (
-    BLOCK_ROWS,
-    CLASS_NAMES,
-    MASK_BITS,
-    OUTLIER_GROUP,
-    SOURCE_TYPES,
-    Survey,
-)
-from precompute.source_description import (
+
+from ..errors import SourceError
+from ..source_description import (
     EMBEDDINGS,
     FILENAME,
     PARTIAL,
@@ -38,6 +31,7 @@ from precompute.source_description import (
     read_description,
     write_description,
 )
+from .catalog_galaxies import BLOCK_ROWS, CLASS_NAMES, MASK_BITS, OUTLIER_GROUP, SOURCE_TYPES, Survey
 
 NAME = "simulated"
 CATALOG = "catalog.parquet"

@@ -20,8 +20,8 @@ from scipy.special import logsumexp, ndtr
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from precompute.simulation.rendering.parameters import CLASSES, PURPOSE_EMBEDDING, Parameters, draw_parameters
-from precompute.simulation.rendering.random_streams import draw_normals
+from .rendering.parameters import CLASSES, PURPOSE_EMBEDDING, Parameters, draw_parameters
+from .rendering.random_streams import draw_normals
 
 Doubles = NDArray[np.float64]
 

@@ -28,29 +28,20 @@ from tqdm.auto import tqdm
 
 from atlas.errors import InputError, shorten
 from atlas.storage.publish import require_disk
-from precompute.descriptor import artefact_columns
-from precompute.descriptor import features as descriptor
-from precompute.descriptor.features import FEATURES, GALAXY, Descriptor, describe
-from precompute.parallel import run_chunks, thread_count
-from precompute.simulation.catalog_galaxies import BLOCK_ROWS, draw_places
-from precompute.simulation.embedding_mixture import NATURAL, Mixture, fitting_numbers
-from precompute.simulation.footprint import Footprint
-from precompute.simulation.image_survey_columns import TRUTH, draw_columns
-from precompute.simulation.image_survey_files import (
-    COMPLETE,
-    MAX_RENDERED,
-    NAME,
-    NewHdf5,
-    Recipe,
-    begin,
-    check_folder,
-    publish,
-    save,
-)
-from precompute.simulation.rendering.camera import DEFAULT_PIXELS, MAX_PIXELS, MIN_PIXELS, render
-from precompute.simulation.rendering.parameters import PIXEL_ARCSEC, draw_parameters
-from precompute.simulation.rendering.random_streams import CODE_DIGEST
-from precompute.source_description import SourceDescription, write_description
+
+from ..descriptor import artefact_columns
+from ..descriptor import features as descriptor
+from ..descriptor.features import FEATURES, GALAXY, Descriptor, describe
+from ..parallel import run_chunks, thread_count
+from ..source_description import SourceDescription, write_description
+from .catalog_galaxies import BLOCK_ROWS, draw_places
+from .embedding_mixture import NATURAL, Mixture, fitting_numbers
+from .footprint import Footprint
+from .image_survey_columns import TRUTH, draw_columns
+from .image_survey_files import COMPLETE, MAX_RENDERED, NAME, NewHdf5, Recipe, begin, check_folder, publish, save
+from .rendering.camera import DEFAULT_PIXELS, MAX_PIXELS, MIN_PIXELS, render
+from .rendering.parameters import PIXEL_ARCSEC, draw_parameters
+from .rendering.random_streams import CODE_DIGEST
 
 IMAGES = "images"
 MIN_ROWS = 200

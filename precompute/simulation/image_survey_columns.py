@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from precompute.simulation.catalog_galaxies import MASK_BITS, SOURCE_TYPES, SPECTROSCOPIC_SHARE
-from precompute.simulation.rendering.camera import noise_sigma, point_source_sigma
-from precompute.simulation.rendering.parameters import (
+from ..source_description import ColumnDescription
+from .catalog_galaxies import MASK_BITS, SOURCE_TYPES, SPECTROSCOPIC_SHARE
+from .rendering.camera import noise_sigma, point_source_sigma
+from .rendering.parameters import (
     BANDS,
     CLASS_NAMES,
     IS_ARTEFACT,
@@ -25,8 +26,7 @@ from precompute.simulation.rendering.parameters import (
     Parameters,
     fluxes,
 )
-from precompute.simulation.rendering.random_streams import draw_normals
-from precompute.source_description import ColumnDescription
+from .rendering.random_streams import draw_normals
 
 MISSING = -99.0
 FIBER_RADIUS_ARCSEC = 0.75

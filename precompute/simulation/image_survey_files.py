@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import InputError, shorten
-from precompute.errors import SourceError
-from precompute.simulation.rendering.parameters import PIXEL_ARCSEC
-from precompute.source_description import FILENAME, PARTIAL, read_description
+
+from ..errors import SourceError
+from ..source_description import FILENAME, PARTIAL, read_description
+from .rendering.parameters import PIXEL_ARCSEC
 
 NAME = "simulated-images"
 COMPLETE = "complete"  # in `.partial`, once all that is left to do is to move files

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from precompute.sources.embeddings import check_and_normalize
-from precompute.sources.source import Source
+from .embeddings import check_and_normalize
+from .source import Source
 
 LIST = "left_out.csv"
 _CHUNK = 1 << 23

@@ -19,14 +19,15 @@ from astropy.io.votable.exceptions import VOWarning
 from astropy.table import Table
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.sources.tables.arrow_table import ArrowCatalog, open_parquet
-from precompute.sources.tables.astropy_table import AstropyCatalog, described_by_meta, warnings_note, with_warnings
-from precompute.sources.tables.file_column import CatalogFile, FileColumn
-from precompute.sources.tables.fits_table import FitsCatalog
-from precompute.sources.tables.several_tables import Suits
-from precompute.sources.tables.text_table import read_text_table
-from precompute.sources.tables.votable_table import open_votable
+
+from ..errors import SourceError
+from .tables.arrow_table import ArrowCatalog, open_parquet
+from .tables.astropy_table import AstropyCatalog, described_by_meta, warnings_note, with_warnings
+from .tables.file_column import CatalogFile, FileColumn
+from .tables.fits_table import FitsCatalog
+from .tables.several_tables import Suits
+from .tables.text_table import read_text_table
+from .tables.votable_table import open_votable
 
 # astropy and pyarrow raise many kinds for broken files; VOTable's errors are warnings by type.
 BROKEN = (

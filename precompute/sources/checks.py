@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from atlas.catalog.identity import hash_columns
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription
-from precompute.sources.column_types import MAX_TEXT, normalize_column
+
+from ..errors import SourceError
+from ..source_description import ColumnDescription
+from .column_types import MAX_TEXT, normalize_column
 
 # Spellings that catalogues use and astropy does not all know; no unit means degrees, too.
 DEGREES = frozenset(("", "deg", "degree", "degrees", "°"))

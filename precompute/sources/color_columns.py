@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.source_description import ColumnDescription
+from ..source_description import ColumnDescription
 
 BANDS = "ugrizyjhk"
 _MAGNITUDE = re.compile(rf"mag_([{BANDS}])")

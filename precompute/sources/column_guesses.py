@@ -8,9 +8,10 @@ from pathlib import Path
 
 from atlas.catalog.position_text import POSITION_NAMES
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.sources.catalog_files import catalog_ending
-from precompute.sources.tables.file_column import FileColumn
+
+from ..errors import SourceError
+from .catalog_files import catalog_ending
+from .tables.file_column import FileColumn
 
 CATALOG_STEM = "catalog."
 

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atlas.storage.layout import NAME
-from precompute.source_description import FILENAME, ColumnDescription
-from precompute.sources.names import MISSING_WORDS
-from precompute.sources.tables.file_column import FileColumn
+
+from ..source_description import FILENAME, ColumnDescription
+from .names import MISSING_WORDS
+from .tables.file_column import FileColumn
 
 # Names that an atlas gives to columns of its own.
 RESERVED = frozenset(

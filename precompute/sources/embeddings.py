@@ -20,13 +20,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.source_description import EMBEDDINGS
-from precompute.sources.catalog_files import PARQUET_ENDINGS, catalog_ending
-from precompute.sources.checks import SHOWN, counted, name_rows, raise_problems
-from precompute.sources.chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
-from precompute.sources.column_guesses import guess_embedding_column
-from precompute.sources.tables.file_column import FileColumn
+
+from ..errors import SourceError
+from ..source_description import EMBEDDINGS
+from .catalog_files import PARQUET_ENDINGS, catalog_ending
+from .checks import SHOWN, counted, name_rows, raise_problems
+from .chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
+from .column_guesses import guess_embedding_column
+from .tables.file_column import FileColumn
 
 # A float16 unit row may be off by its rounding; anything more was not a unit vector.
 UNIT_TOLERANCE = 1e-3

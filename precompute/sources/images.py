@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
+
+from ..errors import SourceError
 
 FORMATS = ("PNG", "JPEG")
 ENDINGS = (".png", ".jpg", ".jpeg")

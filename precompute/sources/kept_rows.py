@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.sources.embeddings import Embeddings
-from precompute.sources.images import Images
-from precompute.sources.layouts.base import Parts
-from precompute.sources.tables.file_column import CatalogFile
+from .embeddings import Embeddings
+from .images import Images
+from .layouts.base import Parts
+from .tables.file_column import CatalogFile
 
 
 def keep_rows(parts: Parts, embeddings: Embeddings, rows: NDArray[np.int64]) -> tuple[Parts, Embeddings]:

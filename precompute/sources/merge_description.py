@@ -8,12 +8,13 @@ import msgspec
 
 from atlas.errors import UnknownColumnError, shorten
 from atlas.storage.layout import DEC, RA
-from precompute.errors import SourceError
-from precompute.source_description import FILENAME, ColumnDescription, SourceDescription
-from precompute.sources.checks import degrees_per_unit
-from precompute.sources.column_guesses import guess_flags, guess_positions
-from precompute.sources.column_types import StoredColumn
-from precompute.sources.tables.file_column import CatalogFile, FileColumn
+
+from ..errors import SourceError
+from ..source_description import FILENAME, ColumnDescription, SourceDescription
+from .checks import degrees_per_unit
+from .column_guesses import guess_flags, guess_positions
+from .column_types import StoredColumn
+from .tables.file_column import CatalogFile, FileColumn
 
 MAX_ROWS = 2**32 - 1
 

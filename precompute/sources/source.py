@@ -25,19 +25,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import UnknownColumnError, shorten
-from precompute.errors import SourceError
-from precompute.source_description import FILENAME, PARTIAL, ColumnDescription, SourceDescription, read_description
-from precompute.sources.catalog_files import BROKEN
-from precompute.sources.checks import check_ids, check_positions, counted, degrees_per_unit, raise_problems
-from precompute.sources.column_guesses import guess_id_columns
-from precompute.sources.column_types import StoredColumn, normalize_column, plan_columns
-from precompute.sources.embeddings import Embeddings
-from precompute.sources.images import FolderImages
-from precompute.sources.kept_rows import keep_rows
-from precompute.sources.layouts import column_files, hats, legacy_survey, table
-from precompute.sources.layouts.base import Layout, Parts
-from precompute.sources.merge_description import SOURCE_ROW, check_shape, complete, merge, override, take_positions
-from precompute.sources.tables.file_column import FileColumn
+
+from ..errors import SourceError
+from ..source_description import FILENAME, PARTIAL, ColumnDescription, SourceDescription, read_description
+from .catalog_files import BROKEN
+from .checks import check_ids, check_positions, counted, degrees_per_unit, raise_problems
+from .column_guesses import guess_id_columns
+from .column_types import StoredColumn, normalize_column, plan_columns
+from .embeddings import Embeddings
+from .images import FolderImages
+from .kept_rows import keep_rows
+from .layouts import column_files, hats, legacy_survey, table
+from .layouts.base import Layout, Parts
+from .merge_description import SOURCE_ROW, check_shape, complete, merge, override, take_positions
+from .tables.file_column import FileColumn
 
 # Of right ascension, which some catalogues have instead of degrees.
 HOURS = 24

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from atlas.search.exact import Embeddings
 from atlas.storage import layout
-from precompute.stages.row_passes import fill_rows
-from precompute.stages.stage import BuildConfig, StageContext
+
+from .row_passes import fill_rows
+from .stage import BuildConfig, StageContext
 
 FIT_ROWS = 100_000
 CHUNK_ROWS = 16_384

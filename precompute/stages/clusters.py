@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from atlas.search.exact import Embeddings
 from atlas.storage import layout
-from precompute.stages.row_passes import sum_by_group
-from precompute.stages.stage import StageContext
-from precompute.stages.umap import ANCHORS_XY
+
+from .row_passes import sum_by_group
+from .stage import StageContext
+from .umap import ANCHORS_XY
 
 MIN_SAMPLES = 5
 """Neighbours that make a point dense. Larger values call the sparser half of a small map noise."""

@@ -15,18 +15,12 @@ from numpy.typing import NDArray
 
 from atlas.errors import shorten
 from atlas.storage import layout
-from precompute.errors import SourceError
-from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
-from precompute.stages.reduction import (
-    NEIGHBORS,
-    Moments,
-    NearestOfSample,
-    neighbors_kept,
-    reduced_width,
-    sampled_rows,
-)
-from precompute.stages.row_passes import KEEP_EVERY
-from precompute.stages.stage import StageContext
+
+from ..errors import SourceError
+from ..sources.embeddings import EmbeddingReport, check_and_normalize
+from .reduction import NEIGHBORS, Moments, NearestOfSample, neighbors_kept, reduced_width, sampled_rows
+from .row_passes import KEEP_EVERY
+from .stage import StageContext
 
 AXES = "axes.npy"
 """Principal components (d, width), float32, where embeddings were reduced: what is appended is reduced by them, too."""

@@ -22,9 +22,10 @@ from atlas.search.exact import Embeddings, top_k_exact_many, top_of_each
 from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage import layout
-from precompute.parallel import run_chunks, thread_count
-from precompute.stages.row_passes import fill_rows
-from precompute.stages.stage import StageContext
+
+from ..parallel import run_chunks, thread_count
+from .row_passes import fill_rows
+from .stage import StageContext
 
 CHUNK_ROWS = 2_048
 

@@ -19,10 +19,11 @@ from atlas.search.open_index import open_index
 from atlas.search.quality import FILENAME, Quality, Recall
 from atlas.search.settled import STEADY_KINDS, search_as
 from atlas.storage import layout
-from precompute.stages.knn import read_neighbors
-from precompute.stages.map_neighbourhood import surroundings_radius, trust_share
-from precompute.stages.row_passes import fill_rows
-from precompute.stages.stage import StageContext
+
+from .knn import read_neighbors
+from .map_neighbourhood import surroundings_radius, trust_share
+from .row_passes import fill_rows
+from .stage import StageContext
 
 RECALL_AT = (10, 100, 1_000)
 

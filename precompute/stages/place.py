@@ -23,12 +23,13 @@ from atlas.search.exact import Embeddings, top_of_each
 from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage import layout
-from precompute.stages.index.stage import build_index, choose_engine
-from precompute.stages.knn import stored_scores
-from precompute.stages.map_neighbourhood import surroundings_radius
-from precompute.stages.row_passes import fill_rows
-from precompute.stages.stage import StageContext
-from precompute.stages.umap import ANCHORS_XY
+
+from .index.stage import build_index, choose_engine
+from .knn import stored_scores
+from .map_neighbourhood import surroundings_radius
+from .row_passes import fill_rows
+from .stage import StageContext
+from .umap import ANCHORS_XY
 
 CHUNK_ROWS = 2_048
 WEISZFELD_STEPS = 3

@@ -7,7 +7,8 @@ import shutil
 from atlas.planes.plane import write_plane
 from atlas.sky.sky_plane import write_sky
 from atlas.storage import layout
-from precompute.stages.stage import StageContext
+
+from .stage import StageContext
 
 
 class Planes:

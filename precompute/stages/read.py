@@ -12,11 +12,12 @@ from atlas.catalog.columns import describe_numbers
 from atlas.catalog.identity import write_identity
 from atlas.storage import layout
 from atlas.storage.manifest import Column
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription
-from precompute.sources.color_columns import colors_of, difference
-from precompute.sources.column_types import NormalizedColumn, normalize_column
-from precompute.stages.stage import StageContext
+
+from ..errors import SourceError
+from ..source_description import ColumnDescription
+from ..sources.color_columns import colors_of, difference
+from ..sources.column_types import NormalizedColumn, normalize_column
+from .stage import StageContext
 
 POSITIONS = ((layout.RA, "pos.eq.ra;meta.main"), (layout.DEC, "pos.eq.dec;meta.main"))
 

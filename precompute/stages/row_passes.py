@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from atlas.search.exact import Embeddings
-from precompute.parallel import run_chunks, thread_count
-from precompute.stages.stage import StageContext
+
+from ..parallel import run_chunks, thread_count
+from .stage import StageContext
 
 SUM_ROWS = 65_536
 

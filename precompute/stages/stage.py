@@ -19,7 +19,7 @@ from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Name
 
 if TYPE_CHECKING:
-    from precompute.sources.source import Source
+    from ..sources.source import Source
 
 
 class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

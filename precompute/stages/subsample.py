@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from atlas.search.exact import Embeddings
 from atlas.storage import layout
-from precompute.parallel import run_chunks, thread_count
-from precompute.stages.stage import StageContext
-from precompute.stages.subsample_groups import find_groups
+
+from ..parallel import run_chunks, thread_count
+from .stage import StageContext
+from .subsample_groups import find_groups
 
 ISOLATED_SHARE = 0.1
 ANCHORS_A_GROUP = 20

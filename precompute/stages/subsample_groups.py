@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.search.exact import Embeddings
-from precompute.parallel import run_chunks
-from precompute.stages.row_passes import sum_by_group
+
+from ..parallel import run_chunks
+from .row_passes import sum_by_group
 
 SAMPLE_ROWS = 300_000
 """Some thirty members of a class of one in ten thousand."""

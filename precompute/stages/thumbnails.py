@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from atlas.errors import InputError
 from atlas.storage import layout
 from atlas.storage.thumbnails import ThumbnailWriter, encode_thumbnail
-from precompute.parallel import run_chunks, thread_count
-from precompute.sources.column_guesses import guess_magnitude
-from precompute.sources.source import Source
-from precompute.stages.stage import StageContext
+
+from ..parallel import run_chunks, thread_count
+from ..sources.column_guesses import guess_magnitude
+from ..sources.source import Source
+from .stage import StageContext
 
 CHUNK_ROWS = 256
 """Images that a thread reads and encodes at a time: 2 MB once they are encoded."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from atlas.search.exact import top_k_exact_many
 from atlas.storage import layout
-from precompute.stages.stage import StageContext
+
+from .stage import StageContext
 
 HALF_WIDTH = 10.0
 """Half the width of the map that holds 98 % of the anchors, along its longer axis."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from precompute.simulation.rendering.parameters import (
+from .parameters import (
     BAD_COLUMN,
     BANDS,
     ELECTRONS,
@@ -25,9 +25,9 @@ from precompute.simulation.rendering.parameters import (
     TRAIL,
     Parameters,
 )
-from precompute.simulation.rendering.profiles import Planes
-from precompute.simulation.rendering.random_streams import Stream, compiled, fill_normal, normal, open_stream, uniform
-from precompute.simulation.rendering.scene import MAX_STARS, draw_scene
+from .profiles import Planes
+from .random_streams import Stream, compiled, fill_normal, normal, open_stream, uniform
+from .scene import MAX_STARS, draw_scene
 
 DEFAULT_PIXELS = 96
 MIN_PIXELS = 32

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from precompute.simulation.rendering.profiles import Flux, Planes
-from precompute.simulation.rendering.random_streams import compiled
+from .profiles import Flux, Planes
+from .random_streams import compiled
 
 SAMPLES = 4  # of a pixel and axis: arcs are thinner than pixels
 REACH = 3.2  # Einstein radii; beyond, images are too faint to be seen

@@ -11,14 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.simulation.rendering.random_streams import (
-    compiled,
-    normal,
-    open_stream,
-    poisson,
-    power_law_magnitude,
-    uniform,
-)
+from .random_streams import compiled, normal, open_stream, poisson, power_law_magnitude, uniform
 
 BANDS = ("g", "r", "z")
 PIXEL_ARCSEC = 0.262

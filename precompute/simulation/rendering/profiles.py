@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from precompute.simulation.rendering.random_streams import compiled
+from .random_streams import compiled
 
 Planes = NDArray[np.float32]
 Flux = NDArray[np.float64]

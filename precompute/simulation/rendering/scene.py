@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.simulation.rendering.lens import add_lensed
-from precompute.simulation.rendering.parameters import (
+from .lens import add_lensed
+from .parameters import (
     BARRED,
     BLEND,
     DISC,
@@ -29,25 +29,8 @@ from precompute.simulation.rendering.parameters import (
     star_colours,
     typical_radius,
 )
-from precompute.simulation.rendering.profiles import (
-    Flux,
-    Planes,
-    add_bar,
-    add_disc,
-    add_edge_on,
-    add_gaussian,
-    add_ring,
-    add_sersic,
-)
-from precompute.simulation.rendering.random_streams import (
-    Stream,
-    compiled,
-    normal,
-    open_stream,
-    poisson,
-    power_law_magnitude,
-    uniform,
-)
+from .profiles import Flux, Planes, add_bar, add_disc, add_edge_on, add_gaussian, add_ring, add_sersic
+from .random_streams import Stream, compiled, normal, open_stream, poisson, power_law_magnitude, uniform
 
 MAX_STARS = 64
 # Neighbours in the field: how many an arcmin² down to the faintest, and how their counts grow.

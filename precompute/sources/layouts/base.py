@@ -18,11 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.source_description import IMAGES, SourceDescription
-from precompute.sources.column_guesses import guess_id_columns, guess_image_column
-from precompute.sources.embeddings import Embeddings
-from precompute.sources.images import FolderImages, Images
-from precompute.sources.tables.file_column import CatalogFile
+from ...source_description import IMAGES, SourceDescription
+from ..column_guesses import guess_id_columns, guess_image_column
+from ..embeddings import Embeddings
+from ..images import FolderImages, Images
+from ..tables.file_column import CatalogFile
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

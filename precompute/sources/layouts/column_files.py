@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription, SourceDescription
-from precompute.sources.chunk_files import find_chunk_files
-from precompute.sources.embeddings import ARRAY_NAMES, CHUNK_STEM, Embeddings, open_arrays
-from precompute.sources.layouts.base import Parts, folder_images
-from precompute.sources.layouts.legacy_columns import BANDS, SURVEY, band_columns, column_description, type_words
-from precompute.sources.merge_description import fill
-from precompute.sources.tables.file_column import ColumnKind, FileColumn
+
+from ...errors import SourceError
+from ...source_description import ColumnDescription, SourceDescription
+from ..chunk_files import find_chunk_files
+from ..embeddings import ARRAY_NAMES, CHUNK_STEM, Embeddings, open_arrays
+from ..merge_description import fill
+from ..tables.file_column import ColumnKind, FileColumn
+from .base import Parts, folder_images
+from .legacy_columns import BANDS, SURVEY, band_columns, column_description, type_words
 
 ENDING = ".npy"
 POSITIONS = ("ra.npy", "dec.npy")

@@ -20,14 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.source_description import SourceDescription
-from precompute.sources.column_guesses import guess_embedding_column
-from precompute.sources.embeddings import Embeddings, ListEmbeddings
-from precompute.sources.layouts.base import Parts, folder_images
-from precompute.sources.merge_description import fill
-from precompute.sources.tables.arrow_table import open_parquet
-from precompute.sources.tables.file_column import CatalogFile, FileColumn
+
+from ...errors import SourceError
+from ...source_description import SourceDescription
+from ..column_guesses import guess_embedding_column
+from ..embeddings import Embeddings, ListEmbeddings
+from ..merge_description import fill
+from ..tables.arrow_table import open_parquet
+from ..tables.file_column import CatalogFile, FileColumn
+from .base import Parts, folder_images
 
 COLLECTION = "collection.properties"
 PROPERTIES = ("hats.properties", "properties")

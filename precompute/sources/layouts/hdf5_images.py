@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.sources.asinh_rgb import asinh_rgb
-from precompute.sources.chunk_files import ChunkFile
+
+from ...errors import SourceError
+from ..asinh_rgb import asinh_rgb
+from ..chunk_files import ChunkFile
 
 IMAGES = "images"
 SEED, PIXELS, NUMBER, FLUX = "seed", "pixels", "inds", "flux"
@@ -83,8 +84,8 @@ class DrawnImages(StoredImages):
 
     def _planes(self, found: Any, file: ChunkFile, row: int) -> NDArray[np.floating[Any]] | None:
         # Imported here: numba takes seconds to load, and no other source needs it.
-        from precompute.simulation.rendering.camera import render
-        from precompute.simulation.rendering.parameters import draw_parameters, fluxes
+        from ...simulation.rendering.camera import render
+        from ...simulation.rendering.parameters import draw_parameters, fluxes
 
         seed, pixels, number, flux = found
         parameters = draw_parameters(seed, np.array([number]))

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription, SourceDescription
-from precompute.sources.checks import name_rows
-from precompute.sources.tables.file_column import FileColumn
+from ...errors import SourceError
+from ...source_description import ColumnDescription, SourceDescription
+from ..checks import name_rows
+from ..tables.file_column import FileColumn
 
 SURVEY = SourceDescription(
     survey="DESI Legacy Imaging Surveys",

@@ -21,25 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.source_description import SourceDescription
-from precompute.sources.chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
-from precompute.sources.embeddings import Embeddings, open_arrays
-from precompute.sources.images import FolderImages, Images
-from precompute.sources.layouts.base import Parts
-from precompute.sources.layouts.hdf5_images import IMAGES, DrawnImages, StoredImages, says_how_to_draw
-from precompute.sources.layouts.legacy_columns import (
-    BANDS,
-    COLUMNS,
-    MAGNITUDE,
-    SURVEY,
-    band_columns,
-    column_description,
-    magnitudes,
-    type_words,
-)
-from precompute.sources.merge_description import fill
-from precompute.sources.tables.file_column import ColumnKind, FileColumn
+
+from ...errors import SourceError
+from ...source_description import SourceDescription
+from ..chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
+from ..embeddings import Embeddings, open_arrays
+from ..images import FolderImages, Images
+from ..merge_description import fill
+from ..tables.file_column import ColumnKind, FileColumn
+from .base import Parts
+from .hdf5_images import IMAGES, DrawnImages, StoredImages, says_how_to_draw
+from .legacy_columns import BANDS, COLUMNS, MAGNITUDE, SURVEY, band_columns, column_description, magnitudes, type_words
 
 ENDING = ".h5"
 STEM = re.compile(r"(?:.*[_-])?images.*", re.IGNORECASE)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from precompute.errors import SourceError
-from precompute.source_description import SourceDescription
-from precompute.sources.catalog_files import open_catalog
-from precompute.sources.column_guesses import find_catalog, guess_positions
-from precompute.sources.embeddings import open_embeddings, rows_beside
-from precompute.sources.layouts.base import Parts, folder_images
-from precompute.sources.tables.file_column import FileColumn
+from ...errors import SourceError
+from ...source_description import SourceDescription
+from ..catalog_files import open_catalog
+from ..column_guesses import find_catalog, guess_positions
+from ..embeddings import open_embeddings, rows_beside
+from ..tables.file_column import FileColumn
+from .base import Parts, folder_images
 
 
 class Table:

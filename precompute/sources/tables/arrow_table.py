@@ -14,10 +14,11 @@ from astropy.table.meta import get_header_from_yaml
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription
-from precompute.sources.names import unique_names
-from precompute.sources.tables.file_column import CatalogFile, ColumnKind, FileColumn
+
+from ...errors import SourceError
+from ...source_description import ColumnDescription
+from ..names import unique_names
+from .file_column import CatalogFile, ColumnKind, FileColumn
 
 
 class ArrowCatalog:

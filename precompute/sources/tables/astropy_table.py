@@ -13,8 +13,9 @@ from astropy.table import Column, Table
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
-from precompute.source_description import ColumnDescription
-from precompute.sources.tables.file_column import ColumnKind, FileColumn
+
+from ...source_description import ColumnDescription
+from .file_column import ColumnKind, FileColumn
 
 T = TypeVar("T")
 

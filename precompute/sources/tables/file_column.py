@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from numpy.typing import NDArray
 
-from precompute.source_description import ColumnDescription
+from ...source_description import ColumnDescription
 
 ColumnKind = Literal["number", "text", "vector", "list", "other"]
 

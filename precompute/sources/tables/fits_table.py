@@ -12,12 +12,13 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription
-from precompute.sources.names import unique_names
-from precompute.sources.tables.astropy_table import warnings_note, with_warnings
-from precompute.sources.tables.file_column import ColumnKind, FileColumn
-from precompute.sources.tables.several_tables import Suits, TableHead, choose_table
+
+from ...errors import SourceError
+from ...source_description import ColumnDescription
+from ..names import unique_names
+from .astropy_table import warnings_note, with_warnings
+from .file_column import ColumnKind, FileColumn
+from .several_tables import Suits, TableHead, choose_table
 
 # Logical cells are bytes: T, F, or 0 where there is no value.
 TRUE, FALSE, NO_VALUE = ord("T"), ord("F"), 0

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.sources.tables.file_column import FileColumn
+
+from ...errors import SourceError
+from .file_column import FileColumn
 
 # How well a table of these columns and so many rows serves as the catalogue: the most wins, 0 not at all.
 Suits = Callable[[Sequence[FileColumn], int], int]

@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from atlas.errors import shorten
-from precompute.errors import SourceError
-from precompute.sources.names import MISSING_WORDS, unique_names
+
+from ...errors import SourceError
+from ..names import MISSING_WORDS, unique_names
 
 SEPARATORS = (",", "\t", ";", "|")
 BLOCK = 1 << 20

@@ -19,13 +19,13 @@ import pyarrow.compute as pc
 from astropy.io import votable
 from astropy.table import MaskedColumn, Table
 
-from precompute.errors import SourceError
-from precompute.source_description import ColumnDescription
-from precompute.sources.tables.arrow_table import arrow_values
-from precompute.sources.tables.astropy_table import AstropyCatalog, described_by_meta, warnings_note, with_warnings
-from precompute.sources.tables.file_column import FileColumn
-from precompute.sources.tables.several_tables import Suits, TableHead, choose_table
-from precompute.sources.tables.text_table import typed_cells
+from ...errors import SourceError
+from ...source_description import ColumnDescription
+from .arrow_table import arrow_values
+from .astropy_table import AstropyCatalog, described_by_meta, warnings_note, with_warnings
+from .file_column import FileColumn
+from .several_tables import Suits, TableHead, choose_table
+from .text_table import typed_cells
 
 # Types of whole numbers in VOTable, and numpy's.
 INTEGERS = {"unsignedByte": "u1", "short": "i2", "int": "i4", "long": "i8"}

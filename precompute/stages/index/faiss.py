@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from atlas.search.engines.faiss import CODES
 from atlas.search.exact import Embeddings
-from precompute.native_code import quiet_native_code
+
+from ...native_code import quiet_native_code
 
 DIMENSIONS_A_BLOCK = 2
 ITERATIONS = 12

@@ -25,11 +25,12 @@ from atlas.search.engines.scann import CODES, LEAF_OF_ROW
 from atlas.search.exact import Embeddings
 from atlas.storage import layout
 from atlas.storage.scattered_rows import read_rows
-from precompute.native_code import quiet_native_code, trim_heap
-from precompute.parallel import run_chunks, run_slices
-from precompute.stages.index.leaf_finder import LeafFinder
-from precompute.stages.index.scann_encoding import TREE, Tree, begin_piece, encode_piece, read_codes, run_apart
-from precompute.stages.stage import release
+
+from ...native_code import quiet_native_code, trim_heap
+from ...parallel import run_chunks, run_slices
+from ..stage import release
+from .leaf_finder import LeafFinder
+from .scann_encoding import TREE, Tree, begin_piece, encode_piece, read_codes, run_apart
 
 DIMENSIONS_A_BLOCK = 2
 

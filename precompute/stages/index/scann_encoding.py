@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from atlas.errors import ResourceError
 from atlas.search.engines.scann import ASSETS, CODES, LEAF_OF_ROW
-from precompute.native_code import quiet_native_code
+
+from ...native_code import quiet_native_code
 
 CODEBOOK, TREE, CONFIG = "ah_codebook.pb", "serialized_partitioner.pb", "scann_config.pb"
 DATASET, CODED = "dataset.npy", "coded"

@@ -21,11 +21,12 @@ from atlas.errors import InputError, ResourceError
 from atlas.search.exact import Embeddings
 from atlas.search.index import DESCRIPTION, ISOLATED, IndexDescription
 from atlas.storage import layout
-from precompute.parallel import run_chunks, thread_count
-from precompute.stages.index import faiss as faiss_build
-from precompute.stages.index import scann as scann_build
-from precompute.stages.row_passes import sum_by_group
-from precompute.stages.stage import BuildConfig, StageContext
+
+from ...parallel import run_chunks, thread_count
+from ..row_passes import sum_by_group
+from ..stage import BuildConfig, StageContext
+from . import faiss as faiss_build
+from . import scann as scann_build
 
 Engine = Literal["scann", "faiss", "exact"]
 
