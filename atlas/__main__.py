@@ -11,9 +11,9 @@ from atlas import receipts
 from atlas.errors import AtlasError
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m atlas") -> int:
     """Run one command; returns the exit status."""
-    args = _parser().parse_args(argv)
+    args = _parser(prog).parse_args(argv)
     try:
         status: int = args.run(args)
     except AtlasError as e:
@@ -40,8 +40,8 @@ def _replay(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m atlas", description="Asks an atlas.")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Asks an atlas.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     replay = commands.add_parser("replay", help="print the galaxies of a receipt as CSV")
     replay.add_argument("receipt", metavar="RECEIPT", help="JSON file, - for standard input, or a hash (--receipts)")

@@ -27,9 +27,9 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  heartbeats of workers: a file t
 _LOG_FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m dashboard") -> int:
     """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m dashboard", description="Serve an atlas.")
+    parser = argparse.ArgumentParser(prog=prog, description="Serve an atlas.")
     parser.add_argument("--atlas", help="folder of the atlas")
     parser.add_argument("--host", help="address to listen on; 0.0.0.0 for all")
     parser.add_argument("--port", help="port to listen on; 0 takes a free one")

@@ -28,9 +28,9 @@ MACHINE = ("threads", "memory_gib")
 IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m precompute") -> int:
     """Run one command; returns the exit status."""
-    args = _parser().parse_args(argv)
+    args = _parser(prog).parse_args(argv)
     try:
         status: int = args.run(args)
     except AtlasError as e:
@@ -177,8 +177,8 @@ class _UsageError(AtlasError):
     """A parameter is out of range."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m precompute", description="Builds and looks after atlases.")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Builds and looks after atlases.")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

@@ -67,6 +67,7 @@ def serve(
     scratch: Path,
     *,
     module: str = "dashboard",
+    packages: Path = ROOT,
     until_ready: bool = True,
     patience_s: float = START_S,
     port: int = 0,
@@ -74,7 +75,7 @@ def serve(
 ) -> Iterator[Server]:
     """Run `python -m dashboard` until the block ends, on a free port where none is named.
 
-    `settings` become GALAXY_FINDER_* variables.
+    `packages` is the folder that the module is imported from; `settings` become GALAXY_FINDER_* variables.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GALAXY_FINDER_")}
@@ -85,7 +86,7 @@ def serve(
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", module, "--atlas", str(atlas), "--port", str(port)],
-            cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
+            cwd=packages, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
     try:
         server = Server(process, log, _address(process, log, patience_s))

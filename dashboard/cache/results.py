@@ -76,7 +76,7 @@ class Cached:
         else:
             folder = private_folder(settings.cache_dir)
             config = {
-                "CACHE_TYPE": "dashboard.cache.file_backend.PrivateFileCache",
+                "CACHE_TYPE": f"{__package__}.file_backend.PrivateFileCache",
                 "CACHE_DIR": str(private_folder(folder / "entries")),
                 "CACHE_THRESHOLD": settings.cache_entries,
                 "CACHE_MAX_BYTES": settings.cache_bytes,
