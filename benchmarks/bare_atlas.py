@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,9 +22,12 @@ MAP_COLUMNS = ("map_x", "map_y")
 SEED = 1
 
 Words = tuple[str, ...]
+WithWords = tuple[NDArray[Any], Words]
 
 
-def bare_atlas(build: Path, columns: Mapping[str, NDArray | tuple[NDArray, Words]], build_id: str = BUILD_ID) -> Atlas:
+def bare_atlas(
+    build: Path, columns: Mapping[str, NDArray[Any] | tuple[NDArray[Any], Words]], build_id: str = BUILD_ID
+) -> Atlas:
     """Write columns and the planes that they allow, and open them.
 
     Parameters
@@ -55,13 +59,13 @@ def bare_atlas(build: Path, columns: Mapping[str, NDArray | tuple[NDArray, Words
     )
     if in_space:
         folder = layout.space_path(build, layout.DEFAULT_SPACE) / layout.MAP_PLANE
-        write_plane(folder, columns["map_x"], columns["map_y"], seed=SEED)
+        write_plane(folder, *(_numbers(columns[name]) for name in MAP_COLUMNS), seed=SEED)
     if layout.RA in described:
-        write_sky(build / layout.SKY, columns[layout.RA], columns[layout.DEC], seed=SEED)
+        write_sky(build / layout.SKY, *(_numbers(columns[name]) for name in (layout.RA, layout.DEC)), seed=SEED)
     return Atlas(build, manifest)
 
 
-def _write(build: Path, name: str, values: NDArray | tuple[NDArray, Words]) -> Column:
+def _write(build: Path, name: str, values: NDArray[Any] | WithWords) -> Column:
     array, words = values if isinstance(values, tuple) else (values, ())
     file = f"{layout.COLUMNS}/{name}.npy"
     np.save(build / file, array)
@@ -78,3 +82,7 @@ def _write(build: Path, name: str, values: NDArray | tuple[NDArray, Words]) -> C
     with np.errstate(invalid="ignore"):  # between infinite values there are no quantiles
         missing, quantiles = describe_numbers(array)
     return msgspec.structs.replace(described, missing=missing, quantiles=quantiles)
+
+
+def _numbers(values: NDArray[Any] | WithWords) -> NDArray[Any]:
+    return values[0] if isinstance(values, tuple) else values

@@ -36,9 +36,9 @@ def draw(folder: Path, n: int) -> Columns:
     rng = np.random.default_rng(0)
     described = []
     for name in ("mag_g", "mag_r", "z_phot"):
-        values = rng.normal(20, 1.5, n).astype(np.float32)
+        values: NDArray[np.float32] = rng.normal(20, 1.5, n).astype(np.float32)
         if name == "z_phot":
-            values = np.abs(values - 20) / 3
+            values = (np.abs(values - 20) / 3).astype(np.float32)
             values[rng.random(n) < 0.1] = np.nan
         np.save(folder / f"{name}.npy", values)
         missing, quantiles = describe_numbers(values)
@@ -75,26 +75,29 @@ def run(columns: Columns, n: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(1)
     for share in (0.001, 0.1, 0.9):
         chosen = Mask.from_dense(rng.random(n) < share)
-        found = histograms.get("mag_g", chosen)
-        assert np.array_equal(found.counts, np.histogram(g[chosen.dense].astype(np.float64), found.edges)[0])
-        lines.append(
-            {
-                "what": f"histogram under a mask of {share:.1%} of the rows",
-                **timed(lambda _, chosen=chosen: histograms.get("mag_g", chosen), REPEATS),
-                "numpy_p50_ms": timed(
-                    lambda _, chosen=chosen, edges=found.edges: np.histogram(g[chosen.dense], edges), 2
-                )["p50_ms"],
-            }
-        )
-        lines.append(
-            {
-                "what": f"{FLAGS} flags under a mask of {share:.1%} of the rows",
-                **timed(lambda _, chosen=chosen: histograms.bits("maskbits", chosen), REPEATS),
-                "numpy_p50_ms": timed(lambda _, chosen=chosen: _bits_by_numpy(flags[chosen.dense]), 2)["p50_ms"],
-            }
-        )
-        assert histograms.bits("maskbits", chosen).counts.tolist() == _bits_by_numpy(flags[chosen.dense])
+        lines += _under_a_mask(histograms, g, flags, chosen, share)
     return lines
+
+
+def _under_a_mask(
+    histograms: Histograms, g: NDArray[np.float32], flags: NDArray[Any], chosen: Mask, share: float
+) -> list[dict[str, Any]]:
+    """A histogram and a count of bits of the rows of a mask, beside numpy's."""
+    found = histograms.get("mag_g", chosen)
+    assert np.array_equal(found.counts, np.histogram(g[chosen.dense].astype(np.float64), found.edges)[0])
+    assert histograms.bits("maskbits", chosen).counts.tolist() == _bits_by_numpy(flags[chosen.dense])
+    return [
+        {
+            "what": f"histogram under a mask of {share:.1%} of the rows",
+            **timed(lambda _: histograms.get("mag_g", chosen), REPEATS),
+            "numpy_p50_ms": timed(lambda _: np.histogram(g[chosen.dense], found.edges), 2)["p50_ms"],
+        },
+        {
+            "what": f"{FLAGS} flags under a mask of {share:.1%} of the rows",
+            **timed(lambda _: histograms.bits("maskbits", chosen), REPEATS),
+            "numpy_p50_ms": timed(lambda _: _bits_by_numpy(flags[chosen.dense]), 2)["p50_ms"],
+        },
+    ]
 
 
 def _bits_by_numpy(flags: NDArray[np.uint16]) -> list[int]:

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, Response
+from playwright.sync_api import Page, Response, ViewportSize
 
 from atlas import Atlas
 from tests.serving import browser, serve, settle
 
 REPEATS = 5
 RESULTS = Path(__file__).parent / "results"
-SIZE = {"width": 1366, "height": 768}
+SIZE = ViewportSize(width=1366, height=768)
 
 WATCH = """() => {
     window.painted = 0;

@@ -50,7 +50,11 @@ NUMBERS = ("mag_g", "mag_r", "mag_z", "z_phot", "ebv")
 RESULTS = Path(__file__).parent / "results"
 
 
-def draw_columns(n: int) -> dict[str, NDArray]:
+def _duckdb_p50_ms(connection: Any, query: Callable[[int], str]) -> float:
+    return float(timed(lambda i: connection.execute(query(i)).fetchnumpy(), 5)["p50_ms"])
+
+
+def draw_columns(n: int) -> dict[str, NDArray[Any]]:
     """Columns of a simulated survey; rows beyond the first million are those again, each moved a little.
 
     The map is a projection of the embeddings along two directions.
@@ -108,14 +112,14 @@ def peak_mb(work: Callable[[int], Any]) -> float:
         tracemalloc.stop()
 
 
-def boxes_about(whole: Box, x: NDArray, y: NDArray) -> list[Box]:
+def boxes_about(whole: Box, x: NDArray[Any], y: NDArray[Any]) -> list[Box]:
     """All of a plane, then views about points of it: half as wide, a quarter, down to one in 256, and again."""
     halves = whole.width / 2.0 ** (1 + np.arange(len(x)) % 8)
     boxes = [Box(float(a - h), float(a + h), float(b - h), float(b + h)) for a, b, h in zip(x, y, halves, strict=True)]
     return [whole, *boxes[1:]]
 
 
-def lasso_of_a_tenth(x: NDArray, y: NDArray) -> tuple[tuple[float, float], ...]:
+def lasso_of_a_tenth(x: NDArray[Any], y: NDArray[Any]) -> tuple[tuple[float, float], ...]:
     """Sixty corners about the median that hold a tenth of the points."""
     few = slice(None, None, max(1, len(x) // 1_000_000))
     (cx, cy), (sx, sy) = ((float(f(v[few])) for v in (x, y)) for f in (np.nanmedian, np.nanstd))
@@ -153,7 +157,7 @@ class Questions:
         b = self.boxes[i]
         return (self.x >= b.x0) & (self.x <= b.x1) & (self.y >= b.y0) & (self.y <= b.y1)
 
-    def _histogram(self, i: int, weights: NDArray | None = None) -> NDArray:
+    def _histogram(self, i: int, weights: NDArray[Any] | None = None) -> NDArray[Any]:
         b = self.boxes[i]
         inside = self._in_box(i)
         column = ((self.x[inside] - b.x0) * (RASTER / b.width)).astype(np.intp).clip(0, RASTER - 1)
@@ -164,7 +168,7 @@ class Questions:
         polygon = shapely.Polygon(self.lasso)
         shapely.prepare(polygon)
         x0, y0, x1, y1 = polygon.bounds
-        inside = (self.x >= x0) & (self.x <= x1) & (self.y >= y0) & (self.y <= y1)
+        inside: NDArray[np.bool_] = (self.x >= x0) & (self.x <= x1) & (self.y >= y0) & (self.y <= y1)
         near = np.flatnonzero(inside)
         inside[near] = shapely.contains_xy(polygon, self.x[near], self.y[near])
         return inside
@@ -288,7 +292,7 @@ class Questions:
         return taken
 
 
-def duckdb_of(columns: dict[str, NDArray]) -> duckdb.DuckDBPyConnection:
+def duckdb_of(columns: dict[str, NDArray[Any]]) -> duckdb.DuckDBPyConnection:
     """A database in memory with a table `t` of the columns, if any, the row, and a random number of each."""
     connection = duckdb.connect(config={"threads": os.cpu_count() or 1})
     if columns:
@@ -319,9 +323,7 @@ def measure(n: int, folder: Path, peers: bool = True) -> dict[str, Any]:
         if peers and line.numpy is not None:
             result["numpy_p50_ms"] = timed(line.numpy, 5)["p50_ms"]
         if peers and (query := line.duckdb) is not None:
-            result["duckdb_p50_ms"] = timed(lambda i, query=query: connection.execute(query(i)).fetchnumpy(), 5)[
-                "p50_ms"
-            ]
+            result["duckdb_p50_ms"] = _duckdb_p50_ms(connection, query)
         print(result, flush=True)
         lines.append(result)
     touched = max(questions.plane.viewport(box, BUDGET).touched for box in questions.boxes)

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,7 +161,7 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
 
     def calls(setting: Setting) -> list[Callable[[], NDArray[np.integer[Any]]]]:
         return [
-            lambda query=query, row=row: engine.one(query, row, setting)
+            partial(engine.one, query, row, setting)
             for query, row in zip(asked.embeddings, asked.rows.tolist(), strict=True)
         ]
 
@@ -171,7 +172,7 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
         # Neighbours on the ladder differ by little: up and up again, so that a busy moment does not choose among them.
         medians = [[float(np.median(timed(calls(s))[0])) for s in engine.ladder] for _ in range(CHOICE_ROUNDS)]
         steps = list(zip(engine.ladder, recalls, np.min(medians, axis=0).tolist(), strict=True))
-        at = []
+        at: list[dict[str, Any]] = []
         for wanted in (EXACT,) if scans else WANTED:
             good = [step for step in steps if step[1] >= wanted]
             if not good:
@@ -185,7 +186,7 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
                     cold.append(timed([call])[0][0])
                 timed(calls(setting))  # warm again
             rates = [
-                len(asked.rows) * 1e3 / timed([lambda s=setting: engine.many(asked.embeddings, asked.rows, s)])[0][0]
+                len(asked.rows) * 1e3 / timed([partial(engine.many, asked.embeddings, asked.rows, setting)])[0][0]
                 for _ in range(rounds)
             ]
             at.append(
@@ -197,7 +198,7 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
                     "cold_p50_ms": round(float(np.median(cold)), 2) if cold else None,
                     "queries_a_second": round(max(rates)),
                     "parts_p50_ms": {
-                        what: times_of([lambda q=q, work=work: work(q) for q in asked.embeddings], rounds)["p50_ms"]
+                        what: times_of([partial(work, q) for q in asked.embeddings], rounds)["p50_ms"]
                         for what, work in engine.parts(setting).items()
                     },
                 }

@@ -38,6 +38,10 @@ def without(found: NDArray[np.integer[Any]], own: NDArray[np.int64]) -> list[NDA
     return [line[(line != row) & (line >= 0)][:K] for line, row in zip(found, own, strict=True)]
 
 
+_faiss: Any = faiss
+"""What its type stubs leave out is there all the same."""
+
+
 class Engine:
     """A way to search; what is here is that of an engine that scans all rows.
 
@@ -140,8 +144,8 @@ class _Faiss(Engine):
 
     def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
         faiss.omp_set_num_threads(1)
-        found = self._index.search(query[None], K + 1, params=self._parameters(setting))[1][0]
-        return found[(found != row) & (found >= 0)][:K]
+        found: NDArray[np.int64] = self._index.search(query[None], K + 1, params=self._parameters(setting))[1][0]
+        return np.asarray(found[(found != row) & (found >= 0)][:K])
 
     def many(
         self, queries: NDArray[np.float32], rows: NDArray[np.int64], setting: Setting
@@ -166,9 +170,8 @@ class FaissCodes(_Faiss):
 
     def _parameters(self, setting: Setting) -> Any:
         lists, candidates = setting
-        return faiss.IndexRefineSearchParameters(
-            k_factor=candidates / (K + 1), base_index_params=faiss.SearchParametersIVF(nprobe=lists)
-        )
+        within = _faiss.SearchParametersIVF(nprobe=lists)
+        return _faiss.IndexRefineSearchParameters(k_factor=candidates / (K + 1), base_index_params=within)
 
 
 class FaissGraph(_Faiss):
@@ -186,7 +189,7 @@ class FaissGraph(_Faiss):
         return index
 
     def _parameters(self, setting: Setting) -> Any:
-        return faiss.SearchParametersHNSW(efSearch=setting[0])
+        return _faiss.SearchParametersHNSW(efSearch=setting[0])
 
 
 class Usearch(Engine):
@@ -212,8 +215,8 @@ class Usearch(Engine):
 
     def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
         self._graph.expansion_search = setting[0]
-        found = np.asarray(self._graph.search(query, K + 1, threads=1).keys, dtype=np.int64)
-        return found[found != row][:K]
+        found: NDArray[np.int64] = np.asarray(self._graph.search(query, K + 1, threads=1).keys, dtype=np.int64)
+        return np.asarray(found[found != row][:K])
 
     def many(
         self, queries: NDArray[np.float32], rows: NDArray[np.int64], setting: Setting

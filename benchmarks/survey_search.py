@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ class Searches:
         path = embeddings_path(self.atlas)
         taken = []
         for i in range(min(COLD_QUERIES, len(self.rows))):
+            assert isinstance(self.space.embeddings, np.memmap)
             release(self.space.embeddings)
             forget(path)
             before = read_from_disk()
@@ -159,7 +161,7 @@ def measure_search(root: Path, truth: Truth) -> dict[str, Any]:
     for setting in searches.settings():
         line: dict[str, Any] = {"what": "index", **searches.told(setting), "pages": setting == searches.pages_setting()}
         line["recall"] = searches.recall(setting, truth)
-        lines.append((line, lambda i, setting=setting: searches.one(i, setting, searches.k)))
+        lines.append((line, partial(searches.one, setting=setting, k=searches.k)))
     chosen = as_the_page(searches.atlas, int(truth.rows[0]), GALLERY).recall
     line = {"what": "planner", "limit": GALLERY}
     line |= searches.told(searches.pages_setting() if chosen is None else chosen.setting)

@@ -111,7 +111,7 @@ def measure_views(root: Path, places: Places, selections: dict[str, Selection]) 
     line("nearest to a position", lambda i: atlas.nearest(*positions[i], NEAREST_WITHIN_ARCSEC), many)
     held = {}
     for what, selection in selections.items():
-        line(what, lambda _, selection=selection: atlas.mask(selection), FEW)
+        line(what, _evaluating(atlas, selection), FEW)
         held[what] = atlas.mask(selection)
     mask = next(iter(held.values()))
     line("map, viewport under that lasso", lambda i: plane.viewport(boxes[i], BUDGET, mask), many)
@@ -124,3 +124,7 @@ def measure_views(root: Path, places: Places, selections: dict[str, Selection]) 
             "sky": max(sky.viewport(*view, BUDGET).touched for view in views),
         },
     }
+
+
+def _evaluating(atlas: Atlas, selection: Selection) -> Callable[[int], Any]:
+    return lambda _: atlas.mask(selection)

@@ -31,7 +31,7 @@ def measure_worker(root: Path) -> dict[str, Any]:
     """Serve the atlas by one worker, and visit it before it can search and after."""
     atlas = Atlas.open(root)
     forget_build(root)
-    settings = {"workers": 1, "threads": THREADS, "patience_s": READY_WITHIN_S}
+    settings: dict[str, Any] = {"workers": 1, "threads": THREADS, "patience_s": READY_WITHIN_S}
     with tempfile.TemporaryDirectory() as scratch:
         begun = time.perf_counter()
         with serve(root.resolve(), Path(scratch), until_ready=False, **settings) as server:

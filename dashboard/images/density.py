@@ -39,7 +39,8 @@ def tone(counts: NDArray[np.float32]) -> NDArray[np.float32]:
         sigma = float(np.clip(np.sqrt(NEIGHBORS_A_BLOB / (2 * np.pi * crowd)), 0.7, WIDEST * max(known.shape)))
         known = gaussian_filter(known, sigma, mode="constant")
     top = float(np.quantile(known[known > known.max() * 1e-3], 0.998))
-    return (np.clip(np.log1p(known / top * DEPTH) / np.log1p(DEPTH), 0.0, 1.0) * BRIGHTEST).astype(np.float32)
+    shade = np.clip(np.log1p(known / top * DEPTH) / np.log1p(DEPTH), 0.0, 1.0) * BRIGHTEST
+    return np.asarray(shade, dtype=np.float32)
 
 
 def to_png(counts: NDArray[np.float32], theme: Theme, flip: tuple[bool, bool] = (False, False)) -> bytes:

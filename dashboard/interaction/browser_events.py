@@ -197,7 +197,7 @@ def event(body: Any, settings: Settings) -> AnyRaw:
         If the body is not an event of the documented forms, or is over a limit.
     """
     try:
-        found: AnyRaw = msgspec.convert(body, AnyRaw)  # type: ignore[arg-type]
+        found: AnyRaw = msgspec.convert(body, AnyRaw)
     except msgspec.ValidationError as e:
         raise InputError(sentence(e)) from e
     if isinstance(found, Find) and len(found.text) > settings.max_text:
@@ -209,7 +209,7 @@ def event(body: Any, settings: Settings) -> AnyRaw:
             f"a lasso may have {settings.max_polygon_vertices_received} vertices, this one has {len(found.vertices)}"
         )
     has_shape = isinstance(found, Lasso) or (isinstance(found, View) and found.box is not None)
-    if has_shape and found.plane == "sky" and found.projection is None:
+    if isinstance(found, Lasso | View) and has_shape and found.plane == "sky" and found.projection is None:
         raise InputError("a shape on the sky needs the projection that it was drawn in")
     if isinstance(found, Change) and found.shown is not None and found.shown > settings.gallery_max:
         raise InputError(f"the gallery shows at most {settings.gallery_max} images")

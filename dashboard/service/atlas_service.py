@@ -215,7 +215,8 @@ class Service:
             raise InputError("this picture's selection is no longer known; reload the page")
 
         text, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), missing)
-        return msgspec.json.decode(text, type=Selection)
+        selection: Selection = msgspec.json.decode(text, type=Selection)
+        return selection
 
     def plane(self, axes: Axes | None, atlas: Atlas | None = None) -> Plane | None:
         """The plane that the map's panel shows; None while two columns are still being ordered.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from dash import html
@@ -35,7 +35,7 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
     name = atlas.identity.name(row)
     ra_deg, dec_deg = atlas.position(row)
     sign = 1 if name in {g.id for g in state.wanted} else -1 if name in {g.id for g in state.unwanted} else 0
-    style = "sexagesimal" if state.sexagesimal else "deg"
+    style: Literal["sexagesimal", "deg"] = "sexagesimal" if state.sexagesimal else "deg"
     first = first_columns(atlas, state.color)
     told = HIDDEN | {*atlas.manifest.id_columns, *(c.name for c in first)}
     rest = [c for c in atlas.columns(atlas.default_space) if c.name not in told]

@@ -31,7 +31,8 @@ def outlines(
     count : int or None
         Rows that are active; None where nothing is selected.
     """
-    shapes, labels = [], []
+    shapes: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
     for part, taken_away in _leaves(selection):
         vertices = corners(part)
         if vertices is None:

@@ -251,7 +251,7 @@ def _axes(atlas: Atlas) -> Axes | None:
 
 
 def _projection() -> Projection:
-    kind = request.args.get("kind", "")
+    kind: Any = request.args.get("kind", "")
     if kind not in ("tan", "ait"):
         raise InputError(f"kind is {shorten(kind)!r}: allowed are tan and ait")
     ra_deg, dec_deg = parse.number(request.args, "ra", 0, 360), parse.number(request.args, "dec", -90, 90)
