@@ -32,7 +32,7 @@ DEALT_FIRST = (
     "fault/test_damaged_builds.py",
     "integration/test_build.py",
     "integration/test_layouts.py",
-    "unit/test_simulated_imaging.py",
+    "unit/precompute/simulation/test_image_survey.py",
     "browser/test_page.py",
 )
 """Files in the order in which `make test` deals them to its processes, before all others: the longest, so that short

@@ -27,7 +27,7 @@ from precompute.stages.stage import BuildConfig
 from tests.unit.groups import grouped_embeddings
 
 N = 3_000
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from dashboard.cache.codec import MAGIC, CorruptEntryError, decode, encode
 from dashboard.cache.results import Cached, cache_key
 from dashboard.settings import Settings, environment, load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture

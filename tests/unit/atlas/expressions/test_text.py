@@ -11,7 +11,7 @@ import pytest
 from atlas.catalog.columns import Columns
 from atlas.expressions.parser import normalised
 from atlas.expressions.text import contains, equals, examples
-from tests.unit.test_expression import NAMES, WORDS, Arrays, N, completed, holds, opened, survey
+from tests.unit.atlas.expressions.test_expression import NAMES, WORDS, Arrays, N, completed, holds, opened, survey
 
 
 @pytest.fixture(scope="module")

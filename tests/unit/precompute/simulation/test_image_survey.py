@@ -38,7 +38,7 @@ from precompute.sources.column_guesses import guess_magnitude
 from precompute.sources.source import open_source
 from precompute.stages.stage import BuildConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 N = 500
 PIXELS = 32
 SEED = 9
