@@ -32,6 +32,7 @@ from scipy.spatial import cKDTree
 
 from atlas.search.exact import top_k_exact_many
 from atlas.search.open_index import open_index
+from precompute.config import BuildConfig
 from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
 from precompute.stages.index.stage import build_index, choose_engine
@@ -45,7 +46,6 @@ from precompute.stages.place import (
     is_stray,
     nearest_anchors,
 )
-from precompute.stages.stage import BuildConfig
 from precompute.stages.umap import normalise_map
 
 DIMENSION = 128

@@ -26,9 +26,9 @@ from scipy.spatial import cKDTree
 
 from atlas.search.exact import top_k_exact_many
 from benchmarks.placement import place_ours
+from precompute.config import BuildConfig
 from precompute.parallel import thread_count
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, CLASS_NAMES, Survey
-from precompute.stages.stage import BuildConfig
 from precompute.stages.subsample import flattened_rows
 from precompute.stages.umap import umap_layout
 

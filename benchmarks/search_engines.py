@@ -19,8 +19,8 @@ from atlas.search.exact import Embeddings, top_k_exact, top_k_of_blocks
 from atlas.search.index import SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage.scattered_rows import read_rows
+from precompute.config import BuildConfig
 from precompute.stages.index.stage import build_index, choose_engine, leaf_count
-from precompute.stages.stage import BuildConfig
 
 K = 100
 DIMENSION = 128

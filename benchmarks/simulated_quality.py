@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from benchmarks.descriptor import fit_raw_pixels, fit_rings, without_artefacts
 from benchmarks.simulated_sheet import to_rgb
+from precompute.config import BuildConfig
 from precompute.descriptor.features import DIMENSION, FEATURES, Descriptor
 from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.image_survey import BLOCK, describe_survey
@@ -41,7 +42,6 @@ from precompute.simulation.rendering.camera import DEFAULT_PIXELS, render
 from precompute.simulation.rendering.parameters import CLASS_NAMES, IS_ARTEFACT, LENS, draw_parameters
 from precompute.stages.anomalies import Forest
 from precompute.stages.knn import mean_distance
-from precompute.stages.stage import BuildConfig
 
 SEEDS = 10
 GALAXIES = 4_000

@@ -18,7 +18,7 @@ from atlas.errors import AtlasError, shorten
 from atlas.storage.validate import total_bytes, validate
 
 from .build.info import describe_atlas
-from .stages.stage import BuildConfig
+from .config import BuildConfig, describe
 
 if TYPE_CHECKING:
     from .sources.source import Source
@@ -222,16 +222,16 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     _add_parameters(append, MACHINE)
 
     compact = commands.add_parser("compact", help="make one segment of all that were appended")
-    compact.add_argument("atlas", type=Path, metavar="DIR")
+    compact.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
     compact.set_defaults(run=_compact)
     _add_parameters(compact, MACHINE)
 
     info = commands.add_parser("info", help="what an atlas holds and how good it measured")
-    info.add_argument("atlas", type=Path, metavar="DIR")
+    info.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
     info.set_defaults(run=_info)
 
     check = commands.add_parser("validate", help="read every file of an atlas and say what is wrong")
-    check.add_argument("atlas", type=Path, metavar="DIR")
+    check.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
     check.set_defaults(run=_validate)
     return parser
 
@@ -257,7 +257,7 @@ def _add_parameters(parser: argparse.ArgumentParser, names: Sequence[str] = Buil
     group = parser.add_argument_group("parameters of the build")
     for name in names:
         default = getattr(BuildConfig(), name)
-        group.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=None, help=f"({default})")
+        group.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=None, help=describe(name))
 
 
 if __name__ == "__main__":

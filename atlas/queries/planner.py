@@ -25,6 +25,8 @@ from atlas.queries.feedback import LOSS, embedding_of_examples
 from atlas.queries.query import Method, Query, Result, canonical, examples_of, receipt
 from atlas.queries.ranking import ByColumn, Given, Ranking, Shuffled, Similar, SimilarToGroup, Typical, query_kind
 from atlas.queries.selection import Selection
+from atlas.queries.selection import canonical as canonical_selection
+from atlas.queries.selection_mask import evaluate
 from atlas.search.approximate import candidate_rows
 from atlas.search.exact import top_k_exact, top_k_of_blocks
 from atlas.search.index import SearchSetting
@@ -146,7 +148,7 @@ def embedding_of(atlas: OpenBuild, space: OpenSpace, ranking: Ranking) -> NDArra
 
 def _mean_of(atlas: OpenBuild, space: OpenSpace, group: Selection) -> NDArray[np.float64]:
     """The unit mean embedding of what a selection holds, or of a fair sample of it."""
-    rows = atlas.mask(group).sample(GROUP_ROWS, seed=0)
+    rows = evaluate(atlas, canonical_selection(group)).sample(GROUP_ROWS, seed=0)
     if not rows.size:
         raise InputError("the group that galaxies should be like holds none")
     mean = np.asarray(read_rows(space.embeddings, rows).mean(axis=0, dtype=np.float64))

@@ -25,10 +25,10 @@ from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Space, StageRecord
 from atlas.storage.validate import check_sizes, open_current
 
+from ..config import BuildConfig
 from ..errors import SourceError
 from ..sources.source import Source
 from ..stages import embeddings
-from ..stages.stage import BuildConfig
 from .new_segment import VERSION, NewSegment
 from .pipeline import estimate_source
 from .stage_runner import digest, files_after, link_files, say

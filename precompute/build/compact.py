@@ -23,9 +23,10 @@ from atlas.storage.arrays import chunks, open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
 from atlas.storage.validate import check_sizes, open_current
 
+from ..config import BuildConfig
 from ..stages import measure
 from ..stages.index import stage as index
-from ..stages.stage import BuildConfig, StageContext
+from ..stages.stage import StageContext
 from .append import COMPACT, MEASURED_BEFORE, config_of, first_rows
 from .estimate import estimate_build
 from .stage_runner import Step, digest, files_after, link_files, run_stage, say

@@ -21,12 +21,12 @@ from atlas.search.index import SearchSetting
 from atlas.storage import layout
 from atlas.storage.publish import free_bytes, human_bytes
 
+from ..config import BuildConfig
 from ..parallel import thread_count
 from ..stages.index.leaf_finder import products_a_row
 from ..stages.index.scann import DIMENSIONS_A_BLOCK, PROCESS_BYTES, Plan
 from ..stages.index.stage import Engine, choose_engine, index_plan
 from ..stages.knn import SETTING, quick_setting
-from ..stages.stage import BuildConfig
 from ..stages.subsample import ANCHORS_A_GROUP
 from ..stages.subsample_groups import CELL_ROWS, SAMPLE_ROWS
 

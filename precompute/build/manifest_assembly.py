@@ -14,8 +14,8 @@ from atlas.storage import layout
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Provenance, Segment, SkyBackground, Space, StageRecord, Thumbnails
 
+from ..config import BuildConfig
 from ..sources.source import Source
-from ..stages.stage import BuildConfig
 
 # Columns that a build adds to a space: name, UCD, description.
 SPACE_COLUMNS = (

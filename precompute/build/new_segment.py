@@ -27,6 +27,7 @@ from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
 from atlas.storage.thumbnails import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
 
+from ..config import BuildConfig
 from ..sources.source import Source
 from ..stages import embeddings, knn, thumbnails
 from ..stages.anomalies import CHUNK_ROWS as FOREST_ROWS
@@ -35,7 +36,7 @@ from ..stages.index import stage as index
 from ..stages.measure import fill_trust
 from ..stages.place import place_rows
 from ..stages.row_passes import fill_rows
-from ..stages.stage import BuildConfig, StageContext
+from ..stages.stage import StageContext
 from ..stages.umap import ANCHORS_XY
 from .append_columns import read_rows
 from .stage_runner import Step, replace_array, run_stage

@@ -17,12 +17,13 @@ from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, read_manifest
 
+from ..config import BuildConfig
 from ..errors import SourceError
 from ..sources.source import Source
 from ..stages import anomalies, clusters, embeddings, knn, measure, place, planes, read, subsample, thumbnails, umap
 from ..stages.index import stage as index
 from ..stages.reduction import reduced_width
-from ..stages.stage import BuildConfig, Stage, StageContext
+from ..stages.stage import Stage, StageContext
 from .estimate import Estimate, check_fits, estimate_build
 from .manifest_assembly import assemble_manifest
 from .stage_runner import digest, hash_files, run_stage, say

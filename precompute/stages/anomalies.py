@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from atlas.search.exact import Embeddings
 from atlas.storage import layout
 
+from ..config import BuildConfig
 from .row_passes import fill_rows
-from .stage import BuildConfig, StageContext
+from .stage import StageContext
 
 FIT_ROWS = 100_000
 CHUNK_ROWS = 16_384

@@ -6,106 +6,20 @@ import mmap
 import sys
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
-from atlas.storage.manifest import Name
+
+from ..config import BuildConfig
 
 if TYPE_CHECKING:
     from ..sources.source import Source
-
-
-class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every parameter of a build. Each stage names the ones it reads; a change re-runs those stages only.
-
-    Attributes
-    ----------
-    space : str
-        Name of the embedding space that is built.
-    seed : int
-        Seeds every random choice.
-    threads : int
-        Threads for stages that can use several; 0 means all cores. Never changes a result's meaning.
-    memory_gib : float
-        Memory that the build may take, GiB; decides the size of chunks and how many are in hand. Never changes a
-        result's meaning.
-    embedding_dtype : {"float16", "float32"}
-        How embeddings are stored.
-    engine : {"auto", "scann", "faiss", "exact"}
-        Neighbour index; "auto" takes scann where it is installed, else faiss.
-    leaves : int
-        Leaves of the index's tree; 0 means 2 sqrt(n).
-    tree_sample : int
-        Rows that the index's tree is trained on; 0 means 250,000, or 64 a leaf where that is more.
-    codebook_sample : int
-        Rows among these that the index's codes are trained on.
-    knn : {"all", "sample"}
-        Rows whose ten nearest are looked for with care and kept. "sample" keeps those of a stratified sample, and
-        looks quickly for the others'.
-    knn_sample : int
-        Size of that sample.
-    subsample : int
-        Rows that UMAP sees.
-    n_neighbors, min_dist, n_epochs
-        UMAP's own; `n_epochs` 0 leaves the choice to UMAP.
-    place_neighbors : int
-        Anchors that place a row on the map.
-    min_cluster_size : int
-        Smallest group of anchors that counts as a cluster; 0 means as many as the subsample grants a rare class.
-    forest_components, forest_trees
-        PCA components and trees of the isolation forest.
-    thumbnails : int
-        Rows that get a stored image, the brightest where magnitudes are known; 0 for all that the source holds. Images
-        that a simulation draws when they are wanted have to be asked for by number.
-    thumbnail_pixels : int
-        Edge of the stored images.
-    pca : int
-        Numbers that wider embeddings are reduced to; 0 reduces those of more than 256 to 128.
-    recall_queries : int
-        Queries of each kind that recall is measured with.
-    """
-
-    space: Name = "v1"
-    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 1
-    threads: Annotated[int, Meta(ge=0, le=256)] = 0
-    memory_gib: Annotated[float, Meta(ge=1, le=65_536)] = 8.0
-    embedding_dtype: Literal["float16", "float32"] = "float16"
-    engine: Literal["auto", "scann", "faiss", "exact"] = "auto"
-    leaves: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    tree_sample: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
-    codebook_sample: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 250_000
-    knn: Literal["all", "sample"] = "all"
-    knn_sample: Annotated[int, Meta(ge=100, le=100_000_000)] = 100_000
-    subsample: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
-    n_neighbors: Annotated[int, Meta(ge=2, le=200)] = 15
-    min_dist: Annotated[float, Meta(ge=0, le=1)] = 0.1
-    n_epochs: Annotated[int, Meta(ge=0, le=10_000)] = 0
-    place_neighbors: Annotated[int, Meta(ge=1, le=200)] = 15
-    min_cluster_size: Annotated[int, Meta(ge=0)] = 0
-    forest_components: Annotated[int, Meta(ge=1, le=256)] = 16
-    forest_trees: Annotated[int, Meta(ge=1, le=10_000)] = 100
-    thumbnails: Annotated[int, Meta(ge=0)] = 0
-    thumbnail_pixels: Annotated[int, Meta(ge=16, le=1024)] = 128
-    pca: Annotated[int, Meta(ge=0)] = 0
-    recall_queries: Annotated[int, Meta(ge=1, le=100_000)] = 200
-
-    def __post_init__(self) -> None:
-        if self.pca == 1:
-            raise ValueError("pca is 1: allowed is 0 (chosen for you) or 2 and more")
-        if self.min_cluster_size == 1:
-            raise ValueError("min_cluster_size is 1: allowed is 0 (chosen for you) or 2 and more")
-
-    @property
-    def memory(self) -> int:
-        """`memory_gib` in bytes."""
-        return int(self.memory_gib * 2**30)
 
 
 def release(array: np.memmap[Any, Any]) -> None:

@@ -22,10 +22,10 @@ from atlas.storage.manifest import Manifest, read_manifest, write_manifest
 from atlas.storage.publish import current_build, hash_file
 from atlas.storage.validate import validate
 from precompute.build.pipeline import build
+from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
 from precompute.stages.index import scann as scann_build
-from precompute.stages.stage import BuildConfig
 
 N = 1_500
 CONFIG = BuildConfig(

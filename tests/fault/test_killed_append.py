@@ -12,8 +12,8 @@ from atlas import Atlas
 from atlas.storage import layout
 from atlas.storage.validate import validate
 from precompute.build.pipeline import build
+from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
-from precompute.stages.stage import BuildConfig
 from tests.sources import some_rows
 
 QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1)

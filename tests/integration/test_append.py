@@ -32,12 +32,12 @@ from precompute.build import stage_runner as running
 from precompute.build.append import append
 from precompute.build.compact import compact
 from precompute.build.pipeline import build
+from precompute.config import BuildConfig
 from precompute.errors import SourceError
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.asinh_rgb import asinh_rgb
 from precompute.sources.source import Source, open_source
 from precompute.stages.anomalies import fit_forest
-from precompute.stages.stage import BuildConfig
 from tests.sources import CATALOG, some_rows
 from tests.unit.layouts import (
     survey_columns,

@@ -17,11 +17,12 @@ from atlas.storage.validate import validate
 from precompute.__main__ import main
 from precompute.build.info import describe_atlas
 from precompute.build.pipeline import build, estimate_source
+from precompute.config import BuildConfig
 from precompute.errors import SourceError
 from precompute.sources.asinh_rgb import asinh_rgb
 from precompute.sources.source import open_source
 from precompute.stages import thumbnails
-from precompute.stages.stage import BuildConfig, StageContext
+from precompute.stages.stage import StageContext
 from tests.unit.layouts import (
     survey_columns,
     survey_embeddings,

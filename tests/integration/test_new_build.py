@@ -26,9 +26,9 @@ from dashboard.settings import load
 from dashboard.state.page_state import State, parts
 from dashboard.state.url import to_json
 from precompute.build.pipeline import build
+from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
-from precompute.stages.stage import BuildConfig
 from tests import serving
 from tests.integration.callbacks import DEPENDENCIES, UPDATE, body_of
 

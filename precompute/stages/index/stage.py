@@ -22,9 +22,10 @@ from atlas.search.exact import Embeddings
 from atlas.search.index import DESCRIPTION, ISOLATED, IndexDescription
 from atlas.storage import layout
 
+from ...config import BuildConfig
 from ...parallel import run_chunks, thread_count
 from ..row_passes import sum_by_group
-from ..stage import BuildConfig, StageContext
+from ..stage import StageContext
 from . import faiss as faiss_build
 from . import scann as scann_build
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from atlas.storage import layout
 from benchmarks.placement import Placed, draw, fit_umap, judge, kept_share, place_by_umap, place_ours, to_markdown
+from precompute.config import BuildConfig
 from precompute.stages import place
-from precompute.stages.stage import BuildConfig, StageContext
+from precompute.stages.stage import StageContext
 from precompute.stages.umap import ANCHORS_XY, normalise_map, pca_layout
 
 ANCHORS = 1_200

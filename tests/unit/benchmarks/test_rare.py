@@ -7,7 +7,7 @@ import pytest
 
 from atlas.search.exact import top_k_exact_many
 from benchmarks.rare import draw, measure, share_around, to_markdown
-from precompute.stages.stage import BuildConfig
+from precompute.config import BuildConfig
 
 GALAXIES = 200_000
 """Some twenty lenses, as many as the sample holds of a larger survey."""

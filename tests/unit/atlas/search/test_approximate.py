@@ -24,8 +24,8 @@ from atlas.search.engines.scann_process import CHANNELS
 from atlas.search.exact import exact_scores, top_k_exact, top_k_exact_many
 from atlas.search.index import DESCRIPTION, ISOLATED, SearchSetting
 from atlas.search.open_index import ExactIndex, open_index
+from precompute.config import BuildConfig
 from precompute.stages.index.stage import build_index
-from precompute.stages.stage import BuildConfig
 from tests.unit.groups import grouped_embeddings
 
 ENGINES = ("scann", "faiss", "exact")

@@ -14,9 +14,9 @@ from precompute.__main__ import main
 from precompute.build import estimate
 from precompute.build.estimate import check_fits, describe, estimate_build
 from precompute.build.pipeline import STAGES, build, estimate_source
+from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import open_source
-from precompute.stages.stage import BuildConfig
 from tests.conftest import source_of
 
 WHOLE_SURVEY = 42_272_646

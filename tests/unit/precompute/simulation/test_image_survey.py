@@ -21,6 +21,7 @@ from atlas.errors import InputError, ResourceError
 from atlas.storage.thumbnails import encode_thumbnail
 from precompute.__main__ import main
 from precompute.build.pipeline import build, estimate_source
+from precompute.config import BuildConfig
 from precompute.descriptor.artefact_columns import COLUMNS as ARTEFACTS
 from precompute.errors import SourceError
 from precompute.simulation import embedding_mixture as simulated_mixture
@@ -36,7 +37,6 @@ from precompute.source_description import PARTIAL, read_description
 from precompute.sources.asinh_rgb import asinh_rgb
 from precompute.sources.column_guesses import guess_magnitude
 from precompute.sources.source import open_source
-from precompute.stages.stage import BuildConfig
 
 ROOT = Path(__file__).resolve().parents[4]
 N = 500

@@ -17,13 +17,13 @@ from atlas.search.engines import scann as engine
 from atlas.search.exact import pair_scores, top_k_exact_many, top_of_each
 from atlas.search.index import SearchSetting
 from atlas.search.open_index import open_index
+from precompute.config import BuildConfig
 from precompute.native_code import quiet_native_code
 from precompute.stages.index import faiss as faiss_build
 from precompute.stages.index import scann as scann_build
 from precompute.stages.index import scann_encoding as scann_pieces
 from precompute.stages.index import stage as index
 from precompute.stages.index.leaf_finder import LeafFinder, products_a_row
-from precompute.stages.stage import BuildConfig
 from tests.unit.groups import grouped_embeddings
 
 N = 3_000

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from precompute.config import BuildConfig
 from precompute.stages.reduction import (
     SAMPLE_ROWS,
     Moments,
@@ -15,7 +16,6 @@ from precompute.stages.reduction import (
     reduced_width,
     sampled_rows,
 )
-from precompute.stages.stage import BuildConfig
 
 
 def unit_rows(n: int, d: int, rank: int = 0, noise: float = 0.0, seed: int = 0) -> NDArray[np.float32]:

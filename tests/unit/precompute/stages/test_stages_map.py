@@ -12,10 +12,11 @@ from sklearn.metrics import adjusted_mutual_info_score
 from atlas.search.open_index import ExactIndex, open_index
 from atlas.search.quality import read_quality
 from atlas.storage import layout
+from precompute.config import BuildConfig
 from precompute.stages import anomalies, clusters, knn, measure, place, subsample, umap
 from precompute.stages import row_passes as chunks
 from precompute.stages.index import stage as index
-from precompute.stages.stage import BuildConfig, StageContext
+from precompute.stages.stage import StageContext
 from tests.unit.groups import grouped_embeddings
 
 STAGES = (index, knn, subsample, umap, place, clusters, anomalies, measure)

@@ -15,13 +15,14 @@ from atlas.search.index import SearchSetting
 from atlas.search.open_index import ExactIndex, open_index
 from atlas.search.quality import read_quality
 from atlas.storage import layout
+from precompute.config import BuildConfig
 from precompute.parallel import run_chunks
 from precompute.stages import knn, measure
 from precompute.stages import row_passes as chunks
 from precompute.stages.index import stage as index_stage
 from precompute.stages.index.stage import choose_engine, isolated_rows, leaf_count
 from precompute.stages.row_passes import sum_by_group
-from precompute.stages.stage import BuildConfig, StageContext
+from precompute.stages.stage import StageContext
 from tests.unit.groups import grouped_embeddings
 
 N = 1_500
