@@ -33,11 +33,14 @@ def pixels(watched: Watched) -> np.ndarray:
 def focus_is_ringed(watched: Watched, plane: str) -> bool:
     """Whether a ring of the accent's colour is seen around the galaxy in the details."""
     trace = f"document.querySelector('#{plane} .js-plotly-plot')._fullData[{FOCUS}]"
-    x, y = watched.pixel(plane, *watched.page.evaluate(f"[{trace}.x[0], {trace}.y[0]]"))
     turn = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    at = np.rint([y + 11 * np.sin(turn) - 0.5, x + 11 * np.cos(turn) - 0.5]).astype(int)
-    seen = pixels(watched)[at[0], at[1]]
-    return bool(np.mean(np.abs(seen - ACCENT).max(axis=1) < 60) > 0.9)
+    for _ in range(5):  # a view may change between the question where the galaxy is and the look at the page
+        x, y = watched.pixel(plane, *watched.page.evaluate(f"[{trace}.x[0], {trace}.y[0]]"))
+        at = np.rint([y + 11 * np.sin(turn) - 0.5, x + 11 * np.cos(turn) - 0.5]).astype(int)
+        seen = pixels(watched)[at[0], at[1]]
+        if np.mean(np.abs(seen - ACCENT).max(axis=1) < 60) > 0.9:
+            return True
+    return False
 
 
 def points_over_images(watched: Watched) -> float:
