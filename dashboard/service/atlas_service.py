@@ -34,7 +34,8 @@ from atlas.storage.manifest import read_manifest
 from ..cache.content_store import Kept, name_of, open_kept
 from ..cache.results import Cached, cache_key
 from ..settings import Settings
-from ..state.page_state import Axes
+from ..state import url as links
+from ..state.page_state import Axes, State
 from .current_build import Builds
 from .index_loading import Indexes, Progress
 
@@ -194,6 +195,10 @@ class Service:
                     atlas.columns(atlas.default_space), atlas.build_id, atlas.n_rows, self.settings.scratch_dir
                 )
             return self._orders[atlas]
+
+    def link(self, state: State) -> str:
+        """What names a state in a URL: the state itself, or its hash where it is long."""
+        return links.to_link(state, self.kept, self.settings.max_state_bytes)
 
     def remember(self, selection: Selection, atlas: Atlas) -> str:
         """A short name of a selection, for addresses of pictures that show it."""

@@ -284,7 +284,7 @@ def parts(state: State) -> dict[str, State]:
         "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),
         "sky": replace(blank, **which, **looks, sky=state.sky, sexagesimal=state.sexagesimal),
         "gallery": replace(asked, sexagesimal=state.sexagesimal),
-        "marks": replace(asked, axes=state.axes, sky=state.sky, light=state.light),
+        "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), light=state.light),
         "details": replace(blank, **examples, sexagesimal=state.sexagesimal, color=state.color),
         # Sorting is the grid's own: it asks for other rows, and needs no other grid.
         "table": replace(asked, table=Table(state.table.columns), listing="table")
@@ -295,6 +295,11 @@ def parts(state: State) -> dict[str, State]:
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
                         listing=state.listing, table=state.table, sexagesimal=state.sexagesimal),
     }  # fmt: skip
+
+
+def _projected(view: SkyView | None) -> SkyView | None:
+    """A view of the sky as far as places depend on it: on the projection, not on what of it is seen."""
+    return None if view is None else SkyView(view.projection, Box(-1.0, 1.0, -1.0, 1.0))
 
 
 def _drawer_needs(state: State) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from dash import html
+from dash import Dash, Input, Output, html
 
 from atlas import Atlas
 from atlas.catalog.key_columns import key_columns
@@ -14,6 +14,8 @@ from atlas.catalog.position_text import format_position, iau_name
 from atlas.catalog.senses import explanation, standing
 from atlas.storage.manifest import Column
 
+from ..interaction import browser_events as parse
+from ..service.atlas_service import Service
 from ..service.galaxies import row_of
 from ..state.coloring import column_of
 from ..state.page_state import State
@@ -146,3 +148,11 @@ def image_note(atlas: Atlas, row: int) -> Any:
 
 def _fact(name: str, value: str, why: str) -> list[Any]:
     return [html.Dt(el.figure(name, why)), html.Dd(value, **el.why(why))]
+
+
+def register(app: Dash, service: Service) -> None:
+    """Tell of another galaxy where one is chosen."""
+
+    @app.callback(Output("details", "children"), Input("part-details", "data"), prevent_initial_call=True)
+    def on_details(part: Any) -> Any:
+        return panel(service.atlas, parse.state(part))

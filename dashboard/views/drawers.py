@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import html
+from dash import Dash, Input, Output, html
 
 from atlas import Atlas
 from atlas.catalog.cluster_labels import Word
 
+from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..state.page_state import State
 from . import elements as el
@@ -125,3 +126,11 @@ def _term(name: str, why: str) -> html.Dt:
 def _frame(title: str, children: list[Any]) -> list[Any]:
     close = el.button("×", kind="close-drawer", label="Close", is_="change", drawer="")
     return [html.Header([html.H2(title), close]), html.Div(children, className="gf-drawer-body")]
+
+
+def register(app: Dash, service: Service) -> None:
+    """Fill the drawer that is open."""
+
+    @app.callback(Output("drawer", "children"), Input("part-drawer", "data"), prevent_initial_call=True)
+    def on_drawer(part: Any) -> Any:
+        return drawer(service, parse.state(part))

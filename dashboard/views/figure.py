@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import numpy as np
+from dash import Patch
 from numpy.typing import NDArray
 
 from .palette import Coloring, Theme
@@ -172,3 +173,16 @@ def _scatter(name: str, marker: dict[str, Any]) -> dict[str, Any]:
         "hoverinfo": "none",
         "marker": marker,
     }
+
+
+def patch_points(shown: dict[str, Any], look: Theme) -> Patch:
+    """What a new view changes of any plane: points, pictures, outlines, and the colour of rings."""
+    patch = Patch()
+    patch["data"][POINTS].update(shown["points"])
+    for name in ("images", "shapes", "annotations"):
+        patch["layout"][name] = shown[name]
+    # The outline of a lasso is the state's; the browser's own is taken back.
+    patch["layout"]["selections"] = []
+    for trace, width in ((NEIGHBORS, 1.4), (FOCUS, 2.2)):
+        patch["data"][trace]["marker"].update({"color": look.accent, "line": {"width": width, "color": look.accent}})
+    return patch

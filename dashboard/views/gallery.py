@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from dash import html
+from dash import Dash, Input, Output, html
 
 from atlas import Atlas, Query, Result
 from atlas.catalog.senses import explanation
 from atlas.queries.ranking import ByColumn, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
 
+from ..interaction import browser_events as parse
+from ..service.atlas_service import Service
+from ..service.gallery_query import question_of
 from ..service.index_loading import Progress
 from ..state.page_state import State
 from . import elements as el
+from . import status
 
 DOOR_IMAGES = 6
 NO_ANSWER: dict[Progress, str] = {
@@ -123,3 +127,35 @@ def _door(name: str, text: str, rows: list[int], atlas: Atlas, action: Any) -> h
         ],
         className="gf-door",
     )
+
+
+def register(app: Dash, service: Service) -> None:
+    """Answer the gallery's question where it has changed, or search has become ready."""
+
+    @app.callback(
+        output={
+            "tiles": Output("gallery", "children"),
+            "title": Output("gallery-title", "children"),
+            "answer": Output("status-answer", "children"),
+            "engine": Output("status-engine", "children"),
+            "receipt": Output("status-receipt", "children"),
+            "done": Output("search-again", "disabled"),
+        },
+        inputs=[Input("part-gallery", "data"), Input("search-again", "n_intervals")],
+        prevent_initial_call=True,
+    )
+    def on_gallery(part: Any, _: Any) -> dict[str, Any]:
+        state = parse.state(part)
+        atlas = service.atlas
+        # Asked before the search: where the index comes into memory in between, the page asks once more.
+        progress = service.progress(atlas)
+        question = question_of(atlas, state)
+        result = None if question.query is None else service.run(question.query, atlas)
+        return {
+            "tiles": contents(atlas, question.query, result, state, progress),
+            "title": title(question.query, atlas),
+            "answer": status.answer(question, result, state),
+            "engine": status.engine(atlas, progress),
+            "receipt": status.receipt(atlas, result, service.link(state)),
+            "done": progress != "loading",
+        }

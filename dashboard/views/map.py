@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
+from dash import Dash, Input, Output, no_update
+from dash import State as Held
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
@@ -26,14 +28,17 @@ from atlas.queries.selection import ColumnPolygon, MapPolygon
 from atlas.space import ClusterInfo
 from atlas.storage.manifest import Column
 
+from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.galaxies import positions
 from ..state.coloring import DENSITY
 from ..state.page_state import Axes, Box, State, active, is_narrowed
 from ..state.viewports import home_box
 from . import figure as fig
+from . import status
+from .legend import legend, mean_legend
 from .outlines import outlines
-from .paint import color_points, mean_of, mean_pixels, mean_query
+from .paint import color_points, column_of, mean_of, mean_pixels, mean_query
 from .palette import Theme, theme
 
 OUTLIERS_IN_VIEW = 120
@@ -310,3 +315,51 @@ def _image(atlas: Atlas, row: int, at: tuple[float, float], size: tuple[float, f
         "yanchor": "middle",
         "layer": "above",
     }
+
+
+def register(app: Dash, service: Service) -> None:
+    """Draw the map where what it depends on has changed, or its plane has been made."""
+
+    @app.callback(
+        output={
+            "figure": Output("map", "figure"),
+            "shown": Output("map-shown", "data"),
+            "made": Output("again", "disabled"),
+            "legend": Output("legend", "children"),
+            "trust": Output("trust", "children"),
+            "selected": Output("status-selected", "children"),
+            "drawn": Output("status-drawn", "children"),
+        },
+        inputs=[Input("part-map", "data"), Input("again", "n_intervals"), Held("map-shown", "data")],
+        prevent_initial_call=True,
+    )
+    def on_map(part: Any, _: Any, shown_before: Any) -> dict[str, Any]:
+        state = parse.state(part)
+        atlas = service.atlas
+        mask = service.mask(active(state), atlas)
+        selected = status.selected(atlas, None if mask is None else mask.count)
+        shown = picture(service, state)
+        if shown is None:
+            told = status.under_way(atlas, state.axes)
+            kept = dict.fromkeys(("figure", "shown", "legend"), no_update)
+            return {**kept, "made": False, "trust": [], "selected": selected, "drawn": told}
+        look = theme(state.light)
+        shown_now = f"{shown['key']} {look.name}"
+        patch = fig.patch_points(shown, look)
+        patch["data"][fig.OUTLIERS].update(shown["outliers"])
+        if shown_now != shown_before:
+            for name, value in axes_layout(atlas, state.axes, shown["view"], look).items():
+                patch["layout"][name].update(value)
+            patch["layout"]["uirevision"] = shown["key"]
+        return {
+            "figure": patch,
+            # Told where it changes alone: rings are put onto another plane, and stay on this one.
+            "shown": shown_now if shown_now != shown_before else no_update,
+            "made": True,
+            "legend": legend(shown["coloring"], column_of(atlas, state), state)
+            if shown["mean"] is None
+            else mean_legend(shown["mean"], state.shading),
+            "trust": status.trust(shown["trust"], service.outside(active(state), atlas)),
+            "selected": selected,
+            "drawn": status.drawn(shown["drawn"], shown["in_view"], shown["outliers_in_view"]),
+        }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from dash import Dash, Input, Output, Patch
 
+from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.galaxies import positions, row_of
 from ..service.gallery_query import question_of
@@ -37,3 +39,24 @@ def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]
         for plane, (x, y) in (("map", on_map), ("sky", on_sky)):
             found[plane][trace] = {"x": fig.typed(x), "y": fig.typed(y), "customdata": fig.typed(rows)}
     return found
+
+
+def register(app: Dash, service: Service) -> None:
+    """Draw rings where those ringed have changed, a plane is another, or search has become ready."""
+
+    @app.callback(
+        output={name: Output(name, "figure", allow_duplicate=True) for name in ("map", "sky")},
+        inputs=[
+            Input("part-marks", "data"),
+            Input("map-shown", "data"),
+            Input("sky-shown", "data"),
+            Input("search-again", "disabled"),
+        ],
+        prevent_initial_call=True,
+    )
+    def on_marks(part: Any, *_: Any) -> dict[str, Patch]:
+        patches = {"map": Patch(), "sky": Patch()}
+        for plane, traces in rings(service, parse.state(part)).items():
+            for trace, values in traces.items():
+                patches[plane]["data"][trace].update(values)
+        return patches

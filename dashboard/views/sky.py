@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
+from dash import Dash, Input, Output, no_update
+from dash import State as Held
 
 from atlas import Atlas
 from atlas.planes.plane import Box as PlaneBox
@@ -14,6 +16,7 @@ from atlas.sky.graticule import graticule
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Column
 
+from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..state.coloring import DENSITY
 from ..state.page_state import SkyView, State, active, is_narrowed
@@ -178,3 +181,35 @@ def _rasters(service: Service, view: SkyView, state: State, mean: Column | None,
 def key(projection: Projection) -> str:
     """Names a projection, so that the browser's and the server's can be compared."""
     return f"{projection.kind}:{projection.ra_deg:.6f}:{projection.dec_deg:.6f}"
+
+
+def register(app: Dash, service: Service) -> None:
+    """Draw the sky where what it depends on has changed."""
+
+    @app.callback(
+        output={
+            "figure": Output("sky", "figure"),
+            "words": Output("sky-words", "children"),
+            "shown": Output("sky-shown", "data"),
+        },
+        inputs=[Input("part-sky", "data"), Held("sky-shown", "data")],
+        prevent_initial_call=True,
+    )
+    def on_sky(part: Any, shown_before: Any) -> dict[str, Any]:
+        shown = picture(service, parse.state(part))
+        view = shown["view"]
+        patch = fig.patch_points(shown, DARK)
+        patch["data"][fig.GRATICULE].update(shown["graticule"])
+        shown_now = key(view.projection)
+        if shown_now != shown_before:
+            # Another plane: what was in view there means nothing here.
+            patch["layout"]["xaxis"]["range"] = [view.box.x0, view.box.x1]
+            patch["layout"]["yaxis"]["range"] = [view.box.y0, view.box.y1]
+            patch["layout"]["uirevision"] = shown_now
+        seen_in = {name: getattr(view.projection, name) for name in ("kind", "ra_deg", "dec_deg")}
+        patch["layout"]["meta"] = {"key": shown_now, "flip": [False, False], "projection": seen_in}
+        return {
+            "figure": patch,
+            "words": describe(view, shown["drawn"], shown["in_view"]),
+            "shown": shown_now if shown_now != shown_before else no_update,
+        }

@@ -12,12 +12,14 @@ from typing import Any
 
 import dash_ag_grid as dag
 import numpy as np
-from dash import html
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, html, no_update
+from dash import State as Held
 
 from atlas import Atlas
 from atlas.catalog.senses import explanation
 from atlas.storage.manifest import Column
 
+from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.gallery_query import question_of
 from ..service.result_list import Listing, columns_of, columns_offered, listing_of
@@ -162,3 +164,41 @@ def chooser(atlas: Atlas, state: State) -> list[Any]:
         className="gf-menu gf-columns",
     )  # fmt: skip
     return [menu]
+
+
+def register(app: Dash, service: Service) -> None:
+    """Show the table once its script is there, and the rows that it asks for."""
+    # The script is large: it is fetched when a table is first wanted, and only then is the table filled.
+    app.clientside_callback(
+        ClientsideFunction("gf", "table"),
+        Output("table-ready", "data"),
+        Input("part-table", "data"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output("table", "children"),
+        Input("table-ready", "data"),
+        Held("state", "data"),
+        prevent_initial_call=True,
+    )
+    def on_table(_: Any, held: Any) -> Any:
+        state = parse.state(held)
+        return grid(service, state) if state.listing == "table" else []
+
+    @app.callback(
+        Output({"type": "grid", "at": MATCH}, "getRowsResponse"),
+        Input({"type": "grid", "at": MATCH}, "getRowsRequest"),
+        Held("state", "data"),
+        prevent_initial_call=True,
+    )
+    def on_rows(request: Any, held: Any) -> Any:
+        asked = parse.rows_request(request, service.settings)
+        return no_update if asked is None else rows(service, parse.state(held), *asked)
+
+    for prop, function in (("getRowsRequest", "sorted"), ("cellClicked", "picked")):
+        app.clientside_callback(
+            ClientsideFunction("gf", function),
+            Input({"type": "grid", "at": ALL}, prop),
+            prevent_initial_call=True,
+        )

@@ -1,0 +1,61 @@
+"""What stands in the heads of the panels: examples, menus and choices, each as the state has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Dash, Input, Output
+
+from ..interaction import browser_events as parse
+from ..service.atlas_service import Service
+from ..state.page_state import State
+from . import choices, page, table
+from .paint import column_of, has_mean
+
+
+def register(app: Dash, service: Service) -> None:
+    """Set all that the heads hold where any of it has changed, or a choice came to nothing."""
+
+    @app.callback(
+        output={
+            "page": Output("page", "className"),
+            "examples": Output("examples", "children"),
+            "orders": Output("order", "options"),
+            "order": Output("order", "value"),
+            "shown": Output("shown", "value"),
+            "colors": Output("color", "options"),
+            "color": Output("color", "value"),
+            "planes": Output("plane", "options"),
+            "plane": Output("plane", "value"),
+            "axes": Output("axes", "children"),
+            "paint": Output("paint", "children"),
+            "within": Output("within", "children"),
+            "columns": Output("columns", "children"),
+        },
+        inputs=[Input("part-page", "data")],
+        prevent_initial_call=True,
+    )
+    def on_page(part: Any) -> dict[str, Any]:
+        state = parse.state(part)
+        atlas = service.atlas
+        column = column_of(atlas, state)
+        return {
+            "page": page.page_class(state),
+            "examples": page.head(atlas, state, _grouped(service, state)),
+            "orders": choices.orders(state, atlas.columns(atlas.default_space)),
+            "order": choices.order_shown(state),
+            "shown": str(state.shown),
+            "colors": choices.colors(atlas, state),
+            "color": state.color,
+            "planes": choices.planes(atlas, state.axes),
+            "plane": "map" if state.axes is None else f"{state.axes.x} {state.axes.y}",
+            "axes": choices.axis_choices(atlas, state),
+            "paint": choices.paint(state, column is not None and has_mean(column)),
+            "within": page.within(state),
+            "columns": table.chooser(atlas, state),
+        }
+
+
+def _grouped(service: Service, state: State) -> int:
+    mask = None if state.group is None else service.mask(state.group)
+    return service.atlas.n_rows if mask is None else mask.count
