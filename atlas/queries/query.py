@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from atlas.queries import ranking as rankings
 from atlas.queries import selection as selections
 from atlas.queries.ranking import Ranking, Similar
-from atlas.queries.selection import All, Name, Selection
+from atlas.queries.selection import All, Selection
 from atlas.search.quality import Recall
+from atlas.storage.manifest import Name
 
 MAX_LIMIT = 10_000
 Method = Literal["index", "exact", "exact on the selection", "column order"]

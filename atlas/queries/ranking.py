@@ -19,7 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas.queries import selection as selections
-from atlas.queries.selection import Name, Row, Selection
+from atlas.queries.selection import Row, Selection
+from atlas.storage.manifest import Name
 
 QueryKind = Literal["row", "least similar", "examples", "cluster", "given"]
 

@@ -33,8 +33,8 @@ from atlas.planes.axis import LARGEST_ZERO, Unit, Zero
 from atlas.planes.polygon import canonical as canonical_polygon
 from atlas.planes.polygon import simplify, validate_polygon
 from atlas.sky.projection import Projection
+from atlas.storage.manifest import Name
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 Row = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Bit = Annotated[int, msgspec.Meta(ge=0, lt=64)]
 RaDeg = Annotated[float, msgspec.Meta(ge=0, lt=360)]

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from atlas.errors import InputError, shorten
-from atlas.queries.selection import Bit, Name, Row, Vertices
+from atlas.queries.selection import Bit, Row, Vertices
 from atlas.sky.projection import Projection
+from atlas.storage.manifest import Name
 
 from ..settings import Settings
 from ..state import url as links

@@ -12,7 +12,8 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas.errors import InputError
-from atlas.queries.selection import All, And, Cluster, Name, Not, Or, Selection, canonical
+from atlas.queries.selection import All, And, Cluster, Not, Or, Selection, canonical
+from atlas.storage.manifest import Name
 
 from .coloring import DENSITY, LONGEST, SUBSETS
 from .page_state import (

@@ -23,12 +23,12 @@ from atlas.queries.selection import (
     Contains,
     Expression,
     MapPolygon,
-    Name,
     Range,
     Selection,
     SkyPolygon,
 )
 from atlas.sky.projection import Projection
+from atlas.storage.manifest import Name
 
 from .coloring import DENSITY, LONGEST, SUBSETS, column_of
 
