@@ -29,8 +29,11 @@
     const below = window.innerHeight - at.bottom - 8;
     const above = at.top - 8;
     const over = below < Math.min(list.scrollHeight, 240) && above > below;
-    const height = Math.min(list.scrollHeight + 2, over ? above : below);
-    Object.assign(list.style, { left: left + "px", maxHeight: height + "px", top: (over ? at.top - height : at.bottom) + "px" });
+    // As high as there is room, not as it is now: lists of words come later.
+    Object.assign(list.style, {
+      left: left + "px", maxHeight: (over ? above : below) + "px",
+      top: over ? "auto" : at.bottom + "px", bottom: over ? window.innerHeight - at.top + "px" : "auto",
+    });
   }
   window.addEventListener("resize", () => document.querySelectorAll(MENU + "[open]").forEach(place));
 
