@@ -133,7 +133,8 @@ def mean_distance(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean cosine distance to the neighbours, (n,) from their similarities (n, k); 0 where there is none."""
     if similarity.shape[1] == 0:
         return np.zeros(len(similarity), dtype=np.float32)
-    distance: NDArray[np.float32] = (1 - similarity).mean(axis=1, dtype=np.float32)
+    # By rounding a copy may be more than equal.
+    distance: NDArray[np.float32] = np.maximum(1 - similarity, 0).mean(axis=1, dtype=np.float32)
     return distance
 
 

@@ -280,13 +280,13 @@ def test_galaxies_that_are_there_already_are_refused(small: Path, survey: Path, 
 
 def test_a_source_that_does_not_fit_is_told_everything_at_once(small: Path, survey: Path, tmp_path: Path) -> None:
     table = pq.read_table(survey / CATALOG).slice(1_500, 100)
-    table = table.drop_columns(["ebv", "z_phot"])
+    table = table.drop_columns(["ebv", "maskbits"])
     table = table.set_column(table.schema.get_field_index("mag_r"), "mag_r", [["bright"] * 100])
     wrong = some_rows(survey, tmp_path / "wrong", 1_500, 1_600, table)
     with pytest.raises(SourceError) as told:
         append(wrong, small, quiet=True)
     assert "column mag_r holds words where the atlas has numbers" in str(told.value)
-    assert "2 columns that it lacks: z_phot, ebv" in str(told.value)
+    assert "2 columns that it lacks: ebv, maskbits" in str(told.value)
 
 
 def test_embeddings_of_another_network_are_refused(small: Path, tmp_path: Path) -> None:

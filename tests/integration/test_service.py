@@ -80,7 +80,8 @@ def test_the_card_tells_what_matters_then_what_colours(
     assert told(small_client, small, color="anomaly_knn")[-2:] == ["cluster", "anomaly_knn"]
     assert told(small_client, small, color="density") == told(small_client, small, color="z_spec")
     magnitude, *rest = told(client, demo)
-    assert demo.columns().describe(magnitude).unit == "mag" and rest == ["cluster"]
+    assert demo.columns().describe(magnitude).unit == "mag"
+    assert rest == ["inst_green_minus_red", "half_light_radius", "cluster"], "what its source names"
 
 
 def test_a_raster_shows_where_the_galaxies_are(client: FlaskClient, demo: Atlas) -> None:

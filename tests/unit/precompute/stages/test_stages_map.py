@@ -238,7 +238,11 @@ class TestPlace:
         stored = survey[0]
         anchors = stored[::5]
         found, similarity = place.nearest_anchors(ExactIndex(anchors), anchors, stored[:50], 15)
-        products = stored[:50].astype(np.float32) @ anchors.astype(np.float32).T
+        own, others = (
+            rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            for rows in (stored[:50].astype(float), anchors.astype(float))
+        )
+        products = own @ others.T
         np.testing.assert_allclose(similarity, -np.sort(-products, axis=1)[:, :15], atol=1e-6)
         np.testing.assert_allclose(np.take_along_axis(products, found, axis=1), similarity, atol=1e-6)
 
@@ -340,6 +344,7 @@ class TestClusters:
 class TestAnomalies:
     def test_knn_score_is_the_mean_cosine_distance_to_the_ten_nearest(self, built, survey):
         stored = survey[0].astype(np.float64)
+        stored /= np.linalg.norm(stored, axis=1, keepdims=True)
         products = stored @ stored.T
         np.fill_diagonal(products, -np.inf)
         expected = np.maximum(1 - np.sort(products, axis=1)[:, -10:], 0).mean(axis=1)
