@@ -54,9 +54,8 @@ def nearest_anchors(
 
     The embeddings of the rows, (q, d), are of the anchors' dtype.
     """
-    setting = (
-        SearchSetting(SETTING.leaves, max(SETTING.candidates, k)) if index.name != "exact" else SearchSetting(1, k)
-    )
+    # More than are wanted, of an exact index too: at the last place its rounding would decide, not the stored scores.
+    setting = SearchSetting(SETTING.leaves, max(SETTING.candidates, k))
     found = index.candidates(rows.astype(np.float32), setting)
     return top_of_each(found, stored_scores(anchors, found, rows), k)
 
