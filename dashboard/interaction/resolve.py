@@ -139,7 +139,7 @@ def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> Lasso:
     one_unit = raw.plane == "sky" or state.axes is None
     vertices = canonical_vertices(raw.vertices, one_unit=one_unit)
     if raw.plane == "sky":
-        assert raw.projection is not None  # `parse.events` saw to it
+        assert raw.projection is not None  # `browser_events.event` saw to it
         return SkyPolygon(raw.projection, vertices)
     if state.axes is None:
         return MapPolygon(atlas.default_space, vertices)

@@ -74,16 +74,34 @@ class Watched:
         return at[0], at[1]
 
 
+def served(path: Path, scratch: pytest.TempPathFactory) -> Iterator[serving.Server]:
+    with serving.serve(path, scratch.mktemp(path.name)) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def demo_server(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
-    with serving.serve(demo_path, tmp_path_factory.mktemp("demo-server")) as server:
-        yield server
+    yield from served(demo_path, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def small_server(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
+    yield from served(small_path, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def large_server(large_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
-    with serving.serve(large_path, tmp_path_factory.mktemp("large-server")) as server:
-        yield server
+    yield from served(large_path, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def numbers_server(numbers_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
+    yield from served(numbers_path, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def words_server(words_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
+    yield from served(words_path, tmp_path_factory)
 
 
 def watch(chromium: Browser, server: serving.Server, atlas: Atlas) -> Iterator[Watched]:
@@ -108,5 +126,20 @@ def on_demo(chromium: Browser, demo_server: serving.Server, demo: Atlas) -> Iter
 
 
 @pytest.fixture
+def on_small(chromium: Browser, small_server: serving.Server, small: Atlas) -> Iterator[Watched]:
+    yield from watch(chromium, small_server, small)
+
+
+@pytest.fixture
 def on_large(chromium: Browser, large_server: serving.Server, large: Atlas) -> Iterator[Watched]:
     yield from watch(chromium, large_server, large)
+
+
+@pytest.fixture
+def on_numbers(chromium: Browser, numbers_server: serving.Server, numbers: Atlas) -> Iterator[Watched]:
+    yield from watch(chromium, numbers_server, numbers)
+
+
+@pytest.fixture
+def on_words(chromium: Browser, words_server: serving.Server, words: Atlas) -> Iterator[Watched]:
+    yield from watch(chromium, words_server, words)

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser
 
-from atlas import Atlas
 from dashboard.views.palette import PALETTES
-from tests import serving
-from tests.browser.conftest import Watched, watch
+from tests.browser.conftest import Watched
 
 GREY_SPREAD = 40
-
-
-@pytest.fixture(scope="module")
-def small_server(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
-    with serving.serve(small_path, tmp_path_factory.mktemp("small-server")) as server:
-        yield server
-
-
-@pytest.fixture
-def on_small(chromium: Browser, small_server: serving.Server, small: Atlas) -> Iterator[Watched]:
-    yield from watch(chromium, small_server, small)
 
 
 def test_the_few_galaxies_with_a_value_are_drawn_over_those_without(on_small: Watched) -> None:

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from atlas import Atlas
-from tests import serving
-from tests.browser.conftest import Watched, watch
+from tests.browser.conftest import Watched
 from tests.browser.hands import expect_count
 
-
-@pytest.fixture(scope="module")
-def server(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
-    with serving.serve(small_path, tmp_path_factory.mktemp("small-server")) as server:
-        yield server
+SECTION = ".gf-filter[data-column=maskbits]"
 
 
 @pytest.fixture
-def page(chromium: Browser, server: serving.Server, small: Atlas) -> Iterator[Watched]:
-    for watched in watch(chromium, server, small):
-        watched.open()
-        watched.page.keyboard.press("f")
-        watched.page.select_option("#brush", "maskbits")
-        expect(watched.page.locator(SECTION)).to_be_visible()
-        yield watched
-
-
-SECTION = ".gf-filter[data-column=maskbits]"
+def page(on_small: Watched) -> Watched:
+    on_small.open()
+    on_small.page.keyboard.press("f")
+    on_small.page.select_option("#brush", "maskbits")
+    expect(on_small.page.locator(SECTION)).to_be_visible()
+    return on_small
 
 
 def row(page: Watched, bit: int) -> Locator:

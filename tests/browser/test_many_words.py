@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from atlas import Atlas
-from tests import serving
-from tests.browser.conftest import Watched, watch
+from tests.browser.conftest import Watched
 from tests.browser.hands import expect_count
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def server(words_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
-    with serving.serve(words_path, tmp_path_factory.mktemp("words-server")) as server:
-        yield server
-
-
 @pytest.fixture
-def page(chromium: Browser, server: serving.Server, words: Atlas) -> Iterator[Watched]:
-    for watched in watch(chromium, server, words):
-        watched.open()
-        yield watched
+def page(on_words: Watched) -> Watched:
+    on_words.open()
+    return on_words
 
 
 def fields(page: Watched) -> np.ndarray:

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from atlas import Atlas
 from atlas.catalog.numbers import column_text, exact_text, parse_number
 from dashboard.state.page_state import Axes, State, Table
 from dashboard.state.url import to_token
 from dashboard.views.details import words
 from dashboard.views.map import axis_words
-from tests import serving
-from tests.browser.conftest import Watched, watch
+from tests.browser.conftest import Watched
 from tests.browser.hands import brush, choose, downloaded, expect_count, lasso, table_column
 
 pytestmark = pytest.mark.browser
 WIDE = ("jd", "mjd", "t_ms", "mass", "lum", "rate", "healpix29")
 
 
-@pytest.fixture(scope="module")
-def numbers_server(numbers_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
-    with serving.serve(numbers_path, tmp_path_factory.mktemp("numbers-server")) as server:
-        yield server
-
-
 @pytest.fixture
-def page(chromium: Browser, numbers_server: serving.Server, numbers: Atlas) -> Iterator[Watched]:
-    yield from watch(chromium, numbers_server, numbers)
+def page(on_numbers: Watched) -> Watched:
+    return on_numbers
 
 
 def column(page: Watched, name: str) -> NDArray:

@@ -5,7 +5,7 @@ nothing at all would be answered until 42 million are read, and a watchdog might
 by a child; its memory goes back to the system whole when the index is let go, and an index that makes ScaNN's C++ abort
 takes nothing with it.
 
-    candidates ── one of a few channels ──>  python -m atlas.engines.apart DIRECTORY HANDLE …
+    candidates ── one of a few channels ──>  python -m atlas.search.engines.scann_process DIRECTORY HANDLE …
                <── rows ───────────────────  a thread for each channel, on one ScannIndex
 
 The child says nothing (an empty message) on the first channel once it can search, or why it cannot. Then a message is a
