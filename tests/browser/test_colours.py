@@ -128,6 +128,6 @@ def test_the_card_stays_inside_the_window_and_tells_what_colours(on_small: Watch
         assert box["x"] >= 0 and box["y"] >= 0
         assert box["x"] + box["width"] <= size[0] and box["y"] + box["height"] <= size[1]
         terms = card.locator("dt").all_inner_texts()
-        assert terms == ["id", "RA, Dec", "mag_r", "z_phot", "z_spec", "cluster"]
+        assert terms == ["id", "RA, Dec", "mag_r", "z_phot", "z_spec", "source_type", "cluster"]
         last = card.locator("dd").last.bounding_box()
         assert last is not None and last["y"] + last["height"] <= size[1], "the image gives way, not the facts"

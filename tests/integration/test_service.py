@@ -76,7 +76,7 @@ def test_the_card_tells_what_matters_then_what_colours(
         card = client.get(f"/galaxy/{atlas.build_id}/7.json", query_string=query).get_json()
         return [name for name, _ in card["facts"]]
 
-    assert told(small_client, small) == ["mag_r", "z_phot", "z_spec", "cluster"]
+    assert told(small_client, small) == ["mag_r", "z_phot", "z_spec", "source_type", "cluster"]
     assert told(small_client, small, color="anomaly_knn")[-2:] == ["cluster", "anomaly_knn"]
     assert told(small_client, small, color="density") == told(small_client, small, color="z_spec")
     magnitude, *rest = told(client, demo)
