@@ -8,10 +8,11 @@
     │   ├── UnknownGalaxyError     no galaxy of that id in this build
     │   └── NothingNearError       no galaxy near a position; carries the nearest one
     ├── FormatError                files of an atlas are missing, truncated, foreign or of another version
-    └── ResourceError              disk, memory, a port: the machine cannot do what was asked
+    ├── ResourceError              disk, memory, a port: the machine cannot do what was asked
+    └── KeepingError               labels could not be kept or read: a full disk, a database that is away
 
-An `InputError`'s text may be shown to anyone. A `FormatError` or `ResourceError` may name paths, so the dashboard
-logs it and shows a general sentence instead.
+The text of an `InputError` or a `KeepingError` may be shown to anyone. A `FormatError` or `ResourceError` may name
+paths, so the dashboard logs it and shows a general sentence instead.
 """
 
 from __future__ import annotations
@@ -84,6 +85,10 @@ class FormatError(AtlasError):
 
 class ResourceError(AtlasError):
     """The machine cannot do what was asked (disk, memory, port)."""
+
+
+class KeepingError(AtlasError):
+    """Labels could not be kept or read; nothing was stored, and the same may be tried again."""
 
 
 def shorten(value: object, limit: int = 60) -> str:

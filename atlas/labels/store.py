@@ -1,0 +1,285 @@
+"""Labels and collections in a database: a history that only grows, and what follows from it.
+
+>>> labels = Labels("data/xdf/labels.sqlite")
+>>> labels.add([Entry(id=new_id(), kind="label", who="Ada", galaxy="17", ra_deg=53.1, dec_deg=-27.8, label="lens")])
+
+A galaxy has the label of each person who gave it one: their last act on it that was not taken back. The number of the
+last entry is the revision; what holds at a revision holds for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from atlas.errors import InputError, shorten
+from atlas.labels.database import Database
+from atlas.labels.entry import Act, Collection, Entry, Label, Member, checked
+from atlas.labels.schema import COLLECTION, EVENT, ORIGIN
+
+_MEMBERS = msgspec.json.Decoder(tuple[Member, ...])
+_AT_ONCE = 500
+"""Galaxies whose labels are asked for by name; beyond, all are read."""
+
+
+class Added(msgspec.Struct, frozen=True):
+    """What came of some entries.
+
+    Attributes
+    ----------
+    revision : int
+        Number of the last entry of the history.
+    fresh : int
+        How many were kept now; the others had been before.
+    """
+
+    revision: int
+    fresh: int
+
+
+class Labels:
+    """Labels and collections of an atlas. Safe to share between threads and processes.
+
+    Parameters
+    ----------
+    place : str or Path
+        As of `Database`.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self._database = Database(place)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def add(self, entries: Sequence[Entry]) -> Added:
+        """Keep some acts, all or none; one whose id is known is not kept again.
+
+        Raises
+        ------
+        InputError
+            If one says too little, there is nothing to undo, or its id was given to something else.
+        KeepingError
+            If they could not be kept.
+        """
+        entries = [checked(entry) for entry in entries]
+
+        def act(connection: sa.Connection) -> Added:
+            known = _known(connection, [entry.id for entry in entries])
+            at, fresh = datetime.now(UTC).isoformat(timespec="milliseconds"), 0
+            plain: list[dict[str, Any]] = []
+            for entry in entries:
+                if entry.id in known:
+                    _require_same(entry, known[entry.id])
+                    continue
+                known[entry.id] = (entry.kind, entry.who, entry.label)
+                fresh += 1
+                values = _values(connection, entry, at)
+                if entry.kind in ("undo", "collection"):  # these look at what was kept before them
+                    _insert(connection, plain)
+                    plain = []
+                    _add_one(connection, entry, values)
+                else:
+                    plain.append(values)
+            _insert(connection, plain)
+            return Added(_revision(connection), fresh)
+
+        return self._database.write(act)
+
+    def revision(self) -> int:
+        """Number of the last entry; 0 where nothing was ever kept."""
+        return self._database.read(_revision, 0)
+
+    def labels(self, at: int | None = None, galaxies: Sequence[str] | None = None) -> list[Label]:
+        """Labels that stand, in the order in which they were given, at a revision and of some galaxies if these are
+        named."""
+
+        def ask(connection: sa.Connection) -> list[Label]:
+            e = EVENT.c
+            last = _standing(at)
+            if galaxies is not None:
+                last = last.where(e.galaxy.in_(galaxies))
+            newest = last.subquery()
+            fields = [e[name] for name in Label.__struct_fields__]
+            asked = sa.select(*fields).join(newest, e.seq == newest.c.seq).where(e.kind == "label").order_by(e.seq)
+            return [Label(*row) for row in connection.execute(asked)]
+
+        return self._database.read(ask, [])
+
+    def touched_since(self, revision: int) -> list[str] | None:
+        """Galaxies whose labels may have changed since a revision; None where they are too many to name."""
+
+        def ask(connection: sa.Connection) -> list[str] | None:
+            changed = sa.select(EVENT.c.galaxy).where(EVENT.c.seq > revision, EVENT.c.galaxy != "").distinct()
+            found = connection.execute(changed.limit(_AT_ONCE + 1)).scalars().all()
+            return list(found) if len(found) <= _AT_ONCE else None
+
+        nothing: list[str] | None = []
+        return self._database.read(ask, nothing)
+
+    def classes(self) -> dict[int, str]:
+        """Label of each key that has one."""
+
+        def ask(connection: sa.Connection) -> dict[int, str]:
+            e = EVENT.c
+            newest = sa.select(sa.func.max(e.seq)).where(e.kind == "class").group_by(e.key)
+            rows = connection.execute(sa.select(e.key, e.label).where(e.seq.in_(newest)).order_by(e.key))
+            return {key: label for key, label in rows if label}
+
+        return self._database.read(ask, {})
+
+    def history(self, limit: int = 100, galaxy: str | None = None) -> list[Act]:
+        """The last acts, newest first; of one galaxy if it is named."""
+
+        def ask(connection: sa.Connection) -> list[Act]:
+            e = EVENT.c
+            undone = sa.exists(sa.select(1).select_from(_UNDOS).where(_UNDOS.c.undoes == e.event_id))
+            asked = sa.select(e.seq, e.kind, e.galaxy, e.label, e.who, e.at, e.note, undone).order_by(e.seq.desc())
+            if galaxy is not None:
+                asked = asked.where(e.galaxy == galaxy)
+            rows = connection.execute(asked.limit(limit))
+            return [Act(*row) for row in rows]
+
+        return self._database.read(ask, [])
+
+    def origins(self, seqs: Sequence[int]) -> dict[int, str]:
+        """Where some labels came from, by the number of their entry."""
+
+        def ask(connection: sa.Connection) -> dict[int, str]:
+            found: dict[int, str] = {}
+            for start in range(0, len(seqs), _AT_ONCE):
+                some = seqs[start : start + _AT_ONCE]
+                asked = sa.select(EVENT.c.seq, ORIGIN.c.text).join(ORIGIN, EVENT.c.origin == ORIGIN.c.name)
+                found.update((seq, text) for seq, text in connection.execute(asked.where(EVENT.c.seq.in_(some))))
+            return found
+
+        return self._database.read(ask, {})
+
+    def collections(self) -> list[Collection]:
+        """The newest revision of each collection, by name, without its members."""
+
+        def ask(connection: sa.Connection) -> list[Collection]:
+            c = COLLECTION.c
+            newest = sa.select(sa.func.max(c.seq)).group_by(c.name)
+            asked = _collections().where(c.seq.in_(newest)).order_by(c.name)
+            return [Collection(**dict(row)) for row in connection.execute(asked).mappings()]
+
+        return self._database.read(ask, [])
+
+    def collection(self, name: str, revision: int = 0) -> Collection:
+        """A collection with its members, in order; 0 stands for its newest revision.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name, or no such revision.
+        """
+
+        def ask(connection: sa.Connection) -> Collection | None:
+            c = COLLECTION.c
+            asked = _collections(c.members).where(c.name == name)
+            asked = asked.where(c.revision == revision) if revision else asked.order_by(c.revision.desc()).limit(1)
+            row = connection.execute(asked).mappings().one_or_none()
+            if row is None:
+                return None
+            return Collection(**{**row, "members": _MEMBERS.decode(zlib.decompress(row["members"]))})
+
+        found = self._database.read(ask, None)
+        if found is None:
+            which = f"revision {revision} of the collection" if revision else "collection"
+            raise InputError(f"there is no {which} {shorten(name)!r} here")
+        return found
+
+
+_UNDOS = EVENT.alias("undos")
+
+
+def _standing(at: int | None) -> sa.Select[Any]:
+    """Number of the last act of each person on each galaxy that was not taken back."""
+    e = EVENT.c
+    undone = sa.select(_UNDOS.c.undoes).where(_UNDOS.c.undoes.is_not(None))
+    if at is not None:
+        undone = undone.where(_UNDOS.c.seq <= at)
+    asked = sa.select(sa.func.max(e.seq).label("seq")).where(e.kind.in_(("label", "clear")), e.event_id.not_in(undone))
+    return (asked if at is None else asked.where(e.seq <= at)).group_by(e.galaxy, e.who)
+
+
+def _collections(*more: Any) -> sa.Select[Any]:
+    c = COLLECTION.c
+    return sa.select(c.name, c.revision, c.size, EVENT.c.note, EVENT.c.who, EVENT.c.at, *more).join(
+        EVENT, EVENT.c.seq == c.seq
+    )
+
+
+def _revision(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.max(EVENT.c.seq))).scalar() or 0
+
+
+def _known(connection: sa.Connection, ids: list[str]) -> dict[str, tuple[str, str, str]]:
+    """Kind, person and label of the ids that were kept before."""
+    e, found = EVENT.c, {}
+    for start in range(0, len(ids), _AT_ONCE):
+        asked = sa.select(e.event_id, e.kind, e.who, e.label).where(e.event_id.in_(ids[start : start + _AT_ONCE]))
+        found.update({row[0]: (row[1], row[2], row[3]) for row in connection.execute(asked)})
+    return found
+
+
+def _require_same(entry: Entry, kept: tuple[str, str, str]) -> None:
+    kind, who, label = kept
+    # The label of an undo is that of what it took back.
+    if (entry.kind, entry.who) != (kind, who) or (entry.kind != "undo" and entry.label != label):
+        raise InputError(f"the id {entry.id} was given to something else; make a new one for each act")
+
+
+def _values(connection: sa.Connection, entry: Entry, at: str) -> dict[str, Any]:
+    origin = None
+    if entry.origin:
+        origin = hashlib.sha256(entry.origin.encode()).hexdigest()[:24]
+        if connection.execute(sa.select(ORIGIN.c.name).where(ORIGIN.c.name == origin)).first() is None:
+            connection.execute(ORIGIN.insert(), {"name": origin, "text": entry.origin})
+    return {
+        "event_id": entry.id, "kind": entry.kind, "who": entry.who, "at": at, "galaxy": entry.galaxy,
+        "ra_deg": entry.ra_deg, "dec_deg": entry.dec_deg, "label": entry.label if entry.kind != "clear" else "",
+        "key": entry.key, "grade": entry.grade, "note": entry.note, "origin": origin, "rank": entry.rank,
+        "undoes": None,
+    }  # fmt: skip
+
+
+def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(EVENT.insert(), rows)
+
+
+def _add_one(connection: sa.Connection, entry: Entry, values: dict[str, Any]) -> None:
+    """An act that depends on those before it."""
+    if entry.kind == "undo":
+        _insert(connection, [values | _undone(connection, entry.who)])
+        return
+    _insert(connection, [values])
+    seq = connection.execute(sa.select(EVENT.c.seq).where(EVENT.c.event_id == entry.id)).scalar_one()
+    c = COLLECTION.c
+    before = connection.execute(sa.select(sa.func.max(c.revision)).where(c.name == entry.label)).scalar() or 0
+    members = zlib.compress(msgspec.json.encode(entry.members))
+    row = {"seq": seq, "name": entry.label, "revision": before + 1, "size": len(entry.members), "members": members}
+    connection.execute(COLLECTION.insert(), row)
+
+
+def _undone(connection: sa.Connection, who: str) -> dict[str, Any]:
+    """What an undo takes back: the person's last act that stands."""
+    e = EVENT.c
+    undone = sa.select(_UNDOS.c.undoes).where(_UNDOS.c.undoes.is_not(None), _UNDOS.c.who == who)
+    asked = sa.select(e.event_id, e.galaxy, e.ra_deg, e.dec_deg, e.label).where(
+        e.who == who, e.kind.in_(("label", "clear")), e.event_id.not_in(undone)
+    )
+    last = connection.execute(asked.order_by(e.seq.desc()).limit(1)).mappings().first()
+    if last is None:
+        raise InputError("there is nothing of yours to undo")
+    return {"undoes": last["event_id"], **{name: last[name] for name in ("galaxy", "ra_deg", "dec_deg", "label")}}
