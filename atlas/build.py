@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from atlas.catalog.columns import Columns
 from atlas.catalog.histogram import Histograms
 from atlas.catalog.identity import Identity
 from atlas.errors import InputError, NothingNearError
+from atlas.labelled import LabelledRows
 from atlas.planes.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
 from atlas.planes.plane import Plane
 from atlas.sky.sky_plane import SkyPlane
@@ -21,6 +22,9 @@ from atlas.space import OpenSpace
 from atlas.storage import layout, validate
 from atlas.storage.manifest import Manifest
 from atlas.storage.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from atlas.labels.store import Labels
 
 NEAREST_LOOK_ARCSEC = 10 * 3600.0
 SCAN_ROWS = 1 << 20
@@ -36,9 +40,12 @@ class OpenBuild:
     manifest : Manifest
     apart : bool
         As of `open_index`.
+    labels : Labels, optional
+        Labels and collections of its galaxies; those beside the atlas by default.
     """
 
-    def __init__(self, build: Path, manifest: Manifest, *, apart: bool = False) -> None:
+    def __init__(self, build: Path, manifest: Manifest, *, apart: bool = False, labels: Labels | None = None) -> None:
+        self._labels = labels
         self.manifest = manifest
         self.build = build
         self.build_id = manifest.build_id
@@ -54,7 +61,7 @@ class OpenBuild:
         self.column_planes = ColumnPlanes(self.build_id, self.columns(self.default_space), self.n_rows)
 
     @classmethod
-    def open(cls, root: str | Path, *, apart: bool = False) -> Self:
+    def open(cls, root: str | Path, *, apart: bool = False, labels: Labels | None = None) -> Self:
         """Open the current build of an atlas; sizes of files are checked, contents are not (`validate` does).
 
         Parameters
@@ -64,6 +71,8 @@ class OpenBuild:
         apart : bool
             Whether the neighbour index is read by a process of its own (`atlas.search.engines.scann_process`), as a
             server needs.
+        labels : Labels, optional
+            Where labels and collections are kept, if not beside the atlas.
 
         Raises
         ------
@@ -72,7 +81,7 @@ class OpenBuild:
         """
         build, manifest = validate.open_current(Path(root))
         validate.check_sizes(build, manifest)
-        return cls(build, manifest, apart=apart)
+        return cls(build, manifest, apart=apart, labels=labels)
 
     def columns(self, space: str | None = None) -> Columns:
         """The catalogue's columns, with those of a space where one is named."""
@@ -164,6 +173,20 @@ class OpenBuild:
         if self.manifest.thumbnails is None:
             return None
         return Thumbnails(self.build / layout.THUMBNAILS, self.n_rows)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What people kept of these galaxies: labels and collections."""
+        if self._labels is not None:
+            return self._labels
+        from atlas.labels.store import Labels, beside  # SQLAlchemy is loaded for those who ask for labels
+
+        return Labels(beside(self.build.parent.parent))
+
+    @cached_property
+    def labelled(self) -> LabelledRows:
+        """Which rows the labelled galaxies are."""
+        return LabelledRows(self.labels, self.identity, self.sky, self._base)
 
     def position(self, row: int) -> tuple[float, float]:
         """RA and Dec of a row in degrees (ICRS)."""

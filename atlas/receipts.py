@@ -34,7 +34,19 @@ from atlas.queries.planner import SETTINGS
 from atlas.queries.query import Query, Result, canonical
 from atlas.queries.query import receipt as hash_of
 from atlas.queries.ranking import Similar, SimilarToGroup, Typical
-from atlas.queries.selection import And, Cluster, DecDeg, MapPolygon, Not, Or, RaDeg, Row, Rows, Selection
+from atlas.queries.selection import (
+    And,
+    Cluster,
+    DecDeg,
+    MapPolygon,
+    Not,
+    Or,
+    RaDeg,
+    Row,
+    Rows,
+    Selection,
+    parts_of,
+)
 from atlas.sky.sky_regions import separation_deg
 from atlas.storage import layout, validate
 from atlas.storage.manifest import read_manifest
@@ -227,21 +239,9 @@ def _rows_of(query: Query) -> set[int]:
 
 def _parts_of(query: Query) -> Iterator[Selection]:
     """What all selections of a query are joined from."""
-    yield from _parts(query.selection)
+    yield from parts_of(query.selection)
     if isinstance(query.ranking, SimilarToGroup):
-        yield from _parts(query.ranking.group)
-
-
-def _parts(selection: Selection) -> Iterator[Selection]:
-    """What a selection is joined from."""
-    match selection:
-        case And(of) | Or(of):
-            for one in of:
-                yield from _parts(one)
-        case Not(inner):
-            yield from _parts(inner)
-        case _:
-            yield selection
+        yield from parts_of(query.ranking.group)
 
 
 def _look_up(atlas: Atlas, examples: tuple[Example, ...]) -> tuple[dict[int, int], list[str]]:

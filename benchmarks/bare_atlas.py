@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.catalog.columns import describe_numbers
+from atlas.catalog.identity import write_identity
 from atlas.planes.plane import write_plane
 from atlas.sky.sky_plane import write_sky
 from atlas.storage import layout
@@ -26,7 +27,10 @@ WithWords = tuple[NDArray[Any], Words]
 
 
 def bare_atlas(
-    build: Path, columns: Mapping[str, NDArray[Any] | tuple[NDArray[Any], Words]], build_id: str = BUILD_ID
+    build: Path,
+    columns: Mapping[str, NDArray[Any] | tuple[NDArray[Any], Words]],
+    build_id: str = BUILD_ID,
+    id_columns: tuple[str, ...] = (),
 ) -> Atlas:
     """Write columns and the planes that they allow, and open them.
 
@@ -39,6 +43,8 @@ def bare_atlas(
         plane; `ra` and `dec`, float64, the sky.
     build_id : str
         Twelve hexadecimal digits.
+    id_columns : tuple of str
+        Columns that name a galaxy.
     """
     (build / layout.COLUMNS).mkdir(parents=True)
     described = {name: _write(build, name, values) for name, values in columns.items()}
@@ -52,7 +58,7 @@ def bare_atlas(
         title="Columns and planes",
         n_rows=n,
         segments=(Segment(start=0, stop=n),),
-        id_columns=(),
+        id_columns=id_columns,
         columns=tuple(described.values()),
         spaces=(Space(name=layout.DEFAULT_SPACE, dimension=1, dtype="float16", columns=in_space),),
         provenance=Provenance(),
@@ -60,6 +66,9 @@ def bare_atlas(
     if in_space:
         folder = layout.space_path(build, layout.DEFAULT_SPACE) / layout.MAP_PLANE
         write_plane(folder, *(_numbers(columns[name]) for name in MAP_COLUMNS), seed=SEED)
+    if id_columns:
+        folder = layout.segment_path(build, 0) / layout.IDENTITY
+        write_identity(folder, [_numbers(columns[name]) for name in id_columns])
     if layout.RA in described:
         write_sky(build / layout.SKY, *(_numbers(columns[name]) for name in (layout.RA, layout.DEC)), seed=SEED)
     return Atlas(build, manifest)

@@ -7,7 +7,8 @@ of an atlas has such an array of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,36 @@ class Identity:
                 if self.name(int(row)) == text:
                     return int(row)
         raise UnknownGalaxyError(f"no galaxy {shorten(name)!r} in this atlas; an id here is {self._form()}")
+
+    def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of many ids, −1 for those that this build does not have."""
+        found = np.full(len(names), -1, dtype=np.int64)
+        width = len(self.id_columns)
+        plain = [i for i, name in enumerate(names) if name.count(SEPARATOR) == width - 1]
+        # One list of all words: a hundred thousand small ones would keep the garbage collector busy.
+        words = SEPARATOR.join(names[i] for i in plain).split(SEPARATOR)
+        columns = [self._whole(column, words[at::width]) for at, column in enumerate(self.id_columns)]
+        known = [column for column in columns if column is not None]
+        together = set(plain) if len(known) == len(columns) else set()
+        if together:
+            found[plain] = self.find(known)
+        # Ids whose values hold the separator, or are no whole numbers, are read one by one.
+        for i, name in enumerate(names):
+            if i not in together:
+                with suppress(UnknownGalaxyError):
+                    found[i] = self.row(name)
+        return found
+
+    def _whole(self, column: str, words: list[str]) -> NDArray[Any] | None:
+        """Words as whole numbers of a column, written in no other way; None where some are not."""
+        described = self._columns.describe(column)
+        if described.kind == "category" or np.dtype(described.dtype).kind not in "iu":
+            return None
+        try:
+            values = np.array([int(word) for word in words], dtype=described.dtype)
+        except (ValueError, OverflowError):
+            return None
+        return values if values.astype(str).tolist() == words else None
 
     def has_form(self, name: str) -> bool:
         """Whether a text could be an id here, known or not."""

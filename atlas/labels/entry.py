@@ -28,7 +28,7 @@ MOST_MEMBERS = 10_000
 _NAME = re.compile(r"[^\s/\\\"'\x00-\x1f](?:[^/\\\"'\x00-\x1f]*[^\s/\\\"'\x00-\x1f])?")
 
 
-class Member(msgspec.Struct, frozen=True, array_like=True):
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A galaxy by identity and position, so that it is found in other builds."""
 
     galaxy: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -77,7 +77,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MOST_MEMBERS)] = ()
 
 
-class Label(msgspec.Struct, frozen=True):
+class Label(msgspec.Struct, frozen=True, gc=False):
     """The label that a person gives a galaxy at present.
 
     Attributes

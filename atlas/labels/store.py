@@ -20,7 +20,7 @@ import msgspec
 import sqlalchemy as sa
 
 from atlas.errors import InputError, shorten
-from atlas.labels.database import Database
+from atlas.labels.database import FILE, Database
 from atlas.labels.entry import Act, Collection, Entry, Label, Member, checked
 from atlas.labels.schema import COLLECTION, EVENT, ORIGIN
 
@@ -197,6 +197,11 @@ class Labels:
             which = f"revision {revision} of the collection" if revision else "collection"
             raise InputError(f"there is no {which} {shorten(name)!r} here")
         return found
+
+
+def beside(atlas: Path) -> Path:
+    """Where the labels of an atlas are kept by default."""
+    return atlas / FILE
 
 
 _UNDOS = EVENT.alias("undos")

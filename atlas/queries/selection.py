@@ -12,6 +12,8 @@
     Contains(column, text)         text with this in it, whatever the case
     Expression(text)               a condition on columns, such as mag_g - mag_r > 0.8 (`atlas.expressions.check`)
     Cluster(space, label)          members of a cluster of the map
+    Labelled(labels, disputed)     galaxies that somebody gave one of these labels, at a revision of all labels
+    Collected(name, revision)      members of a collection
     And(of) Or(of) Not(of)
 
 A selection says nothing about an atlas: `Atlas.mask` evaluates it, exactly, over all rows. `canonical` brings equal
@@ -20,6 +22,7 @@ selections to one form, so that a cache holds each mask once.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Annotated
 
@@ -39,6 +42,7 @@ Row = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Bit = Annotated[int, msgspec.Meta(ge=0, lt=64)]
 RaDeg = Annotated[float, msgspec.Meta(ge=0, lt=360)]
 DecDeg = Annotated[float, msgspec.Meta(ge=-90, le=90)]
+Revision = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Vertices = Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=2000)]
 MAX_DEPTH = 8
 MAX_LEAVES = 64
@@ -154,6 +158,30 @@ class Cluster(_Selection, frozen=True):
     label: Annotated[int, msgspec.Meta(ge=-1, lt=2**15)]
 
 
+class Labelled(_Selection, frozen=True):
+    """Galaxies that somebody gave one of these labels; any label where none is named.
+
+    Attributes
+    ----------
+    labels : tuple of str
+    disputed : bool
+        Whether only those count that people gave different labels.
+    revision : int
+        What holds at this revision of the labels; 0 stands for now (`pinned`).
+    """
+
+    labels: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=40)], ...], msgspec.Meta(max_length=64)] = ()
+    disputed: bool = False
+    revision: Revision = 0
+
+
+class Collected(_Selection, frozen=True):
+    """Members of a collection; revision 0 stands for its newest."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    revision: Revision = 0
+
+
 class And(_Selection, frozen=True):
     """Rows in every one of these."""
 
@@ -185,6 +213,8 @@ Selection = (
     | Contains
     | Expression
     | Cluster
+    | Labelled
+    | Collected
     | And
     | Or
     | Not
@@ -256,6 +286,8 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
             return Rows(tuple(sorted(set(rows))))
         case Category(column, values):
             return Category(column, tuple(sorted(set(values))))
+        case Labelled(labels):
+            return replace(selection, labels=tuple(sorted(set(labels))))
         case Bits(column, on, off):
             if both := sorted(set(on) & set(off)):
                 raise InputError(f"bit {both[0]} of {column!r} cannot be both set and not set")
@@ -272,6 +304,37 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
             return Range(column, low, high)
         case _:
             return selection
+
+
+def parts_of(selection: Selection) -> Iterator[Selection]:
+    """What a selection is joined from."""
+    match selection:
+        case And(of) | Or(of):
+            for one in of:
+                yield from parts_of(one)
+        case Not(inner):
+            yield from parts_of(inner)
+        case _:
+            yield selection
+
+
+def asks_labels(selection: Selection) -> bool:
+    """Whether what a selection holds depends on labels or collections."""
+    return any(isinstance(part, Labelled | Collected) for part in parts_of(selection))
+
+
+def pinned(selection: Selection, newest: Callable[[Labelled | Collected], int]) -> Selection:
+    """The selection with each revision that stands for now written out, so that it means the same tomorrow."""
+    match selection:
+        case Labelled() | Collected():
+            return selection if selection.revision else replace(selection, revision=newest(selection))
+        case And(of):
+            return And(tuple(pinned(one, newest) for one in of))
+        case Or(of):
+            return Or(tuple(pinned(one, newest) for one in of))
+        case Not(inner):
+            return Not(pinned(inner, newest))
+    return selection
 
 
 def _is_number(value: object) -> bool:

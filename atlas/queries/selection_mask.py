@@ -24,10 +24,12 @@ from atlas.queries.selection import (
     Bits,
     Category,
     Cluster,
+    Collected,
     ColumnPolygon,
     Cone,
     Contains,
     Expression,
+    Labelled,
     MapPolygon,
     Not,
     Or,
@@ -79,6 +81,11 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
         case Cluster(space, label):
             labels = atlas.columns(space).array("cluster")
             return _pack(labels, lambda part: part == label)
+        case Labelled(labels, disputed, revision):
+            return Mask.from_rows(atlas.labelled.rows(labels, disputed=disputed, revision=revision), n)
+        case Collected(name, revision):
+            members = atlas.labelled.members(name, revision)
+            return Mask.from_rows(members[members >= 0], n)
         case And(of):
             return Mask(reduce(np.bitwise_and, (evaluate(atlas, one).packed for one in of)), n)
         case Or(of):

@@ -133,7 +133,7 @@ def _decide(
     return inside
 
 
-def separation_deg(ra_deg: Any, dec_deg: Any, ra0_deg: float, dec0_deg: float) -> NDArray[np.float64]:
+def separation_deg(ra_deg: Any, dec_deg: Any, ra0_deg: Any, dec0_deg: Any) -> NDArray[np.float64]:
     radians = np.radians([ra0_deg, dec0_deg])
     separation: NDArray[np.float64] = angular_separation(np.radians(ra_deg), np.radians(dec_deg), *radians)
     return np.degrees(separation)

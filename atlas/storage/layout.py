@@ -29,6 +29,7 @@
             segments/1/               what else these rows have of their own, in the same places: identity/ sky/
                                       spaces/<name>/index/ spaces/<name>/map/plane/
         builds/.<id>.partial/         a build under way; resumed by the same command, never served
+        labels.sqlite                 what people kept, of all builds, where no other place is named (`atlas.labels`)
 
 A build is published by two renames: its folder loses the dot, then CURRENT is swapped. The build before the current
 one stays, so that a reader which opened it a moment ago can finish.
@@ -66,6 +67,7 @@ CLUSTERS = "clusters"
 
 RA = "ra"
 DEC = "dec"
+SOURCE_ROW = "source_row"  # names galaxies that no column of the source names: of one build alone
 KNN_NEIGHBORS = 10
 DEFAULT_SPACE = "v1"
 

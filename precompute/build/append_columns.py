@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from atlas.catalog.identity import Identity
 from atlas.storage import layout
+from atlas.storage.layout import SOURCE_ROW
 from atlas.storage.manifest import Column, Manifest
 
 from ..errors import SourceError
@@ -17,7 +18,6 @@ from ..source_description import ColumnDescription
 from ..sources.checks import check_ids, counted, name_rows, raise_problems
 from ..sources.color_columns import colors_of, difference
 from ..sources.column_types import NormalizedColumn, normalize_column
-from ..sources.merge_description import SOURCE_ROW
 from ..sources.source import Source
 from .conform import conform
 

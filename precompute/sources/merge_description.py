@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from atlas.errors import UnknownColumnError, shorten
-from atlas.storage.layout import DEC, RA
+from atlas.storage.layout import DEC, RA, SOURCE_ROW
 
 from ..errors import SourceError
 from ..source_description import FILENAME, ColumnDescription, SourceDescription
@@ -17,9 +17,6 @@ from .column_types import StoredColumn
 from .tables.file_column import CatalogFile, FileColumn
 
 MAX_ROWS = 2**32 - 1
-
-# The id of a galaxy whose catalogue has none.
-SOURCE_ROW = "source_row"
 
 
 def override(

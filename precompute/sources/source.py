@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import UnknownColumnError, shorten
+from atlas.storage.layout import SOURCE_ROW
 
 from ..errors import SourceError
 from ..source_description import FILENAME, PARTIAL, ColumnDescription, SourceDescription, read_description
@@ -37,7 +38,7 @@ from .images import FolderImages
 from .kept_rows import keep_rows
 from .layouts import column_files, hats, legacy_survey, table
 from .layouts.base import Layout, Parts
-from .merge_description import SOURCE_ROW, check_shape, complete, merge, override, take_positions
+from .merge_description import check_shape, complete, merge, override, take_positions
 from .tables.file_column import FileColumn
 
 # Of right ascension, which some catalogues have instead of degrees.
