@@ -180,6 +180,12 @@
     const name = (field && field.value.trim()) || "subset " + (gf.get("subsets").length + 1);
     gf.send({ is: "keep", name: name.slice(0, 40) });
   };
+  gf.local.download = function (e) {
+    const link = document.createElement("a");
+    link.href = document.getElementById("export").href.replace(".csv?", "." + e.format + "?what=" + e.what + "&");
+    link.download = "";
+    link.click();
+  };
   gf.local.share = function (_, element) {
     const done = () => {
       element.textContent = "Copied";

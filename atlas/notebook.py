@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from atlas.build import OpenBuild
 from atlas.catalog.columns import free_name
 from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
+from atlas.exports.contents import Contents, Field, about, field_of, id_field, texts
+from atlas.exports.formats import format_of
 from atlas.queries.answer import answer
 from atlas.queries.query import MAX_LIMIT, Query
 from atlas.queries.ranking import Similar
 from atlas.queries.selection import All, Selection, as_selection
+from atlas.storage import layout
 from atlas.storage.manifest import Column
 from atlas.storage.thumbnails import MIME_TYPE
 
@@ -40,13 +44,16 @@ class GalaxyTable(pd.DataFrame):
         Galaxies that were asked for, and how far each lies from the position that was given.
     matched_unwanted : tuple of Match
         Likewise those that the others were not to be like.
+    receipt : str
+        Hash that names the question; empty where there was none.
     """
 
-    _metadata = ["_atlas", "_described", "matched", "matched_unwanted"]  # noqa: RUF012, pandas copies these to what is made from the table
+    _metadata = ["_atlas", "_described", "matched", "matched_unwanted", "receipt"]  # noqa: RUF012, pandas copies these to what is made from the table
     _atlas: OpenBuild | None = None
     _described: dict[str, Column] = {}  # noqa: RUF012, replaced, never changed
     matched: tuple[Match, ...] = ()
     matched_unwanted: tuple[Match, ...] = ()
+    receipt: str = ""
 
     @classmethod
     def of(cls, atlas: OpenBuild, data: pd.DataFrame, columns: dict[str, Column]) -> GalaxyTable:
@@ -97,6 +104,52 @@ class GalaxyTable(pd.DataFrame):
         if self.matched_unwanted:
             table.meta["matched_unwanted"] = [str(one) for one in self.matched_unwanted]
         return table
+
+    def save(self, path: str | Path) -> None:
+        """Write a file for other tools; the ending says which: .csv .ecsv .parquet .fits .vot .reg .moc.fits.
+
+        The file begins with each galaxy's id, has units and UCDs, and says which atlas and build it came from.
+
+        Raises
+        ------
+        InputError
+            If the ending is none of these, or the table's rows are no longer those of an atlas.
+        """
+        kind = format_of(Path(path))
+        if self._atlas is None or self.index.name != "row":
+            raise InputError("only a table whose index is the row in an open atlas can be saved; to_astropy() may help")
+        written = kind.write(self._contents(self._atlas))
+        with Path(path).open("wb") as file:
+            file.writelines(written)
+
+    def _contents(self, atlas: OpenBuild) -> Contents:
+        fields, part = [], {}
+        for name in map(str, self.columns):
+            values = self[name]
+            text = not pd.api.types.is_numeric_dtype(values.dtype)
+            column = self._described.get(name)
+            if column is not None:
+                fields.append(field_of(column))
+                part[name] = texts(values.tolist()) if fields[-1].is_text else values.to_numpy(fields[-1].dtype)
+                continue
+            part[name] = texts(values.tolist()) if text else values.to_numpy()
+            told = ABOUT_SIMILARITY if name == self._similarity else ""
+            width = max(1, *map(len, part[name])) if text and len(self) else 1
+            fields.append(Field(name=name, dtype="text" if text else values.dtype.name, width=width, description=told))
+        columns = atlas.columns(atlas.default_space)
+        own = id_field([columns.describe(name) for name in atlas.manifest.id_columns], list(part))
+        rows = self.index.to_numpy()
+        part[own.name] = texts(atlas.identity.names(rows))
+        for name in (layout.RA, layout.DEC):
+            part.setdefault(name, np.asarray(columns.array(name)[rows]))
+        more = {"receipt": self.receipt} if self.receipt else {}
+        return Contents(
+            fields=(own, *fields),
+            n_rows=len(self),
+            id=own.name,
+            about=about(atlas.manifest, **more),
+            parts=lambda: iter([part]),
+        )
 
     def _repr_html_(self) -> str | None:
         """Images of the first galaxies with their similarity, then the table."""
@@ -205,7 +258,7 @@ def similar(
     result = answer(atlas, query)
     found = table(atlas, result.rows, space)
     found.insert(0, found._similarity, result.scores)
-    found.matched, found.matched_unwanted = matched, unlike
+    found.matched, found.matched_unwanted, found.receipt = matched, unlike, result.receipt
     return found
 
 

@@ -9,6 +9,7 @@ from dash import dcc, html
 
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
+from atlas.exports.formats import FORMATS
 from atlas.queries.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
 
 from ..service.galaxies import examples, row_of
@@ -264,6 +265,7 @@ def _gallery() -> html.Section:
                         [
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
                                    **el.why("Download as CSV what is listed here, in this order")),
+                            _downloads(),
                             el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
                                       do="listing"),
                             el.icon("⤢", "Enlarge", label="Enlarge the gallery (G)", is_="local", do="enlarge",
@@ -280,6 +282,24 @@ def _gallery() -> html.Section:
         className="gf-panel gf-gallery",
         **{"aria-label": "Gallery"},
     )  # fmt: skip
+
+
+def _downloads() -> html.Details:
+    """Formats in which galaxies leave: all that are active, or the table with its columns."""
+    groups = []
+    for what, title in (("selection", "All selected, every column"), ("table", "The table, its columns and order")):
+        groups.append(html.Small(title))
+        groups.append(
+            html.Div(
+                [
+                    el.button(one.label, label=f"Download as {one.label}: {one.why}", is_="local", do="download",
+                              format=kind, what=what)
+                    for kind, one in FORMATS.items()
+                ]
+            )
+        )  # fmt: skip
+    summary = html.Summary("formats ▾", **el.why("Download as Parquet, FITS, VOTable, DS9 regions, MOC …"))
+    return html.Details([summary, html.Div(groups)], className="gf-menu gf-downloads")
 
 
 def selection_words(selection: Selection) -> str:

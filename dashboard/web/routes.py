@@ -6,7 +6,7 @@ import io
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import flask_bootstrap
 import msgspec
@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from atlas import Atlas
 from atlas.errors import ExpressionError, InputError, shorten
+from atlas.exports.formats import FORMATS
 from atlas.expressions import check as expression
 from atlas.planes.plane import Box
 from atlas.queries import selection as selections
@@ -31,9 +32,9 @@ from ..images.density import mean_to_png, to_png
 from ..images.embedding import fingerprint
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
+from ..service.export import What, contents_of, name_of_receipt
 from ..service.gallery_query import question_of
 from ..service.index_loading import WORDS
-from ..service.result_list import csv_lines
 from ..state import url as links
 from ..state.coloring import LONGEST
 from ..state.page_state import Axes, Shading, State, has_width
@@ -116,15 +117,22 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
         key = cache_key(build, "sky raster", *where, *asked.key())
         return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
 
-    @server.get("/export/<build>.csv")
-    def export(build: str) -> Response:
+    @server.get("/export/<build>.<kind>")
+    def export(build: str, kind: str) -> Response:
         _current(service, build)
         state = _state(service)
-        lines = csv_lines(service, state)
+        what: Any = request.args.get("what", "table" if state.listing == "table" else "selection")
+        if what not in get_args(What):
+            raise InputError(f"what is {shorten(what)!r}: allowed are {' and '.join(get_args(What))}")
+        if kind not in FORMATS:
+            raise InputError(f"there is no format {shorten(kind)!r}: allowed are {', '.join(FORMATS)}")
+        written = FORMATS[kind].write(contents_of(service, state, what))
         # The first part is made before the answer begins: what is wrong can still be said.
-        first = next(lines)
-        response = Response(stream_with_context(chain([first], lines)), mimetype="text/csv")
-        response.headers["Content-Disposition"] = f'attachment; filename="galaxies-{build}.csv"'
+        first = next(written)
+        response = Response(stream_with_context(chain([first], written)), mimetype=FORMATS[kind].mime)
+        asked = name_of_receipt(service.atlas, state)
+        name = "-".join(["galaxies", build, *([asked] if asked else [])]) + FORMATS[kind].ending
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
 
     @server.get("/receipt/<build>/<receipt>.json")

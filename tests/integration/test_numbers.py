@@ -15,13 +15,14 @@ from flask import Flask
 from msgspec.structs import replace
 
 from atlas import Atlas, ColumnPolygon, Expression
+from atlas.exports.text import csv
 from atlas.expressions.check import complete
 from atlas.expressions.tree import written_name
 from atlas.planes.axis import axis_of
 from dashboard.cache.results import Cached
 from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
-from dashboard.service.result_list import csv_lines
+from dashboard.service.export import contents_of
 from dashboard.settings import load
 from dashboard.state import url as links
 from dashboard.state.coloring import color_of
@@ -99,7 +100,7 @@ def test_details_table_and_csv_have_every_digit_that_tells_galaxies_apart(servic
     assert [row["healpix29"] for row in shown] == [str(i) for i in columns.array("healpix29")[:100]]
     card_facts = dict(card(numbers, 7, "healpix29")["facts"])
     assert card_facts["healpix29"] == shown[7]["healpix29"]
-    table = pd.read_csv(io.StringIO("".join(csv_lines(service, State()))))
+    table = pd.read_csv(io.BytesIO(b"".join(csv(contents_of(service, State(), "selection")))))
     for name in (*FLOATS, *WHOLE):
         assert table[name].tolist() == np.asarray(columns.array(name)).tolist(), name
 
@@ -187,7 +188,7 @@ def test_columns_may_be_called_what_the_page_calls_its_own(service: Service, num
         assert dict(card(numbers, 3, color)["facts"])[stored]
     assert picture(service, State())["coloring"] is None  # type: ignore[index]
     focused = step(service, {"is": "pick", "row": 5, "build": numbers.build_id}).after
-    table = pd.read_csv(io.StringIO("".join(csv_lines(service, focused))))
+    table = pd.read_csv(io.BytesIO(b"".join(csv(contents_of(service, focused, "selection")))))
     assert table["galaxy_similarity"][0] == 1 and str(table["galaxy_id"][0]) == numbers.identity.name(5)
     tabled = replace(focused, listing="table", table=Table(columns=("similarity", "id")))
     sorted_rows = rows_of_table(service, tabled, 0, 10, "similarity", True)["rowData"]

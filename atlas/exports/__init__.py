@@ -1,0 +1,1 @@
+"""Tables of galaxies as files that other tools read."""

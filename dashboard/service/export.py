@@ -1,0 +1,118 @@
+"""What is listed, whole, for its download: a part at a time, so that a million rows need no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas import Atlas, Query
+from atlas.catalog.columns import free_name
+from atlas.exports.contents import Contents, Field, Part, about, field_of, id_field, texts
+from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
+from atlas.planes.sampling import row_hash
+from atlas.queries.planner import SETTINGS
+from atlas.queries.query import receipt
+from atlas.queries.ranking import ByColumn, Shuffled, Similar
+from atlas.queries.selection import All
+from atlas.storage import layout
+from atlas.storage.manifest import Column
+
+from ..state.page_state import State
+from .atlas_service import Service
+from .gallery_query import question_of
+from .result_list import Listing, Page, columns_of, listing_of, scores_of
+
+ROWS_AT_ONCE = 8_192
+SORTED_ROWS = 1_000_000
+"""Up to so many galaxies of a gallery leave in its order; more leave in order of row, each with its similarity."""
+
+NO_QUESTION = "none: all galaxies of this build"
+
+What = Literal["table", "selection"]
+
+
+def contents_of(service: Service, state: State, what: What) -> Contents:
+    """What is downloaded: the table as it stands, or all that the gallery is of, with every column.
+
+    Both begin with the id, and with the similarity where there is one.
+    """
+    atlas = service.atlas
+    if what == "table":
+        listing = listing_of(service, state, state.table.sort, state.table.descending)
+        return _contents(atlas, state, columns_of(atlas, state), listing)
+    return _contents(atlas, state, list(atlas.columns(atlas.default_space)), _whole(service, state))
+
+
+def name_of_receipt(atlas: Atlas, state: State) -> str:
+    """The hash that names the question of a page; empty where it asks none."""
+    query = question_of(atlas, state).query
+    return "" if query is None else receipt(atlas.build_id, query, SETTINGS)
+
+
+def _contents(atlas: Atlas, state: State, columns: list[Column], listing: Listing) -> Contents:
+    described = atlas.columns(atlas.default_space)
+    names = [column.name for column in columns]
+    own = id_field([described.describe(name) for name in atlas.manifest.id_columns], names)
+    similarity = Field(name=free_name(SIMILARITY, names), dtype="float32", description=ABOUT_SIMILARITY)
+    first = (own, similarity) if listing.scored else (own,)
+
+    def parts() -> Iterator[Part]:
+        for rows, scores in _pages(listing):
+            # Positions too, chosen or not: for what points at the sky.
+            wanted = (*columns, *(described.describe(name) for name in (layout.RA, layout.DEC)))
+            values = {column.name: _cells(atlas, column, rows) for column in wanted}
+            yield {own.name: texts(atlas.identity.names(rows)), similarity.name: scores, **values}
+
+    return Contents(
+        fields=(*first, *(field_of(column) for column in columns)),
+        n_rows=listing.total,
+        id=own.name,
+        about=about(atlas.manifest, receipt=name_of_receipt(atlas, state) or NO_QUESTION),
+        parts=parts,
+    )
+
+
+def _cells(atlas: Atlas, column: Column, rows: NDArray[np.uint32]) -> NDArray[Any]:
+    """Values of a column: numbers in the type in which they are stored, which has the digits that they have."""
+    columns = atlas.columns(atlas.default_space)
+    if column.kind in ("number", "flags"):
+        return np.asarray(columns.array(column.name)[rows])
+    return texts(columns.values(column.name, rows))
+
+
+def _pages(listing: Listing) -> Iterator[Page]:
+    for offset in range(0, max(1, listing.total), ROWS_AT_ONCE):
+        yield listing.page(offset, ROWS_AT_ONCE)
+
+
+def _whole(service: Service, state: State) -> Listing:
+    """All that the gallery is of, in its order."""
+    atlas = service.atlas
+    question = question_of(atlas, state)
+    query = question.query
+    if query is None or isinstance(query.ranking, ByColumn):
+        return listing_of(service, state)
+    rows = _rows(service, atlas, query)
+    by = question.like if isinstance(query.ranking, Shuffled) else query.ranking
+    scores = scores_of(atlas, by)
+    if rows.size <= SORTED_ROWS:
+        if isinstance(query.ranking, Shuffled):
+            rows = rows[np.argsort(row_hash(rows, query.ranking.seed))]
+        else:
+            told = scores(rows)
+            least = isinstance(query.ranking, Similar) and query.ranking.least
+            rows = rows[np.lexsort((rows, told if least else -told))]
+
+    def page(offset: int, limit: int) -> Page:
+        part = rows[offset : offset + limit]
+        return part, scores(part)
+
+    return Listing(int(rows.size), by is not None, page)
+
+
+def _rows(service: Service, atlas: Atlas, query: Query) -> NDArray[np.uint32]:
+    mask = None if isinstance(query.selection, All) else service.mask(query.selection, atlas)
+    return np.arange(atlas.n_rows, dtype=np.uint32) if mask is None else mask.rows
