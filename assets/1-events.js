@@ -178,6 +178,7 @@
   gf.local.keep = function () {
     const field = document.getElementById("subset-name");
     const name = (field && field.value.trim()) || "subset " + (gf.get("subsets").length + 1);
+    if (field) gf.typed(field);
     gf.send({ is: "keep", name: name.slice(0, 40) });
   };
   gf.local.download = function (e) {

@@ -166,7 +166,7 @@
     // Before the field loses the focus, which would remind anew.
     back.addEventListener("mousedown", (event) => event.preventDefault());
     back.addEventListener("click", function () {
-      write(field, old);
+      gf.write(field, old);
       say(field, null);
       field.focus();
     });
@@ -175,12 +175,6 @@
     if (old) line.append(part(old, "code"), " ");
     line.append(back, field.getAttribute("aria-invalid") === "true" ? "" : " Enter puts it in force.");
     place.append(line);
-  }
-
-  // React keeps its own idea of a field's value: it is told by the setter that it has wrapped.
-  function write(field, text) {
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   function offer(told) {
@@ -199,14 +193,14 @@
   function take(word) {
     const field = document.getElementById("expression");
     const text = field.value.slice(0, offered.start) + word + field.value.slice(offered.end);
-    write(field, text);
+    gf.write(field, text);
     field.setSelectionRange(offered.start + word.length, offered.start + word.length);
     offer(null);
   }
 
   document.addEventListener("input", function (event) {
     if (event.target.id === "expression") check(event.target, (told) => {
-      offer(told);
+      offer(event.target === document.activeElement ? told : null);
       if (!told.error) say(event.target, null);
     });
   });
@@ -228,7 +222,9 @@
       check(field, function (told) {
         say(field, told.error);
         offer(null);
-        if (!told.error) gf.send({ is: "express", text: field.value });
+        if (told.error) return;
+        gf.typed(field);
+        gf.send({ is: "express", text: field.value });
       });
     } else return;
     event.preventDefault();
@@ -242,8 +238,9 @@
   new MutationObserver(function (changes) {
     // The theme is an attribute of the root: a canvas has the colours that it was drawn in.
     const field = document.getElementById("expression");
-    // Drawn anew, the field holds what is in force again.
     if (field && field !== document.activeElement && !unsent(field) && document.querySelector(".gf-in-force")) say(field, null);
+    // Drawn anew while it holds what is not in force, which is said anew.
+    if (field && field !== document.activeElement && unsent(field) && !document.querySelector(".gf-in-force")) remind(field);
     changes.forEach((change) => (change.type === "attributes" ? watch(change.target) : change.addedNodes.forEach(watch)));
   }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-hist", "data-bs-theme"] });
 

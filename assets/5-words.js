@@ -1,13 +1,13 @@
 // Words as buttons: a click takes one into its column's filter or out of it; a field looks for some among many. Each
-// answer draws the lists anew: what was looked for, what was scrolled to and what had the focus stay.
+// answer draws the lists anew: what was looked for (5-typed.js), what was scrolled to and what had the focus stay.
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
   const LIST = "[data-words]";
   const SCROLLED = ".gf-words, .gf-legend-row";
-  const kept = {}; // of each list by its name: the text that was looked for, and where it was scrolled to
+  const kept = {}; // of each list by its name: where it was scrolled to
   const known = new WeakSet();
-  let last = null; // what has the focus: {list, word}, and no word for the field
+  let last = null; // what has the focus: {list, word}
 
   gf.local.word = function (event) {
     const filter = gf.get("filters").find((one) => one.column === event.column);
@@ -16,32 +16,28 @@
     gf.send({ is: "filter", column: event.column, values: values });
   };
 
-  const memory = (list) => (kept[list.dataset.words] = kept[list.dataset.words] || { sought: "", x: 0, y: 0 });
+  const memory = (list) => (kept[list.dataset.words] = kept[list.dataset.words] || { x: 0, y: 0 });
 
-  function show(list) {
-    const sought = memory(list).sought.trim().toLowerCase();
+  function show(list, text) {
+    const sought = text.trim().toLowerCase();
     list.querySelectorAll(".gf-word").forEach((word) => (word.hidden = !word.dataset.word.toLowerCase().includes(sought)));
   }
 
   function renew(list) {
     known.add(list);
-    const { sought, x, y } = memory(list);
+    const { x, y } = memory(list);
     const place = list.querySelector(".gf-search-place");
     if (place) {
       const { label } = place.dataset;
-      const field = Object.assign(document.createElement("input"), { type: "search", value: sought, placeholder: label, ariaLabel: label, maxLength: 200, className: "form-control form-control-sm gf-search" });
-      field.addEventListener("input", function () {
-        memory(list).sought = field.value;
-        show(list);
-      });
+      const field = Object.assign(document.createElement("input"), { type: "search", placeholder: label, ariaLabel: label, maxLength: 200, className: "form-control form-control-sm gf-search" });
+      field.dataset.name = "search " + list.dataset.words;
+      field.addEventListener("input", () => show(list, field.value));
       place.append(field);
-      show(list);
     }
     const scrolled = list.matches(SCROLLED) ? list : list.querySelector(SCROLLED);
     Object.assign(scrolled, { scrollLeft: x, scrollTop: y });
     if (!last || last.list !== list.dataset.words || document.activeElement !== document.body) return;
-    const words = Array.from(list.querySelectorAll(".gf-word"));
-    const focused = last.word === undefined ? list.querySelector(".gf-search") : words.find((word) => word.dataset.word === last.word);
+    const focused = Array.from(list.querySelectorAll(".gf-word")).find((word) => word.dataset.word === last.word);
     if (focused) focused.focus({ preventScroll: true });
   }
   new MutationObserver(() => document.querySelectorAll(LIST).forEach((list) => known.has(list) || renew(list)))

@@ -6,6 +6,7 @@
   note.setAttribute("role", "tooltip");
   let resting = 0;
   let told = null; // what is being explained
+  let pointer = ""; // where the mouse was last
 
   function show(element, at) {
     // A menu that is open says itself what it holds.
@@ -44,6 +45,10 @@
 
   const why = (target) => (target.closest ? target.closest("[data-why]") : null);
   document.addEventListener("pointerover", function (event) {
+    // What is drawn anew under a mouse that rests takes nothing from the keyboard.
+    const place = event.screenX + " " + event.screenY;
+    if (place === pointer && told && document.activeElement.contains(told)) return;
+    pointer = place;
     const element = why(event.target);
     if (element && element === told) return;
     hide();
