@@ -1,5 +1,6 @@
 # make demo    the Hubble eXtreme Deep Field at http://127.0.0.1:8050
-# make test    every check
+# make test    every check of a change
+# make soak    the long ones: kills at every stage, broken files, all sizes, afternoons of random clicks
 # make bench   measurements behind the README's figures
 # make serve ATLAS=DIR    any other atlas
 
@@ -11,7 +12,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint bench screenshots clean
+.PHONY: help demo serve test soak lint bench screenshots clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -42,8 +43,13 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/lint-imports --no-logo --cache-dir .cache/imports
 
 # A process a core, at most four, each taking one file after the other.
+DEALT := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 5
+
 test: lint
-	$(VENV)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/pytest $(DEALT) -m "not soak"
+
+soak: $(VENV)/.dev
+	$(VENV)/bin/pytest $(DEALT) -m soak --actions 60
 
 # `python -m benchmarks.page ATLAS …` and `python -m benchmarks.survey ATLAS` measure atlases that are there already.
 bench: $(VENV)/.dev

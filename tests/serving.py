@@ -21,6 +21,7 @@ FLAGS = [
     "--no-sandbox",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # a page is put together by the processor at half the cost; WebGL draws as before
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -1,6 +1,6 @@
 """Somebody plays with the page for an afternoon; after each action it shows what numpy says, and no script has failed.
 
-`make test` plays for some minutes; `pytest tests/browser/test_afternoon.py --actions 300 --seed 7` plays for longer.
+`make soak` plays for some minutes; `pytest tests/browser/test_afternoon.py --actions 300 --seed 7` plays for longer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.browser.afternoon import act
 from tests.browser.conftest import Watched
 from tests.browser.oracle import Oracle
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.timeout(7200)]
 
 SHOWN = """() => {
     const words = (id) => (document.getElementById(id) || {}).textContent || '';

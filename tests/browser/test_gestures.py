@@ -60,10 +60,10 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("zoomed", [False, True], ids=["the opening view", "a view of a hand"])
-def test_a_change_of_size_keeps_middle_and_scale_and_comes_back(on_demo: Watched, name: str, zoomed: bool) -> None:
-    change, back = SIZES[name]
+@pytest.mark.parametrize(
+    "zoomed", [pytest.param(False, marks=pytest.mark.soak), True], ids=["the opening view", "a view of a hand"]
+)
+def test_a_change_of_size_keeps_middle_and_scale_and_comes_back(on_demo: Watched, zoomed: bool) -> None:
     on_demo.open()
     if zoomed:
         on_demo.page.locator("#map").focus()
@@ -71,7 +71,7 @@ def test_a_change_of_size_keeps_middle_and_scale_and_comes_back(on_demo: Watched
             on_demo.page.locator("[data-plane=map]").press(key)
     before, scale = looks(on_demo, "map")
     words = drawn_words(on_demo, "map")
-    for _ in range(2 if name == "a drawer" else 1):
+    for change, back in (SIZES["a drawer"], *SIZES.values()):
         change(on_demo)
         during, same_scale = looks(on_demo, "map")
         np.testing.assert_allclose(middle(during), middle(before), atol=2 * scale)
@@ -103,7 +103,7 @@ def test_an_enlarged_sky_counts_and_is_ruled_to_its_edges(on_demo: Watched) -> N
 SLIPS = {"1 px": (1, 0), "4 px": (4, 0), "a row": (80, 0), "a column": (0, 80), "a slope": (60, 40)}
 
 
-@pytest.mark.parametrize("plane", ["map", "sky"])
+@pytest.mark.parametrize("plane", ["map", pytest.param("sky", marks=pytest.mark.soak)])
 def test_slips_in_lasso_mode_leave_the_plane_alive(on_demo: Watched, plane: str) -> None:
     on_demo.open()
     panel = on_demo.page.locator(f"#{plane}").bounding_box()

@@ -18,6 +18,8 @@ from tests import serving
 from tests.browser.conftest import Watched, watch
 from tests.browser.hands import expect_count, lasso, middle_of_the_map, state_polygon
 
+pytestmark = [pytest.mark.browser, pytest.mark.soak]
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

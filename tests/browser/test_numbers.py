@@ -88,7 +88,7 @@ def test_brushes_typed_bounds_conditions_and_links_select_the_very_rows(page: Wa
     assert page.complaints == []
 
 
-@pytest.mark.parametrize(("x", "y"), [("jd", "rate"), ("healpix29", "lum")])
+@pytest.mark.parametrize(("x", "y"), [("jd", "rate"), pytest.param("healpix29", "lum", marks=pytest.mark.soak)])
 def test_planes_show_zoom_and_select_every_galaxy_where_it_is(page: Watched, x: str, y: str) -> None:
     drawn = page.atlas.column_axes(x, y)
     px, py = (axis.coordinates(column(page, name)) for axis, name in ((drawn.x, x), (drawn.y, y)))

@@ -23,7 +23,7 @@ GRAPH_BYTES = 500_000
 PAGE_BYTES = 3_000_000
 
 
-@pytest.fixture(params=["on_demo", "on_large"])
+@pytest.fixture(params=["on_demo", pytest.param("on_large", marks=pytest.mark.soak)])
 def watched(request: pytest.FixtureRequest) -> Watched:
     page: Watched = request.getfixturevalue(request.param)
     page.open()
@@ -275,6 +275,7 @@ def test_colour_by_a_column_and_the_light_theme(watched: Watched) -> None:
     assert watched.complaints == []
 
 
+@pytest.mark.soak
 def test_the_sky_can_be_zoomed_from_all_of_it_to_a_field(on_large: Watched) -> None:
     on_large.open()
     kind = "document.querySelector('#sky .js-plotly-plot').layout.meta.projection.kind"

@@ -27,6 +27,8 @@ from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
 from precompute.stages.index import scann as scann_build
 
+pytestmark = pytest.mark.soak
+
 N = 1_500
 CONFIG = BuildConfig(
     subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1, engine="scann", knn="sample",

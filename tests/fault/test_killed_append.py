@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from atlas import Atlas
 from atlas.storage import layout
 from atlas.storage.validate import validate
@@ -20,6 +22,7 @@ QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=
 PATIENCE_S = 120
 
 
+@pytest.mark.soak
 def test_a_killed_command_leaves_the_atlas_and_goes_on(tmp_path: Path) -> None:
     simulate_survey(14_000, tmp_path / "all", seed=4, dimension=32, quiet=True)
     build(some_rows(tmp_path / "all", tmp_path / "a", 0, 1_500), tmp_path / "atlas", QUICK, quiet=True)

@@ -64,6 +64,7 @@ def test_the_same_command_again_runs_nothing(built: Path, source: Source, monkey
     assert build(source, built, QUICK, quiet=True).build_id == before
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("last", [stage.name for stage in STAGES])
 def test_a_build_killed_after_any_stage_leaves_the_old_atlas_and_resumes(
     last: str, built: Path, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

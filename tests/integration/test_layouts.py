@@ -157,6 +157,7 @@ def test_an_atlas_of_the_other_layouts_holds_every_row(
     assert atlas.thumbnails is None
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("write", [write_legacy_survey, write_column_files, write_hats])
 def test_wide_embeddings_are_reduced_and_what_that_costs_is_recorded(
     write: Callable[..., Path], tmp_path: Path

@@ -200,6 +200,7 @@ def test_a_request_ends_on_the_build_that_it_began_with(
 @pytest.mark.parametrize(
     "name", ["manifest.json", "spaces/v1/embeddings.npy", "spaces/v1/index/hashed_dataset.npy", "columns/ra.npy"]
 )
+@pytest.mark.soak
 @pytest.mark.parametrize("how", ["truncate", "delete"])
 def test_a_new_build_that_is_not_whole_is_never_served(
     service: tuple[Service, Flask], root: Path, name: str, how: str, caplog: pytest.LogCaptureFixture
