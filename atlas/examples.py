@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
 from atlas.catalog.identity import SEPARATOR
-from atlas.catalog.position_text import POSITION_NAMES, looks_like_position, parse_position, slip
+from atlas.catalog.places import looks_like_place, read_place
+from atlas.catalog.position_text import POSITION_NAMES, slip
 from atlas.errors import InputError, shorten
 from atlas.mask import Mask
 
@@ -94,9 +95,9 @@ def match_examples(
 def _any(atlas: OpenBuild, galaxies: Any, radius_arcsec: float) -> Iterator[Match]:
     """What is told apart by its type."""
     if isinstance(galaxies, str):
-        if looks_like_position(galaxies):
-            ra, dec = parse_position(galaxies)
-            return _at(atlas, np.array([ra]), np.array([dec]), radius_arcsec)
+        if looks_like_place(galaxies) and (place := read_place(galaxies)) is not None:
+            reach = place.radius_arcsec or max(radius_arcsec, place.precision_arcsec)
+            return _at(atlas, np.array([place.ra_deg]), np.array([place.dec_deg]), reach)
         return iter([_called(atlas, galaxies)])
     if isinstance(galaxies, SkyCoord | BaseCoordinateFrame):
         return _sky(atlas, galaxies, radius_arcsec)

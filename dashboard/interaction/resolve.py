@@ -24,7 +24,7 @@ from atlas.queries.selection import (
 from atlas.sky.projection import Projection
 
 from ..service.atlas_service import Service
-from ..service.galaxies import find, galaxy, positions, random_row
+from ..service.galaxies import Found, find, galaxy, positions, random_row
 from ..state import url as links
 from ..state.coloring import DENSITY, column_of
 from ..state.events import (
@@ -51,7 +51,7 @@ from ..state.events import (
     WithSubset,
 )
 from ..state.page_state import Axes, Box, Filter, Lasso, State, Table, active
-from ..state.viewports import follow, reveal, reveal_on_map
+from ..state.viewports import follow, frame, reveal, reveal_on_map
 from . import browser_events as parse
 
 
@@ -68,7 +68,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
         case parse.OpenToken(token):
             return Open(_known(atlas, links.from_link(token, service.kept)))
         case parse.Find(text):
-            return _focus(atlas, state, find(atlas, text, service.settings), typed=True)
+            return _found(atlas, state, find(atlas, text, service.settings))
         case parse.Pick(row, build):
             return _focus(atlas, state, _row(atlas, row, build))
         case parse.PickId(id_):
@@ -197,7 +197,14 @@ def _row(atlas: Atlas, row: int, build: str) -> int:
     return row
 
 
-def _focus(atlas: Atlas, state: State, row: int, *, typed: bool = False) -> Focus:
+def _focus(atlas: Atlas, state: State, row: int) -> Focus:
     one = galaxy(atlas, row)
     x, y = (float(v[0]) for v in positions(atlas, state.axes, np.array([row])))
-    return Focus(one, reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=typed))
+    return Focus(one, reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=False))
+
+
+def _found(atlas: Atlas, state: State, found: Found) -> Focus:
+    """What was typed: the sky moves to it, closer than to what was clicked."""
+    chosen = _focus(atlas, state, found.row)
+    view = reveal(atlas, state.sky, chosen.galaxy, closer=True) if found.around is None else frame(atlas, found.around)
+    return replace(chosen, sky_view=view, around=found.around, words=found.words)

@@ -10,10 +10,9 @@ from atlas.errors import InputError, NothingNearError
 
 from ..error_answers import explain
 from ..service.atlas_service import Service
-from ..service.galaxies import matched
 from ..state import url as links
 from ..state import viewports as skyview
-from ..state.events import reduce
+from ..state.events import Focus, reduce
 from ..state.page_state import State, is_step
 from ..state.viewports import home_box
 from . import browser_events as parse
@@ -63,9 +62,10 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     for one in one_by_one:
         try:
             raw = parse.event(one, service.settings)
-            previous, after = after, _bounded(reduce(after, resolve(service, after, raw)))
+            event = resolve(service, after, raw)
+            previous, after = after, _bounded(reduce(after, event))
             travelled |= isinstance(raw, parse.OpenToken)
-            notice = matched(raw.text, after.focus) if isinstance(raw, parse.Find) and after.focus else notice
+            notice = event.words if isinstance(event, Focus) and isinstance(raw, parse.Find) else notice
             if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
         except Exception as error:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas.catalog.position_text import format_position, looks_like_position, parse_position, slip
-from atlas.errors import InputError, UnknownGalaxyError
+from atlas.catalog.places import Place, looks_like_place, read_place
+from atlas.catalog.position_text import format_position, slip
+from atlas.errors import InputError, NothingNearError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.planes.column_plane import column_axes
-from atlas.sky.sky_regions import separation_deg
+from atlas.queries.selection import Cone
 
 from ..settings import Settings
 from ..state.page_state import Axes, Galaxy
@@ -40,8 +42,26 @@ def row_of(atlas: Atlas, one: Galaxy) -> int | None:
         return None if found is None else found[0]
 
 
-def find(atlas: Atlas, text: str, settings: Settings) -> int:
-    """Row that a person means who typed an id or a position.
+class Found(msgspec.Struct, frozen=True):
+    """What a typed text led to.
+
+    Attributes
+    ----------
+    row : int
+        The galaxy that is meant, or the nearest to the place that is.
+    words : str
+        How the text was understood, which galaxy that is and how far away; empty where it is the very galaxy.
+    around : Cone or None
+        All that is meant, where the text ends with a radius.
+    """
+
+    row: int
+    words: str = ""
+    around: Cone | None = None
+
+
+def find(atlas: Atlas, text: str, settings: Settings) -> Found:
+    """The galaxy that a person means who typed an id, or a place with or without a radius.
 
     Raises
     ------
@@ -52,28 +72,39 @@ def find(atlas: Atlas, text: str, settings: Settings) -> int:
     if not text:
         raise InputError(f"type a position or a galaxy's id: {examples(atlas)}")
     try:
-        return atlas.identity.row(text)
+        return Found(atlas.identity.row(text))
     except UnknownGalaxyError as unknown:
-        if not looks_like_position(text):
+        place = read_place(text) if looks_like_place(text) else None
+        if place is None:
             # Two whole numbers may be meant as either.
             wrong = slip(text)
             if wrong and not atlas.identity.has_form(text):
                 raise InputError(wrong) from None
             also = f"as a position, {wrong}" if wrong else f"or type a position, such as {_written(atlas)[0]}"
             raise InputError(f"{unknown}; {also}") from None
-    ra_deg, dec_deg = parse_position(text)
-    return atlas.nearest(ra_deg, dec_deg, settings.nearest_radius_arcsec, settings.nearest_search_arcsec)[0]
+    return _nearest(atlas, place, settings)
 
 
-def matched(text: str, found: Galaxy) -> str:
-    """Which galaxy a typed position was taken for, and how far from it that lies; empty where it is the very place."""
-    if text.strip() == found.id or not looks_like_position(text):
-        return ""
-    ra_deg, dec_deg = parse_position(text)
-    away = 3600 * float(separation_deg(found.ra_deg, found.dec_deg, ra_deg, dec_deg))
-    if away <= ROUNDING_ARCSEC:
-        return ""
-    return f"The galaxy nearest to {format_position(ra_deg, dec_deg)} is {found.id}, {away:.1f}″ away."
+def _nearest(atlas: Atlas, place: Place, settings: Settings) -> Found:
+    """The galaxy nearest to a place, within its radius where it has one."""
+    radius = place.radius_arcsec or max(settings.nearest_radius_arcsec, place.precision_arcsec)
+    read = f"Read as {place.read_as}. " if place.read_as else ""
+    try:
+        row, away = atlas.nearest(place.ra_deg, place.dec_deg, radius, max(radius, settings.nearest_search_arcsec))
+    except NothingNearError as nothing:
+        raise NothingNearError(f"{read}{nothing}", nothing.row, nothing.separation_arcsec) from None
+    here = format_position(place.ra_deg, place.dec_deg)
+    nearest = f"The galaxy nearest to {here} is {atlas.identity.name(row)}, {away:.1f}″ away."
+    if place.radius_arcsec is not None:
+        cone = Cone(place.ra_deg, place.dec_deg, place.radius_arcsec)
+        return Found(row, f"{read}Selected: all within {radius_words(cone.radius_arcsec)}. {nearest}", cone)
+    return Found(row, f"{read}{nearest}" if read or away > ROUNDING_ARCSEC else "")
+
+
+def radius_words(arcsec: float) -> str:
+    """A radius in the unit that suits it: `30″`, `0.5°`."""
+    size, sign = next((size, sign) for size, sign in ((3600.0, "°"), (60.0, "′"), (0.0, "″")) if arcsec >= size)
+    return f"{arcsec / (size or 1):.4g}{sign}"
 
 
 def examples(atlas: Atlas) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas.errors import InputError
-from atlas.queries.selection import All, And, Cluster, Not, Or, Selection, canonical
+from atlas.queries.selection import All, And, Cluster, Cone, Not, Or, Selection, canonical
 from atlas.storage.manifest import Name
 
 from .coloring import DENSITY, LONGEST, SUBSETS
@@ -55,11 +55,16 @@ class Open(Event, frozen=True):
 
 
 class Focus(Event, frozen=True):
-    """A galaxy was chosen. `map_box` and `sky_view` are new viewports where it lies outside the old ones."""
+    """A galaxy was chosen. `map_box` and `sky_view` are new viewports where it lies outside the old ones.
+
+    `around` is a part of the sky that was asked for with it; `words` say how what was typed was understood.
+    """
 
     galaxy: Galaxy
     map_box: Box | None = None
     sky_view: SkyView | None = None
+    around: Cone | None = None
+    words: str = ""
 
 
 class Example(Event, frozen=True):
@@ -227,12 +232,14 @@ def _apply(state: State, event: AnyEvent) -> State:
     match event:
         case Open(new):
             return new
-        case Focus(galaxy, map_box, sky_view):
+        case Focus(galaxy, map_box, sky_view, around):
             # From a list ordered otherwise, choosing a galaxy asks for what is like it.
             order = state.order if state.order in SIMILARITY else "most"
+            selected = {} if around is None else {"selection": around, "within": True}
             return replace(
-                state, focus=galaxy, order=order, map=map_box or state.map, sky=sky_view or state.sky, drawer=""
-            )
+                state, focus=galaxy, order=order, map=map_box or state.map, sky=sky_view or state.sky, drawer="",
+                **selected,
+            )  # fmt: skip
         case Example(galaxy, sign):
             wanted = tuple(g for g in state.wanted if g.id != galaxy.id) + ((galaxy,) if sign > 0 else ())
             unwanted = tuple(g for g in state.unwanted if g.id != galaxy.id) + ((galaxy,) if sign < 0 else ())

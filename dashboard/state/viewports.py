@@ -14,6 +14,7 @@ import numpy as np
 
 from atlas import Atlas
 from atlas.planes.plane import Plane
+from atlas.queries.selection import Cone
 from atlas.sky.projection import Projection
 
 from .page_state import Box, Galaxy, SkyView
@@ -25,6 +26,7 @@ MARGIN = 1.15
 COVER = 0.42
 CLOSEST_ARCSEC = 1.0
 CLOSE_DEG = 1.0
+AROUND = 1.3
 WIDEST_DEG = 480.0
 
 
@@ -78,6 +80,15 @@ def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool) 
     return SkyView(
         Projection("tan", galaxy.ra_deg, galaxy.dec_deg), Box(-half_width, half_width, -half_height, half_height)
     )
+
+
+def frame(atlas: Atlas, cone: Cone) -> SkyView:
+    """The view that holds a cone with room around it: all of the sky where no tangent plane can."""
+    radius_deg = cone.radius_arcsec / 3600
+    if 2 * radius_deg > ALL_SKY_DEG / 2:
+        return home(atlas)
+    half = max(math.degrees(math.tan(math.radians(radius_deg))), CLOSEST_ARCSEC / 3600) * AROUND
+    return SkyView(Projection("tan", cone.ra_deg, cone.dec_deg), Box(-half, half, -half, half))
 
 
 def home_box(plane: Plane) -> Box:

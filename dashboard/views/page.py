@@ -10,9 +10,9 @@ from dash import dcc, html
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
 from atlas.exports.formats import FORMATS
-from atlas.queries.selection import All, Cluster, ColumnPolygon, MapPolygon, Selection, SkyPolygon
+from atlas.queries.selection import All, Cluster, ColumnPolygon, Cone, MapPolygon, Selection, SkyPolygon
 
-from ..service.galaxies import examples, row_of
+from ..service.galaxies import examples, radius_words, row_of
 from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from . import choices
 from . import elements as el
@@ -311,6 +311,8 @@ def selection_words(selection: Selection) -> str:
             return "region on map"
         case SkyPolygon():
             return "region on sky"
+        case Cone(_, _, radius_arcsec):
+            return f"{radius_words(radius_arcsec)} on sky"
         case Cluster(_, label):
             return f"cluster {label}" if label >= 0 else "outside all clusters"
     return "selection"

@@ -6,12 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from dash import Dash, Input, Output, no_update
 from dash import State as Held
 
 from atlas import Atlas
 from atlas.planes.plane import Box as PlaneBox
-from atlas.queries.selection import Selection, SkyPolygon
+from atlas.queries.selection import Cone, Selection, SkyPolygon
 from atlas.sky.graticule import graticule
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Column
@@ -27,6 +29,7 @@ from .paint import color_points, mean_of, mean_pixels, mean_query
 from .palette import DARK, Theme
 
 TORN_DEG = 180.0
+CONE_STEP_DEG = 5.0
 FADED = 0.35
 RASTER_WIDTH, RASTER_HEIGHT = 640, 320
 
@@ -76,15 +79,21 @@ def picture(service: Service, state: State) -> dict[str, Any]:
 
 
 def _corners(one: Selection, view: SkyView) -> Any:
-    """Corners of a lasso that was drawn on the sky, carried over to the view's plane; None where they cannot be."""
-    if not isinstance(one, SkyPolygon):
-        return None
-    x, y = np.array(one.vertices, dtype=np.float64).T
-    if one.projection != view.projection:
-        x, y = view.projection.forward(*one.projection.inverse(x, y))
-        # A lasso that the all-sky plane tears apart cannot be drawn as one outline; its galaxies show it.
-        if not np.isfinite(x + y).all() or (view.projection.kind == "ait" and np.ptp(x) > TORN_DEG):
+    """Corners of a lasso that was drawn on the sky, or of a cone, on the view's plane; None where they cannot be."""
+    match one:
+        case SkyPolygon(projection, vertices) if projection == view.projection:
+            return np.array(vertices, dtype=np.float64)
+        case SkyPolygon(projection, vertices):
+            x, y = view.projection.forward(*projection.inverse(*np.array(vertices, dtype=np.float64).T))
+        case Cone(ra_deg, dec_deg, radius_arcsec):
+            middle = SkyCoord(ra_deg, dec_deg, unit="deg")
+            edge = middle.directional_offset_by(np.arange(0, 360, CONE_STEP_DEG) * u.deg, radius_arcsec * u.arcsec)
+            x, y = view.projection.forward(edge.ra.deg % 360, edge.dec.deg)
+        case _:
             return None
+    # What the all-sky plane tears apart cannot be drawn as one outline; its galaxies show it.
+    if not np.isfinite(x + y).all() or (view.projection.kind == "ait" and np.ptp(x) > TORN_DEG):
+        return None
     return np.stack([x, y], axis=1)
 
 

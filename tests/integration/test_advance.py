@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from flask import Flask
 
 from atlas import Atlas
@@ -19,7 +22,8 @@ from dashboard.service.galaxies import examples
 from dashboard.service.gallery_query import question_of
 from dashboard.settings import load
 from dashboard.state import url as links
-from dashboard.state.page_state import Axes, Box, Galaxy, State, Table
+from dashboard.state.page_state import Axes, Box, Galaxy, State, Table, active
+from dashboard.views import sky
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,41 @@ def test_a_typed_position_says_which_galaxy_it_was_taken_for_and_how_far_away_th
                  iau_name(ra_deg, dec_deg)):  # fmt: skip
         found = step(service, {"is": "find", "text": text}, state=State())
         assert found.after.focus is not None and found.after.focus.id == name and not found.notice, text
+
+
+def test_a_position_of_another_frame_says_how_it_was_read(service: Service, demo: Atlas) -> None:
+    there = SkyCoord(*demo.position(30), unit="deg")
+    text = f"G {there.galactic.l.deg:.7f} {there.galactic.b.deg:+.7f}"
+    found = step(service, {"is": "find", "text": text}, state=State())
+    assert found.after.focus is not None and found.after.focus.id == demo.identity.name(30)
+    assert found.notice.startswith(f"Read as galactic l {there.galactic.l.deg:.7f}°")
+    assert found.notice.endswith(f"is {demo.identity.name(30)}, 0.0″ away.")
+    hms, dms = format_position(*demo.position(30), "sexagesimal").split()
+    short = step(service, {"is": "find", "text": f"J{hms[:2]}{hms[3:5]}{dms[:3]}{dms[4:6]}"}, state=State())
+    assert short.after.focus is not None and "as the name is short" in short.notice and not short.message
+
+
+@pytest.mark.parametrize("radius", ["12″", '12"', "0.2'", "12 arcsec"])
+def test_a_radius_behind_a_position_selects_all_within_it(service: Service, demo: Atlas, radius: str) -> None:
+    ra_deg, dec_deg = demo.position(30)
+    done = step(service, {"is": "find", "text": f"{ra_deg} {dec_deg} {radius}"}, state=State())
+    ra, dec = (np.asarray(demo.columns().array(name)) for name in ("ra", "dec"))
+    away = SkyCoord(ra, dec, unit="deg").separation(SkyCoord(ra_deg, dec_deg, unit="deg")).arcsec
+    mask = service.mask(active(done.after))
+    assert mask is not None and set(mask.rows) == set(np.flatnonzero(away <= 12)) and mask.count > 1
+    assert done.after.focus is not None and done.after.focus.id == demo.identity.name(30)
+    assert "all within 12″" in done.notice.replace("0.2′", "12″")
+    # All of the cone is in view, and the outline of it.
+    assert done.after.sky is not None
+    shown = sky.picture(service, done.after)
+    x = [float(x) for x in re.findall(r"[ML] (-?[\d.e-]+),", shown["shapes"][0]["path"])]
+    assert done.after.sky.box.x0 < min(x) and max(x) < done.after.sky.box.x1
+    assert (max(x) - min(x)) / 2 * 3600 == pytest.approx(12, rel=1e-3)
+
+
+def test_a_radius_without_a_galaxy_is_refused(service: Service) -> None:
+    done = step(service, {"is": "find", "text": "10 10 1′"}, state=State())
+    assert done.after == State() and "no galaxy within 60″ of 10.00000 +10.00000" in done.message
 
 
 @pytest.mark.parametrize(
