@@ -20,7 +20,7 @@ from atlas.search.quality import Quality, read_quality
 from atlas.search.segmented_index import open_segments
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
-from atlas.storage.manifest import Manifest, Space
+from atlas.storage.manifest import Column, Manifest, Space
 
 
 class ClusterInfo(msgspec.Struct, frozen=True):
@@ -148,9 +148,13 @@ class OpenSpace:
         """What sets clusters apart, by label, as far as the catalogue says (`atlas.catalog.cluster_labels`)."""
         if "cluster" not in self.columns:
             return {}
+        return cluster_words(self.columns, self.telling_columns, self.n_rows, len(self.clusters))
+
+    @cached_property
+    def telling_columns(self) -> tuple[Column, ...]:
+        """Columns of the catalogue that say what a galaxy is like."""
         own = {c.name for c in self.described.columns}
-        used = [c for c in self.columns if c.name not in own | self._unsaid and speaks_of_galaxies(c)]
-        return cluster_words(self.columns, used, self.n_rows, len(self.clusters))
+        return tuple(c for c in self.columns if c.name not in own | self._unsaid and speaks_of_galaxies(c))
 
     def cluster(self, label: int) -> ClusterInfo:
         """A cluster by its label.

@@ -9,8 +9,8 @@ image, stretched as for the eye) to as many dimensions. Measured by the cosine o
 - precision at 10 and 100 by class: of the k rows most similar to a member, the share of its class; of fewer than k
   where the class has no more members. Chance is the share of the class.
 - retrieval of lenses: average precision of all rows ranked by similarity to one lens. Chance is their share.
-- detection of artefacts (trail, saturated, bad column) by each anomaly score of a build: area under the ROC curve, for
-  which chance is 0.5, and average precision, for which it is their share.
+- detection of artefacts (trail, saturated, bad column) by the default anomaly score of a build and by bare distance:
+  area under the ROC curve, for which chance is 0.5, and average precision, for which it is their share.
 
 Printed are the mean over seeds and the lowest and highest seed. Only rendered galaxies are used.
 """
@@ -32,6 +32,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
+from atlas.catalog.anomalies import DEFAULT
+from benchmarks.anomalies import detect, magnitude_of
 from benchmarks.descriptor import fit_raw_pixels, fit_rings, without_artefacts
 from benchmarks.simulated_sheet import to_rgb
 from precompute.config import BuildConfig
@@ -40,15 +42,12 @@ from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.image_survey import BLOCK, describe_survey
 from precompute.simulation.rendering.camera import DEFAULT_PIXELS, render
 from precompute.simulation.rendering.parameters import CLASS_NAMES, IS_ARTEFACT, LENS, draw_parameters
-from precompute.stages.anomalies import Forest
-from precompute.stages.knn import mean_distance
 
 SEEDS = 10
 GALAXIES = 4_000
 RAW_PIXELS = 64  # of the middle: more would only add neighbours
 QUERIES = 200  # members of a class that are asked for
 AT = (10, 100)
-NEAREST = 10
 
 METHODS = ("descriptor", "rings only", "raw pixels")
 
@@ -56,9 +55,10 @@ Scores = dict[str, float]
 
 
 class Survey(NamedTuple):
-    """A rendered survey: class codes (n,) and embeddings (n, DIMENSION) by method."""
+    """A rendered survey: class codes (n,), magnitudes in r (n,) and embeddings (n, DIMENSION) by method."""
 
     true_class: NDArray[np.uint8]
+    magnitude: NDArray[np.float32]
     embeddings: dict[str, NDArray[np.float32]]
 
 
@@ -82,7 +82,7 @@ def render_survey(seed: int, n: int) -> Survey:
         fit_rings(features).embed(without_artefacts(features)),
         fit_raw_pixels(pixels)(pixels),
     )
-    return Survey(parameters["true_class"], dict(zip(METHODS, embeddings, strict=True)))
+    return Survey(parameters["true_class"], magnitude_of(parameters), dict(zip(METHODS, embeddings, strict=True)))
 
 
 def precision(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8], seed: int) -> Scores:
@@ -113,20 +113,16 @@ def lens_retrieval(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8
     return float(np.mean(found))
 
 
-def artefact_detection(embeddings: NDArray[np.float32], true_class: NDArray[np.uint8]) -> Scores:
-    """Area under the ROC curve and average precision of artefacts, by both anomaly scores of a build."""
+def artefact_detection(
+    embeddings: NDArray[np.float32], magnitude: NDArray[np.float32], true_class: NDArray[np.uint8]
+) -> Scores:
+    """Area under the ROC curve and average precision of artefacts, by the default of a build and by bare distance."""
     is_artefact = IS_ARTEFACT[true_class]
-    nearest = np.empty((len(embeddings), NEAREST), np.float32)
-    for start in range(0, len(embeddings), 1000):
-        similarity = embeddings[start : start + 1000] @ embeddings.T
-        similarity[np.arange(len(similarity)), start + np.arange(len(similarity))] = -np.inf
-        nearest[start : start + 1000] = np.partition(similarity, -NEAREST, axis=1)[:, -NEAREST:]
-    config = BuildConfig()
-    forest = Forest(embeddings, components=config.forest_components, trees=config.forest_trees, seed=config.seed)
+    found = detect(embeddings, magnitude, BuildConfig())
     scores = {}
-    for name, score in {"anomaly_knn": mean_distance(nearest), "anomaly_forest": forest.score(embeddings)}.items():
-        scores[f"{name}, area under ROC"] = float(roc_auc_score(is_artefact, score))
-        scores[f"{name}, average precision"] = float(average_precision_score(is_artefact, score))
+    for name in (DEFAULT, "anomaly_knn"):
+        scores[f"{name}, area under ROC"] = float(roc_auc_score(is_artefact, found[name]))
+        scores[f"{name}, average precision"] = float(average_precision_score(is_artefact, found[name]))
     return scores
 
 
@@ -142,7 +138,7 @@ def measure(seeds: int, galaxies: int) -> dict[str, object]:
             found = precision(embeddings, survey.true_class, seed)
             if np.count_nonzero(survey.true_class == LENS) > 1:
                 found["lens retrieval, average precision"] = lens_retrieval(embeddings, survey.true_class)
-            found |= artefact_detection(embeddings, survey.true_class)
+            found |= artefact_detection(embeddings, survey.magnitude, survey.true_class)
             for name, value in found.items():
                 scores[method].setdefault(name, []).append(round(value, 4))
     share = counts / counts.sum()

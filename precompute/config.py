@@ -48,10 +48,10 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     min_cluster_size: Annotated[
         int, Meta(ge=0, description="anchors in the smallest cluster; 0 for what the subsample grants a rare class")
     ] = 0
-    forest_components: Annotated[
-        int, Meta(ge=1, le=256, description="principal components that the isolation forest sees")
-    ] = 16
-    forest_trees: Annotated[int, Meta(ge=1, le=10_000, description="trees of the isolation forest")] = 100
+    anomaly_components: Annotated[
+        int,
+        Meta(ge=0, le=256, description="components that tell an odd form; 0 for four fifths of the variance"),
+    ] = 0
     thumbnails: Annotated[
         int,
         Meta(ge=0, description="rows that get a stored image, the brightest; 0 for all whose images are there"),

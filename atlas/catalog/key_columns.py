@@ -21,13 +21,15 @@ def key_columns(manifest: Manifest) -> tuple[Column, ...]:
         named = {column.name: column for column in manifest.columns}
         return tuple(named[name] for name in manifest.key_columns)
     measured = [c for c in manifest.columns if c.kind == "number" and c.name not in manifest.id_columns and not c.truth]
-    return (*_magnitude(measured), *[c for c in measured if is_redshift(c)][:MOST_REDSHIFTS])
+    magnitude = magnitude_column(measured)
+    redshifts = [c for c in measured if is_redshift(c)][:MOST_REDSHIFTS]
+    return (*([] if magnitude is None else [magnitude]), *redshifts)
 
 
-def _magnitude(columns: Iterable[Column]) -> list[Column]:
-    """The magnitude to tell: in the band that surveys are selected in, or else the first."""
-    magnitudes = [column for column in columns if is_magnitude(column)]
-    return sorted(magnitudes, key=_band)[:1]
+def magnitude_column(columns: Iterable[Column]) -> Column | None:
+    """The magnitude that tells brightness, in the band that surveys are selected in, or else the first."""
+    magnitudes = [c for c in columns if c.kind == "number" and not c.truth and is_magnitude(c)]
+    return min(magnitudes, key=_band, default=None)
 
 
 def _band(column: Column) -> int:

@@ -22,8 +22,8 @@
                     outliers.npy      uint32, rows of the outlier layer, most anomalous first
                     subsample.npy …   rows that UMAP saw
                 clusters/             medoid.npy size.npy centroids.npy map_xy.npy
-                columns/<name>.npy    map_x map_y stray cluster anomaly_knn anomaly_forest trust: they belong to the
-                                      space
+                anomalies/quantiles.npy   float32 (6, 1025): makes percentiles of scores (`atlas.catalog.anomalies`)
+                columns/<name>.npy    map_x map_y stray cluster anomaly anomaly_… trust: they belong to the space
             stages/<name>.json        what each stage of the build read, wrote and measured
             …/<array>.npy.1           how an array of rows goes on with those appended first: `appended_array`
             segments/1/               what else these rows have of their own, in the same places: identity/ sky/
@@ -64,6 +64,8 @@ MAP = "map"
 MAP_PLANE = "map/plane"
 OUTLIERS = "map/outliers.npy"
 CLUSTERS = "clusters"
+ANOMALIES = "anomalies"
+ANOMALY_QUANTILES = "anomalies/quantiles.npy"
 
 RA = "ra"
 DEC = "dec"

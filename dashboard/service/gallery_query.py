@@ -6,10 +6,11 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas import Atlas, Query
+from atlas.catalog.anomalies import detector_of
 from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All, And, Cluster, Not, canonical
 
-from ..state.page_state import Galaxy, State, active, is_narrowed
+from ..state.page_state import DETECTED, Galaxy, State, active, is_narrowed
 from .galaxies import row_of
 
 
@@ -45,7 +46,7 @@ def question_of(atlas: Atlas, state: State) -> Question:
     if state.group is not None:
         like = SimilarToGroup(wanted, unwanted, group=state.group)
         among = canonical(And((among, Not(state.group))))
-    ranking = _ranking(state, like)
+    ranking = _ranking(atlas, state, like)
     if ranking is None:
         return Question(None, gone, like)
     query = Query(
@@ -58,10 +59,10 @@ def question_of(atlas: Atlas, state: State) -> Question:
     return Question(query, gone, like)
 
 
-def _ranking(state: State, like: Similar | None) -> Ranking | None:
+def _ranking(atlas: Atlas, state: State, like: Similar | None) -> Ranking | None:
     match state.order:
-        case "anomaly_knn" | "anomaly_forest":
-            return ByColumn(state.order)
+        case order if order in DETECTED:
+            return ByColumn(detector_of(order, atlas.columns(atlas.default_space)))
         case "typical" if isinstance(state.selection, Cluster) and state.selection.label >= 0:
             return Typical(state.selection.label)
         case "random" | "typical":

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
+from atlas.catalog.anomalies import DEFAULT, detector_of
 from atlas.catalog.key_columns import key_columns
 from atlas.errors import InputError
 from atlas.queries.planner import embedding_of
@@ -127,7 +128,8 @@ def columns_of(atlas: Atlas, state: State) -> list[Column]:
         first = [*(columns.describe(name) for name in (layout.RA, layout.DEC)), *keys]
     else:
         first = [c for c in offered if not c.truth][:USUAL_COLUMNS]
-    return first + [c for c in offered if c.name in ("cluster", "anomaly_knn") and c not in first]
+    own = ("cluster", detector_of(DEFAULT, columns))
+    return first + [c for c in offered if c.name in own and c not in first]
 
 
 def columns_offered(atlas: Atlas) -> list[Column]:

@@ -9,7 +9,7 @@ column) and an expression that somebody typed. Each can be taken back without th
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -33,7 +33,14 @@ from atlas.storage.manifest import Name
 from .coloring import DENSITY, LONGEST, SUBSETS, column_of
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
-Order = Literal["most", "least", "anomaly_knn", "anomaly_forest", "typical", "random"]
+Detected = Literal[
+    "anomaly", "anomaly_form", "anomaly_detail", "anomaly_neighbors", "anomaly_cluster", "anomaly_knn", "artefact",
+    "anomaly_forest",
+]  # fmt: skip
+"""Orders by a detector (`atlas.catalog.anomalies`). The last is of older atlases, and stays for their links."""
+
+DETECTED: tuple[str, ...] = get_args(Detected)
+Order = Literal["most", "least", "typical", "random"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "about"]
 Paint = Literal["points", "mean"]
@@ -310,4 +317,6 @@ def _drawer_needs(state: State) -> dict[str, object]:
             return {**which, "brushed": state.brushed}
         case "subsets":
             return {**which, "subsets": state.subsets}
+        case "anomalies":
+            return {**which, "order": state.order}
     return {}

@@ -8,20 +8,19 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from atlas import Atlas
+from atlas.catalog.anomalies import DEFAULT, DETECTORS, detector_of, offered
 from atlas.catalog.columns import Columns, is_magnitude, is_redshift
 from atlas.catalog.senses import named_sense
 from atlas.queries.selection import Cluster
 from atlas.storage.manifest import Column
 
 from ..state.coloring import DENSITY, OWN, SUBSETS, color_of
-from ..state.page_state import SIMILARITY, Axes, State, has_examples, is_narrowed
+from ..state.page_state import DETECTED, SIMILARITY, Axes, State, has_examples, is_narrowed
 from . import elements as el
 
 ORDERS = {
     "most": "Most similar",
     "least": "Least similar",
-    "anomaly_knn": "Anomalous: far from others",
-    "anomaly_forest": "Anomalous: isolation forest",
     "typical": "Most typical",
     "random": "Random sample",
 }
@@ -30,6 +29,8 @@ ORDERS = {
 def orders(state: State, columns: Columns | None = None) -> list[dict[str, str]]:
     """The orders that make sense in a state; where a table is sorted, in the words of its column among some."""
     shown = dict(ORDERS)
+    if columns is not None:
+        shown |= {name: f"Anomalous: {DETECTORS[name].title}" for name in offered(columns)}
     if not isinstance(state.selection, Cluster):
         del shown["typical"]
     if not has_examples(state) and (is_narrowed(state) or state.listing == "table"):
@@ -47,20 +48,22 @@ def orders(state: State, columns: Columns | None = None) -> list[dict[str, str]]
     return [{"value": value, "label": label} for value, label in shown.items()]
 
 
-def order_shown(state: State) -> str:
+def order_shown(state: State, columns: Columns | None = None) -> str:
     """The choice of `orders` that names what is listed: the state's order, "column" where a table is sorted by one, and
     "catalogue" for a table that nobody has put in any order."""
     if state.listing == "table" and state.table.sort:
         return "column"
     if state.listing == "table" and state.order in SIMILARITY and not has_examples(state):
         return "catalogue"
+    if state.order in DETECTED and columns is not None:
+        return detector_of(state.order, columns)
     return state.order
 
 
 def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
     """What the points can be coloured by: density, subsets, what the build found, then the catalogue."""
     own = {c.name: c for c in atlas.space().described.columns}
-    first = [own[name] for name in ("cluster", "anomaly_knn", "anomaly_forest", "trust") if name in own]
+    first = [own[name] for name in ("cluster", *DETECTORS, "trust") if name in own]
     catalogue = [
         c for c in atlas.columns() if c.kind in ("number", "category") and c.name not in atlas.manifest.id_columns
     ]
@@ -91,7 +94,7 @@ def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:
         *((m, c) for m in magnitudes[:1] for c in colors[:1]),
     ]
     pairs += [(magnitudes[0], magnitudes[1])] if len(magnitudes) > 1 else []
-    pairs += [(magnitudes[0], "anomaly_knn")] if magnitudes else []
+    pairs += [(magnitudes[0], detector_of(DEFAULT, atlas.columns(atlas.default_space)))] if magnitudes else []
     return pairs or [(columns[0].name, columns[1].name)] if len(columns) > 1 else pairs
 
 

@@ -43,7 +43,7 @@ def register(app: Dash, service: Service) -> None:
             "page": page.page_class(state),
             "examples": page.head(atlas, state, _grouped(service, state)),
             "orders": choices.orders(state, atlas.columns(atlas.default_space)),
-            "order": choices.order_shown(state),
+            "order": choices.order_shown(state, atlas.columns(atlas.default_space)),
             "shown": str(state.shown),
             "colors": choices.colors(atlas, state),
             "color": state.color,

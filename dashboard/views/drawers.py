@@ -7,6 +7,7 @@ from typing import Any
 from dash import Dash, Input, Output, html
 
 from atlas import Atlas
+from atlas.catalog.anomalies import DETECTORS, offered
 from atlas.catalog.cluster_labels import Word
 
 from ..interaction import browser_events as parse
@@ -29,7 +30,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         case "clusters":
             return _frame("Clusters", clusters(atlas))
         case "anomalies":
-            return _frame("Anomalies", anomalies(atlas))
+            return _frame("Anomalies", anomalies(service, state))
         case "about":
             return _frame("This atlas", about(atlas))
     return []
@@ -75,15 +76,14 @@ def _striking(words: tuple[Word, ...]) -> html.Em | None:
     return html.Em(", ".join(word.text for word in words), **el.why(told))
 
 
-def anomalies(atlas: Atlas) -> list[Any]:
-    """The two scores, explained, and the first of the outlier layer."""
+def anomalies(service: Service, state: State) -> list[Any]:
+    """The detectors, each with a sentence on what it finds, the default first; and the first of the outlier layer."""
+    atlas = service.atlas
+    columns = atlas.columns(atlas.default_space)
     rows = atlas.space().outliers[:ANOMALY_IMAGES].tolist()
     return [
-        html.P("Two scores see two kinds of odd; they agree rarely, so look at both.", className="gf-note"),
-        el.button("By distance to the nearest galaxies", kind="wide", is_="change", order="anomaly_knn", drawer=""),
-        html.P("Nothing else looks like these.", className="gf-note"),
-        el.button("By isolation forest", kind="wide", is_="change", order="anomaly_forest", drawer=""),
-        html.P("These have extreme values in few directions.", className="gf-note"),
+        filters.artefact_switch(service, atlas, state),
+        *(_detector(name, chosen=name == state.order) for name in offered(columns)),
         html.H3("Golden on the map"),
         html.Div(
             [
@@ -94,6 +94,15 @@ def anomalies(atlas: Atlas) -> list[Any]:
             className="gf-strip wrap",
         ),
     ]  # fmt: skip
+
+
+def _detector(name: str, *, chosen: bool) -> html.Button:
+    detector = DETECTORS[name]
+    return html.Button(
+        [html.B(f"{detector.title[:1].upper()}{detector.title[1:]}"), html.Span(detector.meaning)],
+        type="button", className="gf-detector", **{"aria-pressed": "true" if chosen else "false"},
+        **el.on_click(is_="change", order=name),
+    )  # fmt: skip
 
 
 def about(atlas: Atlas) -> list[Any]:

@@ -16,6 +16,7 @@ from dash import html
 from msgspec.structs import replace
 
 from atlas import Atlas
+from atlas.catalog.anomalies import ARTEFACT, DEFAULT, DETECTORS, SPOILT, offered
 from atlas.catalog.cluster_labels import speaks_of_galaxies
 from atlas.catalog.columns import QUANTILES, bit_name, is_magnitude
 from atlas.catalog.histogram import BitCounts, Histogram
@@ -33,10 +34,7 @@ from . import elements as el
 from .words import word_button, word_list
 
 DEFAULT_COLUMNS = 8
-ARTEFACT, SPOILT = "artefact", 0.5
-"""Column of how plainly an image is spoilt, 0 to 1, and the score up to which it is not."""
-
-OWN_COLUMNS = ("anomaly_knn", "trust")
+OWN_COLUMNS = (DEFAULT, "trust")
 
 SPARSE = 0.01
 """Share of galaxies without a value from which on a typed condition says how many have one."""
@@ -51,7 +49,7 @@ def drawer(service: Service, state: State) -> list[Any]:
     hidden = [c for c in filterable(atlas) if c.name not in {s.name for s in shown}]
     return [
         _expression(state, shown, _sparse(atlas, state)),
-        _artefacts(service, atlas, state),
+        artefact_switch(service, atlas, state),
         *(_section(service, atlas, state, column) for column in shown),
         _more(hidden),
     ]
@@ -63,7 +61,7 @@ def filterable(atlas: Atlas) -> list[Column]:
     own = {c.name: c for c in atlas.space().described.columns}
     catalogue = [c for c in atlas.columns() if c.name not in skip]
     catalogue.sort(key=_interest)
-    return catalogue + [own[name] for name in ("anomaly_knn", "anomaly_forest", "trust") if name in own]
+    return catalogue + [own[name] for name in (*DETECTORS, "trust") if name in own]
 
 
 def _interest(column: Column) -> int:
@@ -314,10 +312,9 @@ def _expression(state: State, columns: list[Column], told: list[str]) -> html.Se
     )  # fmt: skip
 
 
-def _artefacts(service: Service, atlas: Atlas, state: State) -> html.Div | None:
+def artefact_switch(service: Service, atlas: Atlas, state: State) -> html.Div | None:
     """The switch that hides spoilt images: a filter of their column, with how many galaxies of the rest it hides."""
-    column = next((c for c in atlas.columns() if c.name == ARTEFACT and c.kind == "number"), None)
-    if column is None or not column.quantiles or column.quantiles[0] < 0 or column.quantiles[-1] > 1:
+    if ARTEFACT not in offered(atlas.columns(atlas.default_space)):
         return None
     hide = Range(ARTEFACT, None, SPOILT)
     is_on = hide in state.filters

@@ -8,6 +8,9 @@ import numpy as np
 from dash import Dash, Input, Output, html
 
 from atlas import Atlas, Query, Result
+from atlas.catalog.anomalies import DEFAULT, DETECTORS, PERCENTILES
+from atlas.catalog.cluster_labels import Word
+from atlas.catalog.reasons import reasons
 from atlas.catalog.senses import explanation
 from atlas.queries.ranking import ByColumn, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
@@ -44,17 +47,16 @@ def tiles(atlas: Atlas, query: Query, result: Result, state: State) -> list[Any]
     if result.rows.size == 0:
         what = "Drop the filters" if isinstance(state.selection, All) else "Clear the selection"
         return [el.empty(f"No galaxy here. {what} (Esc), or look outside.")]
-    names, meaning = atlas.identity.names(result.rows), _meaning(atlas, query)
+    names, captions = atlas.identity.names(result.rows), _captions(atlas, query, result)
     wanted = {g.id for g in state.wanted}
     unwanted = {g.id for g in state.unwanted}
     focus = state.focus.id if state.focus else None
     found = []
-    for rank, (row, score, name) in enumerate(zip(result.rows.tolist(), result.scores.tolist(), names, strict=True), 1):
+    for rank, (row, caption, name) in enumerate(zip(result.rows.tolist(), captions, names, strict=True), 1):
         mark = " wanted" if name in wanted else " unwanted" if name in unwanted else ""
-        caption = None if np.isnan(score) else html.Span(f"{score:.3f}", className="gf-score", **el.why(meaning))
         found.append(
             html.Button(
-                [el.image(atlas, row, f"galaxy {name}, number {rank}"), caption],
+                [el.image(atlas, row, f"galaxy {name}, number {rank}"), *caption],
                 type="button",
                 className=f"gf-tile{mark}{' current' if name == focus else ''}",
                 **el.pick(atlas, row),
@@ -62,6 +64,45 @@ def tiles(atlas: Atlas, query: Query, result: Result, state: State) -> list[Any]
             )
         )
     return found
+
+
+def _captions(atlas: Atlas, query: Query, result: Result) -> list[list[html.Span]]:
+    """What stands under each image: its score, and of an anomaly the word that tells most of it."""
+    ranking, meaning = query.ranking, _meaning(atlas, query)
+    scores = result.scores.astype(np.float64).tolist()
+    if not (isinstance(ranking, ByColumn) and ranking.column in DETECTORS):
+        return [[] if np.isnan(s) else [_figure(f"{s:.3f}", meaning)] for s in scores]
+    space = atlas.space(query.space)
+    found = reasons(atlas.columns(query.space), space.telling_columns, result.rows)
+    detector = DETECTORS[ranking.column]
+    captions = []
+    for score, word in zip(scores, found, strict=True):
+        told = f"{score:.3f}"
+        here = f"{detector.finding[:1].upper()}{detector.finding[1:]}: {told}."
+        if ranking.column in PERCENTILES:
+            told = percentile_text(score)
+            here = f"{detector.finding[:1].upper()}{detector.finding[1:]}: {told} of the galaxies are less so."
+        captions.append([_figure(told, f"{here} {_why(word)}"), *_short(word)])
+    return captions
+
+
+def percentile_text(percentile: float) -> str:
+    """A percentile with the digits that tell it from its end: 87 %, 99.4 %, 99.9993 %."""
+    above = 100 - percentile
+    digits = int(np.ceil(-np.log10(above))) if 1e-5 < above < 1 else 0
+    return f"{np.floor(percentile * 10**digits) / 10**digits:.{digits}f} %"
+
+
+def _figure(text: str, why: str) -> html.Span:
+    return html.Span(text, className="gf-score", **el.why(why))
+
+
+def _why(word: Word | None) -> str:
+    return "" if word is None else f"{word.why[:1].upper()}{word.why[1:]}."
+
+
+def _short(word: Word | None) -> list[html.Span]:
+    return [] if word is None else [html.Span(word.text, className="gf-reason")]
 
 
 def _meaning(atlas: Atlas, query: Query) -> str:
@@ -88,6 +129,8 @@ def title(query: Query | None, atlas: Atlas) -> str:
         case Typical(cluster):
             return f"Cluster {cluster}, most typical first"
         case ByColumn(column):
+            if column in DETECTORS:
+                return f"Most anomalous: {DETECTORS[column].title}"
             described = atlas.columns(query.space).describe(column)
             return f"Most anomalous: {described.description[:1].lower()}{described.description[1:]}"
         case Shuffled():
@@ -108,9 +151,9 @@ def doors(atlas: Atlas) -> list[Any]:
               el.button("Random galaxy", kind="accent", is_="random")),
         _door("The clusters", f"{len(space.clusters)} groups that the map falls into.", medoids, atlas,
               el.button("Browse clusters", is_="change", drawer="clusters")),
-        _door("The anomalies", "Farthest from everything else: rare galaxies and bad data.",
+        _door("The anomalies", "Odd for their brightness: rare galaxies and bad data.",
               space.outliers[:DOOR_IMAGES].tolist(), atlas,
-              el.button("Browse anomalies", is_="change", order="anomaly_knn")),
+              el.button("Browse anomalies", is_="change", order=DEFAULT)),
     ]  # fmt: skip
 
 

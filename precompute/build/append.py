@@ -3,7 +3,7 @@
 Nothing that is there is copied or changed: the new build links the files of the old one, arrays of rows go on in files
 beside them (`atlas.storage.appended_array`), and what is ordered by more than the row (identity, neighbour index, level
 stores) the segment has for itself. The map stays as it is: new rows are placed among its anchors, take their clusters,
-and are scored by the forest that the first build fitted. So the cost follows the rows that are new.
+and are scored by the model that the first build fitted. So the cost follows the rows that are new.
 
 It is published as any build is: until then, and whatever interrupts it, the atlas is as it was. The same command goes
 on after the last step that was finished.

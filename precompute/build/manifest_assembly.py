@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from atlas.catalog.anomalies import PERCENTILES
 from atlas.catalog.columns import describe_numbers
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
@@ -17,6 +18,8 @@ from atlas.storage.manifest import Column, Manifest, Provenance, Segment, SkyBac
 from ..config import BuildConfig
 from ..sources.source import Source
 
+_FOR = " for its brightness"
+
 # Columns that a build adds to a space: name, UCD, description.
 SPACE_COLUMNS = (
     ("map_x", "", "Position on the map of embedding space"),
@@ -24,7 +27,11 @@ SPACE_COLUMNS = (
     ("stray", "meta.code", "Placed far from most of the anchors that it resembles: its position means little"),
     ("cluster", "meta.code.class", "Cluster of the map, 0 the largest, -1 outside all clusters"),
     ("anomaly_knn", "stat.value", "Mean cosine distance to the ten nearest galaxies in embedding space"),
-    ("anomaly_forest", "stat.value", "Isolation forest on principal components; higher is more anomalous"),
+    ("anomaly", "stat.value", f"Percentile: odd{_FOR}, in form or in any detail"),
+    ("anomaly_form", "stat.value", f"Percentile: odd{_FOR} in the components that vary most"),
+    ("anomaly_detail", "stat.value", f"Percentile: odd{_FOR} in all components, artefacts among them"),
+    ("anomaly_neighbors", "stat.value", f"Percentile: far from the ten nearest galaxies{_FOR}"),
+    ("anomaly_cluster", "stat.value", "Percentile: far from the middle of its cluster, or of the nearest"),
     ("trust", "stat.value", "Share of the ten nearest galaxies that lie nearby on the map"),
 )
 VOCABULARIES = {"stray": ("no", "yes")}
@@ -114,6 +121,9 @@ def _space(build: Path, n_rows: int, config: BuildConfig, knn: dict[str, Any]) -
                 missing=missing,
                 quantiles=quantiles,
                 vocabulary=words,
+                unit="%" if name in PERCENTILES else "",
+                low="more ordinary" if name in PERCENTILES else "",
+                high="odder" if name in PERCENTILES else "",
             )
         )
     return Space(

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.catalog.anomalies import DEFAULT, PERCENTILES, SCORED
 from atlas.catalog.columns import Columns
 from atlas.catalog.identity import Identity, write_identity
 from atlas.planes.plane import Plane, write_plane
@@ -29,9 +30,7 @@ from atlas.storage.thumbnails import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
 
 from ..config import BuildConfig
 from ..sources.source import Source
-from ..stages import embeddings, knn, thumbnails
-from ..stages.anomalies import CHUNK_ROWS as FOREST_ROWS
-from ..stages.anomalies import fit_forest, outlier_rows
+from ..stages import anomalies, embeddings, knn, thumbnails
 from ..stages.index import stage as index
 from ..stages.measure import fill_trust
 from ..stages.place import place_rows
@@ -41,7 +40,7 @@ from ..stages.umap import ANCHORS_XY
 from .append_columns import read_rows
 from .stage_runner import Step, replace_array, run_stage
 
-VERSION = 2
+VERSION = 3
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
 
 
@@ -61,7 +60,7 @@ class NewSegment:
     config : BuildConfig
         The parameters that the atlas was built with.
     fitted_rows : int
-        Rows of the first build, which the forest was fitted to.
+        Rows of the first build, which the anomaly model was fitted to.
     quiet : bool
         Show no progress.
 
@@ -108,7 +107,7 @@ class NewSegment:
             ("index", self._index),
             ("knn", self._find_neighbors),
             ("place", self._place),
-            ("forest", self._score),
+            ("anomalies", self._score),
             ("trust", self._trust),
             ("planes", self._order),
             ("thumbnails", self._pack),
@@ -199,18 +198,33 @@ class NewSegment:
         ctx.forget()
 
     def _score(self, ctx: StageContext) -> None:
-        # The forest of the first build, since scores must mean the same for all rows.
-        forest = fit_forest(self._embeddings, self._fitted_rows, self._config)
-        scores = ctx.open_or_create(
-            self._own / layout.COLUMNS / "anomaly_forest.npy", (self._source.n_rows,), np.float32
+        # By the model and the percentiles of the first build, since scores must mean the same for all rows.
+        columns = self._space / layout.COLUMNS
+        magnitude = anomalies.magnitude_name(self._old.columns)
+        rows = anomalies.Rows(
+            self._embeddings,
+            open_array(columns / "anomaly_knn.npy"),
+            open_array(columns / "cluster.npy"),
+            open_array(self._build / layout.COLUMNS / f"{magnitude}.npy") if magnitude else None,
         )
-        new = self._embeddings[self._first :]
+        model = anomalies.fit_model(rows, self._fitted_rows, self._config)
+        centroids = np.array(open_array(self._space / layout.CLUSTERS / "centroids.npy"))
+        table = np.load(self._space / layout.ANOMALY_QUANTILES, allow_pickle=False)
+        quantiles = dict(zip(SCORED, table, strict=True))
+        m = self._source.n_rows
+        found = {
+            name: ctx.open_or_create(self._own / layout.COLUMNS / f"{name}.npy", (m,), np.float32)
+            for name in PERCENTILES
+        }
 
         def work(part: slice) -> None:
-            scores[part] = forest.score(new[part])
+            new = rows[slice(self._first + part.start, self._first + part.stop)]
+            scores = anomalies.score_rows(model, centroids, new)
+            for name, values in anomalies.as_percentiles(scores, quantiles).items():
+                found[name][part] = values
 
-        fill_rows(ctx, work, len(new), FOREST_ROWS, (scores,))
-        self._go_on(self._space / layout.COLUMNS, self._own / layout.COLUMNS, "anomaly_forest.npy")
+        fill_rows(ctx, work, m, anomalies.CHUNK_ROWS, tuple(found.values()))
+        self._go_on(columns, self._own / layout.COLUMNS, *(f"{name}.npy" for name in PERCENTILES))
         ctx.forget()
 
     def _trust(self, ctx: StageContext) -> None:
@@ -259,7 +273,8 @@ class NewSegment:
     def _finish(self, ctx: StageContext) -> None:
         """What is small and of all rows is written anew; the plain arrays have gone into those of the atlas."""
         columns = self._space / layout.COLUMNS
-        replace_array(self._space / layout.OUTLIERS, outlier_rows(np.asarray(open_array(columns / "anomaly_knn.npy"))))
+        outliers = anomalies.outlier_rows(np.asarray(open_array(columns / f"{DEFAULT}.npy")))
+        replace_array(self._space / layout.OUTLIERS, outliers)
         size = np.load(layout.space_path(self._before, self._config.space) / layout.CLUSTERS / "size.npy")
         labels = open_array(columns / "cluster.npy")[self._first :]
         size = size + np.bincount(labels[labels >= 0], minlength=size.size)

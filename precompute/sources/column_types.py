@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from atlas.catalog.anomalies import SCORED
 from atlas.storage.layout import NAME
 
 from ..source_description import FILENAME, ColumnDescription
@@ -22,7 +23,7 @@ from .tables.file_column import FileColumn
 
 # Names that an atlas gives to columns of its own.
 RESERVED = frozenset(
-    ("ra", "dec", "row", "source_row", "map_x", "map_y", "cluster", "anomaly_knn", "anomaly_forest", "trust")
+    ("ra", "dec", "row", "source_row", "map_x", "map_y", "cluster", "anomaly_forest", "trust", *SCORED)
 )
 RESERVED_PREFIX = "survey_"
 # A vector of magnitudes is split into columns; a wider one (an embedding, a spectrum) is not.

@@ -1,23 +1,29 @@
-"""Stage `anomalies`: how unusual every galaxy is by a second score, and the rows of the map's outlier layer.
+"""Stage `anomalies`: how odd every galaxy is, by several detectors, and the rows of the map's outlier layer.
 
-anomaly_knn      mean cosine distance to the ten nearest: far from everything (`precompute.stages.knn` writes it)
-anomaly_forest   isolation forest (Liu, Ting & Zhou 2008, ICDM) on principal components, as Stein et al. 2021
-                 (arXiv 2110.13151) used: easily separated from the rest
+`atlas.catalog.anomalies` says what each column means, `precompute.stages.anomaly_model` how galaxies of like brightness
+are compared. Scores are kept as percentiles; the table that makes them serves rows that are appended later, too.
 
-They agree little (rank correlation 0.15 on simulated galaxies), so both are kept.
+An isolation forest (Liu, Ting & Zhou 2008, ICDM) and the local outlier factor (Breunig et al. 2000, SIGMOD) were
+measured as well: on rendered galaxies they find rare classes hardly more often than chance does.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from atlas.catalog.anomalies import DEFAULT, PERCENTILES, SCORED, percentiles, quantiles_of
+from atlas.catalog.key_columns import magnitude_column
 from atlas.search.exact import Embeddings
 from atlas.storage import layout
+from atlas.storage.manifest import Column
 
 from ..config import BuildConfig
+from .anomaly_model import AnomalyModel, Floats
 from .row_passes import fill_rows
 from .stage import StageContext
 
@@ -28,49 +34,102 @@ OUTLIER_SHARE = 200
 MIN_OUTLIERS = 20
 MAX_OUTLIERS = 5_000
 
+RAW = ("anomaly_form", "anomaly_detail", "anomaly_neighbors", "anomaly_cluster")
+"""Scores that the pass over the rows writes, before they are percentiles."""
 
-class Forest:
-    """An isolation forest on the first principal components.
+MIXED = ("anomaly_form", "anomaly_detail")
+"""Percentiles of which the default takes the larger. Their mean would ask for both, which few rare galaxies have."""
 
-    Parameters
+
+class Rows(msgspec.Struct, frozen=True):
+    """What a galaxy's scores are made from, for all rows.
+
+    Attributes
     ----------
-    sample : ndarray of shape (m, d), float32
-        Rows that both are fitted to.
-    components, trees : int
-    seed : int
+    embeddings : ndarray of shape (n, d), float16 or float32
+    distance : ndarray of shape (n,), float32
+        To the ten nearest.
+    cluster : ndarray of shape (n,), int16
+    magnitude : ndarray of shape (n,) or None
     """
 
-    def __init__(self, sample: NDArray[np.float32], *, components: int, trees: int, seed: int) -> None:
-        from sklearn.decomposition import PCA
-        from sklearn.ensemble import IsolationForest
+    embeddings: Embeddings
+    distance: Floats
+    cluster: NDArray[np.int16]
+    magnitude: NDArray[np.floating] | None
 
-        self._pca: Any = PCA(min(components, *sample.shape), svd_solver="covariance_eigh")
-        reduced = self._pca.fit_transform(sample)
-        self._forest: Any = IsolationForest(n_estimators=trees, random_state=seed).fit(reduced)
-
-    def score(self, embeddings: Embeddings) -> NDArray[np.float32]:
-        """Anomaly of each row in [0, 1]; higher is more anomalous."""
-        reduced = self._pca.transform(np.asarray(embeddings, dtype=np.float32))
-        scores: NDArray[np.float32] = (-self._forest.score_samples(reduced)).astype(np.float32)
-        return scores
+    def __getitem__(self, part: slice | NDArray[np.int64]) -> Rows:
+        magnitude = None if self.magnitude is None else np.asarray(self.magnitude[part], dtype=np.float32)
+        return Rows(self.embeddings[part], np.asarray(self.distance[part]), np.asarray(self.cluster[part]), magnitude)
 
 
-def fit_forest(embeddings: Embeddings, n_rows: int, config: BuildConfig) -> Forest:
-    """The forest fitted to a seeded sample of the first `n_rows` rows: the same whenever it is asked for."""
+def fit_model(rows: Rows, n_rows: int, config: BuildConfig) -> AnomalyModel:
+    """The model fitted to a seeded sample of the first `n_rows` rows: the same whenever it is asked for."""
     sample = np.sort(np.random.default_rng(config.seed).choice(n_rows, min(n_rows, FIT_ROWS), replace=False))
-    return Forest(
-        np.asarray(embeddings[sample], dtype=np.float32),
-        components=config.forest_components,
-        trees=config.forest_trees,
-        seed=config.seed,
-    )
+    some = rows[sample]
+    embeddings = np.asarray(some.embeddings, dtype=np.float32)
+    # The products are small: threads of BLAS gain nothing, and on a busy machine wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return AnomalyModel(embeddings, some.magnitude, some.distance, components=config.anomaly_components)
 
 
-def outlier_rows(distance: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """The farthest 0.5 % of rows (20 to 5,000), farthest first, ties by row."""
-    n = distance.size
+def score_rows(model: AnomalyModel, centroids: Floats, rows: Rows) -> dict[str, Floats]:
+    """Scores of some rows by the names of `RAW`, each (m,); higher is odder, NaN where there are no clusters."""
+    found = model.score(rows.embeddings, rows.magnitude, rows.distance)
+    by_cluster = distance_to_cluster(rows.embeddings, rows.cluster, centroids)
+    return dict(zip(RAW, (*found, by_cluster), strict=True))
+
+
+def distance_to_cluster(embeddings: Embeddings, cluster: NDArray[np.int16], centroids: Floats) -> Floats:
+    """Cosine distance to the centroid of the own cluster, or of the nearest for rows outside all; (m,), float32.
+
+    NaN where there are no clusters.
+    """
+    if not len(centroids):
+        return np.full(len(cluster), np.nan, dtype=np.float32)
+    similarity = np.asarray(embeddings, dtype=np.float32) @ centroids.T
+    own = np.take_along_axis(similarity, np.maximum(cluster, 0)[:, None].astype(np.int64), axis=1)[:, 0]
+    distance: Floats = np.maximum(1 - np.where(cluster >= 0, own, similarity.max(axis=1)), 0)
+    return distance
+
+
+def as_percentiles(scores: Mapping[str, Floats], quantiles: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The columns of `PERCENTILES`, from scores by the names of `RAW` and the quantiles of each column."""
+    found = {name: percentiles(scores[name], quantiles[name]) for name in RAW}
+    found[DEFAULT] = percentiles(odder(found), quantiles[DEFAULT])
+    return found
+
+
+def odder(found: Mapping[str, Floats]) -> Floats:
+    """What the default ranks by: the larger of the percentiles in `MIXED`."""
+    larger: Floats = np.maximum(*(found[name] for name in MIXED))
+    return larger
+
+
+def quantiles_of_all(scores: Mapping[str, Floats], distance: Floats) -> dict[str, Floats]:
+    """Quantiles of each column of `SCORED`, from scores of all rows by the names of `RAW`."""
+    quantiles = {name: quantiles_of(scores[name]) for name in RAW}
+    quantiles["anomaly_knn"] = quantiles_of(distance)
+    quantiles[DEFAULT] = quantiles_of(odder({name: percentiles(scores[name], quantiles[name]) for name in MIXED}))
+    return quantiles
+
+
+def table_of(quantiles: Mapping[str, Floats]) -> Floats:
+    """Quantiles as they are kept: a row a column, in the order of `SCORED`."""
+    return np.stack([quantiles[name] for name in SCORED])
+
+
+def magnitude_name(columns: Iterable[Column]) -> str:
+    """The column that brightness is told by; empty where a catalogue has none."""
+    found = magnitude_column(columns)
+    return "" if found is None else found.name
+
+
+def outlier_rows(score: Floats) -> NDArray[np.uint32]:
+    """The oddest 0.5 % of rows (20 to 5,000), oddest first, ties by row."""
+    n = score.size
     count = min(n, MAX_OUTLIERS, max(MIN_OUTLIERS, n // OUTLIER_SHARE))
-    order = np.argsort(-distance, kind="stable")[:count]
+    order = np.argsort(-score, kind="stable")[:count]
     return order.astype(np.uint32)
 
 
@@ -78,26 +137,51 @@ class Anomalies:
     """Scores every row."""
 
     name = "anomalies"
-    version = 3
-    needs = ("embeddings", "knn")
-    parameters = ("forest_components", "forest_trees", "seed", "space")
-    outputs = ("{space}/columns/anomaly_forest.npy", "{space}/map/outliers.npy")
+    version = 4
+    needs = ("read", "embeddings", "knn", "clusters")
+    parameters = ("anomaly_components", "seed", "space")
+    outputs = (
+        *(f"{{space}}/columns/{name}.npy" for name in PERCENTILES),
+        f"{{space}}/{layout.ANOMALIES}",
+        f"{{space}}/{layout.OUTLIERS}",
+    )
     reads_source = False
 
     def run(self, ctx: StageContext) -> None:
-        """Write the column `anomaly_forest` (float32) and `map/outliers.npy` (uint32)."""
-        embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
-        n = embeddings.shape[0]
-        forest = fit_forest(embeddings, n, ctx.config)
-        by_forest = ctx.open_or_create(ctx.space / layout.COLUMNS / "anomaly_forest.npy", (n,), np.float32)
+        """Write the columns of `PERCENTILES` (float32), their quantiles, and `map/outliers.npy` (uint32)."""
+        columns = ctx.space / layout.COLUMNS
+        magnitude = magnitude_name(ctx.catalog_columns())
+        rows = Rows(
+            ctx.load(ctx.space / layout.EMBEDDINGS),
+            ctx.load(columns / "anomaly_knn.npy"),
+            ctx.load(columns / "cluster.npy"),
+            ctx.load(ctx.build / layout.COLUMNS / f"{magnitude}.npy") if magnitude else None,
+        )
+        n = len(rows.embeddings)
+        model = fit_model(rows, n, ctx.config)
+        centroids = np.array(ctx.load(ctx.space / layout.CLUSTERS / "centroids.npy"))
+        path = ctx.space / layout.ANOMALIES / "raw.npy"
+        raw = ctx.open_or_create(path, (len(RAW), n), np.float32)
 
         def work(part: slice) -> None:
-            by_forest[part] = forest.score(embeddings[part])
+            raw[:, part] = np.stack(list(score_rows(model, centroids, rows[part]).values()))
 
-        fill_rows(ctx, work, n, CHUNK_ROWS, (by_forest,))
-        by_knn = ctx.load(ctx.space / layout.COLUMNS / "anomaly_knn.npy")
-        ctx.save(ctx.space / layout.OUTLIERS, outlier_rows(by_knn))
+        fill_rows(ctx, work, n, CHUNK_ROWS, (raw,))
+        scores = dict(zip(RAW, raw, strict=True))
+        quantiles = quantiles_of_all(scores, rows.distance)
+        for name, column in as_percentiles(scores, quantiles).items():
+            ctx.save(columns / f"{name}.npy", column)
+            if name == DEFAULT:
+                ctx.save(ctx.space / layout.OUTLIERS, outlier_rows(column))
+        ctx.save(ctx.space / layout.ANOMALY_QUANTILES, table_of(quantiles))
+        ctx.measured = {
+            "magnitude": magnitude,
+            "groups": model.groups,
+            "leading_components": model.leading,
+            "components": model.kept,
+        }
         ctx.forget()
+        path.unlink()
 
 
 STAGE = Anomalies()

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
+from atlas.storage.manifest import Column, StageRecord
 
 from ..config import BuildConfig
 
@@ -81,6 +82,14 @@ class StageContext:
         if self._source is None:
             raise RuntimeError(f"stage {self.name} was given no source")
         return self._source
+
+    def catalog_columns(self) -> tuple[Column, ...]:
+        """Columns of the catalogue, as the stage `read` described them; none where it has not run."""
+        path = self.build / layout.STAGES / "read.json"
+        if not path.exists():
+            return ()
+        record = msgspec.json.decode(path.read_bytes(), type=StageRecord)
+        return msgspec.convert(record.measured["columns"], type=tuple[Column, ...])
 
     def load(self, path: Path) -> NDArray[Any]:
         """Open an array memory-mapped, read only, with the parts in which it goes on."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error
 
+from atlas.catalog.anomalies import DETECTORS
 from atlas.errors import AtlasError
 from atlas.planes.column_plane import column_axes
 from dashboard.state import url as links
@@ -116,8 +117,7 @@ def check_gallery(rows: list[int], state: State, oracle: Oracle, mask: np.ndarra
     inside = mask if state.within else np.ones(mask.shape, dtype=bool)
     assert inside[rows].all(), "listed though the selection leaves it out"
     assert len(set(rows)) == len(rows) <= state.shown
-    columns = {"anomaly_knn", "anomaly_forest"}
-    if state.order in columns:
+    if state.order in DETECTORS:
         values = np.where(inside, oracle.column(state.order), -np.inf)
         best = np.sort(values[inside])[::-1][: len(rows)]
         np.testing.assert_array_equal(values[rows], best)

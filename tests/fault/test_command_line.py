@@ -20,7 +20,7 @@ from precompute.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 # So few anchors that principal components lay them out: UMAP takes each process six seconds to compile.
-QUICK = ("--subsample", "100", "--n-neighbors", "100", "--recall-queries", "5", "--forest-trees", "10")
+QUICK = ("--subsample", "100", "--n-neighbors", "100", "--recall-queries", "5")
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

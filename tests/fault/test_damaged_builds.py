@@ -31,7 +31,7 @@ pytestmark = pytest.mark.soak
 
 N = 1_500
 CONFIG = BuildConfig(
-    subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1, engine="scann", knn="sample",
+    subsample=600, n_epochs=30, recall_queries=10, threads=1, engine="scann", knn="sample",
     knn_sample=200,
 )  # fmt: skip
 FILES = [
@@ -154,14 +154,14 @@ def test_values_that_cannot_be_true_are_named_though_the_bytes_are_those_written
     assert len(faults) == 1 and said in faults[0], faults
 
 
-OTHER_FOREST = msgspec.structs.replace(CONFIG, forest_trees=30)
+OTHER_FORM = msgspec.structs.replace(CONFIG, anomaly_components=3)
 
 
 def test_a_new_build_makes_anew_what_was_damaged_and_links_the_rest(source: Source, root: Path) -> None:
     folder, before = folder_of(root)
     name = f"spaces/v1/knn/{layout.KNN_SAMPLED}"
     flip(folder / name)
-    after = build(source, root, OTHER_FOREST, quiet=True)
+    after = build(source, root, OTHER_FORM, quiet=True)
     assert after.build_id != before.build_id
     assert validate(root) == []
     assert after.files[name] == before.files[name]
@@ -173,6 +173,6 @@ def test_a_new_build_does_not_take_over_what_was_left(source: Source, root: Path
     left = folder_of(root)[0] / "spaces/v1/index/piece-0"
     left.mkdir()
     (left / engine.CODES).write_bytes(b"left over")
-    build(source, root, OTHER_FOREST, quiet=True)
+    build(source, root, OTHER_FORM, quiet=True)
     assert validate(root) == []
     assert not list(folder_of(root)[0].rglob("piece-*"))

@@ -18,7 +18,7 @@ from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
 from tests.sources import some_rows
 
-QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1)
+QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, threads=1)
 PATIENCE_S = 120
 
 

@@ -15,6 +15,7 @@ import pytest
 from flask import Flask
 
 from atlas import Atlas, Query, Similar
+from atlas.catalog.anomalies import PERCENTILES, SCORED
 from atlas.errors import UnknownGalaxyError
 from atlas.planes.region import Box
 from atlas.queries.selection import Cone, MapPolygon
@@ -37,7 +38,7 @@ from precompute.errors import SourceError
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.asinh_rgb import asinh_rgb
 from precompute.sources.source import Source, open_source
-from precompute.stages.anomalies import fit_forest
+from precompute.stages import anomalies
 from tests.sources import CATALOG, some_rows
 from tests.unit.layouts import (
     survey_columns,
@@ -49,7 +50,7 @@ from tests.unit.layouts import (
 
 PATIENCE_S = 60
 EDGES = (0, 1_500, 2_300, 3_000)
-EXACT = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=2)
+EXACT = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, threads=2)
 QUICK = msgspec.structs.replace(EXACT, engine="scann", knn="sample", knn_sample=400)
 
 
@@ -192,15 +193,27 @@ def test_names_lead_to_every_row(whole: Atlas) -> None:
 def test_the_map_draws_all_rows_and_those_before_have_not_moved(grown: Grown, whole: Atlas) -> None:
     plane = whole.space().plane
     assert np.sort(plane.viewport(plane.extent).rows).tolist() == list(range(EDGES[-1]))
-    for name in ("map_x", "map_y", "cluster", "anomaly_forest"):
+    for name in ("map_x", "map_y", "cluster", *PERCENTILES):
         old = np.load(grown.base / "spaces/v1/columns" / f"{name}.npy")
         np.testing.assert_array_equal(whole.columns("v1").array(name)[: EDGES[1]], old)
 
 
+def assert_scored(atlas: Atlas, part: slice) -> None:
+    """Rows have the scores that the model and the percentiles of the very first rows give them."""
+    columns, folder = atlas.columns("v1"), atlas.build / "spaces/v1"
+    embeddings = atlas.space().embeddings
+    rows = anomalies.Rows(embeddings, *(columns.array(name) for name in ("anomaly_knn", "cluster", "mag_r")))
+    model = anomalies.fit_model(rows, EDGES[1], QUICK)
+    assert model.groups > 1, "magnitudes are told apart"
+    raw = anomalies.score_rows(model, np.load(folder / "clusters/centroids.npy"), rows[part])
+    quantiles = dict(zip(SCORED, np.load(folder / layout.ANOMALY_QUANTILES), strict=True))
+    for name, expected in anomalies.as_percentiles(raw, quantiles).items():
+        np.testing.assert_allclose(columns.array(name)[part], expected, atol=0.02, err_msg=name)
+
+
 def test_new_rows_are_scored_as_those_before(whole: Atlas) -> None:
     embeddings = whole.space().embeddings
-    stored = whole.columns("v1").array("anomaly_forest")
-    np.testing.assert_allclose(stored, fit_forest(embeddings, EDGES[1], QUICK).score(embeddings), atol=1e-6)
+    assert_scored(whole, slice(0, EDGES[-1]))
     distance = whole.columns("v1").array("anomaly_knn")
     for row in (1_600, 2_900):
         query = np.asarray(embeddings[row], dtype=np.float32)
@@ -222,7 +235,7 @@ class Killed(BaseException):
     """Stands for a kill: not an Exception, so nothing may catch it on the way."""
 
 
-STEPS = ("read", "embeddings", "index", "knn", "place", "forest", "trust", "planes", "thumbnails", "finish")
+STEPS = ("read", "embeddings", "index", "knn", "place", "anomalies", "trust", "planes", "thumbnails", "finish")
 
 
 @pytest.mark.parametrize("last", STEPS)
@@ -352,10 +365,7 @@ def test_a_compacted_atlas_takes_more_rows(merged: tuple[Path, Manifest], tmp_pa
     assert validate(root) == []
     atlas = Atlas.open(root)
     assert [(s.start, s.stop) for s in atlas.manifest.segments] == [(0, 3_000), (3_000, 3_400)]
-    embeddings = atlas.space().embeddings
-    # Still the forest of the very first rows.
-    expected = fit_forest(embeddings, EDGES[1], QUICK).score(embeddings[3_000:])
-    np.testing.assert_allclose(atlas.columns("v1").array("anomaly_forest")[3_000:], expected, atol=1e-6)
+    assert_scored(atlas, slice(3_000, 3_400))
 
 
 def write_chunked(folder: Path, seed: int, d: int = 12) -> Source:

@@ -25,7 +25,7 @@ from precompute.sources.source import Source, open_source
 from precompute.stages import embeddings as embeddings_stage
 from precompute.stages.stage import StageContext
 
-QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1)
+QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_build_is_whole_and_says_what_it_is(built: Path, source: Source) -> No
     assert atlas.n_rows == source.n_rows
     assert [s.name for s in atlas.manifest.stages] == [s.name for s in STAGES]
     assert atlas.manifest.id_columns == ("release", "brickid", "objid")
-    assert {"map_x", "cluster", "anomaly_knn", "anomaly_forest", "trust"} <= {c.name for c in atlas.columns("v1")}
+    assert {"map_x", "cluster", "anomaly_knn", "anomaly", "trust"} <= {c.name for c in atlas.columns("v1")}
 
 
 def test_the_same_command_again_runs_nothing(built: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_change_of_one_parameter_runs_only_what_depends_on_it(
         monkeypatch.setattr(
             stage, "run", lambda ctx, name=stage.name, run=stage.run: (ran.append(name), run(ctx))[1], raising=False
         )
-    changed = BuildConfig(**{**{n: getattr(QUICK, n) for n in BuildConfig.__struct_fields__}, "forest_trees": 30})
+    changed = BuildConfig(**{**{n: getattr(QUICK, n) for n in BuildConfig.__struct_fields__}, "anomaly_components": 3})
     build(source, out, changed, quiet=True)
     assert "anomalies" in ran
     assert not {"read", "embeddings", "index", "knn", "subsample", "umap", "place", "clusters", "planes"} & set(ran)

@@ -33,8 +33,8 @@ from tests.unit.layouts import (
 )
 
 N = 300
-QUICK = BuildConfig(subsample=200, n_epochs=20, recall_queries=5, forest_trees=10, threads=1, thumbnail_pixels=20)
-QUICK_OPTIONS = ("--subsample=200", "--n-epochs=20", "--recall-queries=5", "--forest-trees=10", "--threads=1")
+QUICK = BuildConfig(subsample=200, n_epochs=20, recall_queries=5, threads=1, thumbnail_pixels=20)
+QUICK_OPTIONS = ("--subsample=200", "--n-epochs=20", "--recall-queries=5", "--threads=1")
 
 
 def built(folder: Path, out: Path, config: BuildConfig = QUICK) -> Atlas:

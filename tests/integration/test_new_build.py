@@ -32,7 +32,7 @@ from precompute.sources.source import Source, open_source
 from tests import serving
 from tests.integration.callbacks import DEPENDENCIES, UPDATE, body_of
 
-QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, forest_trees=20, threads=1, engine="scann")
+QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, threads=1, engine="scann")
 OTHER = msgspec.structs.replace(QUICK, seed=8, n_epochs=40)
 
 

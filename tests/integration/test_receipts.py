@@ -40,7 +40,7 @@ from tests.conftest import ROOT, precompute
 # So few anchors that principal components lay them out: UMAP takes each process six seconds to compile.
 QUICK = (
     *("--subsample", 200, "--n-neighbors", 200, "--min-cluster-size", 10),
-    *("--recall-queries", 5, "--forest-trees", 10),
+    *("--recall-queries", 5),
 )
 GONE, RENAMED, MOVED = 11, 12, 13  # rows of the first build
 

@@ -57,7 +57,7 @@ def test_what_says_most_is_the_default_of_table_and_details_and_the_rest_is_a_cl
     keys = [c.name for c in key_columns(small.manifest)]
     assert len(keys) >= 2
     shown = [c.name for c in columns_of(small, State())]
-    assert shown == ["ra", "dec", *keys, "cluster", "anomaly_knn"]
+    assert shown == ["ra", "dec", *keys, "cluster", "anomaly"]
     state = State(focus=galaxy(small, 7), color="ebv")
     first, rest = (part["props"]["children"] for part in lists(details.panel(small, state)))
     assert terms(first) == ["RA, Dec", "id", *keys, "cluster", "ebv"]

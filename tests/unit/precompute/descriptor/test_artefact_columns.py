@@ -56,6 +56,6 @@ def test_spoilt_images_are_told_by_columns(tmp_path: Path, monkeypatch: pytest.M
     described = read_description(tmp_path).columns
     assert all(described[name].description for name in COLUMNS)
     assert "nanomaggies" in described["sky_noise"].description
-    config = BuildConfig(subsample=200, n_epochs=20, recall_queries=5, forest_trees=10, engine="exact", threads=1)
+    config = BuildConfig(subsample=200, n_epochs=20, recall_queries=5, engine="exact", threads=1)
     manifest = build(open_source(tmp_path), tmp_path / "atlas", config, quiet=True)
     assert set(COLUMNS) <= {column.name for column in manifest.columns if not column.truth}

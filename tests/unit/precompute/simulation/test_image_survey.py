@@ -352,7 +352,7 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-QUICK = BuildConfig(subsample=400, n_epochs=20, recall_queries=5, forest_trees=10, engine="exact", threads=1)
+QUICK = BuildConfig(subsample=400, n_epochs=20, recall_queries=5, engine="exact", threads=1)
 
 
 def test_a_build_draws_the_images_of_the_brightest_where_the_files_hold_none(mixture: Path, tmp_path: Path) -> None:

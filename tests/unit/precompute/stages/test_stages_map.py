@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.ensemble import IsolationForest
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_mutual_info_score
 
+from atlas.catalog.anomalies import PERCENTILES
 from atlas.search.open_index import ExactIndex, open_index
 from atlas.search.quality import read_quality
 from atlas.storage import layout
@@ -68,7 +68,7 @@ class TestWhole:
             "map/outliers.npy": (np.uint32, (20,)),
             **{
                 f"columns/{name}.npy": (np.float32, (N,))
-                for name in ("map_x", "map_y", "anomaly_knn", "anomaly_forest", "trust")
+                for name in ("map_x", "map_y", "anomaly_knn", *PERCENTILES, "trust")
             },
             "columns/stray.npy": (np.uint8, (N,)),
             "columns/cluster.npy": (np.int16, (N,)),
@@ -148,7 +148,8 @@ class TestSubsample:
         assert (groups[rows] == 3).sum() >= 16, "enough for an island: n_neighbors + 1"
 
     def test_isolated_rows_are_anchors(self, built):
-        assert np.isin(np.load(built / "map/outliers.npy"), np.load(built / "map/subsample.npy")).all()
+        isolated = np.argsort(-np.load(built / "columns/anomaly_knn.npy"))[:20]
+        assert np.isin(isolated, np.load(built / "map/subsample.npy")).all()
 
     def test_a_small_atlas_is_its_own_subsample(self, tmp_path, survey):
         ctx = StageContext(tmp_path, BuildConfig(), name="subsample", quiet=True)
@@ -351,21 +352,15 @@ class TestAnomalies:
         # ScaNN misses a neighbour of a few rows.
         assert np.mean(np.abs(np.load(built / "columns/anomaly_knn.npy") - expected) < 1e-5) > 0.9
 
-    def test_outliers_come_first_by_either_score(self, built):
+    def test_outliers_come_first(self, built):
         true = np.arange(N - OUTLIERS, N)
         by_knn = np.argsort(-np.load(built / "columns/anomaly_knn.npy"))
         assert np.isin(by_knn[:OUTLIERS], true).mean() > 0.95
-        by_forest = np.load(built / "columns/anomaly_forest.npy")
-        assert np.median(by_forest[true]) > np.median(by_forest)
-
-    def test_forest_score_is_that_of_scikit_learn_on_principal_components(self, survey):
-        stored = survey[0].astype(np.float32)
-        centred = stored.astype(np.float64) - stored.mean(axis=0, dtype=np.float64)
-        reduced = centred @ np.linalg.svd(centred, full_matrices=False)[2][:8].T
-        # The sign of an axis is arbitrary and changes where the same seed cuts.
-        expected = -IsolationForest(n_estimators=300, random_state=0).fit(reduced).score_samples(reduced)
-        ours = anomalies.Forest(stored, components=8, trees=300, seed=0).score(survey[0])
-        assert np.corrcoef(ours, expected)[0, 1] > 0.9
+        by_neighbors = np.argsort(-np.load(built / "columns/anomaly_neighbors.npy"))
+        assert np.isin(by_neighbors[:OUTLIERS], true).mean() > 0.95
+        by_default = np.argsort(-np.load(built / "columns/anomaly.npy"), kind="stable")
+        assert np.isin(by_default[:OUTLIERS], true).mean() > 10 * OUTLIERS / N
+        np.testing.assert_array_equal(np.load(built / "map/outliers.npy"), by_default[:20])
 
     def test_the_outlier_layer_holds_the_farthest_rows_in_order(self):
         distance = np.random.default_rng(0).random(10_000).astype(np.float32)
