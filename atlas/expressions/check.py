@@ -25,11 +25,11 @@ from typing import Literal
 import numpy as np
 
 from atlas.catalog.columns import Columns
+from atlas.catalog.reserved_names import OF_CONDITIONS
 from atlas.errors import ExpressionError, InputError, UnknownColumnError, shorten
 from atlas.expressions.parser import FUNCTIONS, read, tokens
 from atlas.expressions.text import examples
 from atlas.expressions.tree import (
-    KEYWORDS,
     Arithmetic,
     Call,
     Comparison,
@@ -185,7 +185,7 @@ def _may_stand(before: str) -> bool:
     if not pieces:
         return True
     last = pieces[-1]
-    return last.text in KEYWORDS or (last.kind == "operator" and last.text != ")")
+    return last.text in OF_CONDITIONS or (last.kind == "operator" and last.text != ")")
 
 
 def _fitting(typed: str, known: list[str]) -> list[str]:

@@ -26,9 +26,9 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from atlas.catalog.reserved_names import OF_CONDITIONS
 from atlas.errors import ExpressionError, shorten
 from atlas.expressions.tree import (
-    KEYWORDS,
     Arithmetic,
     Call,
     Comparison,
@@ -291,7 +291,7 @@ class _Parser:
                 return Name(token.text[1:-1], start=token.start, end=token.end)
             case "word":
                 return Word(token.text[1:-1], start=token.start, end=token.end)
-            case "name" if token.text not in KEYWORDS:
+            case "name" if token.text not in OF_CONDITIONS:
                 opening = self._accept("(")
                 return self._call(token, opening) if opening else Name(token.text, start=token.start, end=token.end)
             case "operator" if token.text == "(":
@@ -299,7 +299,7 @@ class _Parser:
                 self._close(token)
                 return node
         where = "the expression ends" if token.kind == "end" else f"{shorten(token.text)!r} stands"
-        hint = f"; a column of this name is written {written_name(token.text)}" if token.text in KEYWORDS else ""
+        hint = f"; a column of this name is written {written_name(token.text)}" if token.text in OF_CONDITIONS else ""
         raise ExpressionError(f"{where} where a value is expected{hint}", token.start, token.end)
 
     def _check_end_of_number(self, token: Token) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from atlas.catalog.reserved_names import OF_CONDITIONS
+
 
 @dataclass(frozen=True)
 class Node:
@@ -97,15 +99,13 @@ class Call(Node):
     arguments: tuple[Node, ...]
 
 
-KEYWORDS = frozenset({"and", "or", "not", "in"})
-
 _EITHER, _BOTH, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGN, _POWER, _VALUE = range(9)
 _BINDS = {"|": _EITHER, "&": _BOTH, "+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "**": _POWER}
 
 
 def written_name(column: str) -> str:
     """A column as an expression names it: in backticks where the name is a word of the language."""
-    return f"`{column}`" if column in KEYWORDS else column
+    return f"`{column}`" if column in OF_CONDITIONS else column
 
 
 def write(node: Node) -> str:

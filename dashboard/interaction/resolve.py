@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from atlas import Atlas
 from atlas.catalog.numbers import parse_number
+from atlas.catalog.reserved_names import DENSITY
 from atlas.errors import InputError
 from atlas.expressions import check as expression
 from atlas.planes.column_plane import column_axes
@@ -26,7 +27,7 @@ from atlas.sky.projection import Projection
 from ..service.atlas_service import Service
 from ..service.galaxies import Found, find, galaxy, positions, random_row
 from ..state import url as links
-from ..state.coloring import DENSITY, column_of
+from ..state.coloring import column_of
 from ..state.events import (
     Against,
     AnyEvent,

@@ -5,17 +5,17 @@ The page's own names are words that a catalogue may use too: a column of such a 
 
 from __future__ import annotations
 
-DENSITY, SUBSETS = "density", "subsets"
-OWN = (DENSITY, SUBSETS)
+from atlas.catalog.reserved_names import OF_THE_PAGE
+
 MARK = "column:"  # no column's name has a colon
 LONGEST = 64 + len(MARK)
 
 
 def color_of(column: str) -> str:
     """The name of the colouring by a column."""
-    return f"{MARK}{column}" if column in OWN else column
+    return f"{MARK}{column}" if column in OF_THE_PAGE else column
 
 
 def column_of(color: str) -> str | None:
     """The column that a colouring is by; None for the page's own."""
-    return None if color in OWN else color.removeprefix(MARK)
+    return None if color in OF_THE_PAGE else color.removeprefix(MARK)

@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
+from atlas.catalog.reserved_names import DENSITY, SUBSETS
 from atlas.errors import InputError
 from atlas.queries.selection import All, And, Cluster, Cone, Not, Or, Selection, canonical
 from atlas.storage.manifest import Name
 
-from .coloring import DENSITY, LONGEST, SUBSETS
+from .coloring import LONGEST
 from .page_state import (
     MOST_SUBSETS,
     SIMILARITY,

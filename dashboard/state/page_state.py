@@ -14,6 +14,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
+from atlas.catalog.reserved_names import DENSITY, SUBSETS
 from atlas.queries.selection import (
     All,
     And,
@@ -30,7 +31,7 @@ from atlas.queries.selection import (
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Name
 
-from .coloring import DENSITY, LONGEST, SUBSETS, column_of
+from .coloring import LONGEST, column_of
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Detected = Literal[

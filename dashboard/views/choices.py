@@ -10,11 +10,12 @@ from dash import html
 from atlas import Atlas
 from atlas.catalog.anomalies import DEFAULT, DETECTORS, detector_of, offered
 from atlas.catalog.columns import Columns, is_magnitude, is_redshift
+from atlas.catalog.reserved_names import DENSITY, OF_THE_PAGE, SUBSETS
 from atlas.catalog.senses import named_sense
 from atlas.queries.selection import Cluster
 from atlas.storage.manifest import Column
 
-from ..state.coloring import DENSITY, OWN, SUBSETS, color_of
+from ..state.coloring import color_of
 from ..state.page_state import DETECTED, SIMILARITY, Axes, State, has_examples, is_narrowed
 from . import elements as el
 
@@ -74,7 +75,7 @@ def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
 
 def _label(column: str) -> str:
     """A column beside what the page colours by itself."""
-    return f"{column} (column)" if column in OWN else column
+    return f"{column} (column)" if column in OF_THE_PAGE else column
 
 
 def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:

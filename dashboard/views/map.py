@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from atlas import Atlas, Mask
 from atlas.catalog.columns import is_magnitude
 from atlas.catalog.numbers import exact_text
+from atlas.catalog.reserved_names import DENSITY
 from atlas.planes.axis import Axis
 from atlas.planes.column_plane import column_axes
 from atlas.planes.plane import Box as PlaneBox
@@ -31,7 +32,6 @@ from atlas.storage.manifest import Column
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.galaxies import positions
-from ..state.coloring import DENSITY
 from ..state.page_state import Axes, Box, State, active, is_narrowed
 from ..state.viewports import home_box
 from . import figure as fig

@@ -12,6 +12,7 @@ from dash import Dash, Input, Output, no_update
 from dash import State as Held
 
 from atlas import Atlas
+from atlas.catalog.reserved_names import DENSITY
 from atlas.planes.plane import Box as PlaneBox
 from atlas.queries.selection import Cone, Selection, SkyPolygon
 from atlas.sky.graticule import graticule
@@ -20,7 +21,6 @@ from atlas.storage.manifest import Column
 
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
-from ..state.coloring import DENSITY
 from ..state.page_state import SkyView, State, active, is_narrowed
 from ..state.viewports import home
 from . import figure as fig

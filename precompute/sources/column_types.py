@@ -14,17 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from atlas.catalog.anomalies import SCORED
+from atlas.catalog.reserved_names import OF_AN_ATLAS
 from atlas.storage.layout import NAME
 
 from ..source_description import FILENAME, ColumnDescription
 from .names import MISSING_WORDS
 from .tables.file_column import FileColumn
 
-# Names that an atlas gives to columns of its own.
-RESERVED = frozenset(
-    ("ra", "dec", "row", "source_row", "map_x", "map_y", "cluster", "anomaly_forest", "trust", *SCORED)
-)
 RESERVED_PREFIX = "survey_"
 # A vector of magnitudes is split into columns; a wider one (an embedding, a spectrum) is not.
 MAX_SPLIT = 16
@@ -123,7 +119,7 @@ def clean_name(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_]+", "_", plain).strip("_") or "column"
     if not plain[0].isalpha():
         plain = f"c_{plain}"
-    if plain.lower() in RESERVED:
+    if plain.lower() in OF_AN_ATLAS:
         plain = f"{RESERVED_PREFIX}{plain}"
     return plain[:64]
 
@@ -264,7 +260,7 @@ def _fits(value: float, plain: NDArray[Any]) -> bool:
 
 
 def _is_free(name: str) -> bool:
-    return bool(NAME.fullmatch(name)) and name.lower() not in RESERVED
+    return bool(NAME.fullmatch(name)) and name.lower() not in OF_AN_ATLAS
 
 
 def _unused(name: str, taken: set[str]) -> str:

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from atlas.catalog.reserved_names import OF_AN_ATLAS
 from atlas.errors import UnknownColumnError
 from atlas.storage.layout import NAME
 from precompute.errors import SourceError
@@ -38,7 +39,7 @@ from precompute.source_description import (
 )
 from precompute.sources.catalog_files import open_catalog
 from precompute.sources.checks import check_positions, find_repeated
-from precompute.sources.column_types import RESERVED, clean_name, normalize_column, plan_columns
+from precompute.sources.column_types import clean_name, normalize_column, plan_columns
 from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
 from precompute.sources.images import MAX_PIXELS, read_image
 from precompute.sources.source import Source, open_source
@@ -738,11 +739,13 @@ def test_every_stored_name_is_allowed_free_and_different_beyond_case(names: list
     stored, _ = plan_columns([FileColumn(name=name, kind="number", type_name="int64") for name in names])
     assert [column.file_name for column in stored] == names
     assert all(NAME.fullmatch(column.name) for column in stored)
-    assert not RESERVED & {column.name.lower() for column in stored}
+    assert not OF_AN_ATLAS & {column.name.lower() for column in stored}
     assert len({column.name.lower() for column in stored}) == len(names)
 
 
-@given(st.from_regex(NAME, fullmatch=True).filter(lambda name: name.lower() not in RESERVED and not name.endswith("_")))
+@given(
+    st.from_regex(NAME, fullmatch=True).filter(lambda name: name.lower() not in OF_AN_ATLAS and not name.endswith("_"))
+)
 @settings(max_examples=100, derandomize=True, database=None)
 def test_a_good_name_is_its_own_clean_name(name: str) -> None:
     assert clean_name(name) == name
