@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
+from atlas.catalog.reserved_names import SUBSETS
 from atlas.storage.manifest import Column
 
 from ..service.atlas_service import Service
@@ -23,7 +24,7 @@ MEAN_PIXELS = (32, 240)
 def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme) -> Coloring | None:
     """Colours of some rows by the state's choice; None for one colour."""
     atlas = service.atlas
-    if state.color == coloring.SUBSETS:
+    if state.color == SUBSETS:
         shown = [one for one in state.subsets if one.shown]
         inside = []
         for one in shown:
