@@ -80,8 +80,12 @@ def _label(column: str) -> str:
 
 def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:
     """What the map's panel can show: the map, a few pairs of columns that astronomers draw, and the pair in view."""
-    pairs = dict.fromkeys([*([] if axes is None else [(axes.x, axes.y)]), *usual_pairs(atlas)])
-    return [{"value": "map", "label": "Map"}] + [{"value": f"{x} {y}", "label": f"{y} – {x}"} for x, y in pairs]
+    shown = None if axes is None else (axes.x, axes.y)
+    pairs = dict.fromkeys([*([] if shown is None else [shown]), *usual_pairs(atlas)])
+    # Two menus beside this one name the columns in view.
+    return [{"value": "map", "label": "Map"}] + [
+        {"value": f"{x} {y}", "label": "Columns" if (x, y) == shown else f"{y} – {x}"} for x, y in pairs
+    ]
 
 
 def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:

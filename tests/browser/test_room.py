@@ -49,6 +49,19 @@ def test_no_tool_is_cut_off_or_covered_at_any_size(on_demo: Watched) -> None:
         box = card.bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
         page.mouse.move(1, 1)
+    # Columns in view have menus of their own; that of the plane still says what it is.
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    page.keyboard.press("x")
+    for width, height, _ in (SIZES[0], SIZES[-1]):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(400)
+        on_demo.settle()
+        assert page.evaluate(LOST, HEADS) == [], (width, "columns")
+        plane = page.locator("#plane")
+        assert plane.evaluate("e => e.selectedOptions[0].text") == "Columns"
+        assert plane.evaluate("e => e.offsetWidth") >= 80 and "0, 0, 0, 0" not in plane.evaluate(
+            "e => getComputedStyle(e).color"
+        )
     # On a phone the tools fold, a tool from the menu does its work, and the gallery comes before the catalogue.
     page.locator(".gf-fold-map > summary").click()
     page.locator(".gf-fold-map .mode-lasso").click()
