@@ -11,6 +11,7 @@ import argparse
 import errno
 import logging
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -60,9 +61,12 @@ def check_atlas(root: Path) -> None:
     try:
         validate.check_sizes(*validate.open_current(root))
     except FormatError as error:
+        installed = shutil.which("galaxy-finder") is not None
+        demo, build = (
+            ("galaxy-finder demo", "galaxy-finder build") if installed else ("make demo", "python -m precompute build")
+        )
         raise FormatError(
-            f"{error}\n`make demo` builds one of real galaxies; "
-            f"`python -m precompute build SOURCE --out {root}` builds one of yours"
+            f"{error}\n`{demo}` builds one of real galaxies; `{build} SOURCE --out {root}` builds one of yours"
         ) from error
 
 

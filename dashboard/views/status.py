@@ -129,7 +129,7 @@ def receipt(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
             f"receipt {result.receipt}",
             href=f"/receipt/{atlas.build_id}/{result.receipt}.json?s={token}",
             download=f"receipt-{result.receipt}.json",
-            **el.why("Download this question (query, build, search settings); python -m atlas replay asks it again"),
+            **el.why("Download this question (query, build, search settings); galaxy-finder replay asks it again"),
         )
     ]
 

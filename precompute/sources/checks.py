@@ -21,6 +21,7 @@ from .column_types import MAX_TEXT, normalize_column
 # Spellings that catalogues use and astropy does not all know; no unit means degrees, too.
 DEGREES = frozenset(("", "deg", "degree", "degrees", "°"))
 SHOWN = 5
+WAY_OUT = "--drop-bad-rows leaves such rows out"
 _CHUNK = 1 << 20
 
 
@@ -105,7 +106,7 @@ def check_positions(ra: NDArray[Any], dec: NDArray[Any]) -> Positions:
     for name, values in (("right ascension", ra_deg), ("declination", dec_deg)):
         missing = np.flatnonzero(~np.isfinite(values))
         if missing.size:
-            problems.append(f"no {name} in {counted(missing.size, 'row')}; {name_rows(missing)}")
+            problems.append(f"no {name} in {counted(missing.size, 'row')}; {name_rows(missing)}; {WAY_OUT}")
     outside = np.flatnonzero(np.abs(dec_deg) > 90)
     if outside.size:
         problems.append(

@@ -24,7 +24,7 @@ from atlas.errors import shorten
 from ..errors import SourceError
 from ..source_description import EMBEDDINGS
 from .catalog_files import PARQUET_ENDINGS, catalog_ending
-from .checks import SHOWN, counted, name_rows, raise_problems
+from .checks import SHOWN, WAY_OUT, counted, name_rows, raise_problems
 from .chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
 from .column_guesses import guess_embedding_column
 from .tables.file_column import FileColumn
@@ -337,16 +337,15 @@ class EmbeddingReport:
     @property
     def problems(self) -> list[str]:
         """What forbids a build; empty when nothing does."""
-        problems = []
-        if self.n_bad:
-            problems.append(
-                f"NaN or infinity in {counted(self.n_bad, 'embedding')}; {name_rows(np.array(self.first_bad))}"
-            )
-        if self.n_zero:
-            problems.append(
-                f"only zeros in {counted(self.n_zero, 'embedding')}; {name_rows(np.array(self.first_zero))}"
-            )
-        return problems
+        found = (
+            ("NaN or infinity", self.n_bad, self.first_bad),
+            ("only zeros", self.n_zero, self.first_zero),
+        )
+        return [
+            f"{what} in {counted(n, 'embedding')}; {name_rows(np.array(first))}; {WAY_OUT}"
+            for what, n, first in found
+            if n
+        ]
 
     @property
     def notes(self) -> list[str]:

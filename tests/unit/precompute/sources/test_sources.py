@@ -520,7 +520,7 @@ def broken_positions(column: str, rows: dict[int, float]) -> dict[str, Any]:
             broken_positions("ra", {2: np.nan, 5: np.inf}),
             r"no right ascension in 2 rows; first rows \(from 0\): 2, 5",
         ),
-        (broken_positions("dec", {7: np.nan}), r"no declination in 1 row; first rows \(from 0\): 7"),
+        (broken_positions("dec", {7: np.nan}), r"no declination in 1 row; first rows \(from 0\): 7; --drop-bad-rows"),
         (
             broken_positions("dec", {0: -91.5, 9: 120}),
             r"declination outside -90…90° in 2 rows; .*: 0 \(-91\.5\), 9 \(120\.0\)",
@@ -925,8 +925,8 @@ def test_bad_embeddings_are_counted_over_all_chunks_with_the_first_rows(tmp_path
     rows[[7, 38]] = 0
     unit, report = chunked(open_source(write_source(tmp_path, positions(40), rows=rows)), 6)
     assert report.problems == [
-        "NaN or infinity in 6 embeddings; first rows (from 0): 3, 11, 12, 25, 26",
-        "only zeros in 2 embeddings; first rows (from 0): 7, 38",
+        "NaN or infinity in 6 embeddings; first rows (from 0): 3, 11, 12, 25, 26; --drop-bad-rows leaves such rows out",
+        "only zeros in 2 embeddings; first rows (from 0): 7, 38; --drop-bad-rows leaves such rows out",
     ]
     assert np.isfinite(unit).all()
     good = np.setdiff1d(np.arange(40), [3, 7, 11, 12, 25, 26, 38, 39])
