@@ -13,6 +13,7 @@ from .error_answers import on_callback_error
 from .service.atlas_service import Service
 from .settings import Settings
 from .views.page import layout
+from .web.cone_search import register_cone_search
 from .web.health import register_health
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.security import secure
@@ -66,6 +67,7 @@ def create_app(*, settings: Settings) -> Dash:
     app.layout = lambda: layout(service.atlas)
     register_callbacks(app, service)
     register_routes(app.server, service, cached)
+    register_cone_search(app.server, service)
     register_health(app.server, service.ready)
     secure(app.server, app, settings)
     return app

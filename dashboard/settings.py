@@ -119,6 +119,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(gt=0, le=648_000, description="How far the nearest galaxy is looked for, to say where it is, arcsec."),
     ] = 36_000.0
 
+    # Other programs
+    cone_search_deg: Annotated[
+        float, Meta(gt=0, le=180, description="Largest radius that the cone search answers, degrees.")
+    ] = 10.0
+    cone_search_rows: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Most galaxies that the cone search returns, nearest first.")
+    ] = 10_000
+
     def __post_init__(self) -> None:
         for small, large in (("nearest_radius_arcsec", "nearest_search_arcsec"),):
             if getattr(self, small) > getattr(self, large):

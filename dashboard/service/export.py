@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,24 +54,55 @@ def name_of_receipt(atlas: Atlas, state: State) -> str:
 
 
 def _contents(atlas: Atlas, state: State, columns: list[Column], listing: Listing) -> Contents:
+    similarity = Field(name=SIMILARITY, dtype="float32", description=ABOUT_SIMILARITY)
+    asked = name_of_receipt(atlas, state) or NO_QUESTION
+    told = similarity if listing.scored else None
+    return contents(atlas, columns, listing.total, lambda: _pages(listing), told, receipt=asked)
+
+
+def contents(
+    atlas: Atlas,
+    columns: list[Column],
+    n_rows: int,
+    pages: Callable[[], Iterator[tuple[NDArray[np.uint32], NDArray[Any]]]],
+    measured: Field | None,
+    **told: str,
+) -> Contents:
+    """A table of some columns that begins with each galaxy's id and one figure beside the catalogue's, if any.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    columns : list of Column
+    n_rows : int
+    pages : callable
+        Gives rows and their figures, page by page, anew at each call.
+    measured : Field or None
+        What the figures are; gets another name where a column has its own.
+    **told : str
+        What the file says beside where it came from.
+    """
     described = atlas.columns(atlas.default_space)
     names = [column.name for column in columns]
     own = id_field([described.describe(name) for name in atlas.manifest.id_columns], names)
-    similarity = Field(name=free_name(SIMILARITY, names), dtype="float32", description=ABOUT_SIMILARITY)
-    first = (own, similarity) if listing.scored else (own,)
+    first = [own]
+    if measured is not None:
+        first.append(msgspec.structs.replace(measured, name=free_name(measured.name, names)))
 
     def parts() -> Iterator[Part]:
-        for rows, scores in _pages(listing):
+        for rows, figures in pages():
             # Positions too, chosen or not: for what points at the sky.
             wanted = (*columns, *(described.describe(name) for name in (layout.RA, layout.DEC)))
             values = {column.name: _cells(atlas, column, rows) for column in wanted}
-            yield {own.name: texts(atlas.identity.names(rows)), similarity.name: scores, **values}
+            if measured is not None:
+                values[first[1].name] = figures
+            yield {own.name: texts(atlas.identity.names(rows)), **values}
 
     return Contents(
         fields=(*first, *(field_of(column) for column in columns)),
-        n_rows=listing.total,
+        n_rows=n_rows,
         id=own.name,
-        about=about(atlas.manifest, receipt=name_of_receipt(atlas, state) or NO_QUESTION),
+        about=about(atlas.manifest, **told),
         parts=parts,
     )
 
@@ -81,6 +113,12 @@ def _cells(atlas: Atlas, column: Column, rows: NDArray[np.uint32]) -> NDArray[An
     if column.kind in ("number", "flags"):
         return np.asarray(columns.array(column.name)[rows])
     return texts(columns.values(column.name, rows))
+
+
+def pages_of(rows: NDArray[np.uint32], figures: NDArray[Any]) -> Iterator[tuple[NDArray[np.uint32], NDArray[Any]]]:
+    """Rows and a figure of each, page by page."""
+    for start in range(0, max(1, rows.size), ROWS_AT_ONCE):
+        yield rows[start : start + ROWS_AT_ONCE], figures[start : start + ROWS_AT_ONCE]
 
 
 def _pages(listing: Listing) -> Iterator[Page]:
