@@ -21,10 +21,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import redis
 from flask import Flask
 from flask_caching import Cache
@@ -134,6 +136,17 @@ class Cached:
             with self._guard:
                 del self._flights[name]
 
+    def answer(self, key: Key, compute: Callable[[], T], of: type[T]) -> T:
+        """The stored answer of a key, or the computed one, which is then stored.
+
+        Parameters
+        ----------
+        of : type
+            Of the answer: a Struct or a dataclass of what `dashboard.cache.codec.encode` takes, tuples and Structs.
+        """
+        stored, _ = self.get_or_compute(key, lambda: _fields(compute()))
+        return msgspec.convert(stored, of, dec_hook=lambda _, value: value)  # arrays are as they were
+
     def clear(self) -> None:
         """Forget everything."""
         self._backend.clear()
@@ -187,6 +200,15 @@ def cache_key(build_id: str, kind: str, *primitives: object) -> str:
     """
     parts = _canonical((code_version(), build_id, kind, *primitives))
     return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def _fields(value: Any) -> Any:
+    """A Struct or a dataclass as a dict, and what is in it."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _fields(getattr(value, name)) for name in value.__struct_fields__}
+    if is_dataclass(value):
+        return {field.name: _fields(getattr(value, field.name)) for field in fields(value)}
+    return [_fields(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _canonical(value: object) -> object:

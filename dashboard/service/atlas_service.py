@@ -27,7 +27,6 @@ from atlas.queries.neighbourhoods import Outside, neighbours_outside
 from atlas.queries.planner import needs_index
 from atlas.queries.query import canonical as canonical_query
 from atlas.queries.selection import All, And, Not, Or, Selection
-from atlas.search.quality import Recall
 from atlas.storage.layout import build_path
 from atlas.storage.manifest import read_manifest
 
@@ -42,7 +41,6 @@ from .index_loading import Indexes, Progress
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 MASKS_IN_MEMORY = 8
 PLANES_OPEN = 6
-HISTOGRAM_FIELDS = ("edges", "counts", "missing", "below", "above", "log", "zero")
 
 
 class Service:
@@ -150,40 +148,22 @@ class Service:
     def histogram(self, column: str, selection: Selection | None, atlas: Atlas) -> Histogram:
         """Histogram of a column over a selection (None: all rows), exact."""
         selection = All() if selection is None else selections.canonical(selection)
-        name = selections.encode(selection).decode()
-
-        def count() -> dict[str, Any]:
-            found = atlas.histograms.get(column, self.mask(selection, atlas))
-            return {field: getattr(found, field) for field in HISTOGRAM_FIELDS}
-
-        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "histogram", column, name), count)
-        return Histogram(**stored)
+        key = cache_key(atlas.build_id, "histogram", column, selections.encode(selection).decode())
+        return self._cached.answer(key, lambda: atlas.histograms.get(column, self.mask(selection, atlas)), Histogram)
 
     def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
         """How often the bits of a flags column are set in a selection (None: all rows), exact."""
         selection = All() if selection is None else selections.canonical(selection)
-        name = selections.encode(selection).decode()
-
-        def count() -> dict[str, Any]:
-            found = atlas.histograms.bits(column, self.mask(selection, atlas))
-            return {"bits": list(found.bits), "counts": found.counts, "rows": found.rows}
-
-        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "bits", column, name), count)
-        return BitCounts(tuple(stored["bits"]), stored["counts"], stored["rows"])
+        key = cache_key(atlas.build_id, "bits", column, selections.encode(selection).decode())
+        return self._cached.answer(key, lambda: atlas.histograms.bits(column, self.mask(selection, atlas)), BitCounts)
 
     def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
         """How far a selection cuts through neighbourhoods; None where nothing is selected."""
         mask = self.mask(selection, atlas)
         if mask is None or mask.count == 0:
             return None
-        name = selections.encode(selections.canonical(selection)).decode()
-
-        def count() -> dict[str, Any]:
-            found = neighbours_outside(atlas.space(), mask)
-            return {"share": found.share, "trust": found.trust, "rows": found.rows, "sampled": found.sampled}
-
-        stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "outside", name), count)
-        return Outside(**stored)
+        key = cache_key(atlas.build_id, "outside", selections.encode(selections.canonical(selection)).decode())
+        return self._cached.answer(key, lambda: neighbours_outside(atlas.space(), mask), Outside)
 
     @property
     def orders(self) -> Orders:
@@ -248,17 +228,16 @@ class Service:
         query = canonical_query(query)
         mask = self.mask(query.selection, atlas)
 
-        def search() -> dict[str, Any]:
+        def search() -> Result:
             if needs_index(query, mask) and self.progress(atlas) != "ready":
                 raise _NotLoadedError
-            return _to_plain(atlas.run(query, mask))
+            return atlas.run(query, mask)
 
         name = msgspec.json.encode(query, order="deterministic").decode()
         try:
-            stored, _ = self._cached.get_or_compute(cache_key(atlas.build_id, "result", name), search)
+            return self._cached.answer(cache_key(atlas.build_id, "result", name), search, Result)
         except _NotLoadedError:
             return None
-        return _from_plain(stored)
 
     def progress(self, atlas: Atlas) -> Progress:
         """How far the index of a build is."""
@@ -323,14 +302,3 @@ class PlanesUnderWay:
 def _open_build(path: Path) -> Atlas:
     """A build that is no longer current, for pages that were loaded from it."""
     return Atlas(path, read_manifest(path), apart=True)
-
-
-def _to_plain(result: Result) -> dict[str, Any]:
-    plain: dict[str, Any] = {name: getattr(result, name) for name in Result.__struct_fields__}
-    plain["recall"] = None if result.recall is None else msgspec.to_builtins(result.recall)
-    return plain
-
-
-def _from_plain(plain: dict[str, Any]) -> Result:
-    recall = None if plain["recall"] is None else msgspec.convert(plain["recall"], Recall)
-    return Result(**{**plain, "recall": recall})
