@@ -29,6 +29,11 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+# ESLint and TypeScript, by the node of requirements-dev.txt: nobody needs one of their own.
+node_modules/.package-lock.json: package-lock.json $(VENV)/.dev
+	$(VENV)/bin/npm ci
+	@touch $@
+
 demo: $(VENV)/.run
 	$(RUN) -m precompute demo --out data/xdf
 	$(RUN) -m dashboard --atlas data/xdf --host $(HOST) --port $(PORT)
@@ -36,16 +41,19 @@ demo: $(VENV)/.run
 serve: $(VENV)/.run
 	$(RUN) -m dashboard --atlas $(ATLAS) --host $(HOST) --port $(PORT)
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev node_modules/.package-lock.json
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo --cache-dir .cache/imports
+	$(VENV)/bin/node node_modules/eslint/bin/eslint.js assets tests/javascript eslint.config.js
+	$(VENV)/bin/node node_modules/typescript/bin/tsc
 
 # A process a core, at most four, each taking one file after the other.
 DEALT := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 5
 
 test: lint
+	$(VENV)/bin/node --test tests/javascript/*.test.js
 	$(VENV)/bin/pytest $(DEALT) -m "not soak"
 
 soak: $(VENV)/.dev
@@ -68,4 +76,4 @@ screenshots: $(VENV)/.dev
 	$(RUN) -m benchmarks.simulated_sheet docs/simulated.png
 
 clean:
-	rm -rf $(VENV) .cache data
+	rm -rf $(VENV) node_modules .cache data

@@ -36,6 +36,7 @@
   }
 
   // All that wait share one look at whether the server is back.
+  /** @type {Promise<void> | null} */
   let back = null;
   function whenBack() {
     async function look() {
@@ -96,15 +97,16 @@
     else if (sequence && !(await response.clone().text()).includes('"ack":')) gf.refused(sequence, "");
   }
 
+  /** @type {typeof window.fetch} */
   window.fetch = async function (input, init) {
     if (typeof input !== "string" || !isDash(input)) return network(input, init);
     const sequence = sequenceOf(init);
+    /** @type {Response | null} */
     let response = null;
     try {
-      response = await ask(input, init);
-      return response;
+      return (response = await ask(input, init));
     } finally {
-      if (!leaving && window.galaxyFinder) watch(response, sequence);
+      if (!leaving) watch(response, sequence);
     }
   };
 })();

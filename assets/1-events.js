@@ -2,8 +2,10 @@
 // An element with data-event='{"is": …}' sends it when clicked; {"is": "local", "do": …} is acted on here.
 (function () {
   "use strict";
-  const gf = (window.galaxyFinder = { state: {}, build: "", local: {}, ready: false });
+  const gf = Object.assign(window.galaxyFinder, { state: {}, build: "", local: {}, ready: false });
+  /** @type {PageEvent[]} */
   let waiting = [];
+  /** @type {PageEvent[]} */
   let sending = [];
   let inFlight = 0;
   let sequence = 0;
@@ -55,6 +57,14 @@
     said = gf.idle() ? "" : text;
   };
 
+  // Elements that must be there, within another and around it.
+  function there(found, selector) {
+    if (!found) throw new Error("the page has no " + selector);
+    return found;
+  }
+  gf.one = (selector, place = document) => there(place.querySelector(selector), selector);
+  gf.around = (element, selector) => there(element.closest(selector), selector);
+
   function token() {
     return new URLSearchParams(window.location.search).get("s") || "";
   }
@@ -64,17 +74,18 @@
       if (value === undefined || value === null) return;
       const converted = name === "shown" ? Number(value) : value;
       // A choice is made: letters are keys again, not names of options.
-      if (document.activeElement && document.activeElement.tagName === "SELECT") document.activeElement.blur();
+      if (document.activeElement instanceof HTMLSelectElement) document.activeElement.blur();
       if (gf.ready && converted !== gf.get(name)) gf.send({ is: "change", [name]: converted });
     };
   }
 
   // What the state leaves out is at its default.
+  /** @type {State} */
   const DEFAULTS = {
     order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "",
-    listing: "gallery", axes: null, filters: [], expression: "", subsets: [], table: {}, shading: {},
+    listing: "gallery", focus: null, axes: null, map: null, sky: null, filters: [], expression: "", subsets: [], table: {}, shading: {},
   };
-  gf.get = (name) => (name in gf.state ? gf.state[name] : DEFAULTS[name]);
+  gf.get = (name) => ({ ...DEFAULTS, ...gf.state })[name];
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     gf: {
@@ -120,7 +131,7 @@
         const axes = gf.get("axes");
         if (!gf.ready || value === undefined || value === null || value === (axes ? axes.x + " " + axes.y : "map")) return;
         const [x, y] = value === "map" ? [] : value.split(" ");
-        if (document.activeElement) document.activeElement.blur();
+        if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
         gf.send({ is: "against", x: x || "", y: y || "" });
       },
       table: (part) => (JSON.parse(part).listing === "table" ? gf.script("dash_ag_grid/dash_ag_grid.min.js").then(() => part) : part),
@@ -162,8 +173,8 @@
 
   document.addEventListener("click", function (click) {
     const element = click.target.closest("[data-event]");
-    if (!element || element.disabled) return;
-    const event = JSON.parse(element.dataset.event);
+    if (!element || element.matches(":disabled")) return;
+    const event = JSON.parse(element.dataset.event || "");
     if (event.is === "local") gf.local[event.do](event, element);
     else gf.send(event);
     if (element.closest(".gf-toast")) window.dash_clientside.set_props("toast", { is_open: false });
@@ -176,14 +187,14 @@
   gf.local.drawer = (e) => gf.send({ is: "change", drawer: gf.get("drawer") === e.name ? "" : e.name });
   gf.local.listing = () => gf.send({ is: "change", listing: gf.get("listing") === "table" ? "gallery" : "table" });
   gf.local.keep = function () {
-    const field = document.getElementById("subset-name");
+    const field = document.querySelector("input#subset-name");
     const name = (field && field.value.trim()) || "subset " + (gf.get("subsets").length + 1);
     if (field) gf.typed(field);
     gf.send({ is: "keep", name: name.slice(0, 40) });
   };
   gf.local.download = function (e) {
     const link = document.createElement("a");
-    link.href = document.getElementById("export").href.replace(".csv?", "." + e.format + "?what=" + e.what + "&");
+    link.href = gf.one("a#export").href.replace(".csv?", "." + e.format + "?what=" + e.what + "&");
     link.download = "";
     link.click();
   };

@@ -2,11 +2,13 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
+  const { rounder, thin, alike, carried, middlemost, beside } = gf.pure;
+  /** @type {Plane[]} */
   const PLANES = ["map", "sky"];
   const VIEW_DELAY_MS = 100;
   const MOST_VERTICES = 400;
-  const SLIP_PX = 3;
-  const graph = (plane) => document.querySelector("#" + plane + " .js-plotly-plot");
+  /** @type {(plane: string) => Graph | null} */
+  const graph = (plane) => document.querySelector(`#${plane} .js-plotly-plot`);
   const moving = { map: 0, sky: 0 };
   const drawing = { map: false, sky: false };
   const timers = {};
@@ -17,20 +19,15 @@
   const reach = {}; // what the server's points cover
   const held = {}; // middle, scale and size of what was in view, which a change of size must keep
   const homes = {}; // what the opening view shows
+  /** @type {{plane: string, points: Pair[], slip: boolean}} */
   const trail = { plane: "", points: [], slip: false }; // of the hand that draws a lasso
   const joins = { map: "new", sky: "new" }; // what the keys under the other hand said when a lasso began
   const hand = { x: 0, y: 0 };
   document.addEventListener("pointermove", (e) => Object.assign(hand, { x: e.clientX, y: e.clientY }), true);
 
-  // Seven digits of what is in view, wherever it lies: a night among years, or a speck of a map.
-  function rounder(axis) {
-    const step = 10 ** (Math.floor(Math.log10(Math.abs(axis.range[1] - axis.range[0]))) - 6);
-    return (v) => Number((Math.round(v / step) * step).toPrecision(15));
-  }
-
   // Magnitudes run backwards on their axes; a box never does.
   function box(gd) {
-    const ends = (axis) => axis.range.map(rounder(axis)).sort((a, b) => a - b);
+    const ends = (axis) => axis.range.map(rounder(axis.range)).sort((a, b) => a - b);
     const [[x0, x1], [y0, y1]] = [ends(gd._fullLayout.xaxis), ends(gd._fullLayout.yaxis)];
     return { x0: x0, x1: x1, y0: y0, y1: y1 };
   }
@@ -61,10 +58,8 @@
     hold(plane, gd);
     if (!gf.get(plane)) homes[plane] = { key: key, box: fresh };
     if (!carry) return;
-    const along = (v, a0, a1, b0, b1) => b0 + ((v - a0) / (a1 - a0)) * (b1 - b0);
-    const x = [now.x0, now.x1].map((v) => along(v, told.box.x0, told.box.x1, fresh.x0, fresh.x1));
-    const y = [now.y0, now.y1].map((v) => along(v, told.box.y0, told.box.y1, fresh.y0, fresh.y1));
-    window.Plotly.relayout(gd, ranges(gd, x, y));
+    const { x0, x1, y0, y1 } = carried(told.box, now, fresh);
+    window.Plotly.relayout(gd, ranges(gd, [x0, x1], [y0, y1]));
   }
 
   function onRelayout(plane, gd, changes) {
@@ -78,7 +73,7 @@
     // plotly tells of an old lasso again whenever it draws: only one that a hand has just drawn counts.
     if (!selected || !drawing[plane]) return;
     drawing[plane] = false;
-    const [across, up] = [rounder(gd._fullLayout.xaxis), rounder(gd._fullLayout.yaxis)];
+    const [across, up] = [rounder(gd._fullLayout.xaxis.range), rounder(gd._fullLayout.yaxis.range)];
     let vertices;
     if (selected.lassoPoints) {
       const xs = selected.lassoPoints.x;
@@ -103,15 +98,6 @@
     window.Plotly.update(gd, { selectedpoints: [null] }, { selections: [] });
   }
 
-  // Whether points lie on one line, or on one spot: a click with a slip, and no lasso.
-  function thin(points) {
-    const [x0, y0] = points[0];
-    const away = points.map(([x, y]) => Math.hypot(x - x0, y - y0));
-    const far = away.indexOf(Math.max(...away));
-    const [dx, dy] = [points[far][0] - x0, points[far][1] - y0];
-    return away[far] < SLIP_PX || points.every(([x, y]) => Math.abs((x - x0) * dy - (y - y0) * dx) < SLIP_PX * away[far]);
-  }
-
   gf.drawing = () => Boolean(trail.plane);
 
   document.addEventListener("mousedown", function (event) {
@@ -130,6 +116,8 @@
   window.addEventListener("mouseup", function (event) {
     if (!event.isTrusted || !trail.plane) return;
     const gd = graph(trail.plane);
+    trail.plane = "";
+    if (!gd) return;
     trail.slip = gd._fullLayout.dragmode === "lasso" && thin(trail.points);
     if (trail.slip && trail.points.length > 1) {
       for (const [dx, dy] of [[30, 0], [0, 30]]) {
@@ -137,7 +125,6 @@
         event.target.dispatchEvent(new MouseEvent("mousemove", at));
       }
     }
-    trail.plane = "";
     window.setTimeout(() => gd.layout.selections && gd.layout.selections.length && tidy(gd), 0);
   }, true);
 
@@ -167,11 +154,6 @@
     const [x, y] = [(was.scale * width) / 2, (was.scale * height) / 2];
     go(plane, gd, [was.x - x, was.x + x, was.y - y, was.y + y], () => ask(plane, gd));
   }
-
-  const alike = (a, b) => {
-    const slack = 0.001 * Math.max(b.x1 - b.x0, b.y1 - b.y0);
-    return ["x0", "x1", "y0", "y1"].every((edge) => Math.abs(a[edge] - b[edge]) <= slack);
-  };
 
   // Points, counts and density for what is in view now; where that is the opening view again, the page opens anew.
   function ask(plane, gd) {
@@ -208,7 +190,7 @@
       event.preventDefault();
       const plain = { bubbles: true, cancelable: true, view: window, button: event.button, buttons: event.buttons, clientX: event.clientX, clientY: event.clientY };
       const join = joins[plane];
-      event.target.dispatchEvent(new MouseEvent("mousedown", plain));
+      event.target?.dispatchEvent(new MouseEvent("mousedown", plain));
       joins[plane] = join;
     }, true);
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
@@ -225,6 +207,7 @@
     });
     // An image is wider than the point that it stands for.
     const onImage = () => gf.above.imageAt(gd, hand.x, hand.y);
+    /** @type {number | null} */
     let shown = null;
     gd.on("plotly_unhover", () => onImage() === null && hideCard());
     gd.addEventListener("mousemove", function (event) {
@@ -252,10 +235,12 @@
 
   // Moves that do not come from the hand on the graph.
   gf.move = function (moves) {
-    PLANES.filter((plane) => moves[plane]).forEach(function follow(plane) {
+    PLANES.forEach(function follow(plane) {
+      const to = moves[plane];
+      if (!to) return;
       const gd = graph(plane);
       if (!gd || !gd._fullLayout || !window.Plotly) return window.setTimeout(() => follow(plane), 60);
-      go(plane, gd, moves[plane], function () {
+      go(plane, gd, to, function () {
         reach[plane] = box(gd);
         current[plane] = null;
         if (!gf.get(plane)) homes[plane] = { key: planes[plane], box: reach[plane] };
@@ -265,13 +250,13 @@
 
   gf.local.mode = function (event) {
     document.querySelectorAll(".gf-graph-tools .mode").forEach((b) => b.classList.toggle("on", b.classList.contains("mode-" + event.mode)));
-    PLANES.map(graph).filter(Boolean).forEach((gd) => window.Plotly.relayout(gd, { dragmode: event.mode }));
+    PLANES.map(graph).forEach((gd) => gd && window.Plotly.relayout(gd, { dragmode: event.mode }));
   };
 
   // By keyboard: the plane that has the focus is panned and zoomed, and the galaxy at its middle chosen.
   const PAN = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   document.addEventListener("keydown", function (event) {
-    const plane = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.plane : null;
+    const plane = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.plane : null;
     const gd = plane && graph(plane);
     if (!gd || !gd._fullLayout || event.ctrlKey || event.metaKey || event.altKey) return;
     const [x, y] = [gd._fullLayout.xaxis.range, gd._fullLayout.yaxis.range];
@@ -293,18 +278,14 @@
 
   function middle(gd, x, y) {
     const points = gd._fullData[0];
-    const [cx, cy, w, h] = [(x[0] + x[1]) / 2, (y[0] + y[1]) / 2, x[1] - x[0], y[1] - y[0]];
-    let [best, row] = [Infinity, null];
-    for (let i = 0; points.x && i < points.x.length; i++) {
-      const away = ((points.x[i] - cx) / w) ** 2 + ((points.y[i] - cy) / h) ** 2;
-      if (away < best) [best, row] = [away, points.customdata[i]];
-    }
-    return row;
+    const at = middlemost(points.x || [], points.y, x, y);
+    return at < 0 ? null : points.customdata[at];
   }
 
   // A figure to take along: as it is seen, with axes around it and a word on what it is.
   gf.local.figure = function (event) {
     const gd = graph(event.plane);
+    if (!gd) return null;
     const name = event.plane === "sky" ? ["Right ascension", "Declination"] : ["UMAP 1", "UMAP 2"];
     const layout = structuredClone(gd.layout);
     layout.shapes = [...(layout.shapes || []), ...gf.above.shapes(gd)];
@@ -316,10 +297,10 @@
       if (bare) Object.assign(shown, { title: { text: name[i], font: { size: 13, color: ink } }, ticks: event.plane === "sky" ? "" : "outside", showticklabels: event.plane !== "sky" });
       layout[axis] = Object.assign({}, layout[axis], shown, { range: gd._fullLayout[axis].range.slice() });
     });
-    const about = [document.querySelector(".gf-title").textContent, document.getElementById("status-selected").textContent];
+    const words = [gf.one(".gf-title").textContent, gf.one("#status-selected").textContent];
     Object.assign(layout, {
       paper_bgcolor: dark ? "#080b11" : "#ffffff", plot_bgcolor: dark ? "#080b11" : "#ffffff", font: { color: ink },
-      margin: { l: 64, r: 24, t: 48, b: 56 }, title: { text: about.join(" · "), font: { size: 13, color: ink } },
+      margin: { l: 64, r: 24, t: 48, b: 56 }, title: { text: words.join(" · "), font: { size: 13, color: ink } },
     });
     // A colour scale that stands above the panel goes into the figure.
     const data = gd.data.slice();
@@ -347,7 +328,7 @@
 
   // The hover card: facts are fetched once a galaxy, and kept by the browser.
   const facts = new Map();
-  let wanted = null;
+  let wanted = "";
 
   function showCard(row, x, y, withImage) {
     const key = gf.build + "/" + row;
@@ -365,7 +346,7 @@
   }
 
   function fill(key, galaxy, x, y, withImage) {
-    const card = document.getElementById("card");
+    const card = gf.one("#card");
     const parts = [];
     if (withImage) {
       const image = document.createElement("img");
@@ -388,16 +369,9 @@
     card.style.top = beside(y, size.height, window.innerHeight) + "px";
   }
 
-  // Past the mouse, or before it where there is no room; never off the window, and on the mouse only where nothing else is left.
-  function beside(at, size, room) {
-    const past = at + 16;
-    if (past + size + 8 <= room) return past;
-    return at - 16 - size >= 4 ? at - 16 - size : Math.max(4, room - size - 8);
-  }
-
   function hideCard() {
-    wanted = null;
-    document.getElementById("card").hidden = true;
+    wanted = "";
+    gf.one("#card").hidden = true;
   }
 
   // Images anywhere on the page tell the same facts after a moment.

@@ -22,24 +22,24 @@
 
   // Inside the window, whatever its panel cuts off.
   function place(menu) {
-    const at = menu.querySelector("summary").getBoundingClientRect();
+    const head = menu.querySelector("summary").getBoundingClientRect();
     const list = menu.querySelector("div");
     Object.assign(list.style, { position: "fixed", right: "auto", left: "0", top: "0", maxWidth: "calc(100vw - 16px)", overflow: "auto" });
-    const left = Math.max(8, Math.min(at.left, window.innerWidth - list.offsetWidth - 8));
-    const below = window.innerHeight - at.bottom - 8;
-    const above = at.top - 8;
+    const left = Math.max(8, Math.min(head.left, window.innerWidth - list.offsetWidth - 8));
+    const below = window.innerHeight - head.bottom - 8;
+    const above = head.top - 8;
     const over = below < Math.min(list.scrollHeight, 240) && above > below;
     // As high as there is room, not as it is now: lists of words come later.
     Object.assign(list.style, {
       left: left + "px", maxHeight: (over ? above : below) + "px",
-      top: over ? "auto" : at.bottom + "px", bottom: over ? window.innerHeight - at.top + "px" : "auto",
+      top: over ? "auto" : head.bottom + "px", bottom: over ? window.innerHeight - head.top + "px" : "auto",
     });
   }
   window.addEventListener("resize", () => document.querySelectorAll(MENU + "[open]").forEach(place));
 
   function dismiss() {
     open = "";
-    document.querySelectorAll(MENU + "[open]").forEach((menu) => (menu.open = false));
+    document.querySelectorAll(`${MENU}[open]`).forEach((menu) => (menu.open = false));
   }
   document.addEventListener("pointerdown", (event) => { if (!event.target.closest(MENU + "[open]")) dismiss(); });
   // Before the page's own Escape, which would clear what is selected.

@@ -10,7 +10,7 @@
     if (button) button.click();
   };
   const KEYS = {
-    "/": () => document.getElementById("find").focus(),
+    "/": () => gf.one("#find").focus(),
     r: () => gf.send({ is: "random" }),
     p: mode("pan"),
     l: mode("lasso"),
@@ -20,7 +20,7 @@
     g: enlarge("gallery"),
     v: () => gf.local.listing(),
     x: function () {
-      const select = document.getElementById("plane");
+      const select = gf.one("select#plane");
       const pair = Array.from(select.options).map((o) => o.value).find((v) => v.includes(" "));
       const [x, y] = gf.get("axes") || !pair ? ["", ""] : pair.split(" ");
       gf.send({ is: "against", x: x, y: y });
@@ -33,7 +33,10 @@
     "+": mark("good"),
     "-": mark("bad"),
     t: () => gf.local.theme(),
-    h: () => ["map", "sky"].forEach((plane) => gf.send({ is: "view", plane: plane })),
+    h: function () {
+      gf.send({ is: "view", plane: "map" });
+      gf.send({ is: "view", plane: "sky" });
+    },
     "?": () => gf.local.help(),
     escape: escape,
   };
@@ -54,7 +57,7 @@
       if (event.key === "Escape") typing.blur();
       if (event.key === "Enter" && typing.id === "subset-name") gf.local.keep();
       if (event.key === "Enter" && typing.id === "find") {
-        gf.send({ is: "find", text: typing.value.slice(0, 200) });
+        gf.send({ is: "find", text: gf.one("input#find").value.slice(0, 200) });
         typing.blur();
       }
       return;

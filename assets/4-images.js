@@ -35,9 +35,10 @@
     changes.forEach(function (change) {
       if (change.type === "attributes") {
         // The element now stands for another galaxy: look at it anew.
-        change.target.removeAttribute("src");
-        nearby.unobserve(change.target);
-        nearby.observe(change.target);
+        const image = /** @type {Element} */ (change.target);
+        image.removeAttribute("src");
+        nearby.unobserve(image);
+        nearby.observe(image);
       } else change.addedNodes.forEach(watch);
     });
   }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-src"] });

@@ -2,26 +2,15 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
+  const { inward, outward, scale, tidy, numeral, inOrder } = gf.pure;
   const HEIGHT = 52;
+  /** @type {{canvas: HTMLCanvasElement | null, from: number, to: number}} */
   const brush = { canvas: null, from: 0, to: 0 };
 
-  const read = (canvas) => JSON.parse(canvas.dataset.hist);
-  const columnOf = (element) => element.closest(".gf-filter").dataset.column;
+  /** @type {(canvas: HTMLCanvasElement) => Histogram} */
+  const read = (canvas) => JSON.parse(canvas.dataset.hist || "");
+  const columnOf = (element) => gf.around(element, ".gf-filter").dataset.column || "";
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  // Whole numbers beyond 2^53 are text, and counted from the histogram's zero: a browser's numbers would lose digits.
-  const long = (v) => (typeof v === "string" ? BigInt(v) : BigInt(Math.round(v)));
-  const inward = (h, v) => (h.zero === "0" ? Number(v) : Number(long(v) - BigInt(h.zero)));
-  const outward = (h, v) => (h.zero === "0" ? v : String(BigInt(Math.round(v)) + BigInt(h.zero)));
-
-  // From a share of the width to a value and back; edges lie evenly on a linear or a logarithmic scale.
-  function scale(h) {
-    const [a, b] = [h.edges[0], h.edges[h.edges.length - 1]].map((v) => (h.log ? Math.log10(v) : v));
-    return {
-      value: (share) => { const v = a + share * (b - a); return h.log ? 10 ** v : v; },
-      share: (value) => ((h.log ? Math.log10(value) : value) - a) / (b - a),
-    };
-  }
 
   function draw(canvas) {
     const h = read(canvas);
@@ -57,8 +46,6 @@
   }
 
   const share = (canvas, event) => Math.min(1, Math.max(0, (event.clientX - canvas.getBoundingClientRect().left) / canvas.clientWidth));
-  // As many digits as a pixel of the histogram deserves: a night among Julian dates needs nine, a redshift three.
-  const tidy = (v, step) => (v === 0 ? 0 : Number(v.toPrecision(Math.min(17, Math.max(2, Math.ceil(Math.log10(Math.abs(v) / step)) + 1)))));
 
   function set(canvas, low, high) {
     gf.send({ is: "filter", column: columnOf(canvas), low: low, high: high });
@@ -91,9 +78,9 @@
     const h = read(canvas);
     const value = scale(h).value;
     const pixel = 1 / canvas.clientWidth;
-    const bound = (share) => outward(h, tidy(value(share), Math.abs(value(share + pixel) - value(share))));
+    const bound = (at) => outward(h, tidy(value(at), Math.abs(value(at + pixel) - value(at))));
     // The edge that was not taken stays as it is, with all its digits.
-    const kept = (share, old) => (old !== null && Math.abs(scale(h).share(inward(h, old)) - share) < 1e-9 ? old : bound(share));
+    const kept = (at, old) => (old !== null && Math.abs(scale(h).share(inward(h, old)) - at) < 1e-9 ? old : bound(at));
     set(canvas, from <= 0 ? null : kept(from, h.low), to >= 1 ? null : kept(to, h.high));
   });
   document.addEventListener("dblclick", function (event) {
@@ -105,19 +92,15 @@
   document.addEventListener("change", function (event) {
     const field = event.target;
     if (field.closest(".gf-bound")) {
-      const section = field.closest(".gf-filter");
-      const value = (side) => {
-        const text = section.querySelector(`[data-side="${side}"] input`).value.trim().replace("−", "-");
-        return text === "" ? null : text;
-      };
-      const [low, high] = [value("low"), value("high")];
+      const section = gf.around(field, ".gf-filter");
+      const [low, high] = ["low", "high"].map((side) => numeral(gf.one(`[data-side="${side}"] input`, section).value));
       // Sent as typed: the server reads whole numbers of 64 bits, which are rounded here.
-      const wrong = [low, high].some((v) => v !== null && !Number.isFinite(Number(v))) || (low !== null && high !== null && Number(low) > Number(high));
+      const wrong = !inOrder(low, high, true);
       field.setCustomValidity(wrong ? "a number, and the lower bound below the upper one" : "");
       if (wrong) field.reportValidity();
-      else gf.send({ is: "filter", column: section.dataset.column, low: low, high: high });
+      else gf.send({ is: "filter", column: columnOf(section), low: low, high: high });
     } else if (field.closest(".gf-subset-name") || field.classList.contains("gf-subset-name")) {
-      gf.send({ is: "withsubset", at: Number(field.closest(".gf-subset").dataset.at), do: "rename", name: field.value.slice(0, 40) });
+      gf.send({ is: "withsubset", at: Number(gf.around(field, ".gf-subset").dataset.at), do: "rename", name: field.value.slice(0, 40) });
     } else if (field.id === "brush" && field.value) {
       gf.send({ is: "brush", column: field.value });
     } else if (field.id === "axis-x" || field.id === "axis-y") {
@@ -129,6 +112,7 @@
 
   // The condition: what is wrong is said where it is wrong, and names complete themselves.
   let asked = 0;
+  /** @type {{words: string[], start: number, end: number} | null} */
   let offered = null;
   let marked = 0;
 
@@ -146,7 +130,7 @@
   const unsent = (field) => field.value.trim() !== gf.get("expression");
 
   function say(field, error) {
-    const place = document.getElementById("expression-says");
+    const place = gf.one("#expression-says");
     field.setAttribute("aria-invalid", error ? "true" : "false");
     if (!error) return place.replaceChildren();
     const [before, wrong, after] = [field.value.slice(0, error.start), field.value.slice(error.start, error.end) || " ", field.value.slice(error.end)];
@@ -158,7 +142,7 @@
 
   // What is typed and what holds are not the same: both are said, with the way back.
   function remind(field) {
-    const place = document.getElementById("expression-says");
+    const place = gf.one("#expression-says");
     place.querySelectorAll(".gf-in-force").forEach((line) => line.remove());
     if (!unsent(field)) return;
     const old = gf.get("expression");
@@ -191,10 +175,12 @@
   }
 
   function take(word) {
-    const field = document.getElementById("expression");
+    if (!offered) return;
+    const field = gf.one("input#expression");
+    const at = offered.start + word.length;
     const text = field.value.slice(0, offered.start) + word + field.value.slice(offered.end);
     gf.write(field, text);
-    field.setSelectionRange(offered.start + word.length, offered.start + word.length);
+    field.setSelectionRange(at, at);
     offer(null);
   }
 

@@ -2,17 +2,15 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
+  const { numeral, inOrder } = gf.pure;
 
   document.addEventListener("change", function (event) {
     const menu = event.target.closest(".gf-shade-ends");
     if (!menu) return;
-    const [low, high] = ["low", "high"].map(function (end) {
-      const text = menu.querySelector(`[data-end="${end}"] input`).value.trim().replace("−", "-");
-      return text === "" ? null : Number(text);
-    });
-    const wrong = [low, high].some(Number.isNaN) || (low !== null && high !== null && low >= high);
+    const [low, high] = ["low", "high"].map((end) => numeral(gf.one(`[data-end="${end}"] input`, menu).value));
+    const wrong = !inOrder(low, high, false);
     event.target.setCustomValidity(wrong ? "a number, and the lower end below the upper one" : "");
     if (wrong) event.target.reportValidity();
-    else gf.send({ is: "change", shading: Object.assign({}, gf.get("shading"), { low: low, high: high }) });
+    else gf.send({ is: "change", shading: Object.assign({}, gf.get("shading"), { low: low && Number(low), high: high && Number(high) }) });
   });
 })();

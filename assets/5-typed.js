@@ -9,6 +9,7 @@
   const known = new WeakSet();
   const restored = new WeakSet(); // fields in which a browser sees no change: it was typed into the ones before them
   const checked = new WeakSet(); // changes that were looked at
+  /** @type {HTMLInputElement | null} */
   let last = null; // the field that has the focus
 
   const isField = (element) => element.matches && element.matches(FIELDS);
@@ -16,7 +17,7 @@
 
   // React keeps its own idea of a field's value: it is told by the setter that it has wrapped.
   gf.write = function (field, text) {
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, text);
     field.dispatchEvent(new Event("input", { bubbles: true }));
   };
   // What was typed has gone to the server: once all is answered, the field shows what is in force.

@@ -7,6 +7,7 @@
   const SCROLLED = ".gf-words, .gf-legend-row";
   const kept = {}; // of each list by its name: where it was scrolled to
   const known = new WeakSet();
+  /** @type {{list?: string, word?: string} | null} */
   let last = null; // what has the focus: {list, word}
 
   gf.local.word = function (event) {
@@ -37,7 +38,7 @@
     const scrolled = list.matches(SCROLLED) ? list : list.querySelector(SCROLLED);
     Object.assign(scrolled, { scrollLeft: x, scrollTop: y });
     if (!last || last.list !== list.dataset.words || document.activeElement !== document.body) return;
-    const focused = Array.from(list.querySelectorAll(".gf-word")).find((word) => word.dataset.word === last.word);
+    const focused = Array.from(list.querySelectorAll(".gf-word")).find((word) => word.dataset.word === last?.word);
     if (focused) focused.focus({ preventScroll: true });
   }
   new MutationObserver(() => document.querySelectorAll(LIST).forEach((list) => known.has(list) || renew(list)))
@@ -62,6 +63,6 @@
 
   // What a text has to hold.
   document.addEventListener("change", function (event) {
-    if (event.target.matches(".gf-holds")) gf.send({ is: "filter", column: event.target.closest(".gf-filter").dataset.column, text: event.target.value.trim() });
+    if (event.target.matches(".gf-holds")) gf.send({ is: "filter", column: gf.around(event.target, ".gf-filter").dataset.column || "", text: event.target.value.trim() });
   });
 })();

@@ -3,12 +3,17 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
+  /** @type {{in: "gallery", at: number} | {in: "table", row: number, column: string} | null} */
   let last = null; // where the keyboard was: {in: "gallery", at: number} or {in: "table", row, column}
   let picked = false;
 
   const tiles = () => Array.from(document.querySelectorAll("#gallery .gf-tile"));
   const grid = () => document.querySelector("#table .gf-grid");
-  const api = () => (grid() && window.dash_ag_grid ? window.dash_ag_grid.getApi(grid().id) : null);
+  const rowOf = (cell, name) => gf.around(cell, ".ag-row").getAttribute(name) || "";
+  function api() {
+    const shown = grid();
+    return shown && window.dash_ag_grid ? window.dash_ag_grid.getApi(shown.id) : null;
+  }
 
   // The grid's own sort, taken back: it asks for the rows in their own order by itself.
   gf.unsort = function () {
@@ -16,34 +21,18 @@
     if (found) found.applyColumnState({ defaultState: { sort: null } });
   };
 
-  // The tile above or below is the one of the next line that lies nearest.
-  function beside(tile, key) {
-    const all = tiles();
-    const at = all.indexOf(tile);
-    if (key === "Home") return all[0];
-    if (key === "End") return all[all.length - 1];
-    if (key === "ArrowRight" || key === "ArrowLeft") return all[at + (key === "ArrowRight" ? 1 : -1)];
-    const box = tile.getBoundingClientRect();
-    const sign = key === "ArrowDown" ? 1 : -1;
-    const ahead = all.map((t) => [t, t.getBoundingClientRect()]).filter(([, b]) => sign * (b.top - box.top) > 1);
-    const line = Math.min(...ahead.map(([, b]) => sign * (b.top - box.top)));
-    const near = ahead.filter(([, b]) => sign * (b.top - box.top) < line + 1);
-    near.sort(([, a], [, b]) => Math.abs(a.left - box.left) - Math.abs(b.left - box.left));
-    return near.length ? near[0][0] : undefined;
-  }
-
   document.addEventListener("keydown", function (event) {
-    const target = event.target.closest ? event.target : null;
-    const tile = target && target.closest("#gallery .gf-tile");
-    const cell = target && target.closest("#table .ag-cell");
+    const tile = event.target.closest("#gallery .gf-tile");
+    const cell = event.target.closest("#table .ag-cell");
     if (tile && /^(Arrow|Home$|End$)/.test(event.key)) {
-      const next = beside(tile, event.key);
+      const all = tiles();
+      const next = all[gf.pure.tileAt(all.map((t) => t.getBoundingClientRect()), all.indexOf(tile), event.key)];
       event.preventDefault();
       if (next) next.focus();
     } else if (tile && event.key === "Enter") {
       picked = true;
     } else if (cell && event.key === "Enter") {
-      const row = cell.closest(".ag-row").getAttribute("row-id");
+      const row = rowOf(cell, "row-id");
       picked = true;
       if (/^[0-9]+$/.test(row)) gf.send({ is: "pick", row: Number(row), build: gf.build });
     }
@@ -53,7 +42,7 @@
     const tile = event.target.closest("#gallery .gf-tile");
     const cell = event.target.closest("#table .ag-cell");
     if (tile) last = { in: "gallery", at: tiles().indexOf(tile) };
-    else if (cell) last = { in: "table", row: Number(cell.closest(".ag-row").getAttribute("row-index")), column: cell.getAttribute("col-id") };
+    else if (cell) last = { in: "table", row: Number(rowOf(cell, "row-index")), column: cell.getAttribute("col-id") || "" };
     else last = null;
   });
   // A hand that lets go, or Escape, leaves the list.

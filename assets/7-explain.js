@@ -5,6 +5,7 @@
   const note = Object.assign(document.createElement("div"), { id: "explanation", className: "gf-explanation", hidden: true });
   note.setAttribute("role", "tooltip");
   let resting = 0;
+  /** @type {HTMLElement | null} */
   let told = null; // what is being explained
   let pointer = ""; // where the mouse was last
 
@@ -19,11 +20,11 @@
     // A name that says the same is not read twice.
     const named = at.closest("[aria-label]");
     if (!named || named.getAttribute("aria-label") !== element.dataset.why) at.setAttribute("aria-describedby", note.id);
-    place();
+    place(element);
   }
 
-  function place() {
-    const box = told.getBoundingClientRect();
+  function place(element) {
+    const box = element.getBoundingClientRect();
     const below = box.bottom + 6 + note.offsetHeight <= window.innerHeight;
     const left = Math.min(box.left, window.innerWidth - note.offsetWidth - 8);
     note.style.left = Math.max(8, left) + "px";
@@ -39,16 +40,16 @@
 
   // The keyboard scrolls to what it reaches, and the note stays with it.
   function moved(event) {
-    if (told && event.type === "scroll" && document.activeElement && document.activeElement.contains(told)) place();
+    if (told && event.type === "scroll" && document.activeElement && document.activeElement.contains(told)) place(told);
     else if (told) hide();
   }
 
   const why = (target) => (target.closest ? target.closest("[data-why]") : null);
   document.addEventListener("pointerover", function (event) {
     // What is drawn anew under a mouse that rests takes nothing from the keyboard.
-    const place = event.screenX + " " + event.screenY;
-    if (place === pointer && told && document.activeElement.contains(told)) return;
-    pointer = place;
+    const here = event.screenX + " " + event.screenY;
+    if (here === pointer && told && document.activeElement?.contains(told)) return;
+    pointer = here;
     const element = why(event.target);
     if (element && element === told) return;
     hide();

@@ -40,7 +40,7 @@
   }
 
   const sizes = new ResizeObserver((changes) => changes.forEach((change) => settle(change.target)));
-  const contents = new MutationObserver((changes) => new Set(changes.map((c) => c.target.closest && c.target.closest(HEADS))).forEach((head) => head && settle(head)));
+  const contents = new MutationObserver((changes) => new Set(changes.map((c) => c.target instanceof Element && c.target.closest(HEADS))).forEach((head) => head && settle(head)));
 
   // What the page shows decides which choices a head has.
   const page = new MutationObserver(() => document.querySelectorAll(HEADS).forEach(settle));
@@ -52,7 +52,7 @@
       sizes.observe(head);
       contents.observe(head, { childList: true, subtree: true });
     });
-    page.observe(document.getElementById("page"), { attributeFilter: ["class"] });
+    page.observe(window.galaxyFinder.one("#page"), { attributeFilter: ["class"] });
   })();
 
   // A tool was chosen from the menu: it goes, and what it does is seen.

@@ -1,0 +1,195 @@
+// What the scripts of assets/ share, and what they take from others: for `tsc`, which reads both. Not in assets/, all of
+// which is served.
+
+type Plane = "map" | "sky";
+type Box = { x0: number; x1: number; y0: number; y1: number };
+type Pair = [number, number];
+type Join = "new" | "add" | "subtract";
+
+/** What the page shows (`dashboard/state/page_state.py`), as far as scripts read it; what is left out is at its default. */
+interface State {
+  focus: { id: string } | null;
+  filters: { is: string; column: string; values?: string[] }[];
+  expression: string;
+  subsets: unknown[];
+  order: string;
+  shown: number;
+  axes: { x: string; y: string } | null;
+  map: Box | null;
+  sky: { projection: unknown; box: Box } | null;
+  color: string;
+  shading: { palette?: string; reversed?: boolean; span?: number; low?: number | null; high?: number | null; log?: boolean | null };
+  listing: "gallery" | "table";
+  table: { columns?: string[]; sort?: string; descending?: boolean };
+  sexagesimal: boolean;
+  light: boolean;
+  enlarged: "" | "map" | "sky" | "gallery";
+  drawer: string;
+}
+
+/** What scripts send (`dashboard/interaction/browser_events.py`); buttons bring more of them in `data-event`. */
+type PageEvent =
+  | { is: "open"; token: string }
+  | { is: "find"; text: string }
+  | { is: "pick"; row: number; build: string }
+  | { is: "random" }
+  | { is: "lasso"; plane: Plane; vertices: number[][]; join: Join; projection?: unknown }
+  | { is: "filter"; column: string; low?: number | string | null; high?: number | string | null; values?: string[]; text?: string }
+  | { is: "brush"; column: string }
+  | { is: "against"; x: string; y: string }
+  | { is: "tabulate"; sort: string; descending: boolean }
+  | { is: "view"; plane: Plane; box?: Box; projection?: unknown }
+  | { is: "clear" }
+  | { is: "express"; text: string }
+  | { is: "keep"; name: string }
+  | { is: "withsubset"; at: number; do: "rename"; name: string }
+  | ({ is: "change" } & Partial<State>);
+
+/** `window.galaxyFinder`: 1-events.js makes it, the scripts after it put in what others of them call. */
+interface GalaxyFinder {
+  state: Partial<State>;
+  build: string;
+  ready: boolean;
+  get<K extends keyof State>(name: K): State[K];
+  send(event: PageEvent): void;
+  idle(): boolean;
+  refused(sequence: number, text: string): void;
+  script(path: string): Promise<unknown>;
+  /** What `data-event='{"is": "local", "do": …}'` names. */
+  local: { [action: string]: (event?: any, element?: any) => unknown };
+  above: { imageAt(gd: Graph, x: number, y: number): number | null; attach(gd: Graph): void; shapes(gd: Graph): object[] };
+  move(moves: Partial<Record<Plane, [number, number, number, number]>>): void;
+  drawing(): boolean;
+  /** The element that must be there: an error that names it where it is not. */
+  one<S extends string>(selector: S, place?: ParentNode): Named<S>;
+  around<S extends string>(element: Element, selector: S): Named<S>;
+  pure: Pure;
+  unsort(): void;
+  write(field: HTMLInputElement, text: string): void;
+  typed(field: HTMLInputElement): void;
+}
+
+type Rect = { left: number; top: number };
+type Histogram = { edges: number[]; log: boolean; zero: string; total: number[]; now: number[]; low: Bound; high: Bound };
+type Bound = number | string | null;
+
+/** Of 0-pure.js. */
+interface Pure {
+  rounder(range: Pair): (value: number) => number;
+  thin(points: Pair[]): boolean;
+  alike(a: Box, b: Box): boolean;
+  carried(told: Box, now: Box, fresh: Box): Box;
+  middlemost(xs: ArrayLike<number>, ys: ArrayLike<number>, x: Pair, y: Pair): number;
+  beside(at: number, size: number, room: number): number;
+  tileAt(boxes: Rect[], at: number, key: string): number;
+  inward(h: { zero: string }, value: number | string): number;
+  outward(h: { zero: string }, value: number): number | string;
+  scale(h: { edges: number[]; log: boolean }): { value(share: number): number; share(value: number): number };
+  tidy(value: number, step: number): number;
+  numeral(text: string): string | null;
+  inOrder(low: string | null, high: string | null, allowEqual: boolean): boolean;
+}
+
+/** plotly's graph, and what of its inside is read: it has no other way to tell. */
+interface Axis {
+  range: Pair;
+  visible: boolean;
+  scaleanchor?: string | false;
+  _offset: number;
+  _length: number;
+  d2p(value: number): number;
+}
+interface Trace {
+  name: string;
+  visible: boolean | "legendonly";
+  x: ArrayLike<number>;
+  y: ArrayLike<number>;
+  customdata: ArrayLike<number>;
+  marker: { color: string; size: number; line: { width: number }; colorscale?: unknown };
+}
+interface Graph extends HTMLElement {
+  layout: { [name: string]: any; meta?: { key?: string; flip?: [boolean, boolean]; projection?: unknown } };
+  data: Trace[];
+  _fullData: Trace[];
+  _fullLayout: {
+    xaxis: Axis;
+    yaxis: Axis;
+    dragmode: string;
+    _infolayer?: { node(): SVGGElement };
+    _plots: { xy?: { clipId: string } };
+  };
+  _hoverdata?: unknown;
+  on(name: string, heard: (event: any) => unknown): void;
+}
+
+interface Window {
+  galaxyFinder: GalaxyFinder;
+  Plotly: {
+    relayout(gd: Graph, changes: object): Promise<unknown>;
+    restyle(gd: Graph, changes: object, traces: number[]): Promise<unknown>;
+    update(gd: Graph, data: object, layout: object): Promise<unknown>;
+    toImage(figure: object, size: object): Promise<string>;
+  };
+  React: { createElement(tag: string, attributes: object): unknown };
+  dash_clientside: { set_props(id: string, props: object): void; gf: { [callback: string]: (...told: any[]) => unknown } };
+  dash_ag_grid?: { getApi(id: string): Grid };
+  dashAgGridComponentFunctions?: object;
+}
+interface Grid {
+  applyColumnState(state: object): void;
+  getDisplayedRowCount(): number;
+  ensureIndexVisible(row: number, at: "middle"): void;
+  setFocusedCell(row: number, column: string): void;
+}
+
+// On the document the page hears what happened to its elements: lib.dom cannot know which.
+interface DocumentEvents {
+  change: Event & { target: HTMLInputElement };
+  input: Event & { target: HTMLInputElement };
+  toggle: ToggleEvent & { target: HTMLDetailsElement };
+  focusin: FocusEvent & { target: HTMLInputElement };
+  focusout: FocusEvent & { target: HTMLInputElement };
+  click: PointerEvent & { target: HTMLElement };
+  dblclick: MouseEvent & { target: HTMLElement };
+  mousedown: MouseEvent & { target: HTMLElement };
+  mouseover: MouseEvent & { target: HTMLElement };
+  mouseup: MouseEvent & { target: HTMLElement };
+  pointerdown: PointerEvent & { target: HTMLElement };
+  pointerover: PointerEvent & { target: HTMLElement };
+  wheel: WheelEvent & { target: HTMLElement };
+  scroll: Event & { target: HTMLElement };
+  keydown: KeyboardEvent & { target: HTMLInputElement };
+  error: Event & { target: HTMLElement };
+}
+interface Document {
+  addEventListener<K extends keyof DocumentEvents>(type: K, heard: (event: DocumentEvents[K]) => unknown, options?: boolean | AddEventListenerOptions): void;
+}
+interface Window {
+  addEventListener<K extends Exclude<keyof DocumentEvents, "error" | "scroll">>(type: K, heard: (event: DocumentEvents[K]) => unknown, options?: boolean | AddEventListenerOptions): void;
+}
+
+// An element of the page is HTML's; which, its selector says.
+type Named<S extends string> = S extends `${string} ${infer Last}`
+  ? Named<Last>
+  : S extends `input${string}`
+    ? HTMLInputElement
+    : S extends `select${string}`
+      ? HTMLSelectElement
+      : S extends `details${string}`
+        ? HTMLDetailsElement
+        : S extends `canvas${string}`
+          ? HTMLCanvasElement
+          : S extends `img${string}`
+            ? HTMLImageElement
+            : S extends `a#${string}`
+              ? HTMLAnchorElement
+              : S extends `.js-plotly-plot${string}`
+                ? Graph
+                : HTMLElement;
+interface ParentNode {
+  querySelector<S extends string>(selectors: S): Named<S> | null;
+  querySelectorAll<S extends string>(selectors: S): NodeListOf<Named<S>>;
+}
+interface Element {
+  closest<S extends string>(selectors: S): Named<S> | null;
+}
