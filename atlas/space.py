@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.catalog.cluster_labels import Word, cluster_words, speaks_of_galaxies
+from atlas.catalog.cluster_portraits import Portrait, portraits
 from atlas.catalog.columns import Columns
 from atlas.errors import InputError
 from atlas.planes.plane import Plane
@@ -149,6 +150,13 @@ class OpenSpace:
         if "cluster" not in self.columns:
             return {}
         return cluster_words(self.columns, self.telling_columns, self.n_rows, len(self.clusters))
+
+    @cached_property
+    def cluster_portraits(self) -> tuple[Portrait, ...]:
+        """Some members of each cluster, how many are odd, and how far it is from others, by label."""
+        if "cluster" not in self.columns or not self.clusters:
+            return ()
+        return portraits(self.columns, self.n_rows, np.stack([c.centroid for c in self.clusters]))
 
     @cached_property
     def telling_columns(self) -> tuple[Column, ...]:

@@ -1,8 +1,10 @@
 """What sets a group of galaxies apart, in words, where the difference is large enough to deserve one.
 
 A number column speaks for a group whose mean lies far from that of all galaxies: Cohen's d, the difference in units of
-the spread of all, must be 0.8 or more ("large": Cohen 1988, Statistical Power Analysis, p. 26).
-A category speaks where four fifths of the group share a word that fewer than two fifths of all have.
+the spread of all, must be 0.8 or more ("large": Cohen 1988, Statistical Power Analysis, p. 26). Where no difference is
+large, those from 0.5 on ("medium") are told as "somewhat redder".
+A category speaks where two fifths of the group or more share a word that far fewer of all have: Cohen's h, the
+difference of shares on the scale 2 arcsin √p, must be as large (ibid., p. 184). From four fifths on it is "mostly".
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from atlas.catalog.senses import amount, called, sense
 from atlas.storage.manifest import Column
 
 SAMPLE = 200_000
-LARGE_EFFECT = 0.8
+LARGE_EFFECT, MEDIUM_EFFECT = 0.8, 0.5
 FEWEST = 20
 WORDS = 2
 MOSTLY_KNOWN = 0.5  # what is known of fewer may be known of a special kind
-SHARE_INSIDE = 0.8
+MOSTLY, OFTEN = 0.8, 0.4
+COMMON = 0.4  # a share of all that says nothing of a few
 # Fluxes say in a skewed way what magnitudes say.
 TECHNICAL_UCDS = ("meta", "stat", "instr", "pos", "phot.flux", "phys.absorption", "phys.transmission")
-SHARE_OF_ALL = 0.4
 IDENTIFIER = re.compile(r".*id|(healpix|hpx).*")
 
 
@@ -82,9 +84,10 @@ def cluster_words(
 
 def _striking(told: list[tuple[float, Word]]) -> tuple[Word, ...]:
     """The words of the largest effects; of several that say the same (three magnitudes), the first alone."""
+    large = [(size, word) for size, word in told if size >= LARGE_EFFECT]
     words: dict[str, Word] = {}
-    for _, word in sorted(told, reverse=True):
-        words.setdefault(word.text, word)
+    for _, word in sorted(large or told, reverse=True):
+        words.setdefault(word.text, word if large else word._replace(text=f"somewhat {word.text}"))
     return tuple(words.values())[:WORDS]
 
 
@@ -126,7 +129,7 @@ def _number_effects(
                 f"average, {amount(column, zero + of_all, spread)} among all galaxies",
             ),
         )
-        for label in np.flatnonzero((count >= FEWEST) & (np.abs(effect) >= LARGE_EFFECT))
+        for label in np.flatnonzero((count >= FEWEST) & (np.abs(effect) >= MEDIUM_EFFECT))
     ]
 
 
@@ -143,19 +146,20 @@ def _category_effects(
     size = np.bincount(labels[labels >= 0], minlength=n_clusters)
     for code, word in enumerate(column.vocabulary):
         has = codes == code
-        if has.mean() > SHARE_OF_ALL:
+        if has.mean() > COMMON:
             continue
         share = np.bincount(labels[has & (labels >= 0)], minlength=n_clusters) / np.maximum(size, 1)
+        effect = 2 * (np.arcsin(np.sqrt(np.minimum(share, 1))) - np.arcsin(np.sqrt(has.mean())))
         told += [
             (
                 int(label),
-                LARGE_EFFECT + float(share[label]),
+                float(effect[label]),
                 Word(
-                    f"mostly {word}",
+                    f"{'mostly' if share[label] >= MOSTLY else 'often'} {word}",
                     f"{100 * share[label]:.0f} % are {word}, {100 * has.mean():.0f} % of all galaxies "
                     f"({column.name}: {called(column)})",
                 ),
             )
-            for label in np.flatnonzero((size >= FEWEST) & (share >= SHARE_INSIDE))
+            for label in np.flatnonzero((size >= FEWEST) & (share >= OFTEN) & (effect >= LARGE_EFFECT))
         ]
     return told

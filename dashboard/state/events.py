@@ -22,6 +22,7 @@ from .page_state import (
     SIMILARITY,
     Axes,
     Box,
+    ClusterOrder,
     Drawer,
     ExpressionText,
     Filter,
@@ -183,6 +184,7 @@ class Change(Event, frozen=True):
     light: bool | None = None
     enlarged: Panel | None = None
     drawer: Drawer | None = None
+    cluster_order: ClusterOrder | None = None
 
 
 AnyEvent = (

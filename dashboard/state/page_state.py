@@ -44,6 +44,7 @@ DETECTED: tuple[str, ...] = get_args(Detected)
 Order = Literal["most", "least", "typical", "random"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "about"]
+ClusterOrder = Literal["size", "oddness", "distinctness"]
 Paint = Literal["points", "mean"]
 Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
 Span = Literal[100, 98, 90, 50]
@@ -204,6 +205,8 @@ class State(Value, frozen=True, kw_only=True):
         The light theme.
     enlarged, drawer
         Which panel fills the page, which drawer is open.
+    cluster_order : str
+        What the drawer of clusters is sorted by, the most first.
     """
 
     focus: Galaxy | None = None
@@ -231,6 +234,7 @@ class State(Value, frozen=True, kw_only=True):
     light: bool = False
     enlarged: Panel = ""
     drawer: Drawer = ""
+    cluster_order: ClusterOrder = "size"
 
 
 def active(state: State) -> Selection:
@@ -267,6 +271,7 @@ def question(state: State) -> State:
         light=blank.light,
         enlarged=blank.enlarged,
         drawer=blank.drawer,
+        cluster_order=blank.cluster_order,
         color=blank.color,
         paint=blank.paint,
         shading=blank.shading,
@@ -318,6 +323,8 @@ def _drawer_needs(state: State) -> dict[str, object]:
             return {**which, "brushed": state.brushed}
         case "subsets":
             return {**which, "subsets": state.subsets}
+        case "clusters":
+            return {"cluster_order": state.cluster_order}
         case "anomalies":
             return {**which, "order": state.order}
     return {}

@@ -1,4 +1,4 @@
-"""What slides out of the rail: filters and subsets (in modules of their own), clusters, anomalies, the atlas itself."""
+"""What slides out of the rail: filters, subsets and clusters (in modules of their own), anomalies, the atlas."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dash import Dash, Input, Output, html
 
 from atlas import Atlas
 from atlas.catalog.anomalies import DETECTORS, offered
-from atlas.catalog.cluster_labels import Word
 
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..state.page_state import State
+from . import clusters, filters, subsets
 from . import elements as el
-from . import filters, subsets
 
 ANOMALY_IMAGES = 12
 
@@ -28,52 +27,12 @@ def drawer(service: Service, state: State) -> list[Any]:
         case "subsets":
             return _frame("Subsets", subsets.drawer(service, state))
         case "clusters":
-            return _frame("Clusters", clusters(atlas))
+            return _frame("Clusters", clusters.drawer(atlas, state))
         case "anomalies":
             return _frame("Anomalies", anomalies(service, state))
         case "about":
             return _frame("This atlas", about(atlas))
     return []
-
-
-def clusters(atlas: Atlas) -> list[Any]:
-    """One row a cluster, largest first: its medoid, its size, and the number that a condition knows it by."""
-    found = atlas.space().clusters
-    if not found:
-        return [el.empty("The map has no clusters: no group of galaxies stands apart from the rest.")]
-    inside = sum(c.size for c in found)
-    head = f"{len(found)} groups hold {inside:,} of {atlas.n_rows:,} galaxies; the rest stands between them. "
-    head += "A condition calls them by the same number: cluster == 0."
-    return [
-        html.P(head, className="gf-note"),
-        *(
-            html.Button(
-                [
-                    el.image(atlas, c.medoid, f"medoid of cluster {c.label}"),
-                    html.Span(
-                        [
-                            html.B(f"Cluster {c.label}"),
-                            html.Span(f"{c.size:,} galaxies"),
-                            _striking(atlas.space().cluster_words.get(c.label, ())),
-                        ]
-                    ),
-                ],
-                type="button",
-                className="gf-row",
-                **el.on_click(is_="cluster", label=c.label),
-                **{"data-row": str(c.medoid)},
-            )
-            for c in found
-        ),
-    ]
-
-
-def _striking(words: tuple[Word, ...]) -> html.Em | None:
-    """What sets a cluster apart, with the figures behind it."""
-    if not words:
-        return None
-    told = "; ".join(f"{word.text.capitalize()}: {word.why}" for word in words)
-    return html.Em(", ".join(word.text for word in words), **el.why(told))
 
 
 def anomalies(service: Service, state: State) -> list[Any]:

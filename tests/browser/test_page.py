@@ -233,7 +233,7 @@ def test_clusters_and_anomalies_fill_the_gallery(watched: Watched) -> None:
         watched.settle()
     watched.page.keyboard.press("a")
     watched.settle()
-    watched.page.get_by_text("Odd form").click()
+    watched.page.locator(".gf-detector", has_text="Odd form").click()
     watched.settle()
     scores = np.asarray(watched.atlas.columns("v1").array("anomaly_form"), dtype=np.float64)
     best = np.lexsort((np.arange(scores.size), -scores))[:24]

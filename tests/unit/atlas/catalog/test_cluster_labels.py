@@ -112,3 +112,19 @@ def test_only_brightness_is_a_magnitude(name: str, unit: str, ucd: str, expected
 )  # fmt: skip
 def test_what_was_measured_how_is_no_word_on_galaxies(ucd: str, expected: bool) -> None:
     assert speaks_of_galaxies(Column(name="a", file="a.npy", dtype="float32", kind="number", ucd=ucd)) is expected
+
+
+def test_what_is_rare_elsewhere_is_told_and_medium_effects_where_none_is_large(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(2)
+    n = 12_000
+    cluster = np.repeat([0, 1, 2, -1, -1, -1], n // 6).astype(np.int16)
+    kind = np.where((cluster == 0) & (np.arange(n) % 2 == 0), 0, 1).astype(np.uint8)
+    z = rng.normal(0, 1, n) + np.where(cluster == 1, 0.7, 0.0)
+    survey = columns(tmp_path, cluster=cluster, z=z, kind=kind)
+    words = cluster_words(survey, [c for c in survey if c.name != "cluster"], n, 3)
+    assert {label: [word.text for word in told] for label, told in words.items()} == {
+        0: ["often DEV"],
+        1: ["somewhat higher redshift"],
+    }
