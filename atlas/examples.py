@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
 from atlas.catalog.identity import SEPARATOR
+from atlas.catalog.object_names import named_place
 from atlas.catalog.places import looks_like_place, read_place
 from atlas.catalog.position_text import POSITION_NAMES, slip
 from atlas.errors import InputError, shorten
@@ -98,7 +99,7 @@ def _any(atlas: OpenBuild, galaxies: Any, radius_arcsec: float) -> Iterator[Matc
         if looks_like_place(galaxies) and (place := read_place(galaxies)) is not None:
             reach = place.radius_arcsec or max(radius_arcsec, place.precision_arcsec)
             return _at(atlas, np.array([place.ra_deg]), np.array([place.dec_deg]), reach)
-        return iter([_called(atlas, galaxies)])
+        return _named(atlas, galaxies, radius_arcsec)
     if isinstance(galaxies, SkyCoord | BaseCoordinateFrame):
         return _sky(atlas, galaxies, radius_arcsec)
     if isinstance(galaxies, pd.DataFrame):
@@ -130,6 +131,18 @@ def _called(atlas: OpenBuild, name: str) -> Match:
     if wrong and not atlas.identity.has_form(name):
         raise InputError(wrong)
     return _match(atlas, atlas.identity.row(name))
+
+
+def _named(atlas: OpenBuild, name: str, radius_arcsec: float) -> Iterator[Match]:
+    """By the atlas's own id, else by the name of an object of OpenNGC."""
+    try:
+        return iter([_called(atlas, name)])
+    except InputError:
+        place = named_place(name)
+        if place is None:
+            raise
+    reach = max(radius_arcsec, place.precision_arcsec)
+    return _at(atlas, np.array([place.ra_deg]), np.array([place.dec_deg]), reach)
 
 
 def _at(

@@ -120,6 +120,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 36_000.0
 
     # Other programs
+    name_resolver: Annotated[
+        str,
+        Meta(
+            pattern="^(astropy|off|https?://.+)$",
+            title="astropy, off, or an address that starts with http:// or https://",
+            description="Who is asked for names beyond NGC, IC and Messier: the Sesame services that astropy knows, "
+            "nobody, or a Sesame of your own.",
+        ),
+    ] = "astropy"
     cone_search_deg: Annotated[
         float, Meta(gt=0, le=180, description="Largest radius that the cone search answers, degrees.")
     ] = 10.0

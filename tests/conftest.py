@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from astropy.coordinates.name_resolve import sesame_url
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
@@ -20,6 +21,9 @@ from tests.sources import many_words, wide_numbers
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "tests"
 SMALL, LARGE = 20_000, 1_000_000
+
+# Names that no test knows are asked for where nobody answers, at once.
+sesame_url.set(["http://127.0.0.1:9/"])
 
 # No example has to be quick: how long one takes says more of the machine's load than of the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

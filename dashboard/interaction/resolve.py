@@ -69,7 +69,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
         case parse.OpenToken(token):
             return Open(_known(atlas, links.from_link(token, service.kept)))
         case parse.Find(text):
-            return _found(atlas, state, find(atlas, text, service.settings))
+            return _found(atlas, state, find(atlas, text, service.settings, service.names))
         case parse.Pick(row, build):
             return _focus(atlas, state, _row(atlas, row, build))
         case parse.PickId(id_):

@@ -37,6 +37,7 @@ from ..state import url as links
 from ..state.page_state import Axes, State
 from .current_build import Builds
 from .index_loading import Indexes, Progress
+from .name_resolver import NameResolver
 
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 MASKS_IN_MEMORY = 8
@@ -66,6 +67,7 @@ class Service:
         self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
         self._planes = PlanesUnderWay(settings.scratch_dir)
         self.kept: Kept = open_kept(settings)
+        self.names = NameResolver(settings.name_resolver)
 
     @property
     def atlas(self) -> Atlas:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
+from atlas.catalog.object_names import named_place
 from atlas.catalog.places import Place, looks_like_place, read_place
 from atlas.catalog.position_text import format_position, slip
 from atlas.errors import InputError, NothingNearError, UnknownGalaxyError
@@ -19,6 +20,7 @@ from atlas.queries.selection import Cone
 
 from ..settings import Settings
 from ..state.page_state import Axes, Galaxy
+from .name_resolver import NameResolver
 
 SAME_PLACE_ARCSEC = 1.0
 
@@ -60,8 +62,8 @@ class Found(msgspec.Struct, frozen=True):
     around: Cone | None = None
 
 
-def find(atlas: Atlas, text: str, settings: Settings) -> Found:
-    """The galaxy that a person means who typed an id, or a place with or without a radius.
+def find(atlas: Atlas, text: str, settings: Settings, names: NameResolver) -> Found:
+    """The galaxy that a person means who typed an id, a place with or without a radius, or the name of an object.
 
     Raises
     ------
@@ -81,7 +83,12 @@ def find(atlas: Atlas, text: str, settings: Settings) -> Found:
             if wrong and not atlas.identity.has_form(text):
                 raise InputError(wrong) from None
             also = f"as a position, {wrong}" if wrong else f"or type a position, such as {_written(atlas)[0]}"
-            raise InputError(f"{unknown}; {also}") from None
+            try:
+                place = named_place(text) or names.find(text)
+            except InputError as nameless:
+                also = f"{also}; {nameless}"
+            if place is None:
+                raise InputError(f"{unknown}; {also}") from None
     return _nearest(atlas, place, settings)
 
 
@@ -92,7 +99,9 @@ def _nearest(atlas: Atlas, place: Place, settings: Settings) -> Found:
     try:
         row, away = atlas.nearest(place.ra_deg, place.dec_deg, radius, max(radius, settings.nearest_search_arcsec))
     except NothingNearError as nothing:
-        raise NothingNearError(f"{read}{nothing}", nothing.row, nothing.separation_arcsec) from None
+        told = str(nothing)
+        told = f"{read}{told[0].upper()}{told[1:]}" if read else told
+        raise NothingNearError(told, nothing.row, nothing.separation_arcsec) from None
     here = format_position(place.ra_deg, place.dec_deg)
     nearest = f"The galaxy nearest to {here} is {atlas.identity.name(row)}, {away:.1f}″ away."
     if place.radius_arcsec is not None:

@@ -20,6 +20,7 @@ from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
 from dashboard.service.galaxies import examples
 from dashboard.service.gallery_query import question_of
+from dashboard.service.name_resolver import NameResolver
 from dashboard.settings import load
 from dashboard.state import url as links
 from dashboard.state.page_state import Axes, Box, Galaxy, State, Table, active
@@ -113,6 +114,15 @@ def test_a_radius_behind_a_position_selects_all_within_it(service: Service, demo
     x = [float(x) for x in re.findall(r"[ML] (-?[\d.e-]+),", shown["shapes"][0]["path"])]
     assert done.after.sky.box.x0 < min(x) and max(x) < done.after.sky.box.x1
     assert (max(x) - min(x)) / 2 * 3600 == pytest.approx(12, rel=1e-3)
+
+
+def test_a_name_leads_to_its_place(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = step(service, {"is": "find", "text": "NGC 1300"}, state=State())
+    assert done.message.startswith("Read as NGC 1300 of OpenNGC, galaxy in Eri. No galaxy within 30″ of 49.92")
+    assert done.nearest is not None
+    monkeypatch.setattr(service, "names", NameResolver("http://127.0.0.1:9/"))
+    unknown = step(service, {"is": "find", "text": "Abell 2744"}, state=State()).message
+    assert "no galaxy 'Abell 2744' in this atlas" in unknown and unknown.endswith("Sesame does not answer")
 
 
 def test_a_radius_without_a_galaxy_is_refused(service: Service) -> None:
