@@ -7,12 +7,19 @@
 
 from __future__ import annotations
 
-from atlas import notebook
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas import matching, notebook
 from atlas.build import OpenBuild
 from atlas.mask import Mask
 from atlas.queries.answer import answer, rows_of
 from atlas.queries.query import Query, Result
-from atlas.queries.selection import Selection
+from atlas.queries.recovery import Recovery, recovery
+from atlas.queries.selection import All, Selection, canonical
 
 
 class Atlas(OpenBuild):
@@ -32,7 +39,19 @@ class Atlas(OpenBuild):
         """Answer a query; `mask` may bring the rows of its selection if they are known already."""
         return answer(self, query, mask)
 
+    def recovery(self, query: Query, known: Sequence[int] | NDArray[np.integer[Any]]) -> Recovery:
+        """Where known galaxies stand in the order of a query, exactly: `atlas.queries.recovery`.
+
+        Raises
+        ------
+        InputError
+            If the order is random, or the query or the rows name what the atlas does not have.
+        """
+        all_rows = isinstance(canonical(query.selection), All)
+        return recovery(self, query, known, None if all_rows else rows_of(self, query.selection))
+
     # The notebook's way in: positions or ids in, a table out.
 
+    match = matching.match
     similar = notebook.similar
     table = notebook.table

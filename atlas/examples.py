@@ -78,9 +78,9 @@ def match_examples(
     if position:
         if ra_deg is None or dec_deg is None:
             raise InputError(f"{'dec_deg' if dec_deg is None else 'ra_deg'} is missing: a position has RA and Dec")
-        found = _at(atlas, _degrees(ra_deg, "ra_deg"), _degrees(dec_deg, "dec_deg"), radius_arcsec)
+        found = _at(atlas, degrees(ra_deg, "ra_deg"), degrees(dec_deg, "dec_deg"), radius_arcsec)
     elif id is not None:
-        found = (_called(atlas, one) for one in _ids(id))
+        found = (_called(atlas, one) for one in id_list(id))
     elif rows is not None:
         found = (_match(atlas, row) for row in _rows(rows, atlas.n_rows))
     else:
@@ -101,7 +101,7 @@ def _any(atlas: OpenBuild, galaxies: Any, radius_arcsec: float) -> Iterator[Matc
             return _at(atlas, np.array([place.ra_deg]), np.array([place.dec_deg]), reach)
         return _named(atlas, galaxies, radius_arcsec)
     if isinstance(galaxies, SkyCoord | BaseCoordinateFrame):
-        return _sky(atlas, galaxies, radius_arcsec)
+        return _at(atlas, *icrs_of(galaxies), radius_arcsec)
     if isinstance(galaxies, pd.DataFrame):
         return _table(atlas, Table.from_pandas(galaxies), radius_arcsec)
     if isinstance(galaxies, Table):
@@ -158,33 +158,57 @@ def _at(
         yield _match(atlas, *atlas.nearest(ra % 360, dec, radius_arcsec))
 
 
-def _sky(atlas: OpenBuild, sky: Any, radius_arcsec: float) -> Iterator[Match]:
+def icrs_of(sky: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """RA and Dec of coordinates of any frame, in degrees.
+
+    Raises
+    ------
+    InputError
+        If they cannot be brought to ICRS.
+    """
     try:
         icrs = SkyCoord(sky).icrs
     except Exception as e:  # astropy raises many kinds for a frame that leads nowhere
         raise InputError(f"these coordinates cannot be brought to ICRS: {shorten(e, 120)}") from e
     ra, dec = (np.atleast_1d(np.asarray(angle.deg, dtype=np.float64)).ravel() for angle in (icrs.ra, icrs.dec))
-    return _at(atlas, ra, dec, radius_arcsec)
+    return ra, dec
 
 
 def _table(atlas: OpenBuild, table: Any, radius_arcsec: float) -> Iterator[Match]:
     """By the ids of the atlas where the table has them, else by position."""
-    ids = atlas.identity.id_columns
-    if all(name in table.colnames for name in ids):
-        columns = [[_word(value) for value in table[name]] for name in ids]
-        return (_called(atlas, SEPARATOR.join(parts)) for parts in zip(*columns, strict=True))
+    named = ids_of(atlas, table)
+    if named is not None:
+        return (_called(atlas, name) for name in named)
+    return _at(atlas, *positions_of(atlas, table), radius_arcsec)
+
+
+def ids_of(atlas: OpenBuild, table: Table) -> list[str] | None:
+    """The ids of a table's rows, where it has all id columns of the atlas."""
+    columns = atlas.identity.id_columns
+    if not all(name in table.colnames for name in columns):
+        return None
+    parts = [[_word(value) for value in table[name]] for name in columns]
+    return [SEPARATOR.join(words) for words in zip(*parts, strict=True)]
+
+
+def positions_of(atlas: OpenBuild, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """RA and Dec of a table's rows (ICRS, degrees), NaN where one is missing.
+
+    Raises
+    ------
+    InputError
+        If no columns hold positions.
+    """
     for name in table.colnames:
         if isinstance(table[name], SkyCoord):
-            return _sky(atlas, table[name], radius_arcsec)
+            return icrs_of(table[name])
     known = {name.lower(): name for name in table.colnames}
     for ra, dec in POSITION_NAMES:
         if ra in known and dec in known:
-            return _at(
-                atlas, _degrees(table[known[ra]], known[ra]), _degrees(table[known[dec]], known[dec]), radius_arcsec
-            )
+            return degrees(table[known[ra]], known[ra]), degrees(table[known[dec]], known[dec])
     raise InputError(
-        f"the table has neither the ids of this atlas ({', '.join(ids)}) nor positions (ra and dec) among its columns: "
-        f"{shorten(', '.join(table.colnames))}"
+        f"the table has neither the ids of this atlas ({', '.join(atlas.identity.id_columns)}) nor positions (ra and "
+        f"dec) among its columns: {shorten(', '.join(table.colnames))}"
     )
 
 
@@ -196,7 +220,7 @@ def _word(value: Any) -> str:
     return str(int(value) if whole else value)
 
 
-def _degrees(angle: Any, name: str) -> NDArray[np.float64]:
+def degrees(angle: Any, name: str) -> NDArray[np.float64]:
     """An angle, or several, in degrees: numbers are, what has a unit is brought to them."""
     try:
         unit = getattr(angle, "unit", None)
@@ -208,7 +232,7 @@ def _degrees(angle: Any, name: str) -> NDArray[np.float64]:
         raise InputError(f"{name} must hold angles in degrees, or with a unit of angle, not {shorten(angle)}") from e
 
 
-def _ids(id: Any) -> list[str]:
+def id_list(id: Any) -> list[str]:
     """One id or several, text or whole numbers."""
     items = [id] if isinstance(id, str | int | np.integer) else id
     if not isinstance(items, list | tuple | np.ndarray | pd.Series | pd.Index):

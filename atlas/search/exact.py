@@ -277,7 +277,7 @@ def _best_of_all_blocks(embeddings: Embeddings, queries: NDArray[np.float32], k:
     """Rows (q, k) of the largest float32 products, unordered."""
     # A short first block sets the mark that scores of the next ones have to pass.
     first = min(max(2 * k, BATCH_ROWS // 8), embeddings.shape[0])
-    scores = queries @ _unit(embeddings[:first]).T
+    scores = queries @ unit_rows(embeddings[:first]).T
     best_rows = np.argpartition(-scores, min(k, first - 1), axis=1)[:, :k]
     best = np.take_along_axis(scores, best_rows, axis=1)
     mark = best.min(axis=1)
@@ -285,7 +285,7 @@ def _best_of_all_blocks(embeddings: Embeddings, queries: NDArray[np.float32], k:
     # it takes ten, not one a block. The rows' own order within a query does not matter here.
     waiting: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
     for start in range(first, embeddings.shape[0], BATCH_ROWS):
-        scores = queries @ _unit(embeddings[start : start + BATCH_ROWS]).T
+        scores = queries @ unit_rows(embeddings[start : start + BATCH_ROWS]).T
         # Through flat positions: on two axes `nonzero` takes ten times as long.
         line, column = np.divmod(np.flatnonzero(scores > mark[:, None]), scores.shape[1])
         waiting.append((line, column + start, scores[line, column]))
@@ -296,7 +296,7 @@ def _best_of_all_blocks(embeddings: Embeddings, queries: NDArray[np.float32], k:
     return _merge(best_rows, best, waiting)[0]
 
 
-def _unit(rows: Embeddings) -> NDArray[np.float32]:
+def unit_rows(rows: Embeddings) -> NDArray[np.float32]:
     """Stored rows in float32, brought to unit length."""
     wide = np.array(rows, dtype=np.float32)
     length = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
