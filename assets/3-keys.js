@@ -29,7 +29,9 @@
     u: drawer("subsets"),
     c: drawer("clusters"),
     a: drawer("anomalies"),
+    n: drawer("labels"),
     i: drawer("about"),
+    z: () => gf.unlabel(),
     "+": mark("good"),
     "-": mark("bad"),
     t: () => gf.local.theme(),
@@ -40,6 +42,7 @@
     "?": () => gf.local.help(),
     escape: escape,
   };
+  for (let key = 0; key <= 9; key++) KEYS[key] = () => gf.label(key);
 
   // Esc closes the topmost thing; with nothing open it clears the selection.
   function escape() {

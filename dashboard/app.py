@@ -12,9 +12,11 @@ from .callbacks import register_callbacks
 from .error_answers import on_callback_error
 from .service.atlas_service import Service
 from .settings import Settings
+from .views.labels import told
 from .views.page import layout
 from .web.cone_search import register_cone_search
 from .web.health import register_health
+from .web.label_routes import register_label_routes
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.security import secure
 
@@ -64,10 +66,11 @@ def create_app(*, settings: Settings) -> Dash:
     # An atlas that cannot be opened must be known at the start; its index is loaded meanwhile.
     service.progress(service.atlas)
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
-    app.layout = lambda: layout(service.atlas)
+    app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)))
     register_callbacks(app, service)
     register_routes(app.server, service, cached)
     register_cone_search(app.server, service)
+    register_label_routes(app.server, service)
     register_health(app.server, service.ready)
     secure(app.server, app, settings)
     return app

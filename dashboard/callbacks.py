@@ -75,7 +75,12 @@ def _register_event(app: Dash, service: Service) -> None:
             "toast": _message(service, step) if step.message else step.notice or no_update,
             # A new question closes what was said of the old one; a graph that tells of its view does not.
             "toast_open": True if step.message or step.notice else False if step.remember else no_update,
-            "ack": {"seq": _field(body, "seq"), "build": build, "title": title},
+            "ack": {
+                "seq": _field(body, "seq"),
+                "build": build,
+                "title": title,
+                "labels": service.book.known().revision,
+            },
             "export": f"/export/{build}.csv?s={link}",
         }
 

@@ -1,7 +1,7 @@
 """What a visitor hears when something fails: what was wrong with the request, or that we failed and a reference.
 
-An `InputError`'s text is written for visitors and shown. Everything else may name paths or hold a stack: it goes to the
-log under a short reference, and the visitor gets a general sentence with that reference.
+The text of an `InputError` or a `KeepingError` is written for visitors and shown. Everything else may name paths or
+hold a stack: it goes to the log under a short reference, and the visitor gets a general sentence with that reference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flask import Flask, Response, jsonify, request
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
-from atlas.errors import AtlasError, InputError, shorten
+from atlas.errors import AtlasError, InputError, KeepingError, shorten
 
 _log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ def register_error_handlers(server: Flask) -> None:
 
 
 def explain(error: Exception) -> str:
-    """A failure in words that anyone may read; all but an `InputError` is logged."""
-    if isinstance(error, InputError):
+    """A failure in words that anyone may read; what it does not tell is logged."""
+    if isinstance(error, InputError | KeepingError):
         return str(error)
     reference = secrets.token_hex(4)
     _log.error("reference %s: %s %s", reference, request.method, shorten(request.path, 200), exc_info=error)

@@ -83,6 +83,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Path, Meta(description="Folder of planes and sort orders that visitors asked for; may be emptied at any time.")
     ] = Path(".cache/scratch")
 
+    labels: Annotated[
+        str,
+        Meta(
+            title="a path, or postgresql://…",
+            description="Where labels and collections are kept; empty: labels.sqlite in the folder of the atlas.",
+        ),
+    ] = ""
+
     # Requests
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=100_000_000, description="Largest request body.")] = 262_144
     max_json_depth: Annotated[int, Meta(ge=8, le=200, description="Deepest nesting in a request body.")] = 32

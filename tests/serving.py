@@ -82,6 +82,7 @@ def serve(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GALAXY_FINDER_")}
     for name in ("cache", "kept", "scratch"):
         environment[f"GALAXY_FINDER_{name.upper()}_DIR"] = str(scratch / name)
+    environment["GALAXY_FINDER_LABELS"] = str(scratch / "labels.sqlite")
     # Nothing that is typed here leaves the machine.
     environment |= {f"GALAXY_FINDER_{k.upper()}": str(v) for k, v in {"name_resolver": "off", **settings}.items()}
     log = scratch / "server.log"

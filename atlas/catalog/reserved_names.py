@@ -13,4 +13,4 @@ OF_AN_ATLAS = frozenset(
     ("ra", "dec", "row", "source_row", "map_x", "map_y", "stray", "cluster", "anomaly_forest", "trust", *SCORED)
 )
 OF_CONDITIONS = frozenset({"and", "or", "not", "in"})
-DENSITY, SUBSETS = OF_THE_PAGE = ("density", "subsets")
+DENSITY, SUBSETS, LABELS = OF_THE_PAGE = ("density", "subsets", "labels")

@@ -28,6 +28,7 @@ CONNECT_S = 5
 _WRITERS = 0x67616C61  # names our lock among those of PostgreSQL
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _log = logging.getLogger(__name__)
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each of its parts
 
 _SENTENCES = (
     (("disk is full", "no space left", "diskfull", "could not extend"), "the disk that labels are kept on is full"),

@@ -13,6 +13,7 @@ import msgspec
 from atlas.errors import InputError, shorten
 from atlas.queries.selection import Bit, Row, Vertices
 from atlas.sky.projection import Projection
+from atlas.storage import layout
 from atlas.storage.manifest import Name
 
 from ..settings import Settings
@@ -20,6 +21,7 @@ from ..state import url as links
 from ..state.events import (
     Brush,
     Change,
+    Choose,
     Clear,
     ClearExamples,
     ClearFilters,
@@ -142,6 +144,10 @@ class OpenClusterLabel(Raw, frozen=True, tag="cluster"):
     label: Annotated[int, msgspec.Meta(ge=0, lt=2**15)]
 
 
+class LabelsChanged(Raw, frozen=True, tag="labels"):
+    """Labels were kept since the page was drawn, by its visitor or by others."""
+
+
 class View(Raw, frozen=True):
     """A plane was panned or zoomed; no box means all of it."""
 
@@ -164,6 +170,8 @@ AnyRaw = (
     | Tabulate
     | OpenClusterLabel
     | View
+    | LabelsChanged
+    | Choose
     | Clear
     | ClearExamples
     | ClearFilters
@@ -282,6 +290,19 @@ def rows_request(body: Any, settings: Settings) -> tuple[int, int, str, bool] | 
         raise InputError(f"a table asks for 1 to {settings.table_page} rows at once")
     by = asked.sortModel[0] if asked.sortModel else None
     return asked.startRow, asked.endRow, "" if by is None else by.colId, by is not None and by.sort == "desc"
+
+
+def build_id(text: str) -> str:
+    """The id of a build, as an address names it.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if not layout.BUILD_ID.fullmatch(text):
+        raise InputError(f"{shorten(text)!r} is not the id of a build")
+    return text
 
 
 def number(args: Any, name: str, low: float, high: float) -> float:

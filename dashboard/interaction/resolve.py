@@ -15,6 +15,7 @@ from atlas.queries.column_lasso import column_lasso
 from atlas.queries.selection import (
     Bits,
     Category,
+    Collected,
     Contains,
     MapPolygon,
     Range,
@@ -33,6 +34,7 @@ from ..state.events import (
     AnyEvent,
     Brush,
     Change,
+    Choose,
     Clear,
     ClearExamples,
     ClearFilters,
@@ -43,6 +45,7 @@ from ..state.events import (
     Group,
     Invert,
     Keep,
+    LabelsSeen,
     Open,
     OpenCluster,
     SetFilter,
@@ -67,7 +70,8 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
     atlas = service.atlas
     match raw:
         case parse.OpenToken(token):
-            return Open(_known(atlas, links.from_link(token, service.kept)))
+            state = _known(atlas, links.from_link(token, service.kept))
+            return Open(replace(state, labels_at=service.book.known().revision))
         case parse.Find(text):
             return _found(atlas, state, find(atlas, text, service.settings, service.names))
         case parse.Pick(row, build):
@@ -107,7 +111,22 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
             if text.strip():
                 expression.parse(text, atlas.columns(atlas.default_space))
             return Express(text.strip())
-        case Clear() | ClearExamples() | ClearFilters() | Group() | Invert() | Keep() | WithSubset() | Change():
+        case parse.LabelsChanged():
+            return LabelsSeen(service.book.known(fresh=True).revision)
+        case Choose(Collected(name, revision) as what, _):
+            # A link names the revision that its maker saw.
+            return replace(raw, what=replace(what, revision=service.labels.collection(name, revision).revision))
+        case (
+            Choose()
+            | Clear()
+            | ClearExamples()
+            | ClearFilters()
+            | Group()
+            | Invert()
+            | Keep()
+            | WithSubset()
+            | Change()
+        ):
             return raw
     raise InputError("this event is incomplete")
 

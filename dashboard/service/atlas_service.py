@@ -16,17 +16,20 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 from flask import g, has_request_context
+from msgspec.structs import replace
 
 from atlas import Atlas, Mask, Query, Result
 from atlas.catalog.histogram import BitCounts, Histogram
 from atlas.catalog.sort_order import Orders
 from atlas.errors import InputError
+from atlas.labels.store import Labels, beside
 from atlas.planes.plane import Plane
 from atlas.queries import selection as selections
 from atlas.queries.neighbourhoods import Outside, neighbours_outside
 from atlas.queries.planner import needs_index
 from atlas.queries.query import canonical as canonical_query
-from atlas.queries.selection import All, And, Not, Or, Selection
+from atlas.queries.ranking import SimilarToGroup
+from atlas.queries.selection import All, And, Not, Or, Selection, asks_labels, pinned
 from atlas.storage.layout import build_path
 from atlas.storage.manifest import read_manifest
 
@@ -37,6 +40,7 @@ from ..state import url as links
 from ..state.page_state import Axes, State
 from .current_build import Builds
 from .index_loading import Indexes, Progress
+from .label_book import LabelBook
 from .name_resolver import NameResolver
 
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
@@ -61,7 +65,9 @@ class Service:
         self._root = Path(settings.atlas)
         self._lock = threading.Lock()
         self._indexes = Indexes()
-        self._builds = Builds(self._root, self._indexes, keep_searching=settings.keep_searching)
+        self.labels = Labels(settings.labels or beside(self._root))
+        self.book = LabelBook(self.labels)
+        self._builds = Builds(self._root, self._indexes, self.labels, keep_searching=settings.keep_searching)
         self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
         # Kept as long as their build: what is let go must not stay in memory for what was derived from it.
         self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
@@ -104,7 +110,7 @@ class Service:
         path = build_path(self._root, build_id)
         if not path.is_dir():
             raise InputError("this build of the atlas is gone; reload the page")
-        return _open_build(path)
+        return _open_build(path, self.labels)
 
     def mask(self, selection: Selection, atlas: Atlas | None = None) -> Mask | None:
         """Rows of a selection, exact; None stands for all.
@@ -115,7 +121,7 @@ class Service:
             If the selection names what the atlas does not have.
         """
         atlas = atlas or self.atlas
-        selection = selections.canonical(selection)
+        selection = self._canonical(selection)
         if isinstance(selection, All):
             return None
         name = (atlas.build_id, selections.encode(selection))
@@ -133,6 +139,19 @@ class Service:
                 self._masks.popitem(last=False)
         return mask
 
+    def _canonical(self, selection: Selection) -> Selection:
+        """The one form of equal selections: labels at the revision that they have now, which answers are kept by."""
+        selection = selections.canonical(selection)
+        return pinned(selection, self.book.newest) if asks_labels(selection) else selection
+
+    def pinned(self, query: Query) -> Query:
+        """The one form of equal queries, labels as of now."""
+        query = canonical_query(query)
+        ranking = query.ranking
+        if isinstance(ranking, SimilarToGroup):
+            ranking = replace(ranking, group=self._canonical(ranking.group))
+        return replace(query, selection=self._canonical(query.selection), ranking=ranking)
+
     def _evaluate(self, selection: Selection, atlas: Atlas) -> Mask:
         match selection:
             case And(of):
@@ -149,13 +168,13 @@ class Service:
 
     def histogram(self, column: str, selection: Selection | None, atlas: Atlas) -> Histogram:
         """Histogram of a column over a selection (None: all rows), exact."""
-        selection = All() if selection is None else selections.canonical(selection)
+        selection = All() if selection is None else self._canonical(selection)
         key = cache_key(atlas.build_id, "histogram", column, selections.encode(selection).decode())
         return self._cached.answer(key, lambda: atlas.histograms.get(column, self.mask(selection, atlas)), Histogram)
 
     def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
         """How often the bits of a flags column are set in a selection (None: all rows), exact."""
-        selection = All() if selection is None else selections.canonical(selection)
+        selection = All() if selection is None else self._canonical(selection)
         key = cache_key(atlas.build_id, "bits", column, selections.encode(selection).decode())
         return self._cached.answer(key, lambda: atlas.histograms.bits(column, self.mask(selection, atlas)), BitCounts)
 
@@ -164,7 +183,7 @@ class Service:
         mask = self.mask(selection, atlas)
         if mask is None or mask.count == 0:
             return None
-        key = cache_key(atlas.build_id, "outside", selections.encode(selections.canonical(selection)).decode())
+        key = cache_key(atlas.build_id, "outside", selections.encode(self._canonical(selection)).decode())
         return self._cached.answer(key, lambda: neighbours_outside(atlas.space(), mask), Outside)
 
     @property
@@ -184,7 +203,7 @@ class Service:
 
     def remember(self, selection: Selection, atlas: Atlas) -> str:
         """A short name of a selection, for addresses of pictures that show it."""
-        text = selections.encode(selections.canonical(selection)).decode()
+        text = selections.encode(self._canonical(selection)).decode()
         name = name_of(text.encode())
         self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), lambda: text)
         return name
@@ -227,7 +246,7 @@ class Service:
             If the query names what the atlas does not have.
         """
         atlas = atlas or self.atlas
-        query = canonical_query(query)
+        query = self.pinned(query)
         mask = self.mask(query.selection, atlas)
 
         def search() -> Result:
@@ -301,6 +320,6 @@ class PlanesUnderWay:
 
 
 @lru_cache(maxsize=2)
-def _open_build(path: Path) -> Atlas:
+def _open_build(path: Path, labels: Labels) -> Atlas:
     """A build that is no longer current, for pages that were loaded from it."""
     return Atlas(path, read_manifest(path), apart=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from atlas import Atlas
 from atlas.errors import AtlasError
+from atlas.labels.store import Labels
 from atlas.storage.layout import CURRENT
 from atlas.storage.publish import current_build
 
@@ -37,13 +38,16 @@ class Builds:
         Folder of the atlas.
     indexes : Indexes
         Loads the index of each build.
+    labels : Labels
+        What people kept, of all builds.
     keep_searching : bool
         Whether the build in use stays until the new one's index is in memory; else a new build is taken up at once,
         and two indexes are never in memory together for longer than a request.
     """
 
-    def __init__(self, root: Path, indexes: Indexes, *, keep_searching: bool) -> None:
+    def __init__(self, root: Path, indexes: Indexes, labels: Labels, *, keep_searching: bool) -> None:
         self._root = root
+        self._labels = labels
         self._indexes = indexes
         self._keep_searching = keep_searching
         self._lock = threading.Lock()
@@ -64,7 +68,7 @@ class Builds:
             now = time.monotonic()
             if self._in_use is None:
                 self._seen = _written(self._root)
-                self._in_use = Atlas.open(self._root, apart=True)
+                self._in_use = Atlas.open(self._root, apart=True, labels=self._labels)
                 self._looked = now
             elif now - self._looked >= LOOK_EVERY_S:
                 self._looked = now
@@ -86,7 +90,7 @@ class Builds:
             if current_build(self._root) == in_use.build_id:
                 self._next = None  # somebody went back to it
                 return
-            newest = Atlas.open(self._root, apart=True)
+            newest = Atlas.open(self._root, apart=True, labels=self._labels)
         except AtlasError:
             _log.exception("the new build cannot be opened; the one before stays in use")
             return

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from atlas.catalog.reserved_names import DENSITY, SUBSETS
 from atlas.errors import InputError
-from atlas.queries.selection import All, And, Cluster, Cone, Not, Or, Selection, canonical
+from atlas.queries.selection import All, And, Cluster, Collected, Cone, Labelled, Not, Or, Selection, canonical
 from atlas.storage.manifest import Name
 
 from .coloring import LONGEST
@@ -149,6 +149,19 @@ class OpenCluster(Event, frozen=True):
     label: int
 
 
+class Choose(Event, frozen=True):
+    """Galaxies with a label, or of a collection, were selected, joined with the selection, or asked to be like."""
+
+    what: Labelled | Collected
+    do: Literal["select", "intersect", "unite", "subtract", "like"]
+
+
+class LabelsSeen(Event, frozen=True, tag="labels"):
+    """Labels were changed: the page shows those of a revision."""
+
+    revision: int
+
+
 class Clear(Event, frozen=True):
     """The selection was cleared; where there is none, what else narrows the galaxies: filters and the expression."""
 
@@ -203,6 +216,8 @@ AnyEvent = (
     | Against
     | Tabulate
     | OpenCluster
+    | Choose
+    | LabelsSeen
     | Clear
     | ClearExamples
     | ViewMap
@@ -273,6 +288,12 @@ def _apply(state: State, event: AnyEvent) -> State:
         case OpenCluster(space, label):
             # The galaxy before is none of the question now; the drawer stays for the next cluster.
             return replace(state, focus=None, selection=Cluster(space, label), order="typical", within=True)
+        case Choose(what, "like"):
+            return replace(state, group=what, order="most")
+        case Choose(what, do):
+            return replace(state, selection=_taken(state.selection, what, do), within=True)
+        case LabelsSeen(revision):
+            return replace(state, labels_at=revision)
         case Clear():
             # Orders that a selection brought along go with it; a sample that was asked for beside a galaxy stays.
             brought = state.order == "typical" or (state.order == "random" and not has_examples(state))
@@ -312,6 +333,18 @@ def joined(selection: Selection, other: Selection, join: Join) -> Selection:
             return other
 
 
+def _taken(selection: Selection, other: Selection, do: str) -> Selection:
+    """A selection after something was done to it with another."""
+    match do:
+        case "unite":
+            return joined(selection, other, "add")
+        case "subtract":
+            return joined(selection, other, "subtract")
+        case "intersect" if not isinstance(selection, All):
+            return canonical(And((selection, other)))
+    return other
+
+
 def _group(state: State) -> State:
     if not is_narrowed(state):
         raise InputError("nothing is selected: draw a lasso or set a filter, then ask for what is like it")
@@ -344,13 +377,8 @@ def _with_subset(state: State, at: int, do: str, name: str) -> State:
         case "select":
             # What was kept holds its filters too: the present ones would narrow it.
             return replace(state, selection=one.selection, filters=(), expression="", within=True)
-        case "intersect":
-            both = one.selection if isinstance(state.selection, All) else And((state.selection, one.selection))
-            return replace(state, selection=canonical(both), within=True)
-        case "unite":
-            return replace(state, selection=joined(state.selection, one.selection, "add"), within=True)
-        case "subtract":
-            return replace(state, selection=joined(state.selection, one.selection, "subtract"), within=True)
+        case "intersect" | "unite" | "subtract":
+            return replace(state, selection=_taken(state.selection, one.selection, do), within=True)
         case "show":
             return changed(replace(one, shown=not one.shown))
         case "rename" if name.strip():

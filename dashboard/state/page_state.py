@@ -14,7 +14,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
-from atlas.catalog.reserved_names import DENSITY, SUBSETS
+from atlas.catalog.reserved_names import DENSITY, LABELS, SUBSETS
 from atlas.queries.selection import (
     All,
     And,
@@ -27,6 +27,7 @@ from atlas.queries.selection import (
     Range,
     Selection,
     SkyPolygon,
+    asks_labels,
 )
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Name
@@ -43,7 +44,7 @@ Detected = Literal[
 DETECTED: tuple[str, ...] = get_args(Detected)
 Order = Literal["most", "least", "typical", "random"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
-Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "about"]
+Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "about"]
 ClusterOrder = Literal["size", "oddness", "distinctness"]
 Paint = Literal["points", "mean"]
 Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
@@ -207,6 +208,8 @@ class State(Value, frozen=True, kw_only=True):
         Which panel fills the page, which drawer is open.
     cluster_order : str
         What the drawer of clusters is sorted by, the most first.
+    labels_at : int
+        Revision of the labels that the page shows; no part of a link, which shows those of its day.
     """
 
     focus: Galaxy | None = None
@@ -235,6 +238,7 @@ class State(Value, frozen=True, kw_only=True):
     enlarged: Panel = ""
     drawer: Drawer = ""
     cluster_order: ClusterOrder = "size"
+    labels_at: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
 
 def active(state: State) -> Selection:
@@ -278,6 +282,7 @@ def question(state: State) -> State:
         listing=blank.listing,
         table=blank.table,
         brushed=blank.brushed,
+        labels_at=blank.labels_at,
     )
 
 
@@ -292,7 +297,9 @@ def parts(state: State) -> dict[str, State]:
         "subsets": state.subsets if state.color == SUBSETS else (),
     }
     examples = {"wanted": state.wanted, "unwanted": state.unwanted, "group": state.group, "focus": state.focus}
-    asked = replace(question(state), axes=None, subsets=())
+    seen = state.labels_at if shows_labels(state) else 0
+    asked = replace(question(state), axes=None, subsets=(), labels_at=seen)
+    blank = replace(blank, labels_at=seen)
     return {
         "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),
         "sky": replace(blank, **which, **looks, sky=state.sky, sexagesimal=state.sexagesimal),
@@ -310,6 +317,13 @@ def parts(state: State) -> dict[str, State]:
     }  # fmt: skip
 
 
+def shows_labels(state: State) -> bool:
+    """Whether what the page shows depends on labels, be it as selection, as examples or as colour."""
+    group = () if state.group is None else (state.group,)
+    kept = tuple(one.selection for one in state.subsets)
+    return state.color == LABELS or any(asks_labels(one) for one in (state.selection, *group, *kept))
+
+
 def _projected(view: SkyView | None) -> SkyView | None:
     """A view of the sky as far as places depend on it: on the projection, not on what of it is seen."""
     return None if view is None else SkyView(view.projection, Box(-1.0, 1.0, -1.0, 1.0))
@@ -319,6 +333,8 @@ def _drawer_needs(state: State) -> dict[str, object]:
     """What the open drawer depends on beside its name."""
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
     match state.drawer:
+        case "labels":
+            return {"labels_at": state.labels_at, **which}
         case "filters":
             return {**which, "brushed": state.brushed}
         case "subsets":

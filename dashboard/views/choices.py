@@ -10,7 +10,7 @@ from dash import html
 from atlas import Atlas
 from atlas.catalog.anomalies import DEFAULT, DETECTORS, detector_of, offered
 from atlas.catalog.columns import Columns, is_magnitude, is_redshift
-from atlas.catalog.reserved_names import DENSITY, OF_THE_PAGE, SUBSETS
+from atlas.catalog.reserved_names import DENSITY, LABELS, OF_THE_PAGE, SUBSETS
 from atlas.catalog.senses import named_sense
 from atlas.queries.selection import Cluster
 from atlas.storage.manifest import Column
@@ -68,7 +68,7 @@ def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
     catalogue = [
         c for c in atlas.columns() if c.kind in ("number", "category") and c.name not in atlas.manifest.id_columns
     ]
-    fixed = [DENSITY, *([SUBSETS] if state.subsets or state.color == SUBSETS else [])]
+    fixed = [DENSITY, *([SUBSETS] if state.subsets or state.color == SUBSETS else []), LABELS]
     columns = [{"value": color_of(c.name), "label": _label(c.name)} for c in first + catalogue]
     return [*({"value": name, "label": name} for name in fixed), *columns]
 

@@ -10,7 +10,17 @@ from dash import dcc, html
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
 from atlas.exports.formats import FORMATS
-from atlas.queries.selection import All, Cluster, ColumnPolygon, Cone, MapPolygon, Selection, SkyPolygon
+from atlas.queries.selection import (
+    All,
+    Cluster,
+    Collected,
+    ColumnPolygon,
+    Cone,
+    Labelled,
+    MapPolygon,
+    Selection,
+    SkyPolygon,
+)
 
 from ..service.galaxies import examples, radius_words, row_of
 from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
@@ -28,7 +38,9 @@ KEYS = (
     ("V", "gallery or table"),
     ("+  −", "the galaxy in the details is wanted, unwanted"),
     ("F  U  C", "filters, subsets, clusters"),
-    ("A  I", "anomalies, about this atlas"),
+    ("A  N  I", "anomalies, labels, about this atlas"),
+    ("1  …  9", "label the galaxy that was walked to, or that of the details; 0 takes the label away"),
+    ("Z", "take back the last label"),
     ("X", "columns against each other, or the map"),
     ("Esc", "close, or clear the selection, then the filters"),
     ("H", "opening view of map and sky"),
@@ -44,15 +56,18 @@ AGAIN_MS = 800  # how often a plane that is being made, or an index that is bein
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
-def layout(atlas: Atlas) -> html.Div:
-    """The page before any state: empty panels, and the stores that events and states pass through."""
+def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
+    """The page before any state: empty panels, and the stores that events and states pass through.
+
+    `labels` is what the browser has to know of these (`views.labels.told`).
+    """
     stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready",
               *(f"part-{name}" for name in parts(State())))  # fmt: skip
     return html.Div(
         [
             *(dcc.Store(id=name) for name in stores),
             *(dcc.Interval(id=name, interval=AGAIN_MS, disabled=True) for name in ("again", "search-again")),
-            dcc.Store(id="boot", data={"build": atlas.build_id}),
+            dcc.Store(id="boot", data={"build": atlas.build_id, "labels": labels}),
             _header(atlas.manifest.title, examples(atlas)),
             html.Main(
                 [
@@ -62,6 +77,7 @@ def layout(atlas: Atlas) -> html.Div:
                             _rail("subsets", "Subsets", "U"),
                             _rail("clusters", "Clusters", "C"),
                             _rail("anomalies", "Anomalies", "A"),
+                            _rail("labels", "Labels", "N"),
                             _rail("about", "About", "I"),
                         ],
                         className="gf-rail",
@@ -256,6 +272,7 @@ def _gallery() -> html.Section:
             html.Header(
                 [
                     html.H2(id="gallery-title"),
+                    html.Span(id="label-progress", className="gf-progress", hidden=True),
                     _named(dbc.Select(id="order", options=choices.orders(State()), value="most", size="sm"),
                            "Order of the gallery"),
                     _named(dbc.Select(id="shown", options=sizes, value="24", size="sm"), "Images in the gallery"),
@@ -313,6 +330,10 @@ def selection_words(selection: Selection) -> str:
             return "region on sky"
         case Cone(_, _, radius_arcsec):
             return f"{radius_words(radius_arcsec)} on sky"
+        case Labelled(labels):
+            return " or ".join(labels) if labels else "disputed" if selection.disputed else "labelled"
+        case Collected(name):
+            return name
         case Cluster(_, label):
             return f"cluster {label}" if label >= 0 else "outside all clusters"
     return "selection"

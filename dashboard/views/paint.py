@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas.catalog.reserved_names import SUBSETS
+from atlas.catalog.reserved_names import LABELS, SUBSETS
 from atlas.storage.manifest import Column
 
 from ..service.atlas_service import Service
 from ..state import coloring
 from ..state.page_state import Shading, State
+from . import labels
 from .palette import Coloring, Theme, color_by, color_by_subset
 
 FEWEST_FOR_MEAN = 4_000
@@ -31,6 +32,10 @@ def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme
             mask = service.mask(one.selection, atlas)
             inside.append(np.ones(rows.size, dtype=np.bool_) if mask is None else mask.holds(rows))
         return color_by_subset([(one.name, one.color) for one in shown], inside, rows.size, look.missing)
+    if state.color == LABELS:
+        kept = labels.named(service)
+        inside = [np.isin(rows, atlas.labelled.rows([name])) for name, _ in kept]
+        return color_by_subset(kept, inside, rows.size, look.missing, "have no label")
     column = column_of(atlas, state)
     if column is None:
         return None

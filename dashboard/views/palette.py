@@ -216,7 +216,11 @@ def ends_of(column: Column, scale: Scale) -> tuple[str, str]:
 
 
 def color_by_subset(
-    subsets: list[tuple[str, int]], inside: list[NDArray[np.bool_]], n_points: int, other_color: str
+    subsets: list[tuple[str, int]],
+    inside: list[NDArray[np.bool_]],
+    n_points: int,
+    other_color: str,
+    without: str = "lie in none",
 ) -> Coloring:
     """Colours of some points by the first subset that holds them; grey outside all.
 
@@ -232,7 +236,7 @@ def color_by_subset(
     legend = tuple((name, CLUSTER_COLORS[color]) for name, color in subsets)
     n = len(CLUSTER_COLORS)
     steps = _steps(other_color, CLUSTER_COLORS)
-    return Coloring(positions, steps, -0.5, n + 0.5, legend, ("", ""), positions > 0, "lie in none")
+    return Coloring(positions, steps, -0.5, n + 0.5, legend, ("", ""), positions > 0, without)
 
 
 def _steps(first_color: str, others: tuple[str, ...]) -> list[tuple[float, str]]:

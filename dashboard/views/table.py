@@ -53,7 +53,8 @@ def grid(service: Service, state: State) -> list[Any]:
     listing = listing_of(service, state)
     shown = columns_of(atlas, state)
     # A grid is never given other rows than it began with: another question gets another grid.
-    at = zlib.crc32(json.dumps([atlas.build_id, repr(question_of(atlas, state)), [c.name for c in shown]]).encode())
+    question = repr(question_of(atlas, state))
+    at = zlib.crc32(json.dumps([atlas.build_id, question, state.labels_at, [c.name for c in shown]]).encode())
     return [
         dag.AgGrid(
             id={"type": "grid", "at": at},

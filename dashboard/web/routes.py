@@ -141,6 +141,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
         query = question_of(atlas, _state(service)).query
         if query is None:
             raise InputError("this page asks no question yet: there is nothing to repeat")
+        query = service.pinned(query)
         result = service.run(query, atlas)
         if result is None:
             raise InputError(WORDS[service.progress(atlas)])
@@ -206,9 +207,7 @@ def checked_expression(atlas: Atlas, text: str, cursor: int) -> dict[str, Any]:
 
 
 def _atlas(service: Service, build: str) -> Atlas:
-    if not layout.BUILD_ID.fullmatch(build):
-        raise InputError(f"{shorten(build)!r} is not the id of a build")
-    return service.build(build)
+    return service.build(parse.build_id(build))
 
 
 def _current(service: Service, build: str) -> Atlas:

@@ -1,0 +1,238 @@
+// Labels: a key gives the galaxy at hand a label, at once for the eye; the server's word follows. What it has not
+// acknowledged stays here, over reloads too, and is sent again under the same id until it is.
+(function () {
+  "use strict";
+  const gf = window.galaxyFinder;
+  const QUEUE = "gf-labels-unsent";
+  const WHO = "gf-who";
+  const MOST_AT_ONCE = 50;
+  const MOST_ROWS = 500;
+  const RETRY_MS = [500, 1000, 2000, 5000];
+  let revision = 0;
+  let classes = {}; // by key: {label, color}
+  let known = new Map(); // by row: [[label, who], …]
+  let asked = new Set();
+  let sending = false;
+  let failures = 0;
+  let alone = 0; // how many acts next go out one by one
+  let then = null; // what waits for a name
+
+  const stored = (name) => window.localStorage.getItem(name);
+  const unsent = () => JSON.parse(stored(QUEUE) || "[]");
+  const hold = (entries) => window.localStorage.setItem(QUEUE, JSON.stringify(entries));
+  const say = (text) => window.dash_clientside.set_props("toast", { children: text, is_open: true });
+  const who = () => (stored(WHO) || "").trim();
+  const tiles = () => Array.from(document.querySelectorAll("#gallery .gf-tile[data-id]"));
+  const colorOf = (label) => (Object.values(classes).find((c) => c.label === label) || { color: "#b9c2cd" }).color;
+
+  function learn(told) {
+    if (told.revision !== revision) asked = new Set();
+    revision = told.revision;
+    classes = Object.fromEntries(told.classes.map((c) => [c.key, c]));
+    Object.entries(told.rows || {}).forEach(([row, given]) => known.set(Number(row), given));
+  }
+
+  // The tile that has the keyboard, else the one under the mouse, else the galaxy of the details.
+  function atHand() {
+    const all = tiles();
+    const tile = all.find((t) => t === document.activeElement) || all.find((t) => t.matches(":hover"));
+    if (tile) return { id: tile.dataset.id, row: Number(tile.dataset.row), tile: tile, rank: all.indexOf(tile) + 1 };
+    const image = document.querySelector("#details .gf-portrait img[data-row]");
+    return gf.state.focus && image ? { id: gf.state.focus.id, row: Number(image.dataset.row) } : null;
+  }
+
+  function wait(selector, act) {
+    const found = document.querySelector(selector);
+    if (found) act(found);
+    else window.setTimeout(() => wait(selector, act), 50);
+  }
+
+  function inDrawer(selector, text) {
+    say(text);
+    if (gf.get("drawer") !== "labels") gf.send({ is: "change", drawer: "labels" });
+    wait("#drawer " + selector, (field) => field.focus());
+  }
+
+  const link = () => new URLSearchParams(window.location.search).get("s") || "";
+
+  function add(entry) {
+    const id = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+    hold(unsent().concat([Object.assign({ id: id, who: who() }, entry)]));
+    flush();
+  }
+
+  function named(act) {
+    if (who()) return act();
+    then = { act: act, tile: document.activeElement.closest("#gallery .gf-tile[data-id]") };
+    inDrawer("#label-who", "Type your name first: labels say who gave them. This browser remembers it.");
+  }
+
+  gf.label = function (key) {
+    const target = atHand();
+    if (!target) return say("Choose a galaxy first: walk through the gallery, or click one.");
+    if (key && !classes[key]) return inDrawer(`[data-key="${key}"] input`, `Key ${key} gives no label yet: type one.`);
+    named(function () {
+      const others = (known.get(target.row) || []).filter(([, person]) => person !== who());
+      known.set(target.row, key ? others.concat([[classes[key].label, who()]]) : others);
+      asked.add(target.row);
+      paint();
+      if (target.tile && target.tile === document.activeElement) next(target.tile);
+      const about = { galaxy: target.id, link: link() };
+      if (target.rank) about.rank = target.rank;
+      add(Object.assign(about, key ? { kind: "label", label: classes[key].label } : { kind: "clear" }));
+    });
+  };
+
+  gf.unlabel = () => named(() => add({ kind: "undo" }));
+
+  // On to the next that I have not labelled, over the end to the beginning.
+  function next(tile) {
+    const all = tiles();
+    const at = all.indexOf(tile);
+    const ahead = all.slice(at + 1).concat(all.slice(0, at)).find((t) => !t.dataset.label);
+    if (ahead) ahead.focus();
+    else say(`All ${all.length} galaxies here have a label.`);
+  }
+
+  async function flush() {
+    if (sending || !unsent().length) return;
+    sending = true;
+    const batch = unsent().slice(0, alone ? 1 : MOST_AT_ONCE);
+    alone = Math.max(0, alone - 1);
+    let delay = 0;
+    try {
+      const response = await window.fetch("/labels", {
+        method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ entries: batch }),
+      });
+      const told = await response.json();
+      if (response.ok && told.kept) {
+        drop(batch);
+        failures = 0;
+        learn(told);
+        if (batch.some((entry) => entry.kind === "undo")) known = new Map(Array.from(known).filter(([row]) => told.rows[row]));
+        gf.send({ is: "labels" });
+      } else if (response.status >= 400 && response.status < 500) {
+        // Of several acts one is at fault: the others are not to be lost with it.
+        if (batch.length > 1) alone = batch.length;
+        else {
+          drop(batch);
+          known.clear();
+          asked = new Set();
+          say((told.error || "This label was refused.") + " Nothing was changed.");
+        }
+      } else {
+        delay = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
+        say(told.said || "The server does not take labels at the moment; they wait here and are sent again.");
+      }
+    } catch {
+      delay = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
+      if (failures > 1) say(`The server does not answer; ${unsent().length} labels wait here and are sent again.`);
+    }
+    sending = false;
+    paint();
+    window.setTimeout(flush, delay);
+  }
+
+  function drop(batch) {
+    const done = new Set(batch.map((entry) => entry.id));
+    hold(unsent().filter((entry) => !done.has(entry.id)));
+  }
+
+  // Everything on the page that stands for a galaxy and shows its label.
+  function marked() {
+    const portrait = document.querySelector("#details .gf-portrait");
+    const image = portrait && portrait.querySelector("img[data-row]");
+    return tiles().map((tile) => [tile, Number(tile.dataset.row)]).concat(image ? [[portrait, Number(image.dataset.row)]] : []);
+  }
+
+  function paint() {
+    marked().forEach(function ([element, row]) {
+      const given = known.get(row) || [];
+      const labels = Array.from(new Set(given.map(([label]) => label)));
+      const text = labels.join(" ≠ ");
+      if ((element.dataset.label || "") === text) return;
+      if (text) {
+        element.dataset.label = text;
+        element.setAttribute("aria-description", "labelled " + given.map(([label, person]) => `${label} by ${person}`).join(", "));
+        element.style.setProperty("--gf-label", colorOf(labels[0]));
+      } else {
+        delete element.dataset.label;
+        element.removeAttribute("aria-description");
+      }
+      element.classList.toggle("gf-disputed", labels.length > 1);
+    });
+    const all = tiles();
+    const done = all.filter((tile) => tile.dataset.label).length;
+    const progress = document.getElementById("label-progress");
+    if (progress) {
+      progress.hidden = !done;
+      progress.textContent = `${done} of ${all.length} labelled`;
+    }
+    const field = document.getElementById("label-who");
+    if (field && field !== document.activeElement && !field.value && who()) field.value = who();
+  }
+
+  async function look() {
+    paint();
+    const rows = marked().map(([, row]) => row).filter((row) => !asked.has(row));
+    if (!revision || !rows.length || !gf.build) return;
+    const some = Array.from(new Set(rows)).slice(0, MOST_ROWS);
+    some.forEach((row) => asked.add(row));
+    try {
+      const response = await window.fetch(`/labels/${gf.build}/of.json?rows=${some.join(",")}`);
+      if (!response.ok) return;
+      const told = await response.json();
+      some.forEach((row) => known.delete(row));
+      learn(told);
+      some.forEach((row) => asked.add(row));
+    } catch {
+      some.forEach((row) => asked.delete(row));
+    }
+    look();
+  }
+
+  gf.labels = {
+    // The page has just come, or another build's: rows are others.
+    boot: function (told) {
+      known = new Map();
+      learn(told);
+      flush();
+    },
+    seen: function (at) {
+      if (at === revision || sending) return;
+      revision = at;
+      known = new Map();
+      asked = new Set();
+      look();
+    },
+    waiting: () => unsent().length,
+  };
+
+  document.addEventListener("change", function (event) {
+    const field = event.target;
+    const section = field.closest && field.closest(".gf-label");
+    if (field.id === "label-who") {
+      window.localStorage.setItem(WHO, field.value.trim().slice(0, 60));
+    } else if (section && field.matches("input")) {
+      named(() => add({ kind: "class", key: Number(section.dataset.key), label: field.value.trim() }));
+    }
+  });
+  // Enter ends what is typed, and brings back whoever was sent here.
+  document.addEventListener("keydown", function (event) {
+    if (event.key !== "Enter" || !event.target.closest("#label-who, .gf-label input")) return;
+    const named = event.target.id === "label-who";
+    event.target.blur();
+    if (!named || !who() || !then) return;
+    const { act, tile } = then;
+    then = null;
+    window.dash_clientside.set_props("toast", { is_open: false });
+    if (tile && tile.isConnected) tile.focus();
+    act();
+  });
+
+  let due = 0;
+  new MutationObserver(function () {
+    window.clearTimeout(due);
+    due = window.setTimeout(look, 60);
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-id", "data-src"] });
+})();

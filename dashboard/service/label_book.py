@@ -1,0 +1,64 @@
+"""What the page has to know of the labels all the time: their revision, and which key gives which.
+
+Every event of the page asks for it, so it is read at most twice a second, and a database that is away is not waited for
+again and again: what was known last is told meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import msgspec
+
+from atlas.errors import KeepingError
+from atlas.labels.store import Labels
+from atlas.queries.selection import Collected, Labelled
+
+LOOK_EVERY_S = 0.5
+PATIENCE_S = 10.0
+_log = logging.getLogger(__name__)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Revision of the labels, and the label of each key that has one."""
+
+    revision: int = 0
+    classes: dict[int, str] = {}
+
+
+class LabelBook:
+    """What was known last of the labels. Safe to share between threads.
+
+    Parameters
+    ----------
+    labels : Labels
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        self._labels = labels
+        self._lock = threading.Lock()
+        self._known = Known()
+        self._look_again = 0.0
+
+    def known(self, *, fresh: bool = False) -> Known:
+        """Revision and classes; `fresh` looks now, whatever was seen a moment ago."""
+        with self._lock:
+            if not fresh and time.monotonic() < self._look_again:
+                return self._known
+            self._look_again = time.monotonic() + LOOK_EVERY_S
+            try:
+                revision = self._labels.revision()
+                if revision != self._known.revision:
+                    self._known = Known(revision, self._labels.classes())
+            except KeepingError:
+                _log.exception("the labels cannot be read; asked again in %g s", PATIENCE_S)
+                self._look_again = time.monotonic() + PATIENCE_S
+            return self._known
+
+    def newest(self, part: Labelled | Collected) -> int:
+        """The revision that a part of a selection means by now."""
+        if isinstance(part, Collected):
+            return self._labels.collection(part.name).revision
+        return self._labels.revision()

@@ -1,0 +1,114 @@
+"""Addresses of the labels: keep some, tell those of some rows, download all.
+
+Labels have a way of their own beside the page's events: one is kept while the next is given, and the browser holds what
+was not acknowledged until it is, under an id that makes sending it twice harmless.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pandas as pd
+from flask import Flask, Response, jsonify, request
+
+from atlas import Atlas
+from atlas.errors import InputError, KeepingError
+from atlas.labels.entry import Entry, EntryId, Label
+
+from ..interaction import browser_events as parse
+from ..service.atlas_service import Service
+from ..state import url as links
+from ..state.page_state import question
+from ..views.labels import told
+
+MOST_ENTRIES = 50
+MOST_ROWS = 500
+
+
+class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An act as the browser tells it: a galaxy by its id alone, and the link of the page where it was done."""
+
+    id: EntryId
+    kind: Literal["label", "clear", "undo", "class"]
+    who: Annotated[str, msgspec.Meta(max_length=60)]
+    galaxy: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    label: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    key: Annotated[int, msgspec.Meta(ge=0, le=9)] = 0
+    rank: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
+    link: str = ""
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Some acts, in order."""
+
+    entries: Annotated[tuple[Sent, ...], msgspec.Meta(min_length=1, max_length=MOST_ENTRIES)]
+
+
+def register_label_routes(server: Flask, service: Service) -> None:
+    """Add the addresses to a server."""
+
+    @server.post("/labels")
+    def keep() -> Response:
+        try:
+            batch = msgspec.convert(request.get_json(), Batch)
+        except msgspec.ValidationError as error:
+            raise InputError(parse.sentence(error)) from error
+        atlas = service.atlas
+        entries = [_entry(service, atlas, sent) for sent in batch.entries]
+        try:
+            service.labels.add(entries)
+            known = service.book.known(fresh=True)
+            rows = {atlas.identity.row(one.galaxy) for one in entries if one.galaxy}
+            return jsonify(kept=True, **told(known), rows=_labels_of(atlas, sorted(rows)))
+        except KeepingError as error:
+            # No failure of the request: the browser keeps them, says so, and tries again.
+            return jsonify(kept=False, said=f"{str(error)[:1].upper()}{str(error)[1:]}. It is tried again.")
+
+    @server.get("/labels/<build>/of.json")
+    def of(build: str) -> Response:
+        atlas = service.build(parse.build_id(build))
+        words = parse.text(request.args, "rows", 6_000).split(",")
+        if len(words) > MOST_ROWS or not all(word.isascii() and word.isdigit() and len(word) < 11 for word in words):
+            raise InputError(f"rows are 1 to {MOST_ROWS} whole numbers, separated by commas")
+        rows = [int(word) for word in words]
+        return jsonify(**told(service.book.known()), rows=_labels_of(atlas, rows))
+
+    @server.get("/labels/<build>.csv")
+    def download(build: str) -> Response:
+        atlas = service.build(parse.build_id(build))
+        response = Response(label_table(atlas).to_csv(index=False), mimetype="text/csv")
+        response.headers["Content-Disposition"] = f'attachment; filename="labels-{build}.csv"'
+        return response
+
+
+def _entry(service: Service, atlas: Atlas, sent: Sent) -> Entry:
+    """What a browser sent, with the galaxy's position and where it was found."""
+    found = {name: getattr(sent, name) for name in ("id", "kind", "who", "label", "key", "rank")}
+    if not sent.who.strip():
+        raise InputError("say who you are first: type your name in the drawer of labels (N)")
+    if sent.kind not in ("label", "clear"):
+        return Entry(**found)
+    ra_deg, dec_deg = atlas.position(atlas.identity.row(sent.galaxy))
+    where = links.from_link(sent.link[: service.settings.max_state_bytes], service.kept)
+    origin = msgspec.json.encode({"build": atlas.build_id, "question": question(where)}).decode()
+    return Entry(**found, galaxy=sent.galaxy, ra_deg=ra_deg, dec_deg=dec_deg, origin=origin)
+
+
+def _labels_of(atlas: Atlas, rows: list[int]) -> dict[str, list[list[str]]]:
+    """Label and person, by row, of those that have labels."""
+    return {str(row): [[one.label, one.who] for one in given] for row, given in atlas.labelled.of_rows(rows).items()}
+
+
+def label_table(atlas: Atlas) -> pd.DataFrame:
+    """Every label that stands, with its galaxy and its row in this build."""
+    given: list[Label] = [one for labels in atlas.labelled.now().of.values() for one in labels]
+    rows = atlas.labelled.rows_of([one.galaxy for one in given])
+    columns: dict[str, Any] = {
+        "id": [one.galaxy for one in given],
+        "row": pd.array([None if row < 0 else row for row in rows.tolist()], dtype="Int64"),
+    }
+    for name in ("ra_deg", "dec_deg", "label", "grade", "note", "who", "at", "rank"):
+        columns[name] = [getattr(one, name) for one in given]
+    columns["rank"] = pd.array(columns["rank"], dtype="Int64")
+    return pd.DataFrame(columns)

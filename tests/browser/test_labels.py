@@ -1,0 +1,96 @@
+"""Galaxies are labelled by keyboard alone, and what is labelled is kept."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from atlas import Atlas
+from atlas.labels.store import Labels
+from tests import serving
+from tests.browser.conftest import Watched
+
+PRESSED = "1212312112" * 2
+
+
+def kept(on: Watched, labelled: int) -> None:
+    """Wait until the server has acknowledged everything, and look at the progress that the page tells."""
+    on.page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
+    on.settle()
+    assert on.text("#label-progress") == f"{labelled} of 24 labelled"
+
+
+def test_a_gallery_is_labelled_by_keyboard_alone(on_demo: Watched, demo: Atlas) -> None:
+    on_demo.open()
+    keyboard = on_demo.page.keyboard
+    keyboard.press("r")
+    on_demo.settle()
+    names = on_demo.page.eval_on_selector_all("#gallery > .gf-tile", "all => all.map(t => t.dataset.id)")
+    keyboard.press("n")
+    on_demo.settle()
+    # The page asks for a name before the first label, and for the word of a key that has none.
+    on_demo.page.locator("#label-who").focus()
+    keyboard.type("Ada")
+    keyboard.press("Enter")
+    for key, word in enumerate(("spiral", "edge-on", "merger"), 1):
+        keyboard.press(str(key))
+        on_demo.page.wait_for_function(f"() => document.activeElement.closest('[data-key=\"{key}\"]')")
+        keyboard.type(word)
+        keyboard.press("Enter")
+        on_demo.page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
+        on_demo.settle()
+    keyboard.press("Escape")
+    on_demo.settle()
+    on_demo.page.locator("#gallery .gf-tile").first.focus()
+    for key in PRESSED:
+        keyboard.press(key)
+    kept(on_demo, len(PRESSED))
+    keyboard.press("z")
+    kept(on_demo, len(PRESSED) - 1)
+    on_demo.page.reload()
+    on_demo.settle()
+    kept(on_demo, len(PRESSED) - 1)
+    words = {"1": "spiral", "2": "edge-on", "3": "merger"}
+    expected = [[name, words[key], "Ada"] for name, key in zip(names, PRESSED[:-1], strict=False)]
+    response = on_demo.page.request.get(f"{on_demo.url}/labels/{demo.build_id}.csv")
+    table = pd.read_csv(io.BytesIO(response.body()), dtype={"id": str})
+    assert table[["id", "label", "who"]].to_numpy().tolist() == expected
+    # A label is a selection.
+    keyboard.press("n")
+    on_demo.settle()
+    on_demo.page.get_by_role("button", name="Select merger", exact=True).click()
+    on_demo.settle()
+    assert on_demo.text("#status-selected").startswith(str(PRESSED[:-1].count("3")))
+    assert not on_demo.complaints
+
+
+def test_what_was_labelled_while_the_server_was_away_is_kept_once(
+    chromium: object, demo_path: Path, demo: Atlas, tmp_path: Path
+) -> None:
+    """Labels given to a server that is killed wait in the browser and reach the next one."""
+    place = tmp_path / "labels.sqlite"
+    with serving.serve(demo_path, tmp_path / "a", labels=place) as first:
+        page = chromium.new_page()  # type: ignore[attr-defined]
+        page.goto(first.url)
+        serving.settle(page)
+        page.evaluate("() => window.localStorage.setItem('gf-who', 'Ada')")
+        lens = {"id": "class-0001", "kind": "class", "who": "Ada", "key": 1, "label": "lens"}
+        assert page.request.post(f"{first.url}/labels", data={"entries": [lens]}).ok
+        page.reload()
+        serving.settle(page)
+        page.keyboard.press("r")
+        serving.settle(page)
+        page.locator("#gallery .gf-tile").first.focus()
+        port = int(first.url.rsplit(":", 1)[1])
+        first.process.kill()
+        first.process.wait()
+        for _ in range(5):
+            page.keyboard.press("1")
+    assert page.evaluate("window.galaxyFinder.labels.waiting()") == 5
+    with serving.serve(demo_path, tmp_path / "b", labels=place, port=port):
+        page.wait_for_function("() => !window.galaxyFinder.labels.waiting()", timeout=30_000)
+    page.close()
+    labels = Labels(place).labels()
+    assert len(labels) == 5 and len({one.galaxy for one in labels}) == 5

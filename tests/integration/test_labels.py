@@ -1,0 +1,127 @@
+"""The addresses of the labels, and labels as part of the page's question."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from flask.testing import FlaskClient
+
+from atlas import Atlas, Labelled
+from atlas.labels.store import Labels
+from dashboard.app import create_app
+from dashboard.settings import load
+from dashboard.state.page_state import State, parts
+from dashboard.state.url import to_json, to_token
+from tests.integration.callbacks import call
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "labels.sqlite"
+
+
+@pytest.fixture
+def client(demo_path: Path, tmp_path: Path, place: Path) -> Iterator[FlaskClient]:
+    settings = load({}, atlas=str(demo_path), cache_dir=str(tmp_path / "cache"), labels=str(place))
+    yield create_app(settings=settings).server.test_client()
+
+
+def act(number: int, galaxy: str, label: str, **more: Any) -> dict[str, Any]:
+    return {"id": f"act-{number:05d}", "kind": "label", "who": "Ada", "galaxy": galaxy, "label": label, **more}
+
+
+def keep(client: FlaskClient, *entries: dict[str, Any]) -> Any:
+    return client.post("/labels", json={"entries": entries})
+
+
+def test_labels_are_kept_told_and_downloaded(client: FlaskClient, demo: Atlas, place: Path) -> None:
+    names = demo.identity.names([3, 7])
+    link = to_token(State(order="random"))
+    answer = keep(
+        client,
+        {"id": "class-0001", "kind": "class", "who": "Ada", "key": 1, "label": "lens"},
+        act(1, names[0], "lens", link=link, rank=5),
+        act(2, names[1], "ring"),
+        act(3, names[1], "lens", who="Vera"),
+    ).get_json()
+    assert answer["kept"] and answer["classes"][0]["label"] == "lens"
+    assert answer["rows"] == {"3": [["lens", "Ada"]], "7": [["ring", "Ada"], ["lens", "Vera"]]}
+    assert client.get(f"/labels/{demo.build_id}/of.json?rows=3,4,7").get_json()["rows"] == answer["rows"]
+    table = pd.read_csv(io.StringIO(client.get(f"/labels/{demo.build_id}.csv").text), dtype={"id": str})
+    assert table[["id", "row", "label", "who"]].to_numpy().tolist() == [
+        [names[0], 3, "lens", "Ada"], [names[1], 7, "ring", "Ada"], [names[1], 7, "lens", "Vera"]
+    ]  # fmt: skip
+    kept = Labels(place)
+    origin = kept.origins([kept.labels()[0].seq])
+    assert '"order":"random"' in next(iter(origin.values())) and demo.build_id in next(iter(origin.values()))
+
+
+def test_what_is_no_label_is_refused_in_a_sentence(client: FlaskClient, demo: Atlas) -> None:
+    name = demo.identity.name(3)
+    for wrong, words in (
+        ({"entries": []}, "does not understand"),
+        ({"entries": [act(1, "nobody", "lens")]}, "no galaxy"),
+        ({"entries": [act(1, name, "a/b")]}, "cannot be a name"),
+        ({"entries": [act(1, name, "lens", who=" ")]}, "who you are"),
+        ({"entries": [act(1, name, "lens", link="@@")]}, "link is damaged"),
+        ({"entries": [{**act(1, name, "lens"), "kind": "undo"}]}, "nothing of yours"),
+        ("nonsense", "does not understand"),
+    ):
+        response = client.post("/labels", json=wrong)
+        assert response.status_code == 400 and words in response.get_json()["error"], wrong
+    for rows in ("", "x", "-1", "1," * 600):
+        assert client.get(f"/labels/{demo.build_id}/of.json?rows={rows}").status_code == 400
+    assert client.get(f"/labels/{demo.build_id}/of.json?rows=4000000000").get_json()["rows"] == {}
+
+
+def test_a_place_that_cannot_be_written_is_told_and_the_page_works(
+    client: FlaskClient, demo: Atlas, place: Path
+) -> None:
+    place.mkdir()
+    answer = keep(client, act(1, demo.identity.name(3), "lens"))
+    assert answer.status_code == 200 and not answer.get_json()["kept"]
+    assert "cannot be opened; nothing was kept" in answer.get_json()["said"]
+    assert client.get("/").status_code == 200
+    place.rmdir()
+    assert keep(client, act(1, demo.identity.name(3), "lens")).get_json()["kept"]
+
+
+def rows_of(client: FlaskClient, state: State) -> list[int]:
+    answer = call(
+        client, "gallery.children", {"part-gallery.data": to_json(parts(state)["gallery"])}, "part-gallery.data"
+    )
+    return [int(tile["props"]["data-row"]) for tile in answer["gallery"]["children"] if "data-row" in tile["props"]]
+
+
+def test_a_gallery_of_a_label_follows_it(client: FlaskClient, demo: Atlas) -> None:
+    state = State(selection=Labelled(("lens",)), order="random")
+    assert rows_of(client, state) == []
+    keep(client, act(1, demo.identity.name(3), "lens"), act(2, demo.identity.name(8), "lens"))
+    assert sorted(rows_of(client, state)) == [3, 8]
+    like = State(group=Labelled(("lens",)))
+    before = rows_of(client, like)
+    assert 3 not in before and 8 not in before
+    keep(client, {"id": "undo-0001", "kind": "undo", "who": "Ada"})
+    assert rows_of(client, state) == [3]
+    assert rows_of(client, like) != before and 8 in rows_of(client, like)[:24]
+
+
+def test_labels_lie_beside_the_atlas(demo_path: Path, tmp_path: Path) -> None:
+    """Whoever opens the atlas in a notebook has the labels of its page."""
+    root = tmp_path / "atlas"
+    (root / "builds").mkdir(parents=True)
+    shutil.copy(demo_path / "CURRENT", root)
+    build = (demo_path / "CURRENT").read_text().strip()
+    (root / "builds" / build).symlink_to((demo_path / "builds" / build).resolve())
+    settings = load({}, atlas=str(root), cache_dir=str(tmp_path / "cache"))
+    client = create_app(settings=settings).server.test_client()
+    atlas = Atlas.open(root)
+    assert not (root / "labels.sqlite").exists()
+    keep(client, act(1, atlas.identity.name(3), "lens"))
+    assert atlas.mask(Labelled(("lens",))).rows.tolist() == [3]
