@@ -18,6 +18,7 @@ COMMANDS = {
     "info": (_BUILDS, "say what an atlas holds"),
     "validate": (_BUILDS, "check every file of an atlas"),
     "serve": ("galaxy_finder.dashboard.serve", "serve an atlas"),
+    "labels": ("atlas.__main__", "write labels as a training set, or bring a table of them in"),
     "replay": ("atlas.__main__", "ask once more what a receipt says was asked"),
 }
 """The module whose `main` knows each command, and what it does."""
