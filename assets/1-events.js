@@ -91,7 +91,7 @@
     gf: {
       open: function (boot) {
         gf.build = boot.build;
-        gf.labels.boot(boot.labels);
+        if (gf.labels) gf.labels.boot(boot.labels);
         gf.send({ is: "open", token: token() });
       },
       settle: function (ack, state) {
@@ -104,7 +104,7 @@
         if (focus !== focusBefore && document.activeElement !== document.getElementById("find")) window.dash_clientside.set_props("find", { value: "" });
         gf.build = ack.build;
         gf.ready = true;
-        gf.labels.seen(ack.labels);
+        if (gf.labels) gf.labels.seen(ack.labels);
         document.documentElement.dataset.bsTheme = gf.get("light") ? "light" : "dark";
         if (ack.seq !== inFlight) return;
         release();

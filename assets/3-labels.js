@@ -9,12 +9,16 @@
   const MOST_ROWS = 500;
   const RETRY_MS = [500, 1000, 2000, 5000];
   let revision = 0;
-  let classes = {}; // by key: {label, color}
-  let known = new Map(); // by row: [[label, who], …]
+  /** @type {{[key: number]: {label: string, color: string}}} */
+  let classes = {};
+  /** @type {Map<number, Given[]>} */
+  let known = new Map(); // by row
+  /** @type {Set<number>} */
   let asked = new Set();
   let sending = false;
   let failures = 0;
   let alone = 0; // how many acts next go out one by one
+  /** @type {{act: () => void, tile: HTMLElement | null} | null} */
   let then = null; // what waits for a name
 
   const stored = (name) => window.localStorage.getItem(name);
@@ -63,7 +67,8 @@
 
   function named(act) {
     if (who()) return act();
-    then = { act: act, tile: document.activeElement.closest("#gallery .gf-tile[data-id]") };
+    const focused = document.activeElement;
+    then = { act: act, tile: focused && focused.closest("#gallery .gf-tile[data-id]") };
     inDrawer("#label-who", "Type your name first: labels say who gave them. This browser remembers it.");
   }
 
@@ -94,11 +99,20 @@
     else say(`All ${all.length} galaxies here have a label.`);
   }
 
-  async function flush() {
+  function flush() {
     if (sending || !unsent().length) return;
     sending = true;
     const batch = unsent().slice(0, alone ? 1 : MOST_AT_ONCE);
     alone = Math.max(0, alone - 1);
+    post(batch).then(function (delay) {
+      sending = false;
+      paint();
+      window.setTimeout(flush, delay);
+    });
+  }
+
+  // Send some acts; the answer is after how many milliseconds to go on.
+  async function post(batch) {
     let delay = 0;
     try {
       const response = await window.fetch("/labels", {
@@ -128,9 +142,7 @@
       delay = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
       if (failures > 1) say(`The server does not answer; ${unsent().length} labels wait here and are sent again.`);
     }
-    sending = false;
-    paint();
-    window.setTimeout(flush, delay);
+    return delay;
   }
 
   function drop(batch) {
@@ -138,11 +150,17 @@
     hold(unsent().filter((entry) => !done.has(entry.id)));
   }
 
-  // Everything on the page that stands for a galaxy and shows its label.
+  /**
+   * Everything on the page that stands for a galaxy and shows its label, with its row.
+   * @returns {[HTMLElement, number][]}
+   */
   function marked() {
     const portrait = document.querySelector("#details .gf-portrait");
     const image = portrait && portrait.querySelector("img[data-row]");
-    return tiles().map((tile) => [tile, Number(tile.dataset.row)]).concat(image ? [[portrait, Number(image.dataset.row)]] : []);
+    /** @type {[HTMLElement, number][]} */
+    const found = tiles().map((tile) => [tile, Number(tile.dataset.row)]);
+    if (portrait && image) found.push([portrait, Number(image.dataset.row)]);
+    return found;
   }
 
   function paint() {
@@ -168,7 +186,7 @@
       progress.hidden = !done;
       progress.textContent = `${done} of ${all.length} labelled`;
     }
-    const field = document.getElementById("label-who");
+    const field = document.querySelector("input#label-who");
     if (field && field !== document.activeElement && !field.value && who()) field.value = who();
   }
 
@@ -220,9 +238,9 @@
   // Enter ends what is typed, and brings back whoever was sent here.
   document.addEventListener("keydown", function (event) {
     if (event.key !== "Enter" || !event.target.closest("#label-who, .gf-label input")) return;
-    const named = event.target.id === "label-who";
+    const isName = event.target.id === "label-who";
     event.target.blur();
-    if (!named || !who() || !then) return;
+    if (!isName || !who() || !then) return;
     const { act, tile } = then;
     then = null;
     window.dash_clientside.set_props("toast", { is_open: false });

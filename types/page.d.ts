@@ -39,6 +39,7 @@ type PageEvent =
   | { is: "against"; x: string; y: string }
   | { is: "tabulate"; sort: string; descending: boolean }
   | { is: "view"; plane: Plane; box?: Box; projection?: unknown }
+  | { is: "labels" }
   | { is: "clear" }
   | { is: "express"; text: string }
   | { is: "keep"; name: string }
@@ -67,8 +68,15 @@ interface GalaxyFinder {
   unsort(): void;
   write(field: HTMLInputElement, text: string): void;
   typed(field: HTMLInputElement): void;
+  /** Label the galaxy at hand by a key, 0 takes its label away; take back the last. */
+  label(key: number): void;
+  unlabel(): void;
+  labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number };
 }
 
+type LabelsTold = { revision: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };
+/** A label and the person who gave it. */
+type Given = [string, string];
 type Rect = { left: number; top: number };
 type Histogram = { edges: number[]; log: boolean; zero: string; total: number[]; now: number[]; low: Bound; high: Bound };
 type Bound = number | string | null;
