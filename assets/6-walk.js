@@ -14,6 +14,7 @@
     const shown = grid();
     return shown && window.dash_ag_grid ? window.dash_ag_grid.getApi(shown.id) : null;
   }
+  gf.grid = api;
 
   // The grid's own sort, taken back: it asks for the rows in their own order by itself.
   gf.unsort = function () {

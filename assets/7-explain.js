@@ -1,6 +1,7 @@
 // Explanations: whatever carries data-why says it where the mouse rests, a finger taps or the keyboard arrives.
 (function () {
   "use strict";
+  const gf = window.galaxyFinder;
   const REST_MS = 350;
   const note = Object.assign(document.createElement("div"), { id: "explanation", className: "gf-explanation", hidden: true });
   note.setAttribute("role", "tooltip");
@@ -43,6 +44,22 @@
     if (told && event.type === "scroll" && document.activeElement && document.activeElement.contains(told)) place(told);
     else if (told) hide();
   }
+
+  // What lies under the mouse without being met by it.
+  gf.explain = function (element, isStill) {
+    hide();
+    if (element) resting = window.setTimeout(() => isStill() && show(element, element), REST_MS);
+  };
+
+  // A head of the table is drawn by the grid, which knows what its column means.
+  function learn(target) {
+    const head = target.closest && target.closest("#table .ag-header-cell");
+    if (!head || head.dataset.why !== undefined) return;
+    const column = gf.grid() && gf.grid().getColumn(head.getAttribute("col-id"));
+    const { why } = (column && column.getColDef().context) || {};
+    head.dataset.why = why || "";
+  }
+  ["pointerover", "focusin"].forEach((name) => document.addEventListener(name, (event) => learn(event.target), true));
 
   const why = (target) => (target.closest ? target.closest("[data-why]") : null);
   document.addEventListener("pointerover", function (event) {

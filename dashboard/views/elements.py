@@ -20,6 +20,11 @@ def why(text: str) -> dict[str, str]:
     return {"data-why": text} if text else {}
 
 
+def explained(text: str) -> dict[str, str]:
+    """Context of a column of the table whose head explains itself (assets/7-explain.js)."""
+    return {"why": text}
+
+
 def figure(children: Any, text: str, *, kind: str = "") -> html.Span:
     """A figure or a term that the keyboard reaches, and that says what it means."""
     return html.Span(children, className=f"gf-figure {kind}".strip(), tabIndex="0", **why(text))

@@ -24,6 +24,7 @@ from . import elements as el
 from . import status
 
 DOOR_IMAGES = 6
+ABOUT_SIMILARITY = "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
 NO_ANSWER: dict[Progress, str] = {
     "loading": "Search is loading. The map, the sky, filters and selections answer meanwhile; this follows by itself.",
     "failed": "Search does not answer: its index could not be loaded. Everything else on this page works.",
@@ -109,7 +110,7 @@ def _meaning(atlas: Atlas, query: Query) -> str:
     """What the figure under an image says."""
     if isinstance(query.ranking, ByColumn):
         return explanation(atlas.columns(query.space).describe(query.ranking.column))
-    return "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
+    return ABOUT_SIMILARITY
 
 
 def title(query: Query | None, atlas: Atlas) -> str:

@@ -292,13 +292,19 @@ def _clusters_in_view(atlas: Atlas, box: Box) -> list[ClusterInfo]:
 
 def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Box, size_y: float) -> dict[str, Any]:
     """The first of the words that a cluster deserves, and how many galaxies it has, kept inside the panel."""
-    words = "".join(f"{word.text}<br>" for word in atlas.space().cluster_words.get(cluster.label, ())[:1])
+    found = atlas.space().cluster_words.get(cluster.label, ())
+    words = "".join(f"{word.text}<br>" for word in found[:1])
+    why = [
+        f"Cluster {cluster.label}: {cluster.size:,} of {atlas.n_rows:,} galaxies that look alike",
+        *(f"{word.text.capitalize()}: {word.why}" for word in found),
+    ]
     share = (cluster.map_x - box.x0) / (box.x1 - box.x0)
     anchor = "left" if share < EDGE else "right" if share > 1 - EDGE else "center"
     return fig.label(
         cluster.map_x, cluster.map_y - size_y * 0.5, f"{words}{cluster.size:,} galaxies", look,
         font={"color": look.text, "size": 10}, xanchor=anchor, align=anchor, yanchor="top", yshift=-1,
         xshift={"left": -20, "center": 0, "right": 20}[anchor], borderpad=1, opacity=0.85, captureevents=False,
+        name=str(cluster.label), hovertext="; ".join(why),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from ..service.result_list import Listing, columns_of, columns_offered, listing_
 from ..state.page_state import State
 from . import elements as el
 from .details import words
+from .gallery import ABOUT_SIMILARITY
 
 # The page's own colours, so that the grid follows its theme.
 LOOK = {
@@ -106,11 +107,13 @@ def _fixed(listing: Listing) -> list[dict[str, Any]]:
     # As narrow as can be: the grid lets go of what is pinned where a panel has no room for more.
     first = {"pinned": "left", "sortable": False}
     fixed = [
-        {**first, "field": IMAGE, "headerName": "image", "width": 54, "cellRenderer": "GalaxyImage"},
-        {**first, "field": ID, "headerName": "id", "width": 116},
-    ]
+        {**first, "field": IMAGE, "headerName": "image", "width": 54, "cellRenderer": "GalaxyImage",
+         "context": el.explained("The galaxy's image")},
+        {**first, "field": ID, "headerName": "id", "width": 116, "context": el.explained("The galaxy's name")},
+    ]  # fmt: skip
     if listing.scored:
-        fixed.append({**first, "field": SCORE, "headerName": "similarity", "type": "rightAligned", "width": 86})
+        fixed.append({**first, "field": SCORE, "headerName": "similarity", "type": "rightAligned", "width": 86,
+                      "context": el.explained(ABOUT_SIMILARITY)})  # fmt: skip
     return fixed
 
 
@@ -119,7 +122,7 @@ def _column(column: Column, state: State) -> dict[str, Any]:
     return {
         "field": column.name,
         "headerName": f"{column.name} [{column.unit}]" if column.unit else column.name,
-        "headerTooltip": explanation(column),
+        "context": el.explained(explanation(column)),
         "sort": ("desc" if state.table.descending else "asc") if sorted_by else None,
         **({} if column.kind in ("category", "text") else {"type": "rightAligned"}),
     }

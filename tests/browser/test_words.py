@@ -54,6 +54,44 @@ def test_every_figure_explains_itself_to_mouse_and_keyboard(on_demo: Watched) ->
     assert on_demo.complaints == []
 
 
+def test_labels_of_the_map_and_heads_of_the_table_explain_themselves(on_demo: Watched) -> None:
+    on_demo.open()
+    page, note = on_demo.page, on_demo.page.locator("#explanation")
+    label = page.locator("#map .annotation[data-why]").first
+    box = label.bounding_box()
+    assert box
+    # The mouse is let through to the map: what lies under it is told all the same.
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 6)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 8)
+    expect(note).to_contain_text("galaxies that look alike")
+    page.mouse.move(2, 2)
+    expect(note).to_be_hidden()
+    page.locator("#map").locator("xpath=ancestor-or-self::*[@data-plane]").focus()
+    page.keyboard.press("Tab")
+    expect(label).to_be_focused()
+    expect(note).to_contain_text("of 971 galaxies that look alike")
+    expect(label).to_have_attribute("aria-describedby", "explanation")
+    page.keyboard.press("Enter")
+    on_demo.settle()
+    cluster = max(on_demo.atlas.space().clusters, key=lambda one: one.size)
+    assert on_demo.page.evaluate("galaxyFinder.state.selection.label") == cluster.label
+    page.keyboard.press("Escape")
+    on_demo.settle()
+    page.keyboard.press("v")
+    on_demo.settle()
+    head = page.locator("#table .ag-header-cell[col-id=ra]")
+    head.hover()
+    expect(note).to_contain_text("ascension")
+    page.mouse.move(2, 2)
+    expect(note).to_be_hidden()
+    page.locator("#table .ag-row .ag-cell[col-id=ra]").first.click()
+    on_demo.settle()
+    page.locator("#table .ag-row[row-index='0'] .ag-cell[col-id=ra]").focus()
+    page.keyboard.press("ArrowUp")
+    expect(note).to_contain_text("ascension")
+    assert on_demo.complaints == []
+
+
 def test_clusters_are_described_in_words_with_their_figures(on_demo: Watched) -> None:
     on_demo.open()
     labels = on_demo.page.evaluate("document.querySelector('#map .js-plotly-plot').layout.annotations.map(a => a.text)")

@@ -1,0 +1,45 @@
+// Labels of clusters on the map: each says what it means where the mouse rests or the keyboard arrives; Enter shows the
+// cluster. They let the mouse through, so that the map is panned and points are met beneath them.
+(function () {
+  "use strict";
+  const gf = window.galaxyFinder;
+  const LABELS = "#map .infolayer .annotation[data-why]";
+  let focused = null; // the cluster whose label has the focus: plotly draws labels anew at every move
+  let over = null;
+
+  function name(gd) {
+    gd.querySelectorAll(".infolayer .annotation").forEach(function (label) {
+      const { name, hovertext, text } = gd.layout.annotations[Number(label.dataset.index)] || {};
+      if (!hovertext) return;
+      Object.assign(label.dataset, { why: hovertext, event: JSON.stringify({ is: "cluster", label: Number(name) }) });
+      Object.entries({ tabindex: "0", role: "button", "aria-label": text.replace(/<br>/g, ", ") }).forEach(([key, value]) => label.setAttribute(key, value));
+    });
+    const again = focused && document.activeElement === document.body && Array.from(document.querySelectorAll(LABELS)).find((label) => label.dataset.event === focused);
+    if (again) again.focus({ preventScroll: true });
+  }
+
+  gf.labels = { attach: (gd) => { gf.above.DRAWN.forEach((drawn) => gd.on(drawn, () => name(gd))); name(gd); } };
+
+  document.addEventListener("focusin", function (event) {
+    const label = event.target.closest(LABELS);
+    focused = label && label.dataset.event;
+  });
+  document.addEventListener("pointerdown", () => { focused = null; });
+  document.addEventListener("keydown", function (event) {
+    const label = event.target.closest && event.target.closest(LABELS);
+    if (label && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault();
+      gf.send(JSON.parse(label.dataset.event));
+    }
+  });
+  document.addEventListener("pointermove", function (event) {
+    const inside = event.pointerType === "mouse" && !event.buttons && event.target.closest && event.target.closest("#map");
+    const found = (inside ? Array.from(document.querySelectorAll(LABELS)) : []).find(function (label) {
+      const box = label.getBoundingClientRect();
+      return event.clientX > box.left && event.clientX < box.right && event.clientY > box.top && event.clientY < box.bottom;
+    }) || null;
+    if (found === over) return;
+    over = found;
+    gf.explain(found, () => over === found);
+  });
+})();
