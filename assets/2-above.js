@@ -4,7 +4,8 @@
   "use strict";
   const gf = window.galaxyFinder;
   const SVG = "http://www.w3.org/2000/svg";
-  const RINGED = [2, 3]; // traces of the skeleton: neighbours, then the focus over them
+  const OUTLIERS = 1; // traces of the skeleton: outliers, a hundred at most, are dots
+  const RINGED = [2, 3]; // neighbours, then the focus over them
   const CUTOUT = /\/cutout\/[0-9a-f]+\/(\d+)\.webp/;
   const DRAWN = ["plotly_afterplot", "plotly_react", "plotly_restyle", "plotly_relayout", "plotly_relayouting", "plotly_update"];
 
@@ -15,6 +16,14 @@
       return Array.from(trace.x, (x, i) => ({ x: x, y: trace.y[i], radius: size / 2, color: color, width: line.width, of: trace.name }))
         .filter((ring) => Number.isFinite(ring.x) && Number.isFinite(ring.y));
     });
+  }
+
+  function dots(gd) {
+    const trace = gd._fullData[OUTLIERS];
+    if (!trace || !trace.visible || trace.name !== "outliers") return [];
+    const { color, size, line } = trace.marker;
+    return Array.from(trace.x, (x, i) => ({ x: x, y: trace.y[i], radius: size / 2, fill: color, color: line.color, width: line.width, of: trace.name, row: trace.customdata[i] }))
+      .filter((dot) => Number.isFinite(dot.x) && Number.isFinite(dot.y));
   }
 
   function layer(gd) {
@@ -37,15 +46,15 @@
     const { xaxis, yaxis, _plots } = gd._fullLayout;
     group.setAttribute("transform", `translate(${xaxis._offset},${yaxis._offset})`);
     group.setAttribute("clip-path", `url(#${_plots.xy.clipId})`);
-    group.replaceChildren(...rings(gd).map(function (ring) {
+    group.replaceChildren(...[...dots(gd), ...rings(gd)].map(function (ring) {
       const circle = document.createElementNS(SVG, "circle");
-      const attributes = { cx: xaxis.d2p(ring.x), cy: yaxis.d2p(ring.y), r: ring.radius, fill: "none", stroke: ring.color, "stroke-width": ring.width, class: "gf-ring-" + ring.of };
+      const attributes = { cx: xaxis.d2p(ring.x), cy: yaxis.d2p(ring.y), r: ring.radius, fill: ring.fill || "none", stroke: ring.color, "stroke-width": ring.width, class: "gf-ring-" + ring.of };
       Object.entries(attributes).forEach(([name, value]) => circle.setAttribute(name, value));
       return circle;
     }));
   }
 
-  // The galaxy whose image is under the mouse; points behind an image are not.
+  // The galaxy whose image, or whose dot above an image, is under the mouse; points behind an image are not.
   function imageAt(gd, x, y) {
     const images = Array.from(gd.querySelectorAll(".layer-above .imagelayer image"));
     const found = images.reverse().find(function (image) {
@@ -53,20 +62,26 @@
       const half = Math.min(box.width, box.height) / 2; // images are square, whatever room they are given
       return Math.abs(x - box.x - box.width / 2) <= half && Math.abs(y - box.y - box.height / 2) <= half;
     });
-    const named = found && CUTOUT.exec(found.href.baseVal);
-    return named ? Number(named[1]) : null;
+    if (!found) return null;
+    const { xaxis, yaxis } = gd._fullLayout;
+    const panel = gd.getBoundingClientRect();
+    const away = (dot) => Math.hypot(panel.left + xaxis._offset + xaxis.d2p(dot.x) - x, panel.top + yaxis._offset + yaxis.d2p(dot.y) - y);
+    const dot = dots(gd).find((one) => away(one) <= one.radius + 1);
+    const named = CUTOUT.exec(found.href.baseVal);
+    return dot ? dot.row : named ? Number(named[1]) : null;
   }
 
   gf.above = {
+    DRAWN: DRAWN,
     imageAt: imageAt,
     attach: function (gd) {
       DRAWN.forEach((name) => gd.on(name, () => draw(gd)));
       draw(gd);
     },
     // For a figure to take along, which is drawn by plotly alone.
-    shapes: (gd) => rings(gd).map((ring) => ({
+    shapes: (gd) => [...dots(gd), ...rings(gd)].map((ring) => ({
       type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: ring.x, yanchor: ring.y, layer: "above",
-      x0: -ring.radius, x1: ring.radius, y0: -ring.radius, y1: ring.radius, line: { color: ring.color, width: ring.width },
+      x0: -ring.radius, x1: ring.radius, y0: -ring.radius, y1: ring.radius, line: { color: ring.color, width: ring.width }, fillcolor: ring.fill || "rgba(0,0,0,0)",
     })),
   };
 })();

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dashboard.views.figure import FOCUS
+from dashboard.views.figure import FOCUS, OUTLIERS
 from tests.browser.conftest import Watched
 from tests.browser.hands import choose
 
@@ -81,6 +81,13 @@ def test_images_stand_above_the_points_and_the_ring_of_the_focus_above_all(on_de
     on_demo.settle()
     assert page.evaluate("galaxyFinder.state.focus.id") == on_demo.atlas.identity.name(image["row"])
     assert focus_is_ringed(on_demo, "map") and focus_is_ringed(on_demo, "sky")
+    # Outliers are dots above the images, as many as plotly draws beneath them.
+    dots = page.locator("#map .gf-rings .gf-ring-outliers")
+    assert (
+        dots.count()
+        == page.evaluate(f"document.querySelector('#map .js-plotly-plot')._fullData[{OUTLIERS}].x.length")
+        > 0
+    )
     # Under the wheel, in mid-pan, in another size, and back.
     page.mouse.move(image["x"] + 60, image["y"] + 60)
     page.mouse.wheel(0, -100)

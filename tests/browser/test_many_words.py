@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -42,6 +44,11 @@ def test_the_legend_reaches_every_word_and_filters_by_it(page: Watched) -> None:
     summary = page.page.locator(".gf-legend-menu summary")
     assert summary.inner_text() == f"all {names.size} words"
     assert (right := summary.bounding_box()) and right["x"] + right["width"] <= panel["x"] + panel["width"]
+    # The figure to take along tells what its colours mean.
+    with page.page.expect_download() as download:
+        page.page.evaluate("galaxyFinder.local.figure({ plane: 'map', format: 'svg' })")
+    figure = Path(download.value.path()).read_text()
+    assert all(f">{word}<" in figure for word in shown) and f">and {names.size - 12} more<" in figure
     # By mouse in the menu, to the rarest; by keyboard in the row; and each away again.
     summary.click()
     assert f"36 colours for {names.size} words" in page.text(".gf-legend-menu")
