@@ -13,7 +13,7 @@
   function rings(gd) {
     return RINGED.map((i) => gd._fullData[i]).filter((trace) => trace && trace.visible && trace.marker).flatMap(function (trace) {
       const { color, size, line } = trace.marker;
-      return Array.from(trace.x, (x, i) => ({ x: x, y: trace.y[i], radius: size / 2, color: color, width: line.width, of: trace.name }))
+      return Array.from(trace.x, (x, i) => ({ x: x, y: trace.y[i], radius: size / 2, color: color, width: line.width, of: trace.name, fill: "none" }))
         .filter((ring) => Number.isFinite(ring.x) && Number.isFinite(ring.y));
     });
   }
@@ -48,7 +48,7 @@
     group.setAttribute("clip-path", `url(#${_plots.xy.clipId})`);
     group.replaceChildren(...[...dots(gd), ...rings(gd)].map(function (ring) {
       const circle = document.createElementNS(SVG, "circle");
-      const attributes = { cx: xaxis.d2p(ring.x), cy: yaxis.d2p(ring.y), r: ring.radius, fill: ring.fill || "none", stroke: ring.color, "stroke-width": ring.width, class: "gf-ring-" + ring.of };
+      const attributes = { cx: xaxis.d2p(ring.x), cy: yaxis.d2p(ring.y), r: ring.radius, fill: ring.fill, stroke: ring.color, "stroke-width": ring.width, class: "gf-ring-" + ring.of };
       Object.entries(attributes).forEach(([name, value]) => circle.setAttribute(name, value));
       return circle;
     }));
@@ -81,7 +81,7 @@
     // For a figure to take along, which is drawn by plotly alone.
     shapes: (gd) => [...dots(gd), ...rings(gd)].map((ring) => ({
       type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: ring.x, yanchor: ring.y, layer: "above",
-      x0: -ring.radius, x1: ring.radius, y0: -ring.radius, y1: ring.radius, line: { color: ring.color, width: ring.width }, fillcolor: ring.fill || "rgba(0,0,0,0)",
+      x0: -ring.radius, x1: ring.radius, y0: -ring.radius, y1: ring.radius, line: { color: ring.color, width: ring.width }, fillcolor: ring.fill === "none" ? "rgba(0,0,0,0)" : ring.fill,
     })),
   };
 })();

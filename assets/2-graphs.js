@@ -286,10 +286,11 @@
   // Words and their colours as they stand above the panel, as traces without points: plotly makes a legend of these.
   const LEGEND_PX = 150;
   function legend() {
+    /** @returns {any} */
     const entry = (name, color) => ({ type: "scatter", mode: "markers", x: [null], y: [null], name: name, showlegend: true, marker: { size: 9, color: color } });
     const words = Array.from(document.querySelectorAll("#legend > span, #legend .gf-legend-row > .gf-word"))
       .filter((word) => word.querySelector(":scope > i[style]"))
-      .map((word) => entry(word.textContent.trim(), word.querySelector("i").style.background));
+      .map((word) => entry(word.textContent, gf.one("i", word).style.background));
     const all = document.querySelectorAll("#legend .gf-legend-menu .gf-word").length;
     if (words.length && all > words.length) words.push(entry(`and ${all - words.length} more`, "rgba(0,0,0,0)"));
     return words;
@@ -322,15 +323,15 @@
       const bar = { tickvals: [0, 1], ticktext: [ends[0].textContent, ends[1].textContent], thickness: 12, outlinewidth: 0, title: { text: gf.get("color").replace(/^column:/, "") } };
       data[0] = Object.assign({}, data[0], { marker: Object.assign({}, data[0].marker, { showscale: true, colorbar: bar }) });
     }
-    const words = legend();
-    if (words.length) {
+    const swatches = legend();
+    if (swatches.length) {
       data.forEach((trace, i) => (data[i] = Object.assign({}, trace, { showlegend: false })));
-      data.push(...words);
+      data.push(...swatches);
       Object.assign(layout, { showlegend: true, legend: { font: { size: 12, color: ink }, itemsizing: "constant", x: 1.01, y: 1 } });
       layout.margin.r += LEGEND_PX;
     }
     const scale = event.format === "png" ? 2 : 1;
-    const size = { format: event.format, width: gd.clientWidth + 88 + (words.length ? LEGEND_PX : 0), height: gd.clientHeight + 104, scale: scale };
+    const size = { format: event.format, width: gd.clientWidth + 88 + (swatches.length ? LEGEND_PX : 0), height: gd.clientHeight + 104, scale: scale };
     return window.Plotly.toImage({ data: data, layout: layout }, size).then(function (address) {
       const link = document.createElement("a");
       link.href = address;

@@ -4,37 +4,41 @@
   "use strict";
   const gf = window.galaxyFinder;
   const LABELS = "#map .infolayer .annotation[data-why]";
-  let focused = null; // the cluster whose label has the focus: plotly draws labels anew at every move
+  /** @type {string | null | undefined} */
+  let focused = null; // the event of the cluster whose label has the focus: plotly draws labels anew at every move
+  /** @type {HTMLElement | null} */
   let over = null;
+  const labels = () => /** @type {HTMLElement[]} */ (Array.from(document.querySelectorAll(LABELS)));
+  /** @param {EventTarget | null} target @returns {HTMLElement | null} */
+  const labelOf = (target) => (target instanceof Element ? target.closest(LABELS) : null);
 
-  function name(gd) {
+  function tell(gd) {
     gd.querySelectorAll(".infolayer .annotation").forEach(function (label) {
       const { name, hovertext, text } = gd.layout.annotations[Number(label.dataset.index)] || {};
       if (!hovertext) return;
       Object.assign(label.dataset, { why: hovertext, event: JSON.stringify({ is: "cluster", label: Number(name) }) });
       Object.entries({ tabindex: "0", role: "button", "aria-label": text.replace(/<br>/g, ", ") }).forEach(([key, value]) => label.setAttribute(key, value));
     });
-    const again = focused && document.activeElement === document.body && Array.from(document.querySelectorAll(LABELS)).find((label) => label.dataset.event === focused);
+    const again = focused && document.activeElement === document.body && labels().find((label) => label.dataset.event === focused);
     if (again) again.focus({ preventScroll: true });
   }
 
-  gf.labels = { attach: (gd) => { gf.above.DRAWN.forEach((drawn) => gd.on(drawn, () => name(gd))); name(gd); } };
+  gf.labels = { attach: (gd) => { gf.above.DRAWN.forEach((drawn) => gd.on(drawn, () => tell(gd))); tell(gd); } };
 
   document.addEventListener("focusin", function (event) {
-    const label = event.target.closest(LABELS);
-    focused = label && label.dataset.event;
+    focused = labelOf(event.target)?.dataset.event;
   });
   document.addEventListener("pointerdown", () => { focused = null; });
   document.addEventListener("keydown", function (event) {
-    const label = event.target.closest && event.target.closest(LABELS);
-    if (label && (event.key === "Enter" || event.key === " ")) {
+    const label = labelOf(event.target);
+    if (label && label.dataset.event && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
       gf.send(JSON.parse(label.dataset.event));
     }
   });
   document.addEventListener("pointermove", function (event) {
-    const inside = event.pointerType === "mouse" && !event.buttons && event.target.closest && event.target.closest("#map");
-    const found = (inside ? Array.from(document.querySelectorAll(LABELS)) : []).find(function (label) {
+    const inside = event.pointerType === "mouse" && !event.buttons && event.target instanceof Element && event.target.closest("#map");
+    const found = (inside ? labels() : []).find(function (label) {
       const box = label.getBoundingClientRect();
       return event.clientX > box.left && event.clientX < box.right && event.clientY > box.top && event.clientY < box.bottom;
     }) || null;

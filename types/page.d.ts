@@ -41,6 +41,7 @@ type PageEvent =
   | { is: "view"; plane: Plane; box?: Box; projection?: unknown }
   | { is: "labels" }
   | { is: "clear" }
+  | { is: "cluster"; label: number }
   | { is: "express"; text: string }
   | { is: "keep"; name: string }
   | { is: "withsubset"; at: number; do: "rename"; name: string }
@@ -58,7 +59,10 @@ interface GalaxyFinder {
   script(path: string): Promise<unknown>;
   /** What `data-event='{"is": "local", "do": …}'` names. */
   local: { [action: string]: (event?: any, element?: any) => unknown };
-  above: { imageAt(gd: Graph, x: number, y: number): number | null; attach(gd: Graph): void; shapes(gd: Graph): object[] };
+  above: { DRAWN: string[]; imageAt(gd: Graph, x: number, y: number): number | null; attach(gd: Graph): void; shapes(gd: Graph): object[] };
+  labels: { attach(gd: Graph): void };
+  explain(element: HTMLElement | null, isStill: () => boolean): void;
+  grid(): any;
   move(moves: Partial<Record<Plane, [number, number, number, number]>>): void;
   drawing(): boolean;
   /** The element that must be there: an error that names it where it is not. */
@@ -113,7 +117,7 @@ interface Trace {
   x: ArrayLike<number>;
   y: ArrayLike<number>;
   customdata: ArrayLike<number>;
-  marker: { color: string; size: number; line: { width: number }; colorscale?: unknown };
+  marker: { color: string; size: number; line: { width: number; color?: string }; colorscale?: unknown };
 }
 interface Graph extends HTMLElement {
   layout: { [name: string]: any; meta?: { key?: string; flip?: [boolean, boolean]; projection?: unknown } };
