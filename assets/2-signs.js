@@ -23,7 +23,7 @@
     if (again) again.focus({ preventScroll: true });
   }
 
-  gf.labels = { attach: (gd) => { gf.above.DRAWN.forEach((drawn) => gd.on(drawn, () => tell(gd))); tell(gd); } };
+  gf.signs = { attach: (gd) => { gf.above.DRAWN.forEach((drawn) => gd.on(drawn, () => tell(gd))); tell(gd); } };
 
   document.addEventListener("focusin", function (event) {
     focused = labelOf(event.target)?.dataset.event;

@@ -60,7 +60,7 @@ interface GalaxyFinder {
   /** What `data-event='{"is": "local", "do": …}'` names. */
   local: { [action: string]: (event?: any, element?: any) => unknown };
   above: { DRAWN: string[]; imageAt(gd: Graph, x: number, y: number): number | null; attach(gd: Graph): void; shapes(gd: Graph): object[] };
-  labels: { attach(gd: Graph): void };
+  signs: { attach(gd: Graph): void };
   explain(element: HTMLElement | null, isStill: () => boolean): void;
   grid(): any;
   move(moves: Partial<Record<Plane, [number, number, number, number]>>): void;
