@@ -63,6 +63,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """The whole description; every field has a default, so that a source without one can be read.
 
     `key_columns` are those that say most of a galaxy (a magnitude, a redshift), in the order in which they are told.
+    `acknowledgement` and `bibtex` are what publications are to say and cite; pages and downloads hold them.
     `table` is the number or name of the table in a FITS file or VOTable of several. `image_scale_arcsec` is that of
     the source's own images, before they are made thumbnails.
     """
@@ -73,6 +74,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     release: str = ""
     licence: str = ""
     acknowledgement: str = ""
+    bibtex: str = ""
     notes: tuple[str, ...] = ()
     table: str = ""
     ra: str = ""

@@ -104,6 +104,7 @@ def about(manifest: Manifest, **more: str) -> dict[str, str]:
         "release": p.release,
         "licence": p.licence,
         "acknowledgement": p.acknowledgement,
+        "bibtex": p.bibtex,
         **more,
     }
     return {name: " ".join(text.split()) for name, text in told.items() if text}

@@ -113,12 +113,13 @@ class Thumbnails(_Record, frozen=True, kw_only=True):
 
 
 class Provenance(_Record, frozen=True, kw_only=True):
-    """Where the galaxies came from."""
+    """Where the galaxies came from; `bibtex` is what publications are to cite."""
 
     survey: str = ""
     release: str = ""
     licence: str = ""
     acknowledgement: str = ""
+    bibtex: str = ""
     notes: tuple[str, ...] = ()
 
 

@@ -103,6 +103,7 @@ def links(ra_deg: float, dec_deg: float) -> list[Any]:
     """Where else this galaxy can be looked at."""
     here = f"{ra_deg:.6f} {dec_deg:+.6f}"
     viewer = urlencode({"ra": f"{ra_deg:.6f}", "dec": f"{dec_deg:.6f}", "layer": "ls-dr9", "zoom": 15})
+    spaced, field = f"{ra_deg:.6f} {dec_deg:.6f}", 0.02
     ned = urlencode(
         {"search_type": "Near Position Search", "ra": f"{ra_deg:.6f}d", "dec": f"{dec_deg:+.6f}d", "sr": 0.1}
     )
@@ -110,6 +111,9 @@ def links(ra_deg: float, dec_deg: float) -> list[Any]:
         ("Legacy Survey", f"https://www.legacysurvey.org/viewer?{viewer}"),
         ("SIMBAD", f"https://simbad.cds.unistra.fr/simbad/sim-coo?Coord={quote(here)}&Radius=10&Radius.unit=arcsec"),
         ("NED", f"https://ned.ipac.caltech.edu/conesearch?{ned}"),
+        ("VizieR", f"https://vizier.cds.unistra.fr/viz-bin/VizieR?{urlencode({'-c': here, '-c.rs': 10})}"),
+        ("ESASky", f"https://sky.esa.int/esasky/?{urlencode({'target': spaced, 'fov': field, 'cooframe': 'J2000'})}"),
+        ("Aladin", f"https://aladin.cds.unistra.fr/AladinLite/?{urlencode({'target': spaced, 'fov': field})}"),
     )
     return [html.A(name, href=url, target="_blank", rel="noopener noreferrer") for name, url in places]
 

@@ -105,6 +105,13 @@ def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
                     html.Span(id="status-answer", className="gf-answer"),
                     html.Span(id="status-engine"),
                     html.Span(id="status-receipt", className="gf-receipt"),
+                    el.button(
+                        "credit",
+                        label="Survey, licence, acknowledgement, what to cite",
+                        kind="link",
+                        is_="change",
+                        drawer="about",
+                    ),
                 ],
                 className="gf-status",
                 role="status",

@@ -38,8 +38,13 @@ def _head(manifest: Manifest) -> list[str]:
     if len(manifest.segments) > 1:
         sizes = " + ".join(f"{segment.stop - segment.start:,}" for segment in manifest.segments)
         lines.append(f"  {len(manifest.segments)} segments: {sizes}")
-    lines += [f"  {name}: {value}" for name, value in (("survey", f"{p.survey} {p.release}".strip()),
-              ("licence", p.licence), ("acknowledgement", p.acknowledgement)) if value]  # fmt: skip
+    told = {
+        "survey": f"{p.survey} {p.release}".strip(),
+        "licence": p.licence,
+        "acknowledgement": p.acknowledgement,
+        "bibtex": p.bibtex,
+    }
+    lines += [f"  {name}: {value}" for name, value in told.items() if value]
     if manifest.thumbnails:
         lines.append(f"  {manifest.thumbnails.present:,} images of {manifest.thumbnails.pixels} pixels")
     return lines + [f"  note: {note}" for note in p.notes]

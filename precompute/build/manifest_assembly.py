@@ -73,6 +73,7 @@ def assemble_manifest(
             release=description.release,
             licence=description.licence,
             acknowledgement=description.acknowledgement,
+            bibtex=description.bibtex,
             notes=(*description.notes, *measured["read"]["notes"], *measured["embeddings"]["notes"]),
         ),
         sky_background=None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from regions import Regions
 
 from atlas import Atlas, Range
 from atlas.errors import InputError
+from atlas.exports.contents import about
 from atlas.exports.formats import FORMATS
 from atlas.queries.planner import SETTINGS
 from atlas.queries.query import receipt
@@ -24,7 +26,10 @@ from dashboard.service.gallery_query import question_of
 from dashboard.settings import load
 from dashboard.state.page_state import State, Table
 from dashboard.state.url import to_token
+from dashboard.views import drawers
 
+# Units are written as the survey has them, whether FITS knows them (% it does not) or not.
+pytestmark = pytest.mark.filterwarnings("ignore::astropy.units.UnitsWarning")
 TABLES = ("ecsv", "parquet", "fits", "vot")
 
 
@@ -101,3 +106,12 @@ def test_a_notebook_saves_what_it_found(demo: Atlas, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="index is the row"):
         found.reset_index().save(tmp_path / "found.fits")
     assert not (tmp_path / "found.doc").exists()
+
+
+def test_what_to_cite_stands_on_the_page_and_in_every_table(demo: Atlas) -> None:
+    cited = "@article{a, title = {Deep &\n  wide}}"
+    credited = replace(demo.manifest, provenance=replace(demo.manifest.provenance, bibtex=cited))
+    assert about(credited)["bibtex"] == "@article{a, title = {Deep & wide}}" and "bibtex" not in about(demo.manifest)
+    seen = json.dumps(drawers.about(Atlas(demo.build, credited)), default=lambda part: part.to_plotly_json())
+    for told in (cited, demo.manifest.provenance.acknowledgement, demo.manifest.provenance.licence):
+        assert json.dumps(told)[1:-1] in seen

@@ -20,6 +20,9 @@ from ..tables.file_column import FileColumn
 SURVEY = SourceDescription(
     survey="DESI Legacy Imaging Surveys",
     acknowledgement="The Legacy Surveys (legacysurvey.org; Dey et al. 2019, AJ 157, 168)",
+    bibtex="@article{2019AJ....157..168D, author = {{Dey}, Arjun and {Schlegel}, David J. and others}, "
+    "title = {Overview of the DESI Legacy Imaging Surveys}, journal = {AJ}, year = 2019, volume = 157, pages = {168}, "
+    "doi = {10.3847/1538-3881/ab089d}}",
 )
 BANDS = ("g", "r", "z")
 MISSING = -99.0
