@@ -88,6 +88,15 @@
     });
   };
 
+  // What is listed or selected, kept under a name.
+  gf.local.collect = function (e) {
+    const field = document.querySelector("input#collection-name");
+    if (!field) return;
+    const name = field.value.trim() || field.placeholder;
+    named(() => add({ kind: "collection", label: name.slice(0, 40), of: e.of, link: link() }));
+    field.value = "";
+  };
+
   gf.unlabel = () => named(() => add({ kind: "undo" }));
 
   // On to the next that I have not labelled, over the end to the beginning.

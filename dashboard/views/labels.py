@@ -13,6 +13,7 @@ from ..service.atlas_service import Service
 from ..service.label_book import Known
 from ..state.page_state import State
 from . import elements as el
+from .collections import collections
 from .palette import CLUSTER_COLORS
 from .subsets import DEEDS
 
@@ -57,6 +58,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         *(_class(key, classes.get(key, ""), counts[classes.get(key, "")]) for key in sorted(keys)),
         *(_deeds_of(name, _line("", color, html.Span(name), counts[name])) for name, color in keyless),
         _all(service, len(now.of), len(now.galaxies(disputed=True)), len(labelled.gone())),
+        *collections(service, state, _deeds),
         *_history(service.labels.history(LAST_ACTS)),
     ]
 

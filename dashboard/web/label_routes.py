@@ -11,15 +11,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pandas as pd
 from flask import Flask, Response, jsonify, request
+from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.errors import InputError, KeepingError
-from atlas.labels.entry import Entry, EntryId, Label
+from atlas.labels.entry import MOST_MEMBERS, Entry, EntryId, Label, Member
+from atlas.storage import layout
 
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
+from ..service.gallery_query import question_of
+from ..service.index_loading import WORDS
 from ..state import url as links
-from ..state.page_state import question
+from ..state.page_state import State, active, question
 from ..views.labels import told
 
 MOST_ENTRIES = 50
@@ -30,13 +34,14 @@ class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An act as the browser tells it: a galaxy by its id alone, and the link of the page where it was done."""
 
     id: EntryId
-    kind: Literal["label", "clear", "undo", "class"]
+    kind: Literal["label", "clear", "undo", "class", "collection"]
     who: Annotated[str, msgspec.Meta(max_length=60)]
     galaxy: Annotated[str, msgspec.Meta(max_length=200)] = ""
     label: Annotated[str, msgspec.Meta(max_length=40)] = ""
     key: Annotated[int, msgspec.Meta(ge=0, le=9)] = 0
     rank: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
     link: str = ""
+    of: Literal["gallery", "selection"] = "gallery"
 
 
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,12 +92,37 @@ def _entry(service: Service, atlas: Atlas, sent: Sent) -> Entry:
     found = {name: getattr(sent, name) for name in ("id", "kind", "who", "label", "key", "rank")}
     if not sent.who.strip():
         raise InputError("say who you are first: type your name in the drawer of labels (N)")
-    if sent.kind not in ("label", "clear"):
+    if sent.kind in ("undo", "class"):
         return Entry(**found)
-    ra_deg, dec_deg = atlas.position(atlas.identity.row(sent.galaxy))
     where = links.from_link(sent.link[: service.settings.max_state_bytes], service.kept)
     origin = msgspec.json.encode({"build": atlas.build_id, "question": question(where)}).decode()
+    if sent.kind == "collection":
+        return Entry(**found, origin=origin, members=_members(atlas, _listed(service, where, sent.of)))
+    ra_deg, dec_deg = atlas.position(atlas.identity.row(sent.galaxy))
     return Entry(**found, galaxy=sent.galaxy, ra_deg=ra_deg, dec_deg=dec_deg, origin=origin)
+
+
+def _listed(service: Service, state: State, of: Literal["gallery", "selection"]) -> NDArray[Any]:
+    """Rows that become a collection: those of the gallery in its order, or all that is selected."""
+    atlas = service.atlas
+    if of == "selection":
+        mask = service.mask(active(state), atlas)
+        count = atlas.n_rows if mask is None else mask.count
+        if mask is None or count > MOST_MEMBERS:
+            raise InputError(f"a collection holds at most {MOST_MEMBERS:,} galaxies; {count:,} are selected")
+        return mask.rows
+    query = question_of(atlas, state).query
+    if query is None:
+        raise InputError("the gallery shows no list yet: choose a galaxy, or select some")
+    result = service.run(query, atlas)
+    if result is None:
+        raise InputError(WORDS[service.progress(atlas)])
+    return result.rows
+
+
+def _members(atlas: Atlas, rows: NDArray[Any]) -> tuple[Member, ...]:
+    ra, dec = (atlas.columns().array(name)[rows].tolist() for name in (layout.RA, layout.DEC))
+    return tuple(Member(*one) for one in zip(atlas.identity.names(rows), ra, dec, strict=True))
 
 
 def _labels_of(atlas: Atlas, rows: list[int]) -> dict[str, list[list[str]]]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from flask.testing import FlaskClient
 
-from atlas import Atlas, Labelled
+from atlas import Atlas, Collected, Labelled, Range
 from atlas.labels.store import Labels
 from dashboard.app import create_app
 from dashboard.settings import load
@@ -125,3 +125,26 @@ def test_labels_lie_beside_the_atlas(demo_path: Path, tmp_path: Path) -> None:
     assert not (root / "labels.sqlite").exists()
     keep(client, act(1, atlas.identity.name(3), "lens"))
     assert atlas.mask(Labelled(("lens",))).rows.tolist() == [3]
+
+
+def test_what_is_listed_or_selected_becomes_a_collection(client: FlaskClient, demo: Atlas, place: Path) -> None:
+    listed = State(order="random", selection=Range("snr", low=100.0), shown=16)
+
+    def collect(number: int, name: str, of: str, state: State) -> Any:
+        entry = {"id": f"collect-{number:03d}", "kind": "collection", "who": "Ada", "label": name, "of": of}
+        return keep(client, {**entry, "link": to_token(state)})
+
+    assert collect(1, "odd", "gallery", listed).get_json()["kept"]
+    assert collect(2, "odd", "selection", listed).get_json()["kept"]
+    atlas = Atlas.open(demo.build.parent.parent, labels=Labels(place))
+    shown = rows_of(client, listed)
+    assert atlas.labelled.members("odd", 1).tolist() == shown and len(shown) == 16
+    assert atlas.labelled.members("odd").tolist() == demo.mask("snr >= 100").rows.tolist()
+    # A link names the revision, and goes on to show it.
+    assert sorted(rows_of(client, State(selection=Collected("odd", 1), order="random"))) == sorted(shown)
+    drawer = call(client, "drawer.children", {"part-drawer.data": to_json(parts(State(drawer="labels"))["drawer"])},
+                  "part-drawer.data")  # fmt: skip
+    assert "odd" in str(drawer) and "@2" in str(drawer)
+    for wrong, words in ((collect(3, "all", "selection", State()), "at most 10,000"),
+                         (collect(4, "none", "gallery", State()), "no list yet")):  # fmt: skip
+        assert wrong.status_code == 400 and words in wrong.get_json()["error"]

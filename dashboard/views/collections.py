@@ -1,0 +1,51 @@
+"""Collections in the drawer of labels: what is listed or selected, kept in its order under a name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_bootstrap_components as dbc
+from dash import html
+
+from atlas.labels.entry import Collection
+
+from ..service.atlas_service import Service
+from ..state.page_state import State, is_narrowed
+from . import elements as el
+
+
+def collections(service: Service, state: State, deeds: Any) -> list[Any]:
+    """The form that keeps one, then all that were kept.
+
+    `deeds` makes the buttons of what can be done with one (`dashboard.views.labels`).
+    """
+    kept = service.labels.collections()
+    narrowed = is_narrowed(state)
+    name = dbc.Input(id="collection-name", type="text", size="sm", maxlength="40", autocomplete="off",
+                     placeholder=f"collection {len(kept) + 1}")  # fmt: skip
+    form = html.Section(
+        [
+            html.Header([html.B("Collections"), html.Span("sets that keep their order")]),
+            html.Div(
+                [
+                    name,
+                    el.button("gallery", label="Keep the galaxies of the gallery, in its order, under this name",
+                              is_="local", do="collect", of="gallery"),
+                    el.button("selection", label="Keep all that is selected under this name", disabled=not narrowed,
+                              is_="local", do="collect", of="selection"),
+                ],
+                className="gf-keep",
+            ),
+        ],
+        className="gf-filter",
+    )  # fmt: skip
+    return [form, *(_collection(one, deeds) for one in kept)]
+
+
+def _collection(one: Collection, deeds: Any) -> html.Section:
+    what = {"is": "collected", "name": one.name}
+    told = f"Revision {one.revision}, by {one.who}, {one.at[:16].replace('T', ' ')} UTC"
+    head = html.Header(
+        [el.figure(one.name, told), html.Span(f"@{one.revision}", className="gf-muted"), html.Span(f"{one.size:,}")]
+    )
+    return html.Section([head, html.Div(deeds(what, one.name), className="gf-deeds")], className="gf-filter")
