@@ -192,8 +192,9 @@
     const done = all.filter((tile) => tile.dataset.label).length;
     const progress = document.getElementById("label-progress");
     if (progress) {
+      const text = `${done} of ${all.length} labelled`;
       progress.hidden = !done;
-      progress.textContent = `${done} of ${all.length} labelled`;
+      if (progress.textContent !== text) progress.textContent = text; // what is written is heard below
     }
     const field = document.querySelector("input#label-who");
     if (field && field !== document.activeElement && !field.value && who()) field.value = who();
