@@ -30,6 +30,7 @@
     c: drawer("clusters"),
     a: drawer("anomalies"),
     n: drawer("labels"),
+    w: drawer("why"),
     i: drawer("about"),
     z: () => gf.unlabel(),
     "+": mark("good"),

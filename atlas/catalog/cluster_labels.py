@@ -33,10 +33,11 @@ IDENTIFIER = re.compile(r".*id|(healpix|hpx).*")
 
 
 class Word(NamedTuple):
-    """A word on a group of galaxies ("redder"), and a sentence with the figures behind it."""
+    """A word on a group of galaxies ("redder"), a sentence with the figures behind it, and whether they are large."""
 
     text: str
     why: str
+    is_large: bool = True
 
 
 def speaks_of_galaxies(column: Column) -> bool:
@@ -87,7 +88,7 @@ def _striking(told: list[tuple[float, Word]]) -> tuple[Word, ...]:
     large = [(size, word) for size, word in told if size >= LARGE_EFFECT]
     words: dict[str, Word] = {}
     for _, word in sorted(large or told, reverse=True):
-        words.setdefault(word.text, word if large else word._replace(text=f"somewhat {word.text}"))
+        words.setdefault(word.text, word if large else word._replace(text=f"somewhat {word.text}", is_large=False))
     return tuple(words.values())[:WORDS]
 
 

@@ -44,7 +44,7 @@ Detected = Literal[
 DETECTED: tuple[str, ...] = get_args(Detected)
 Order = Literal["most", "least", "typical", "random"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
-Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "about"]
+Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "about"]
 ClusterOrder = Literal["size", "oddness", "distinctness"]
 Paint = Literal["points", "mean"]
 Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
@@ -343,4 +343,6 @@ def _drawer_needs(state: State) -> dict[str, object]:
             return {"cluster_order": state.cluster_order}
         case "anomalies":
             return {**which, "order": state.order}
+        case "why":
+            return {**which}
     return {}

@@ -12,7 +12,7 @@ from atlas.catalog.anomalies import DETECTORS, offered
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import clusters, filters, labels, subsets
+from . import clusters, filters, labels, subsets, why_here
 from . import elements as el
 
 ANOMALY_IMAGES = 12
@@ -32,6 +32,8 @@ def drawer(service: Service, state: State) -> list[Any]:
             return _frame("Anomalies", anomalies(service, state))
         case "labels":
             return _frame("Labels", labels.drawer(service, state))
+        case "why":
+            return _frame("Why here?", why_here.drawer(service, state))
         case "about":
             return _frame("This atlas", about(atlas))
     return []

@@ -293,7 +293,7 @@ def _clusters_in_view(atlas: Atlas, box: Box) -> list[ClusterInfo]:
 def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Box, size_y: float) -> dict[str, Any]:
     """The first of the words that a cluster deserves, and how many galaxies it has, kept inside the panel."""
     found = atlas.space().cluster_words.get(cluster.label, ())
-    words = "".join(f"{word.text}<br>" for word in found[:1])
+    words = "".join(f"{word.text}<br>" for word in found[:1] if word.is_large)
     why = [
         f"Cluster {cluster.label}: {cluster.size:,} of {atlas.n_rows:,} galaxies that look alike",
         *(f"{word.text.capitalize()}: {word.why}" for word in found),
