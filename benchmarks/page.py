@@ -23,7 +23,7 @@ import numpy as np
 from playwright.sync_api import Page, Response, ViewportSize
 
 from atlas import Atlas
-from tests.serving import browser, serve, settle
+from benchmarks.serving import browser, serve, settle
 
 REPEATS = 5
 RESULTS = Path(__file__).parent / "results"

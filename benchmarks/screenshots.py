@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Page
 
-from tests.serving import browser, serve, settle
+from benchmarks.serving import browser, serve, settle
 
 DEMO = Path("data/xdf")
 RENDERED = Path("data/rendered")

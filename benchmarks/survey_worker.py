@@ -14,9 +14,9 @@ import msgspec
 from atlas import Atlas
 from benchmarks.disk import draw_rows, forget_build
 from benchmarks.processes import anonymous_bytes, children_of, watching
+from benchmarks.serving import Server, serve
 from benchmarks.survey_views import VIEWS, draw_places
 from benchmarks.visitor import Visitor
-from tests.serving import Server, serve
 
 THREADS = 8
 VISITORS = 4

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
 
-from tests.integration.callbacks import DEPENDENCIES, UPDATE, body_of
+from benchmarks.callbacks import DEPENDENCIES, UPDATE, body_of
 
 PICTURES = ("/raster/", "/cutout/", "/background/")
 PATIENCE_S = 300

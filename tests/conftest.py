@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
 from atlas import Atlas
-from tests import serving
+from benchmarks import serving
 from tests.sources import many_words, wide_numbers
 
 ROOT = Path(__file__).resolve().parent.parent

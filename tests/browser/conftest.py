@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Response
 
 from atlas import Atlas
-from tests import serving
+from benchmarks import serving
 
 
 @dataclass

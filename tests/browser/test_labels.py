@@ -9,7 +9,7 @@ import pandas as pd
 
 from atlas import Atlas
 from atlas.labels.store import Labels
-from tests import serving
+from benchmarks import serving
 from tests.browser.conftest import Watched
 
 PRESSED = "1212312112" * 2

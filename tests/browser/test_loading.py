@@ -10,11 +10,11 @@ import shapely
 from playwright.sync_api import Browser, expect
 
 from atlas import Atlas
+from benchmarks import serving
 from dashboard.service.galaxies import galaxy
 from dashboard.state.page_state import State
 from dashboard.state.url import to_token
 from dashboard.views.figure import FOCUS, NEIGHBORS
-from tests import serving
 from tests.browser.conftest import Watched, watch
 from tests.browser.hands import expect_count, lasso, middle_of_the_map, state_polygon
 

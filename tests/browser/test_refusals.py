@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from atlas import Atlas
-from tests import serving
+from benchmarks import serving
 from tests.browser.conftest import Watched, watch
 from tests.browser.hands import choose
 

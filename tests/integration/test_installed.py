@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from benchmarks.serving import ROOT, serve
 from galaxy_finder.command import COMMANDS
-from tests.serving import ROOT, serve
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from flask.testing import FlaskClient
 
 from atlas import Atlas, Collected, Labelled, Range
 from atlas.labels.store import Labels
+from benchmarks.callbacks import call
 from dashboard.app import create_app
 from dashboard.settings import load
 from dashboard.state.page_state import State, parts
 from dashboard.state.url import to_json, to_token
-from tests.integration.callbacks import call
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from flask.testing import FlaskClient
 from atlas import Atlas, Range
 from atlas.queries.planner import SUBSET_ROWS
 from atlas.search import segmented_index as opening
+from benchmarks.callbacks import call
 from dashboard.app import create_app
 from dashboard.service.galaxies import galaxy
 from dashboard.settings import Settings, load
 from dashboard.state.page_state import State, parts
 from dashboard.state.url import to_json, to_token
 from dashboard.views.gallery import NO_ANSWER
-from tests.integration.callbacks import call
 
 
 @pytest.fixture

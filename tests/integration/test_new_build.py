@@ -19,6 +19,8 @@ from flask import Flask
 from atlas import Atlas, Range
 from atlas.storage import layout
 from atlas.storage.publish import current_build
+from benchmarks import serving
+from benchmarks.callbacks import DEPENDENCIES, UPDATE, body_of
 from dashboard.cache.results import Cached
 from dashboard.service.atlas_service import Service
 from dashboard.service.galaxies import galaxy
@@ -29,8 +31,6 @@ from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
-from tests import serving
-from tests.integration.callbacks import DEPENDENCIES, UPDATE, body_of
 
 QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, threads=1, engine="scann")
 OTHER = msgspec.structs.replace(QUICK, seed=8, n_epochs=40)

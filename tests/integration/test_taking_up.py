@@ -25,11 +25,11 @@ from atlas.search import segmented_index as opening
 from atlas.search.engines.scann_process import IndexApart
 from atlas.storage import layout
 from atlas.storage.publish import current_build
+from benchmarks import serving
 from dashboard.cache.results import Cached
 from dashboard.service.atlas_service import Service
 from dashboard.settings import load
 from dashboard.state.page_state import Axes
-from tests import serving
 
 B, C = "b" * 12, "c" * 12
 UNASKED = count(1)

@@ -15,6 +15,7 @@ FORBIDDEN = {
     "atlas": {"precompute", "dashboard", "benchmarks", "umap", "numba", "sklearn", "dash", "flask", "plotly"},
     "precompute": {"dashboard", "benchmarks", "dash", "flask", "plotly"},
     "dashboard": {"precompute", "benchmarks", "umap", "pynndescent", "numba", "sklearn"},
+    "benchmarks": {"tests"},
 }
 
 

@@ -21,6 +21,7 @@ from atlas.sky.sky_regions import separation_deg
 from atlas.storage import layout
 from benchmarks.disk import draw_rows
 from benchmarks.processes import children_of, watched_in_own_process
+from benchmarks.serving import serve
 from benchmarks.survey import describe
 from benchmarks.survey_search import Searches, Truth, find_truth, measure_exact, measure_search, truth_of
 from benchmarks.survey_tables import TITLES, to_markdown
@@ -29,7 +30,6 @@ from benchmarks.survey_worker import live_through, wander
 from benchmarks.visitor import addresses
 from dashboard.interaction.browser_events import batch, event
 from dashboard.settings import load
-from tests.serving import serve
 
 MIB = 2**20
 LOADING_S = 10

@@ -1,4 +1,4 @@
-"""Callbacks as the page posts them."""
+"""Callbacks as the page posts them, for benchmarks and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, and a real browser in front of it; benchmarks use them too."""
+"""A real server in a process of its own, and a real browser in front of it, for benchmarks and tests."""
 
 from __future__ import annotations
 
