@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import socket
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -66,6 +68,11 @@ def test_a_gallery_is_labelled_by_keyboard_alone(on_demo: Watched, demo: Atlas) 
     assert not on_demo.complaints
 
 
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_what_was_labelled_while_the_server_was_away_is_kept_once(
     chromium: object, demo_path: Path, demo: Atlas, tmp_path: Path
 ) -> None:
@@ -86,6 +93,8 @@ def test_what_was_labelled_while_the_server_was_away_is_kept_once(
         port = int(first.url.rsplit(":", 1)[1])
         first.process.kill()
         first.process.wait()
+        while listening(port):  # its worker ends when it finds itself alone
+            time.sleep(0.1)
         for _ in range(5):
             page.keyboard.press("1")
     assert page.evaluate("window.galaxyFinder.labels.waiting()") == 5
