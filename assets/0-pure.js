@@ -83,13 +83,18 @@
   // What was typed into a field for a number: text, as typed but for the sign, and null where it is empty.
   const numeral = (text) => text.trim().replace("−", "-") || null;
 
+  // A number that was typed, or text where a browser's number would lose digits of a whole one.
+  const exact = (text) => (text === null ? null : /^[+-]?[0-9]+$/.test(text) && Math.abs(Number(text)) > 2 ** 53 ? String(BigInt(text.replace("+", ""))) : Number(text));
+
   // Whether two ends that were typed, if they were, are numbers in order.
   function inOrder(low, high, allowEqual) {
+    const whole = [low, high].map(exact);
+    if (whole.every((v) => typeof v === "string")) return BigInt(whole[0]) < BigInt(whole[1]) || (allowEqual && whole[0] === whole[1]);
     const ends = [low, high].filter((v) => v !== null).map(Number);
     return ends.every(Number.isFinite) && (ends.length < 2 || ends[0] < ends[1] || (allowEqual && ends[0] === ends[1]));
   }
 
   /** @type {Pure} */
-  const pure = { rounder, thin, alike, carried, middlemost, beside, tileAt, inward, outward, scale, tidy, numeral, inOrder };
+  const pure = { rounder, thin, alike, carried, middlemost, beside, tileAt, inward, outward, scale, tidy, numeral, exact, inOrder };
   window.galaxyFinder = /** @type {GalaxyFinder} */ ({ pure: pure });
 })();

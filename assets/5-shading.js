@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
-  const { numeral, inOrder } = gf.pure;
+  const { numeral, inOrder, exact } = gf.pure;
 
   document.addEventListener("change", function (event) {
     const menu = event.target.closest(".gf-shade-ends");
@@ -11,6 +11,6 @@
     const wrong = !inOrder(low, high, false);
     event.target.setCustomValidity(wrong ? "a number, and the lower end below the upper one" : "");
     if (wrong) event.target.reportValidity();
-    else gf.send({ is: "change", shading: Object.assign({}, gf.get("shading"), { low: low && Number(low), high: high && Number(high) }) });
+    else gf.send({ is: "change", shading: Object.assign({}, gf.get("shading"), { low: exact(low), high: exact(high) }) });
   });
 })();

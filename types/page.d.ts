@@ -18,7 +18,7 @@ interface State {
   map: Box | null;
   sky: { projection: unknown; box: Box } | null;
   color: string;
-  shading: { palette?: string; reversed?: boolean; span?: number; low?: number | null; high?: number | null; log?: boolean | null };
+  shading: { palette?: string; reversed?: boolean; span?: number; low?: Bound; high?: Bound; log?: boolean | null };
   listing: "gallery" | "table";
   table: { columns?: string[]; sort?: string; descending?: boolean };
   sexagesimal: boolean;
@@ -99,6 +99,7 @@ interface Pure {
   scale(h: { edges: number[]; log: boolean }): { value(share: number): number; share(value: number): number };
   tidy(value: number, step: number): number;
   numeral(text: string): string | null;
+  exact(text: string | null): number | string | null;
   inOrder(low: string | null, high: string | null, allowEqual: boolean): boolean;
 }
 

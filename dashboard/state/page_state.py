@@ -14,6 +14,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
+from atlas.catalog.columns import EXACT_WHOLE
+from atlas.catalog.numbers import LARGEST_WHOLE, Number
 from atlas.catalog.reserved_names import DENSITY, LABELS, SUBSETS
 from atlas.queries.selection import (
     All,
@@ -58,6 +60,9 @@ MOST_SUBSETS = 12
 MOST_FILTERS = 24
 Finite = Annotated[float, msgspec.Meta(ge=-1e200, le=1e200)]
 """A coordinate: columns hold what they hold, but the square of a width has to be a number too."""
+
+LongWhole = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{16,20}$")]
+"""A whole number beyond 2⁵³."""
 
 NARROWEST = 1e-12
 """Least width of a viewport, relative to where it lies: float64 tells some thousand places apart in it."""
@@ -130,8 +135,9 @@ class Shading(Value, frozen=True):
         Whether it runs from its last colour to its first.
     span : int
         Per cent of the values, about the median, that the colours are spread over.
-    low, high : float or None
-        Ends that were typed, in the column's own unit; None takes that of the span.
+    low, high : float, str or None
+        Ends that were typed, in the column's own unit; None takes that of the span. Whole numbers beyond 2⁵³ are text,
+        which browsers hand on with all digits.
     log : bool or None
         Whether colours follow the logarithm; None where a column is positive and skewed.
     """
@@ -139,13 +145,33 @@ class Shading(Value, frozen=True):
     palette: Palette = "viridis"
     reversed: bool = False
     span: Span = 98
-    low: Finite | None = None
-    high: Finite | None = None
+    low: Finite | LongWhole | None = None
+    high: Finite | LongWhole | None = None
     log: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.low is not None and self.high is not None and not self.low < self.high:
+        low, high = self.ends
+        if low is not None and high is not None and not low < high:
             raise ValueError("the lower end of the colours must be below the upper one")
+
+    @property
+    def ends(self) -> tuple[Number | None, Number | None]:
+        """The ends that were typed, as numbers.
+
+        Raises
+        ------
+        ValueError
+            If one is text that a plain number would say as well, or is larger than any whole number of 64 bits.
+        """
+        low, high = (_whole(end) if isinstance(end, str) else end for end in (self.low, self.high))
+        return low, high
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if not EXACT_WHOLE < abs(value) <= LARGEST_WHOLE or str(value) != text:
+        raise ValueError("an end of the colours is text: only whole numbers beyond 2^53, up to 2^64, are")
+    return value
 
 
 class Table(Value, frozen=True):

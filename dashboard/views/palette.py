@@ -162,8 +162,9 @@ def scale_of(column: Column, shading: Shading) -> Scale:
     typed, logarithmic for positive, skewed columns unless somebody chose."""
     first, last = SPANS[shading.span]
     low, high = (column.quantiles[first], column.quantiles[last]) if column.quantiles else (0.0, 1.0)
-    low = low if shading.low is None else shading.low
-    high = high if shading.high is None else shading.high
+    typed = shading.ends
+    low = low if typed[0] is None else typed[0]
+    high = high if typed[1] is None else typed[1]
     if not high > low:
         slack = max(1.0, abs(low) * 1e-6)
         # An end that was typed stays; else the values are all alike, and any width will do.

@@ -30,7 +30,8 @@ def shading_menu(column: Column, shading: Shading) -> html.Details:
         )
         for name, colors in PALETTES.items()
     ]  # fmt: skip
-    typed = shading.low is not None or shading.high is not None
+    low, high = shading.ends
+    typed = low is not None or high is not None
     spans = [
         _choice(
             WORDS[span], replace(shading, span=span, low=None, high=None), on=span == shading.span and not typed,
@@ -50,8 +51,8 @@ def shading_menu(column: Column, shading: Shading) -> html.Details:
             **{"data-end": side},
         )
         for side, words, end, shown in (
-            ("low", "Value of the first colour", shading.low, scale.low),
-            ("high", "Value of the last colour", shading.high, scale.high),
+            ("low", "Value of the first colour", low, scale.low),
+            ("high", "Value of the last colour", high, scale.high),
         )
     ]  # fmt: skip
     why = "Colours follow the logarithm" if positive else "There is no logarithm: the lower end is not positive"

@@ -80,5 +80,7 @@ test("what is typed for a number stays as typed but for the sign", () => {
 test("ends that were typed are numbers in order", () => {
   assert.ok(pure.inOrder("1", "2", false) && pure.inOrder(null, "2", false) && pure.inOrder(null, null, false));
   assert.ok(pure.inOrder("1", "1.0", true) && !pure.inOrder("1", "1.0", false) && !pure.inOrder("10", "9", true));
+  assert.ok(pure.inOrder("1152921504606846976", "1152921504606846977", false), "a browser's numbers are the same");
+  assert.deepEqual(["1152921504606846977", "15", "1e20", null].map(pure.exact), ["1152921504606846977", 15, 1e20, null]);
   assert.ok(!pure.inOrder("one", null, true) && !pure.inOrder("Infinity", null, true));
 });

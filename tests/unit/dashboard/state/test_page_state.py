@@ -93,7 +93,9 @@ full_states = st.builds(
     listing=st.sampled_from(["gallery", "table"]),
     table=st.sampled_from([Table(), Table(("mag_r", "z_phot"), "mag_r", True)]),
     color=st.sampled_from(["density", "z_phot"]),
-    shading=st.sampled_from([Shading(), Shading("magma", True, 90, -1e-17, 1e43, False)]),
+    shading=st.sampled_from(
+        [Shading(), Shading("magma", True, 90, -1e-17, 1e43, False), Shading(low=str(2**60), high=str(2**60 + 1))]
+    ),
     light=st.booleans(),
     enlarged=st.sampled_from(["", "map"]),
 )
