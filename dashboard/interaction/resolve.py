@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
@@ -135,9 +136,7 @@ def _known(atlas: Atlas, state: State) -> State:
     """A state from a link, without looks at columns that this atlas does not have; what it selects by is kept."""
     columns = atlas.columns(atlas.default_space)
     axes = state.axes
-    if axes is not None and not all(
-        name in columns and columns.describe(name).kind == "number" for name in (axes.x, axes.y)
-    ):
+    if axes is not None and not _are_numbers(atlas, axes):
         axes = None
     color = column_of(state.color)
     return replace(
@@ -152,6 +151,32 @@ def _known(atlas: Atlas, state: State) -> State:
             sort=state.table.sort if state.table.sort in columns else "",
         ),
     )
+
+
+def grounded(atlas: Atlas, state: State) -> State:
+    """A state whose viewport of columns is counted as this atlas draws them, with the values in view that it had.
+
+    A link tells what it was counted from; where only one of the two has logarithms, all of the plane is shown. Links
+    of before that are taken as they stand.
+    """
+    if state.axes is None or state.map is None or not _are_numbers(atlas, state.axes):
+        return replace(state, map_on=None)
+    now = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)
+    box = state.map
+    if state.map_on is not None and state.map_on != now:
+        try:
+            with np.errstate(all="ignore"):  # a link may say anything: what no box can be is no view
+                corners = state.map_on.moved(np.array([[box.x0, box.y0], [box.x1, box.y1]]), now)
+            (x0, y0), (x1, y1) = [] if corners is None else corners.tolist()
+            box = msgspec.convert({"x0": x0, "x1": x1, "y0": y0, "y1": y1}, Box)
+        except (ValueError, OverflowError):
+            return replace(state, map=None, map_on=None)
+    return replace(state, map=box, map_on=now)
+
+
+def _are_numbers(atlas: Atlas, axes: Axes) -> bool:
+    columns = atlas.columns(atlas.default_space)
+    return all(name in columns and columns.describe(name).kind == "number" for name in (axes.x, axes.y))
 
 
 def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> Lasso:

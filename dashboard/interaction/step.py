@@ -16,7 +16,7 @@ from ..state.events import Focus, reduce
 from ..state.page_state import State, is_step
 from ..state.viewports import home_box
 from . import browser_events as parse
-from .resolve import resolve
+from .resolve import grounded, resolve
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
         try:
             raw = parse.event(one, service.settings)
             event = resolve(service, after, raw)
-            previous, after = after, _bounded(reduce(after, event))
+            previous, after = after, _bounded(grounded(service.atlas, reduce(after, event)))
             travelled |= isinstance(raw, parse.OpenToken)
             notice = event.words if isinstance(event, Focus) and isinstance(raw, parse.Find) else notice
             if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from atlas.catalog.columns import EXACT_WHOLE
 from atlas.catalog.numbers import LARGEST_WHOLE, Number
 from atlas.catalog.reserved_names import DENSITY, LABELS, SUBSETS
+from atlas.planes.column_plane import Axes as PlaneAxes
 from atlas.queries.selection import (
     All,
     And,
@@ -216,6 +217,8 @@ class State(Value, frozen=True, kw_only=True):
         Columns that the map's panel shows; None shows the map of the embedding.
     map, sky : Box, SkyView or None
         Viewports; None shows everything. The map's is of the plane in view.
+    map_on : PlaneAxes or None
+        What the map's viewport is counted from where columns are shown: another build may draw them from another zero.
     color : str
         What colours both planes: "density", "subsets" or a column (`dashboard.state.coloring`).
     paint : str
@@ -253,6 +256,7 @@ class State(Value, frozen=True, kw_only=True):
     shown: Annotated[int, msgspec.Meta(ge=16, le=100)] = 24
     axes: Axes | None = None
     map: Box | None = None
+    map_on: PlaneAxes | None = None
     sky: SkyView | None = None
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] = DENSITY
     paint: Paint = "points"
@@ -296,6 +300,7 @@ def question(state: State) -> State:
     return replace(
         state,
         map=blank.map,
+        map_on=blank.map_on,
         sky=blank.sky,
         sexagesimal=blank.sexagesimal,
         light=blank.light,

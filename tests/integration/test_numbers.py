@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from flask import Flask
-from msgspec.structs import replace
+from msgspec.structs import asdict, astuple, replace
 
 from atlas import Atlas, ColumnPolygon, Expression
 from atlas.exports.text import csv
 from atlas.expressions.check import complete
 from atlas.expressions.tree import written_name
-from atlas.planes.axis import axis_of
+from atlas.planes.axis import Axis, axis_of
+from atlas.planes.column_plane import Axes
 from dashboard.cache.results import Cached
 from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
@@ -26,7 +27,7 @@ from dashboard.service.export import contents_of
 from dashboard.settings import load
 from dashboard.state import url as links
 from dashboard.state.coloring import color_of
-from dashboard.state.page_state import State, Table, active
+from dashboard.state.page_state import Box, State, Table, active
 from dashboard.views.card import card
 from dashboard.views.choices import colors
 from dashboard.views.filters import drawer
@@ -128,6 +129,40 @@ def test_planes_tell_every_galaxy_from_its_neighbours_and_lassos_hold_the_very_r
     found = np.array(rows(service, lassoed))
     assert np.setxor1d(found, expected).size <= 2  # but for the outline, which rounding may move
     assert rows(service, links.from_token(links.to_token(lassoed))) == found.tolist()
+
+
+def _counted_from_below(axis: Axis) -> Axis:
+    """An axis whose zero lies 64 units lower, in a unit four times as large."""
+    lower = axis.zero - 64 * (int(axis.unit) if isinstance(axis.zero, int) else axis.unit)
+    return Axis(zero=lower, unit=axis.unit * 4)
+
+
+@pytest.mark.parametrize(("x", "y"), [("jd", "healpix29"), ("t_ms", "lum"), ("rate", "source_id")])
+def test_a_link_to_a_part_of_a_plane_keeps_the_values_in_view_over_a_rebuild(
+    service: Service, numbers: Atlas, x: str, y: str
+) -> None:
+    box = Box(0.25, 0.75, 0.125, 0.5)
+    state = step(service, {"is": "against", "x": x, "y": y}, {"is": "view", "plane": "map", "box": asdict(box)}).after
+    now = numbers.column_axes(x, y)
+    assert state.map == box and state.map_on == now
+    token = links.to_token(state)
+    assert (
+        step(service, {"is": "open", "token": token}).after == state
+        and links.to_token(links.from_token(token)) == token
+    )
+    # Made when the build counted from other zeros, in other units: what is in view are the same values.
+    then = Axes(*(axis if axis.log else _counted_from_below(axis) for axis in (now.x, now.y)))
+    x_edges, y_edges = (
+        edges if axis.log else tuple((edge + 64) / 4 for edge in edges)
+        for axis, edges in ((now.x, (box.x0, box.x1)), (now.y, (box.y0, box.y1)))
+    )
+    made = replace(state, map=Box(*x_edges, *y_edges), map_on=then)
+    moved = step(service, {"is": "open", "token": links.to_token(made)}).after
+    assert moved.map_on == now and moved.map is not None
+    np.testing.assert_allclose(astuple(moved.map), astuple(box), rtol=1e-9)
+    # Nothing that no view can be trips it.
+    wild = replace(made, map_on=Axes(Axis(zero=1e300, unit=1e300), now.y))
+    assert step(service, {"is": "open", "token": links.to_token(wild)}).after.map is None
 
 
 def test_a_lasso_that_was_typed_in_values_holds_the_very_rows(numbers: Atlas) -> None:
