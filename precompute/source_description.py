@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from atlas.errors import shorten
+from atlas.storage.manifest import RandomPick
 
 from .errors import SourceError
 
@@ -64,6 +65,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     `key_columns` are those that say most of a galaxy (a magnitude, a redshift), in the order in which they are told.
     `acknowledgement` and `bibtex` are what publications are to say and cite; pages and downloads hold them.
+    `random_pick` is for a survey whose rows begin with the brightest: Random then favours those.
     `table` is the number or name of the table in a FITS file or VOTable of several. `image_scale_arcsec` is that of
     the source's own images, before they are made thumbnails.
     """
@@ -85,6 +87,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     embedding_column: str = ""
     image_scale_arcsec: float | None = None
     sky_background: SkyBackground | None = None
+    random_pick: RandomPick | None = None
     columns: dict[str, ColumnDescription] = {}
     ground_truth: tuple[str, ...] = ()
 

@@ -123,6 +123,25 @@ class Provenance(_Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class RandomPick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a random galaxy is drawn from a survey whose rows begin with the brightest.
+
+    Its rank in brightness is log-normal, which shows bright galaxies far more often than their share; the very first
+    ranks are skipped, where errors of observation crowd.
+
+    Attributes
+    ----------
+    mean, sigma : float
+        Of the natural logarithm of the rank.
+    skip : int
+        So many of the brightest are never drawn.
+    """
+
+    mean: Annotated[float, msgspec.Meta(ge=0, le=25)] = 10.0
+    sigma: Annotated[float, msgspec.Meta(gt=0, le=20)] = 2.0
+    skip: Count = 2_500
+
+
 class StageRecord(_Record, frozen=True, kw_only=True):
     """What a stage of the build did.
 
@@ -155,7 +174,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     """Everything that a reader needs before it opens an array.
 
     `key_columns` are those that say most of a galaxy, as its source names them; empty where they are to be guessed
-    (`atlas.catalog.key_columns`).
+    (`atlas.catalog.key_columns`). Without `random_pick`, a random galaxy is any.
     """
 
     format_version: int
@@ -171,6 +190,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     spaces: tuple[Space, ...]
     provenance: Provenance
     sky_background: SkyBackground | None = None
+    random_pick: RandomPick | None = None
     thumbnails: Thumbnails | None = None
     parameters: dict[str, Any] = {}
     stages: tuple[StageRecord, ...] = ()

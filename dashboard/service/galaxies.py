@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+from statistics import NormalDist
 from typing import Any
 
 import msgspec
@@ -17,6 +19,7 @@ from atlas.errors import InputError, NothingNearError, UnknownGalaxyError
 from atlas.mask import Mask
 from atlas.planes.column_plane import column_axes
 from atlas.queries.selection import Cone
+from atlas.storage.manifest import RandomPick
 
 from ..settings import Settings
 from ..state.page_state import Axes, Galaxy
@@ -135,18 +138,34 @@ def _written(atlas: Atlas) -> tuple[str, str]:
 
 
 def random_row(atlas: Atlas, mask: Mask | None) -> int:
-    """Any row of a selection, each as likely as the others.
+    """Any row of a selection, each as likely as the others, or the brighter ones more often where the atlas says so.
 
     Raises
     ------
     InputError
         If the selection is empty.
     """
-    if mask is None:
-        return secrets.randbelow(atlas.n_rows)
-    if mask.count == 0:
+    if mask is not None and mask.count == 0:
         raise InputError("the selection is empty: there is no galaxy to pick")
-    return int(mask.rows[secrets.randbelow(mask.count)])
+    count = atlas.n_rows if mask is None else mask.count
+    pick = atlas.manifest.random_pick
+    at = secrets.randbelow(count)
+    if pick is not None and pick.skip < atlas.n_rows:
+        # Rows of a selection are sorted as the survey is: its ranks are those of the survey, closer together.
+        rank = bright_rank(pick, atlas.n_rows, secrets.SystemRandom().random())
+        at = rank * count // atlas.n_rows
+    return at if mask is None else int(mask.rows[at])
+
+
+def bright_rank(pick: RandomPick, n_rows: int, share: float) -> int:
+    """The rank below which a share (0 … 1) of all draws lies: log-normal, cut off outside of `skip` … `n_rows`."""
+    rank = NormalDist(pick.mean, pick.sigma)
+    low = rank.cdf(math.log(pick.skip)) if pick.skip else 0.0
+    high = rank.cdf(math.log(n_rows))
+    at = low + share * (high - low)
+    if not 0 < at < 1:
+        return pick.skip
+    return min(max(int(math.exp(min(rank.inv_cdf(at), math.log(n_rows)))), pick.skip), n_rows - 1)
 
 
 def positions(atlas: Atlas, axes: Axes | None, rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -66,6 +66,7 @@ def assemble_manifest(
         segments=(Segment(start=0, stop=source.n_rows),),
         id_columns=tuple(measured["read"]["id_columns"]),
         key_columns=description.key_columns,
+        random_pick=description.random_pick,
         columns=columns,
         spaces=(_space(build, source.n_rows, config, measured["knn"]),),
         provenance=Provenance(
