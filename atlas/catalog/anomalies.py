@@ -84,8 +84,13 @@ DETECTORS = {
 
 
 def offered(columns: Columns) -> list[str]:
-    """Detectors that an atlas has, the default first; one that knows nothing of any galaxy is none."""
-    return [name for name in DETECTORS if name in columns and _is_known(columns.describe(name))]
+    """Detectors that an atlas has, the default first; one that knows nothing of any galaxy is none.
+
+    Plain distance to the ten nearest is offered where there is nothing else: artefacts have each other for neighbours,
+    so the larger a survey, the fewer it finds.
+    """
+    found = [name for name in DETECTORS if name in columns and _is_known(columns.describe(name))]
+    return [name for name in found if name != "anomaly_knn" or DEFAULT not in found]
 
 
 def detector_of(order: str, columns: Columns) -> str:

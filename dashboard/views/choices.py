@@ -31,7 +31,10 @@ def orders(state: State, columns: Columns | None = None) -> list[dict[str, str]]
     """The orders that make sense in a state; where a table is sorted, in the words of its column among some."""
     shown = dict(ORDERS)
     if columns is not None:
-        shown |= {name: f"Anomalous: {DETECTORS[name].title}" for name in offered(columns)}
+        names = offered(columns)
+        if state.order in DETECTED and (now := detector_of(state.order, columns)) not in names:
+            names.append(now)  # of an older link
+        shown |= {name: f"Anomalous: {DETECTORS[name].title if name in DETECTORS else name}" for name in names}
     if not isinstance(state.selection, Cluster):
         del shown["typical"]
     if not has_examples(state) and (is_narrowed(state) or state.listing == "table"):

@@ -10,6 +10,8 @@ from atlas.catalog.anomalies import detector_of, offered
 from atlas.catalog.columns import QUANTILES, Columns
 from atlas.catalog.reasons import reasons
 from atlas.storage.manifest import Column
+from dashboard.state.page_state import State
+from dashboard.views.choices import orders
 from dashboard.views.gallery import percentile_text
 
 SPREAD = tuple(float(q) for q in QUANTILES)
@@ -21,8 +23,12 @@ def column(name: str, **more: object) -> Column:
 
 def test_an_atlas_offers_the_detectors_that_it_has_and_an_old_link_finds_one() -> None:
     now = Columns(Path(), (column("anomaly_knn"), column("anomaly"), column("artefact")), 1)
-    assert offered(now) == ["anomaly", "anomaly_knn", "artefact"]
+    assert offered(now) == ["anomaly", "artefact"]
     assert detector_of("anomaly_forest", now) == "anomaly"
+    assert detector_of("anomaly_knn", now) == "anomaly_knn"
+    chosen = {one["value"]: one["label"] for one in orders(State(order="anomaly_knn"), now)}
+    assert chosen["anomaly_knn"] == "Anomalous: far from others"
+    assert "anomaly_knn" not in {one["value"] for one in orders(State(), now)}
     before = Columns(Path(), (column("anomaly_knn"), column("anomaly_forest")), 1)
     assert offered(before) == ["anomaly_knn"]
     assert [detector_of(name, before) for name in ("anomaly_forest", "anomaly")] == ["anomaly_forest", "anomaly_knn"]
