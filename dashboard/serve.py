@@ -22,21 +22,21 @@ from gunicorn.app.base import BaseApplication
 from atlas.errors import AtlasError, FormatError, ResourceError
 from atlas.storage import validate
 
-from .settings import Settings, environment, load, variable
+from .settings import Settings, environment, in_words, load, variable
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  heartbeats of workers: a file there never waits for a disk
+OPTIONS = ("atlas", "host", "port", "workers", "threads")
+"""Settings that the command takes as options too."""
+
 _LOG_FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m dashboard") -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog=prog, description="Serve an atlas.")
-    parser.add_argument("--atlas", help="folder of the atlas")
-    parser.add_argument("--host", help="address to listen on; 0.0.0.0 for all")
-    parser.add_argument("--port", help="port to listen on; 0 takes a free one")
-    parser.add_argument("--workers", help="processes")
-    parser.add_argument("--threads", help="threads in each process")
-    parser.epilog = f"What is not given is read from the environment: {variable('atlas')} and so on (see the README)."
+    for name in OPTIONS:
+        parser.add_argument(f"--{name}", help=in_words(name))
+    parser.epilog = f"What is not given is read from the environment: {variable('atlas')} and so on (docs/serving.md)."
     given = vars(parser.parse_args(arguments))
     try:
         settings = load(**given)

@@ -2,7 +2,7 @@
 
 A setting `name` is read from the environment variable `GALAXY_FINDER_NAME`. `load` checks each against its type and
 bounds and refuses names it does not know, so that a misspelt limit is not silently the default. `document` renders the
-table for the README, and a test holds the two together.
+table for docs/serving.md, and a test holds the two together.
 """
 
 from __future__ import annotations
@@ -196,6 +196,12 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make another process read the same settings."""
     return {variable(name): _text(getattr(settings, name)) for name in _types()}
+
+
+def in_words(name: str) -> str:
+    """What a setting means, and its default: the help of an option."""
+    text = str(_meta(_types()[name]).description)
+    return f"{text[0].lower()}{text[1:].rstrip('.')} ({environment(Settings())[variable(name)]})"
 
 
 def document() -> str:

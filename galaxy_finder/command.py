@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 NAME = "galaxy-finder"
@@ -46,12 +47,21 @@ def _run(name: str, arguments: list[str]) -> int:
 
 def _demo(arguments: list[str]) -> int:
     """Build the demo and serve it, or only build it."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--out", default="data/xdf")
-    parser.add_argument("--no-serve", action="store_true")
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    parser.add_argument("--out", default="data/xdf", help=argparse.SUPPRESS)
+    then = parser.add_argument_group("then it is served")
+    then.add_argument("--no-serve", action="store_true", help="only build it")
+    for option in ("--host", "--port"):
+        then.add_argument(option, help=f"as `{NAME} serve` takes it")
     known, others = parser.parse_known_args(arguments)
+    if {"-h", "--help"} & set(others):
+        with suppress(SystemExit):
+            _run("demo", ["--help"])
+        print(f"\n{parser.format_help().strip()}")
+        return 0
     status = _run("demo", [*others, "--out", known.out])
-    return status if status or known.no_serve else _run("serve", ["--atlas", known.out])
+    address = [f"--{name}={value}" for name in ("host", "port") if (value := getattr(known, name)) is not None]
+    return status if status or known.no_serve else _run("serve", ["--atlas", known.out, *address])
 
 
 def _help() -> str:

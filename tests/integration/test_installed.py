@@ -54,6 +54,7 @@ def test_each_command_explains_itself(installed: Path) -> None:
         assert re.search(rf"^  {name} +\w", listed.stdout, re.MULTILINE)
         shown = run(installed, name, "--help")
         assert shown.returncode == 0 and f"usage: galaxy-finder {name}" in shown.stdout
+        assert name != "demo" or ("--port" in shown.stdout and "--no-serve" in shown.stdout)
     unknown = run(installed, "bild")
     assert unknown.returncode == 2 and "usage: galaxy-finder" in unknown.stderr
 
