@@ -59,6 +59,12 @@ def test_each_command_explains_itself(installed: Path) -> None:
     assert unknown.returncode == 2 and "usage: galaxy-finder" in unknown.stderr
 
 
+def test_without_an_atlas_the_commands_that_are_installed_are_named(installed: Path, tmp_path: Path) -> None:
+    told = run(installed, "serve", "--atlas", tmp_path)
+    assert told.returncode == 1
+    assert "`galaxy-finder demo` builds one" in told.stderr and "`galaxy-finder build SOURCE --out" in told.stderr
+
+
 def test_an_atlas_is_asked_and_served_from_another_folder(installed: Path, demo_path: Path, tmp_path: Path) -> None:
     told = run(installed, "info", demo_path)
     assert told.returncode == 0 and "galaxies" in told.stdout
