@@ -60,7 +60,14 @@ def play(watched: Watched, actions: int, seed: int) -> None:
             done.append(act(watched, random))
             watched.page.wait_for_timeout(150)
             watched.settle()
-            check(watched, oracle)
+            try:
+                check(watched, oracle)
+            except AssertionError:
+                # A panel that has changed its size asks for its view a moment later, on a busy machine later still:
+                # only what stays wrong is wrong.
+                watched.page.wait_for_timeout(1500)
+                watched.settle()
+                check(watched, oracle)
     except (AssertionError, Error) as error:
         error.add_note(
             "what was done: " + "\n  ".join(f"{i}. {one}" for i, one in enumerate(done[-15:], len(done) - 14))
