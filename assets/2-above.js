@@ -40,6 +40,32 @@
     return group;
   }
 
+  // Galaxies whose images the graph shows: the row of each, and where its upper left corner is drawn.
+  function pictured(gd) {
+    const { xaxis, yaxis } = gd._fullLayout;
+    return Array.from(gd.querySelectorAll(".layer-above .imagelayer image")).flatMap(function (image) {
+      const named = CUTOUT.exec(image.href.baseVal);
+      const [x, y, width, height] = ["x", "y", "width", "height"].map((name) => Number(image.getAttribute(name)));
+      const half = Math.min(width, height) / 2; // images are square, whatever room they are given
+      return named ? [{ row: Number(named[1]), left: x + width / 2 - half - xaxis._offset, top: y + height / 2 - half - yaxis._offset }] : [];
+    });
+  }
+
+  // A labelled galaxy has a dot in the colour of its label, in the corner of its image.
+  function badges(gd) {
+    return pictured(gd).flatMap(function (image) {
+      const label = gf.labels && gf.labels.of(image.row);
+      if (!label) return [];
+      const circle = document.createElementNS(SVG, "circle");
+      const attributes = { cx: image.left + 7, cy: image.top + 7, r: 4.5, fill: label.color, stroke: "#0b0f17", "stroke-width": 1.5, class: "gf-badge" };
+      Object.entries(attributes).forEach(([name, value]) => circle.setAttribute(name, String(value)));
+      const title = document.createElementNS(SVG, "title");
+      title.textContent = label.text;
+      circle.append(title);
+      return [circle];
+    });
+  }
+
   function draw(gd) {
     const group = layer(gd);
     if (!group) return;
@@ -51,7 +77,7 @@
       const attributes = { cx: xaxis.d2p(ring.x), cy: yaxis.d2p(ring.y), r: ring.radius, fill: ring.fill, stroke: ring.color, "stroke-width": ring.width, class: "gf-ring-" + ring.of };
       Object.entries(attributes).forEach(([name, value]) => circle.setAttribute(name, value));
       return circle;
-    }));
+    }), ...badges(gd));
   }
 
   // The galaxy whose image, or whose dot above an image, is under the mouse; points behind an image are not.
@@ -71,10 +97,16 @@
     return dot ? dot.row : named ? Number(named[1]) : null;
   }
 
+  /** @type {Set<Graph>} */
+  const graphs = new Set();
+
   gf.above = {
+    redraw: () => graphs.forEach((gd) => gd.isConnected && draw(gd)),
+    rows: () => Array.from(graphs).flatMap((gd) => (gd.isConnected ? pictured(gd).map((image) => image.row) : [])),
     DRAWN: DRAWN,
     imageAt: imageAt,
     attach: function (gd) {
+      graphs.add(gd);
       DRAWN.forEach((name) => gd.on(name, () => draw(gd)));
       draw(gd);
     },

@@ -81,6 +81,7 @@
       known.set(target.row, key ? others.concat([[classes[key].label, who()]]) : others);
       asked.add(target.row);
       paint();
+      gf.above.redraw();
       if (target.tile && target.tile === document.activeElement) next(target.tile);
       const about = { galaxy: target.id, link: link() };
       if (target.rank) about.rank = target.rank;
@@ -116,6 +117,7 @@
     post(batch).then(function (delay) {
       sending = false;
       paint();
+      gf.above.redraw();
       window.setTimeout(flush, delay);
     });
   }
@@ -202,7 +204,7 @@
 
   async function look() {
     paint();
-    const rows = marked().map(([, row]) => row).filter((row) => !asked.has(row));
+    const rows = marked().map(([, row]) => row).concat(gf.above.rows()).filter((row) => !asked.has(row));
     if (!revision || !rows.length || !gf.build) return;
     const some = Array.from(new Set(rows)).slice(0, MOST_ROWS);
     some.forEach((row) => asked.add(row));
@@ -213,6 +215,7 @@
       some.forEach((row) => known.delete(row));
       learn(told);
       some.forEach((row) => asked.add(row));
+      gf.above.redraw();
     } catch {
       some.forEach((row) => asked.delete(row));
     }
@@ -234,6 +237,10 @@
       look();
     },
     waiting: () => unsent().length,
+    of: function (row) {
+      const labels = Array.from(new Set((known.get(row) || []).map(([label]) => label)));
+      return labels.length ? { text: labels.join(" ≠ "), color: colorOf(labels[0]) } : null;
+    },
   };
 
   document.addEventListener("change", function (event) {

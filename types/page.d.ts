@@ -59,7 +59,15 @@ interface GalaxyFinder {
   script(path: string): Promise<unknown>;
   /** What `data-event='{"is": "local", "do": …}'` names. */
   local: { [action: string]: (event?: any, element?: any) => unknown };
-  above: { DRAWN: string[]; imageAt(gd: Graph, x: number, y: number): number | null; attach(gd: Graph): void; shapes(gd: Graph): object[] };
+  above: {
+    DRAWN: string[];
+    redraw(): void;
+    /** Galaxies whose images are on the planes. */
+    rows(): number[];
+    imageAt(gd: Graph, x: number, y: number): number | null;
+    attach(gd: Graph): void;
+    shapes(gd: Graph): object[];
+  };
   signs: { attach(gd: Graph): void };
   explain(element: HTMLElement | null, isStill: () => boolean): void;
   grid(): any;
@@ -75,7 +83,7 @@ interface GalaxyFinder {
   /** Label the galaxy at hand by a key, 0 takes its label away; take back the last. */
   label(key: number): void;
   unlabel(): void;
-  labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number };
+  labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number; of(row: number): { text: string; color: string } | null };
 }
 
 type LabelsTold = { revision: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };

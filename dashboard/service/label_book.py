@@ -40,21 +40,22 @@ class LabelBook:
         self._labels = labels
         self._lock = threading.Lock()
         self._known = Known()
-        self._look_again = 0.0
+        self._look_again = self._away_until = 0.0
 
     def known(self, *, fresh: bool = False) -> Known:
-        """Revision and classes; `fresh` looks now, whatever was seen a moment ago."""
+        """Revision and classes; `fresh` looks now, whatever was seen a moment ago, unless the database is away."""
         with self._lock:
-            if not fresh and time.monotonic() < self._look_again:
+            now = time.monotonic()
+            if now < self._away_until or (not fresh and now < self._look_again):
                 return self._known
-            self._look_again = time.monotonic() + LOOK_EVERY_S
+            self._look_again = now + LOOK_EVERY_S
             try:
                 revision = self._labels.revision()
                 if revision != self._known.revision:
                     self._known = Known(revision, self._labels.classes())
             except KeepingError:
                 _log.exception("the labels cannot be read; asked again in %g s", PATIENCE_S)
-                self._look_again = time.monotonic() + PATIENCE_S
+                self._away_until = time.monotonic() + PATIENCE_S
             return self._known
 
     def newest(self, part: Labelled | Collected) -> int:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import io
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from playwright.sync_api import Browser
 
 from atlas import Atlas
 from atlas.labels.store import Labels
 from benchmarks import serving
-from tests.browser.conftest import Watched
+from tests.browser.conftest import Watched, served, watch
 
 PRESSED = "1212312112" * 2
+
+
+@pytest.fixture
+def on_own(
+    chromium: Browser, demo_path: Path, demo: Atlas, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watched]:
+    """A page of a server of its own: what is labelled here is not seen by other tests."""
+    for server in served(demo_path, tmp_path_factory):
+        yield from watch(chromium, server, demo)
 
 
 def kept(on: Watched, labelled: int) -> None:
@@ -24,48 +36,60 @@ def kept(on: Watched, labelled: int) -> None:
     assert on.text("#label-progress") == f"{labelled} of 24 labelled"
 
 
-def test_a_gallery_is_labelled_by_keyboard_alone(on_demo: Watched, demo: Atlas) -> None:
-    on_demo.open()
-    keyboard = on_demo.page.keyboard
+def test_a_gallery_is_labelled_by_keyboard_alone(on_own: Watched, demo: Atlas) -> None:
+    on_own.open()
+    keyboard = on_own.page.keyboard
     keyboard.press("r")
-    on_demo.settle()
-    names = on_demo.page.eval_on_selector_all("#gallery > .gf-tile", "all => all.map(t => t.dataset.id)")
+    on_own.settle()
+    names = on_own.page.eval_on_selector_all("#gallery > .gf-tile", "all => all.map(t => t.dataset.id)")
     keyboard.press("n")
-    on_demo.settle()
+    on_own.settle()
     # The page asks for a name before the first label, and for the word of a key that has none.
-    on_demo.page.locator("#label-who").focus()
+    on_own.page.locator("#label-who").focus()
     keyboard.type("Ada")
     keyboard.press("Enter")
     for key, word in enumerate(("spiral", "edge-on", "merger"), 1):
         keyboard.press(str(key))
-        on_demo.page.wait_for_function(f"() => document.activeElement.closest('[data-key=\"{key}\"]')")
+        on_own.page.wait_for_function(f"() => document.activeElement.closest('[data-key=\"{key}\"]')")
         keyboard.type(word)
         keyboard.press("Enter")
-        on_demo.page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
-        on_demo.settle()
+        on_own.page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
+        on_own.settle()
     keyboard.press("Escape")
-    on_demo.settle()
-    on_demo.page.locator("#gallery .gf-tile").first.focus()
+    on_own.settle()
+    on_own.page.locator("#gallery .gf-tile").first.focus()
     for key in PRESSED:
         keyboard.press(key)
-    kept(on_demo, len(PRESSED))
+    kept(on_own, len(PRESSED))
     keyboard.press("z")
-    kept(on_demo, len(PRESSED) - 1)
-    on_demo.page.reload()
-    on_demo.settle()
-    kept(on_demo, len(PRESSED) - 1)
+    kept(on_own, len(PRESSED) - 1)
+    on_own.page.reload()
+    on_own.settle()
+    kept(on_own, len(PRESSED) - 1)
     words = {"1": "spiral", "2": "edge-on", "3": "merger"}
     expected = [[name, words[key], "Ada"] for name, key in zip(names, PRESSED[:-1], strict=False)]
-    response = on_demo.page.request.get(f"{on_demo.url}/labels/{demo.build_id}.csv")
+    response = on_own.page.request.get(f"{on_own.url}/labels/{demo.build_id}.csv")
     table = pd.read_csv(io.BytesIO(response.body()), dtype={"id": str})
     assert table[["id", "label", "who"]].to_numpy().tolist() == expected
+    # On the map a labelled galaxy has a dot on its image.
+    shown = on_own.page.evaluate("window.galaxyFinder.above.rows()")[0]
+    entry = {
+        "id": "from-elsewhere",
+        "kind": "label",
+        "who": "Vera",
+        "galaxy": demo.identity.name(shown),
+        "label": "odd",
+    }
+    assert on_own.page.request.post(f"{on_own.url}/labels", data={"entries": [entry]}).ok
+    on_own.page.evaluate("window.galaxyFinder.send({is: 'labels'})")
+    on_own.page.wait_for_function("() => document.querySelector('.gf-badge title')?.textContent.includes('odd')")
     # A label is a selection.
     keyboard.press("n")
-    on_demo.settle()
-    on_demo.page.get_by_role("button", name="Select merger", exact=True).click()
-    on_demo.settle()
-    assert on_demo.text("#status-selected").startswith(str(PRESSED[:-1].count("3")))
-    assert not on_demo.complaints
+    on_own.settle()
+    on_own.page.get_by_role("button", name="Select merger", exact=True).click()
+    on_own.settle()
+    assert on_own.text("#status-selected").startswith(str(PRESSED[:-1].count("3")))
+    assert not on_own.complaints
 
 
 def listening(port: int) -> bool:
@@ -74,12 +98,12 @@ def listening(port: int) -> bool:
 
 
 def test_what_was_labelled_while_the_server_was_away_is_kept_once(
-    chromium: object, demo_path: Path, demo: Atlas, tmp_path: Path
+    chromium: Browser, demo_path: Path, demo: Atlas, tmp_path: Path
 ) -> None:
     """Labels given to a server that is killed wait in the browser and reach the next one."""
     place = tmp_path / "labels.sqlite"
     with serving.serve(demo_path, tmp_path / "a", labels=place) as first:
-        page = chromium.new_page()  # type: ignore[attr-defined]
+        page = chromium.new_page()
         page.goto(first.url)
         serving.settle(page)
         page.evaluate("() => window.localStorage.setItem('gf-who', 'Ada')")

@@ -1,0 +1,38 @@
+"""What the page knows of the labels, while their database answers and while it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atlas.errors import KeepingError
+from atlas.labels.entry import Entry, new_id
+from atlas.labels.store import Labels
+from dashboard.service import label_book
+from dashboard.service.label_book import Known, LabelBook
+
+
+def test_a_database_that_is_away_is_not_waited_for_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = Labels(tmp_path / "labels.sqlite")
+    labels.add([Entry(id=new_id(), kind="class", who="Ada", key=1, label="lens")])
+    book = LabelBook(labels)
+    assert book.known() == Known(1, {1: "lens"})
+    asked = []
+
+    def away() -> int:
+        asked.append(1)
+        raise KeepingError("the database of the labels does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(labels, "revision", away)
+        for _ in range(5):
+            assert book.known(fresh=True) == Known(1, {1: "lens"})
+        assert len(asked) == 1
+    labels.add([Entry(id=new_id(), kind="class", who="Ada", key=2, label="ring")])
+    monkeypatch.setattr(label_book, "PATIENCE_S", 0.0)
+    book._away_until = 0.0
+    assert book.known(fresh=True).classes == {1: "lens", 2: "ring"}
+    labels.close()
