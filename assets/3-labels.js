@@ -59,9 +59,10 @@
 
   const link = () => new URLSearchParams(window.location.search).get("s") || "";
 
+  const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+
   function add(entry) {
-    const id = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
-    hold(unsent().concat([Object.assign({ id: id, who: who() }, entry)]));
+    hold(unsent().concat([Object.assign({ id: newId(), who: who() }, entry)]));
     flush();
   }
 
@@ -97,6 +98,51 @@
     named(() => add({ kind: "collection", label: name.slice(0, 40), of: e.of, link: link() }));
     field.value = "";
   };
+
+  // A list from elsewhere, pasted or in a file, kept as far as the atlas has its galaxies.
+  gf.local.list = function (e) {
+    named(function () {
+      if (e.of === "text") {
+        const field = gf.one("textarea#list-text");
+        if (!field.value.trim()) return say("Paste a list first: a position or an id on each line.");
+        return bring(field.value, "pasted", () => (gf.one("textarea#list-text").value = ""));
+      }
+      const chooser = document.createElement("input");
+      chooser.type = "file";
+      chooser.addEventListener("change", function () {
+        const file = chooser.files && chooser.files[0];
+        if (file) bring(file, file.name);
+      });
+      chooser.click();
+    });
+  };
+
+  /**
+   * @param {string | File} body
+   * @param {string} file
+   * @param {() => void} [done]
+   */
+  async function bring(body, file, done) {
+    const field = gf.one("input#collection-name");
+    const name = field.value.trim() || (body instanceof File && file.replace(/[.].*$/, "")) || field.placeholder;
+    const radius = gf.one("input#list-radius").value || "1";
+    const about = new URLSearchParams({ name: name.slice(0, 40), who: who(), id: newId(), radius: radius, file: file.slice(0, 200) });
+    say("The list is being read…");
+    try {
+      const response = await window.fetch(`/lists/${gf.build}?${about}`, {
+        method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: body,
+      });
+      const told = await response.json();
+      say(told.said || told.error || "The list was refused.");
+      if (!response.ok || !told.kept) return;
+      gf.write(field, "");
+      if (done) done();
+      learn(told);
+      gf.send({ is: "labels" });
+    } catch {
+      say("The server does not answer; the list was not kept.");
+    }
+  }
 
   gf.unlabel = () => named(() => add({ kind: "undo" }));
 

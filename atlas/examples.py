@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -176,22 +176,21 @@ def icrs_of(sky: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _table(atlas: OpenBuild, table: Any, radius_arcsec: float) -> Iterator[Match]:
     """By the ids of the atlas where the table has them, else by position."""
-    named = ids_of(atlas, table)
+    named = ids_of(table, atlas.identity.id_columns)
     if named is not None:
         return (_called(atlas, name) for name in named)
-    return _at(atlas, *positions_of(atlas, table), radius_arcsec)
+    return _at(atlas, *positions_of(table, atlas.identity.id_columns), radius_arcsec)
 
 
-def ids_of(atlas: OpenBuild, table: Table) -> list[str] | None:
+def ids_of(table: Table, id_columns: Sequence[str]) -> list[str] | None:
     """The ids of a table's rows, where it has all id columns of the atlas."""
-    columns = atlas.identity.id_columns
-    if not all(name in table.colnames for name in columns):
+    if not all(name in table.colnames for name in id_columns):
         return None
-    parts = [[_word(value) for value in table[name]] for name in columns]
+    parts = [[_word(value) for value in table[name]] for name in id_columns]
     return [SEPARATOR.join(words) for words in zip(*parts, strict=True)]
 
 
-def positions_of(atlas: OpenBuild, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def positions_of(table: Table, id_columns: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """RA and Dec of a table's rows (ICRS, degrees), NaN where one is missing.
 
     Raises
@@ -207,7 +206,7 @@ def positions_of(atlas: OpenBuild, table: Table) -> tuple[NDArray[np.float64], N
         if ra in known and dec in known:
             return degrees(table[known[ra]], known[ra]), degrees(table[known[dec]], known[dec])
     raise InputError(
-        f"the table has neither the ids of this atlas ({', '.join(atlas.identity.id_columns)}) nor positions (ra and "
+        f"the table has neither the ids of this atlas ({', '.join(id_columns)}) nor positions (ra and "
         f"dec) among its columns: {shorten(', '.join(table.colnames))}"
     )
 

@@ -58,14 +58,14 @@ def match(
     if (galaxies is not None) + (id is not None) + position != 1:
         raise InputError("give one of these: galaxies (a SkyCoord or a table), ra_deg and dec_deg, or id")
     if id is not None:
-        return _table(atlas, *_by_id(atlas, id_list(id)))
+        return match_each(atlas, id_list(id))
     if isinstance(galaxies, pd.DataFrame):
         galaxies = Table.from_pandas(galaxies)
     if isinstance(galaxies, Table):
-        named = ids_of(atlas, galaxies)
+        named = ids_of(galaxies, atlas.identity.id_columns)
         if named is not None:
-            return _table(atlas, *_by_id(atlas, named))
-        ra, dec = positions_of(atlas, galaxies)
+            return match_each(atlas, named)
+        ra, dec = positions_of(galaxies, atlas.identity.id_columns)
     elif isinstance(galaxies, SkyCoord | BaseCoordinateFrame):
         ra, dec = icrs_of(galaxies)
     elif position:
@@ -76,22 +76,33 @@ def match(
         raise InputError(
             f"{type(galaxies).__name__} is no list of galaxies: give a SkyCoord, an astropy Table or a DataFrame"
         )
-    return _table(atlas, *_by_position(atlas, ra, dec, float(radius_arcsec)))
-
-
-Found = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
-
-
-def _by_id(atlas: OpenBuild, names: list[str]) -> Found:
-    _require_few(len(names))
-    rows = atlas.identity.rows(names)
-    return rows, np.full(rows.size, np.nan), (rows >= 0).astype(np.int64)
-
-
-def _by_position(atlas: OpenBuild, ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float) -> Found:
     if ra.shape != dec.shape:
         raise InputError(f"as many RA as Dec are needed, not {ra.size} and {dec.size}")
-    _require_few(ra.size)
+    return match_each(atlas, [""] * ra.size, ra, dec, float(radius_arcsec))
+
+
+def match_each(
+    atlas: OpenBuild,
+    names: list[str],
+    ra: NDArray[np.float64] | None = None,
+    dec: NDArray[np.float64] | None = None,
+    radius_arcsec: float = 1.0,
+) -> pd.DataFrame:
+    """What `match` returns, for a list of which each has an id, or else ("") a position (ICRS, degrees)."""
+    if len(names) > MOST_MATCHED:
+        raise InputError(f"at most {MOST_MATCHED:,} can be matched at once, not {len(names):,}")
+    named, placed = (np.flatnonzero([bool(name) == has for name in names]) for has in (True, False))
+    rows, away = np.full(len(names), -1, dtype=np.int64), np.full(len(names), np.nan)
+    rows[named] = atlas.identity.rows([names[at] for at in named])
+    candidates = (rows >= 0).astype(np.int64)
+    if ra is not None and dec is not None and placed.size:
+        rows[placed], away[placed], candidates[placed] = _by_position(atlas, ra[placed], dec[placed], radius_arcsec)
+    return _table(atlas, rows, away, candidates)
+
+
+def _by_position(
+    atlas: OpenBuild, ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     rows = np.full(ra.size, -1, dtype=np.int64)
     away = np.full(ra.size, np.nan)
     candidates = np.zeros(ra.size, dtype=np.int64)
@@ -116,8 +127,3 @@ def _table(
     return pd.DataFrame(
         {"row": rows, "id": ids, "separation_arcsec": away, "candidates": candidates, "outcome": outcome}
     )
-
-
-def _require_few(n: int) -> None:
-    if n > MOST_MATCHED:
-        raise InputError(f"at most {MOST_MATCHED:,} can be matched at once, not {n:,}")

@@ -17,6 +17,7 @@ from .views.page import layout
 from .web.cone_search import register_cone_search
 from .web.health import register_health
 from .web.label_routes import register_label_routes
+from .web.list_routes import register_list_routes
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.security import secure
 
@@ -71,6 +72,7 @@ def create_app(*, settings: Settings) -> Dash:
     register_routes(app.server, service, cached)
     register_cone_search(app.server, service)
     register_label_routes(app.server, service)
+    register_list_routes(app.server, service)
     register_health(app.server, service.ready)
     secure(app.server, app, settings)
     return app

@@ -93,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # Requests
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=100_000_000, description="Largest request body.")] = 262_144
+    max_list_bytes: Annotated[
+        int, Meta(ge=1_024, le=100_000_000, description="Largest list of galaxies that a visitor may bring.")
+    ] = 2_097_152
     max_json_depth: Annotated[int, Meta(ge=8, le=200, description="Deepest nesting in a request body.")] = 32
     max_pattern_ids: Annotated[
         int, Meta(ge=10, le=10_000, description="Components that one wildcard of a callback may stand for.")

@@ -200,6 +200,8 @@ type Named<S extends string> = S extends `${string} ${infer Last}`
         ? HTMLDetailsElement
         : S extends `canvas${string}`
           ? HTMLCanvasElement
+          : S extends `textarea${string}`
+          ? HTMLTextAreaElement
           : S extends `img${string}`
             ? HTMLImageElement
             : S extends `a#${string}`

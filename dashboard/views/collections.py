@@ -36,6 +36,27 @@ def collections(service: Service, state: State, deeds: Any) -> list[Any]:
                 ],
                 className="gf-keep",
             ),
+            html.Div(
+                [
+                    dbc.Textarea(id="list-text", size="sm", rows=2,
+                                 placeholder="or a list: a position or an id a line"),
+                    html.Div(
+                        [
+                            el.button("keep list", label="Keep the galaxies of the pasted list under this name",
+                                      is_="local", do="list", of="text"),
+                            el.button("file…", is_="local", do="list", of="file",
+                                      label="Keep the galaxies of a file: CSV, TSV, text, ECSV, VOTable or FITS"),
+                            html.Label(
+                                ["within", dbc.Input(id="list-radius", type="number", value=1, min=0.1, max=60,
+                                                     step="any", size="sm"), "″"],
+                                **el.why("How far a galaxy may lie from a position of the list"),
+                            ),
+                        ],
+                        className="gf-keep",
+                    ),
+                ],
+                className="gf-list",
+            ),
         ],
         className="gf-filter",
     )  # fmt: skip

@@ -97,7 +97,7 @@ def _entry(service: Service, atlas: Atlas, sent: Sent) -> Entry:
     where = links.from_link(sent.link[: service.settings.max_state_bytes], service.kept)
     origin = msgspec.json.encode({"build": atlas.build_id, "question": question(where)}).decode()
     if sent.kind == "collection":
-        return Entry(**found, origin=origin, members=_members(atlas, _listed(service, where, sent.of)))
+        return Entry(**found, origin=origin, members=members_of(atlas, _listed(service, where, sent.of)))
     ra_deg, dec_deg = atlas.position(atlas.identity.row(sent.galaxy))
     return Entry(**found, galaxy=sent.galaxy, ra_deg=ra_deg, dec_deg=dec_deg, origin=origin)
 
@@ -120,7 +120,8 @@ def _listed(service: Service, state: State, of: Literal["gallery", "selection"])
     return result.rows
 
 
-def _members(atlas: Atlas, rows: NDArray[Any]) -> tuple[Member, ...]:
+def members_of(atlas: Atlas, rows: NDArray[Any]) -> tuple[Member, ...]:
+    """Rows as members of a collection."""
     ra, dec = (atlas.columns().array(name)[rows].tolist() for name in (layout.RA, layout.DEC))
     return tuple(Member(*one) for one in zip(atlas.identity.names(rows), ra, dec, strict=True))
 

@@ -30,6 +30,9 @@ from ..error_answers import register_error_handlers
 from ..settings import Settings
 from .callback_validation import StrictJSON, check_body
 
+LISTS = "/lists/<build>"
+"""Where lists of galaxies go, which may be larger than anything else that is sent."""
+
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _YEAR_S = 31_536_000
 
@@ -53,10 +56,8 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
         Its callbacks and inline scripts are read at the first request, when all are registered. To be made without
         `compress`, which is done here.
     settings : Settings
-        Of these: `max_body_bytes max_json_depth max_pattern_ids allowed_hosts trust_proxy`.
+        Of these: `max_body_bytes max_list_bytes max_json_depth max_pattern_ids allowed_hosts trust_proxy`.
     """
-    # Werkzeug refuses a declared length above this, but cuts a body in chunks off here: one byte more tells them apart.
-    server.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     server.config["TRUSTED_HOSTS"] = list(settings.allowed_hosts) or None
     server.json = StrictJSON(server)
     if settings.trust_proxy:
@@ -79,7 +80,11 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
             return
         if is_cross_site(request):
             abort(403)
-        if len(request.get_data()) > settings.max_body_bytes:
+        limit = settings.max_list_bytes if rule == LISTS else settings.max_body_bytes
+        # Werkzeug refuses a declared length above this, but cuts a body in chunks off here: one byte more tells them
+        # apart.
+        request.max_content_length = limit + 1
+        if len(request.get_data()) > limit:
             abort(413)
         if rule == callbacks:
             check_body(
