@@ -129,20 +129,20 @@ def test_what_was_labelled_while_the_server_was_away_is_kept_once(
     assert len(labels) == 5 and len({one.galaxy for one in labels}) == 5
 
 
-def test_a_pasted_list_becomes_a_collection_that_can_be_selected(on_demo: Watched, demo: Atlas) -> None:
-    on_demo.open()
-    on_demo.page.keyboard.press("n")
-    on_demo.settle()
-    on_demo.page.fill("#label-who", "Ada")
-    on_demo.page.keyboard.press("Enter")
-    on_demo.page.fill("#collection-name", "from a paper")
+def test_a_pasted_list_becomes_a_collection_that_can_be_selected(on_own: Watched, demo: Atlas) -> None:
+    on_own.open()
+    on_own.page.keyboard.press("n")
+    on_own.settle()
+    on_own.page.fill("#label-who", "Ada")
+    on_own.page.keyboard.press("Enter")
+    on_own.page.fill("#collection-name", "from a paper")
     position = "{:.6f} {:+.6f}".format(*demo.position(7))
-    on_demo.page.fill("#list-text", f"{demo.identity.name(3)}\n{position}\n10 10\n")
-    on_demo.page.get_by_role("button", name="Keep the galaxies of the pasted list").click()
-    toast = on_demo.page.locator("#toast")
+    on_own.page.fill("#list-text", f"{demo.identity.name(3)}\n{position}\n10 10\n")
+    on_own.page.get_by_role("button", name="Keep the galaxies of the pasted list").click()
+    toast = on_own.page.locator("#toast")
     expect(toast).to_contain_text("2 of 3 are galaxies of this atlas. Not found: 10.00000 +10.00000.", timeout=60_000)
-    on_demo.settle()
-    on_demo.page.get_by_role("button", name="Select from a paper").click()
-    on_demo.settle()
-    assert sorted(on_demo.rows()) == [3, 7]
-    assert on_demo.complaints == []
+    on_own.settle()
+    on_own.page.get_by_role("button", name="Select from a paper").click()
+    on_own.settle()
+    assert sorted(on_own.rows()) == [3, 7]
+    assert on_own.complaints == []
