@@ -21,7 +21,7 @@ from atlas.sky.sky_regions import separation_deg
 from atlas.space import OpenSpace
 from atlas.storage import layout, validate
 from atlas.storage.manifest import Manifest
-from atlas.storage.thumbnails import Thumbnails
+from atlas.storage.thumbnails import ThumbnailStore
 
 if TYPE_CHECKING:
     from atlas.labels.store import Labels
@@ -168,11 +168,11 @@ class OpenBuild:
         return Identity(self.build, self.manifest.id_columns, self._base, self.manifest.segments)
 
     @cached_property
-    def thumbnails(self) -> Thumbnails | None:
+    def thumbnails(self) -> ThumbnailStore | None:
         """The packed images, where the atlas has some."""
         if self.manifest.thumbnails is None:
             return None
-        return Thumbnails(self.build / layout.THUMBNAILS, self.n_rows)
+        return ThumbnailStore(self.build / layout.THUMBNAILS, self.n_rows)
 
     @cached_property
     def labels(self) -> Labels:

@@ -49,7 +49,7 @@ LEAF_ROWS = 32  # a cell across an edge is divided while it holds more points
 Positions = NDArray[np.int64]
 
 
-class Query(Protocol):
+class StoreQuery(Protocol):
     """A region as the store sees it."""
 
     def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
@@ -94,7 +94,7 @@ class Cover:
         return Ranges((self.start[inside], self.end[inside]), (self.start[crossing], self.end[crossing]))
 
 
-class Subset:
+class StoreRows:
     """The rows of a mask that a store has, in its order.
 
     Parameters
@@ -169,9 +169,9 @@ class LevelStore:
         lists = open_vector(directory / LEVELS, np.uint32, sum(header.list_sizes))
         self.lists = np.split(lists, np.cumsum(header.list_sizes)[:-1]) if header.list_sizes else []
         self.highest_level = FIRST_STORED_LEVEL + len(self.lists) - 1 if self.lists else 0
-        self.subset = PerMask(lambda mask: Subset(self, mask))
+        self.subset = PerMask(lambda mask: StoreRows(self, mask))
 
-    def cover(self, query: Query, leaf_rows: int = LEAF_ROWS) -> Cover:
+    def cover(self, query: StoreQuery, leaf_rows: int = LEAF_ROWS) -> Cover:
         """Walk through the division, from the top to cells of at most `leaf_rows` points along the region's edge."""
         header = self.header
         top = min(header.start_depth, int(np.log2(TOP_CELLS / header.roots) / 2))
@@ -233,7 +233,7 @@ class LevelStore:
         for part in chunks(self.header.n_points if positions is None else positions.size, step):
             yield part if positions is None else positions[part]
 
-    def mark(self, query: Query, dense: NDArray[np.bool_], leaf_rows: int = LEAF_ROWS) -> None:
+    def mark(self, query: StoreQuery, dense: NDArray[np.bool_], leaf_rows: int = LEAF_ROWS) -> None:
         """Set what stands for the rows in a region, exactly, in an array of all rows of the atlas."""
         ranges = self.cover(query, leaf_rows).ranges(leaf_rows)
 
@@ -245,20 +245,20 @@ class LevelStore:
             dense[self.row[positions[query.contains(positions)]]] = True
 
 
-class View:
+class StoreView:
     """A region of a store, walked through once; to be counted, and to be read level by level.
 
     Parameters
     ----------
     store : LevelStore
         The store.
-    query : Query
+    query : StoreQuery
         The region.
     mask : Mask, optional
         Only these rows.
     """
 
-    def __init__(self, store: LevelStore, query: Query, mask: Mask | None = None) -> None:
+    def __init__(self, store: LevelStore, query: StoreQuery, mask: Mask | None = None) -> None:
         self._store, self._query = store, query
         self._cover = store.cover(query)
         self._subset = None if mask is None else store.subset(mask)

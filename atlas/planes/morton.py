@@ -37,7 +37,7 @@ def cell_along(values: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArr
     return cells
 
 
-class Axis:
+class CellAxis:
     """Cells along one axis.
 
     Parameters

@@ -24,7 +24,7 @@ from atlas.parallel import in_threads
 from atlas.planes.count_pyramid import Pyramid, finest_grid
 from atlas.planes.level_store import LevelStore, Positions
 from atlas.planes.level_store_files import ROW, StoreHeader, write_store
-from atlas.planes.morton import Axis, cell_along, column_and_row, morton, quantile_edges
+from atlas.planes.morton import CellAxis, cell_along, column_and_row, morton, quantile_edges
 from atlas.planes.region import Box, Region
 from atlas.storage.arrays import chunks, create_array, open_vector
 from atlas.storage.layout import write_atomically
@@ -88,8 +88,8 @@ class PlaneSegment:
         self.x = open_vector(directory / X, np.float32, size)
         self.y = open_vector(directory / Y, np.float32, size)
         edges = open_vector(directory / EDGES, np.float32, 2 * (cells - 1))
-        self._cells_x = Axis(edges[: cells - 1], extent.x0, extent.x1)
-        self._cells_y = Axis(edges[cells - 1 :], extent.y0, extent.y1)
+        self._cells_x = CellAxis(edges[: cells - 1], extent.x0, extent.x1)
+        self._cells_y = CellAxis(edges[cells - 1 :], extent.y0, extent.y1)
         n_counts = (4 * header.finest_grid**2 - 64**2) // 3
         self.pyramid = Pyramid(header.frame, open_vector(directory / COUNTS, np.uint32, n_counts))
 
@@ -103,8 +103,8 @@ class _Query:
     """A region of the map, as the store asks about it."""
 
     region: Region
-    cells_x: Axis
-    cells_y: Axis
+    cells_x: CellAxis
+    cells_y: CellAxis
     x: NDArray[np.float32]
     y: NDArray[np.float32]
 

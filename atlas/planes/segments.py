@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from atlas.errors import FormatError
 from atlas.mask import Mask
-from atlas.planes.level_store import LEAF_ROWS, LevelStore, Positions, Query, View
+from atlas.planes.level_store import LEAF_ROWS, LevelStore, Positions, StoreQuery, StoreView
 from atlas.planes.level_store_files import FIRST_STORED_LEVEL, StoreHeader
 from atlas.planes.sampling import level_of, row_hash, smallest
 
 
-class Segment(Protocol):
+class StoreSegment(Protocol):
     """A store with what its owner keeps of the points in it."""
 
     @property
@@ -33,8 +33,8 @@ class Segment(Protocol):
         """The store."""
 
 
-S = TypeVar("S", bound=Segment)
-Ask = Callable[[S], Query]  # a region, as a segment is asked about it
+S = TypeVar("S", bound=StoreSegment)
+Ask = Callable[[S], StoreQuery]  # a region, as a segment is asked about it
 Piece = tuple[S, slice | NDArray[np.uint32]]  # some of a segment's points: an index of its files
 
 
@@ -91,13 +91,13 @@ def require_consecutive(stores: Sequence[tuple[Path, StoreHeader]]) -> int:
 
 def count(segments: Sequence[S], ask: Ask[S], mask: Mask | None = None) -> int:
     """How many points lie in a region, exactly."""
-    return sum(View(segment.store, ask(segment), mask).count()[0] for segment in segments)
+    return sum(StoreView(segment.store, ask(segment), mask).count()[0] for segment in segments)
 
 
 def members(segments: Sequence[S], ask: Ask[S], mask: Mask | None = None) -> Iterator[tuple[S, Positions]]:
     """Positions of all points in a region, segment by segment."""
     for segment in segments:
-        yield segment, View(segment.store, ask(segment), mask).members()[0]
+        yield segment, StoreView(segment.store, ask(segment), mask).members()[0]
 
 
 def pieces(segments: Sequence[S], mask: Mask | None, step: int) -> Iterator[Piece[S]]:
@@ -120,7 +120,7 @@ def draw(segments: Sequence[S], ask: Ask[S], budget: int, mask: Mask | None = No
 
     Parameters
     ----------
-    segments : sequence of Segment
+    segments : sequence of StoreSegment
         At least one.
     ask : callable
         The region, as each is asked about it.
@@ -129,7 +129,7 @@ def draw(segments: Sequence[S], ask: Ask[S], budget: int, mask: Mask | None = No
     mask : Mask, optional
         Only these rows.
     """
-    views = [View(segment.store, ask(segment), mask) for segment in segments]
+    views = [StoreView(segment.store, ask(segment), mask) for segment in segments]
     in_view, touched = map(sum, zip(*(view.count() for view in views), strict=True))
     # Five standard deviations more than wanted, so that a longer list is hardly ever read after all.
     wanted = budget + 5 * np.sqrt(budget)

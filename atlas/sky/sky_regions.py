@@ -56,7 +56,7 @@ class InView:
         self._margin = ROUNDING_DEG * stretch
 
     def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
-        """See `atlas.planes.level_store.Query`."""
+        """See `atlas.planes.level_store.StoreQuery`."""
         discs = self._projection.discs(centers(depth, cells), cell_radius_deg(depth))
         relation = np.where(discs.nearest > self._farthest, OUTSIDE, CROSSING)
         asked = np.flatnonzero((relation == CROSSING) & np.isfinite(discs.reach))
@@ -70,7 +70,7 @@ class InView:
         return relation
 
     def contains(self, positions: Positions) -> NDArray[np.bool_]:
-        """See `atlas.planes.level_store.Query`."""
+        """See `atlas.planes.level_store.StoreQuery`."""
         return _decide(self._stars, positions, self._place, self._margin)
 
     def _place(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> _Inside:
@@ -95,7 +95,7 @@ class InCone:
         self._stars, self._ra_deg, self._dec_deg, self._radius_deg = stars, ra_deg, dec_deg, radius_deg
 
     def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
-        """See `atlas.planes.level_store.Query`."""
+        """See `atlas.planes.level_store.StoreQuery`."""
         toward = unit_vectors(self._ra_deg, self._dec_deg)
         middles = centers(depth, cells)
         away = np.degrees(np.arctan2(np.linalg.norm(np.cross(middles, toward, axis=0), axis=0), toward @ middles))
@@ -106,7 +106,7 @@ class InCone:
         return relation
 
     def contains(self, positions: Positions) -> NDArray[np.bool_]:
-        """See `atlas.planes.level_store.Query`."""
+        """See `atlas.planes.level_store.StoreQuery`."""
         return _decide(self._stars, positions, self._place, ROUNDING_DEG)
 
     def separation_deg(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ MIME_TYPE = "image/webp"
 QUALITY = 92
 
 
-class Thumbnails:
+class ThumbnailStore:
     """Reads packed images; safe to share between threads."""
 
     def __init__(self, folder: Path, n_rows: int) -> None:

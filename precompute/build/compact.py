@@ -29,7 +29,7 @@ from ..stages.index import stage as index
 from ..stages.stage import StageContext
 from .append import COMPACT, MEASURED_BEFORE, config_of, first_rows
 from .estimate import estimate_build
-from .stage_runner import Step, digest, files_after, link_files, run_stage, say
+from .stage_runner import WorkStep, digest, files_after, link_files, run_stage, say
 
 VERSION = 2
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -117,7 +117,7 @@ class _Compaction:
             ("measure", measure.STAGE.run),
         )
         return [
-            run_stage(Step(name, do), key, StageContext(self._build, self._config, name=name, quiet=self._quiet))
+            run_stage(WorkStep(name, do), key, StageContext(self._build, self._config, name=name, quiet=self._quiet))
             for name, do in steps
         ]
 

@@ -38,7 +38,7 @@ from ..stages.row_passes import fill_rows
 from ..stages.stage import StageContext
 from ..stages.umap import ANCHORS_XY
 from .append_columns import read_rows
-from .stage_runner import Step, replace_array, run_stage
+from .stage_runner import WorkStep, replace_array, run_stage
 
 VERSION = 3
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -113,7 +113,7 @@ class NewSegment:
             ("thumbnails", self._pack),
             ("finish", self._finish),
         )
-        self.records = [run_stage(Step(name, do), key, self._context(name)) for name, do in steps]
+        self.records = [run_stage(WorkStep(name, do), key, self._context(name)) for name, do in steps]
 
     def _context(self, name: str, **changes: Any) -> StageContext:
         config = msgspec.structs.replace(self._config, **changes)

@@ -27,7 +27,7 @@ from ..stages.stage import Stage, StageContext
 
 
 @dataclass(frozen=True)
-class Step:
+class WorkStep:
     """A step of a longer work, in the form of a stage: all that it depends on is in the key of the whole."""
 
     name: str

@@ -32,7 +32,7 @@ def release(array: np.memmap[Any, Any]) -> None:
         array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
-class Kept(msgspec.Struct, frozen=True):
+class PassRecord(msgspec.Struct, frozen=True):
     """Record of a stage's pass over the rows, from which the next run of it goes on.
 
     Attributes
@@ -127,17 +127,17 @@ class StageContext:
     def _record(self) -> Path:
         return self.build / layout.STAGES / f"{self.name}.progress"
 
-    def kept(self) -> Kept:
+    def kept(self) -> PassRecord:
         """What a killed run of this stage had kept; no rows for a fresh start."""
         try:
-            return msgspec.json.decode(self._record.read_bytes(), type=Kept)
+            return msgspec.json.decode(self._record.read_bytes(), type=PassRecord)
         except (FileNotFoundError, msgspec.DecodeError):
-            return Kept()
+            return PassRecord()
 
     def keep(self, rows: int, found: dict[str, Any] | None = None) -> None:
         """Record that the first `rows` of this stage's pass are on disk, and what was found in them."""
         self._record.parent.mkdir(parents=True, exist_ok=True)
-        layout.write_atomically(self._record, msgspec.json.encode(Kept(rows=rows, found=found or {})))
+        layout.write_atomically(self._record, msgspec.json.encode(PassRecord(rows=rows, found=found or {})))
 
     def forget(self) -> None:
         """Drop the record: the stage is done, or what it stood for is gone."""

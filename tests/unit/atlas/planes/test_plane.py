@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import FormatError, InputError
 from atlas.mask import Mask
-from atlas.planes.level_store import Subset
+from atlas.planes.level_store import StoreRows
 from atlas.planes.morton import cell_along
 from atlas.planes.plane import Box, Plane, write_plane
 from atlas.planes.polygon import geometry
@@ -339,9 +339,9 @@ def test_a_damaged_file_is_named_when_the_map_opens(tmp_path: Path, name: str, h
 
 def test_a_mask_is_brought_into_order_once_for_all_views(atlas: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    build = Subset.__init__
+    build = StoreRows.__init__
     monkeypatch.setattr(
-        Subset, "__init__", lambda self, store, mask: made.append(mask.count) or build(self, store, mask)
+        StoreRows, "__init__", lambda self, store, mask: made.append(mask.count) or build(self, store, mask)
     )
     mask = Mask.from_dense(np.random.default_rng(77).random(N) < 0.1)
     for box in (Box(0, 1, 0, 1), Box(-2, 2, 0, 9)):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from atlas.errors import CoordinateError, FormatError, InputError
 from atlas.mask import Mask
 from atlas.planes.count_pyramid import DENSITY_FROM_POINTS
-from atlas.planes.level_store import Subset
+from atlas.planes.level_store import StoreRows
 from atlas.planes.level_store_files import FIRST_STORED_LEVEL
 from atlas.planes.plane import Box, Plane, write_plane
 from atlas.planes.sampling import level_of, row_hash, uniform_sample
@@ -328,13 +328,13 @@ def test_masks_are_of_all_rows_and_brought_into_order_once_a_segment(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    build = Subset.__init__
+    build = StoreRows.__init__
 
-    def counted(self: Subset, store: object, mask: Mask) -> None:
+    def counted(self: StoreRows, store: object, mask: Mask) -> None:
         build(self, store, mask)
         made.append(self.positions.size)
 
-    monkeypatch.setattr(Subset, "__init__", counted)
+    monkeypatch.setattr(StoreRows, "__init__", counted)
     mask = Mask.from_dense(np.random.default_rng(77).random(N) < 0.3)
     for box in (Box(0, 1, 0, 1), Box(-2, 2, 0, 9)):
         places.plane.viewport(box, 100, mask)

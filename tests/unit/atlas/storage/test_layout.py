@@ -19,7 +19,7 @@ from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Provenance, Segment, Space, read_manifest, write_manifest
-from atlas.storage.thumbnails import SHARD_BYTES, Thumbnails, ThumbnailWriter, encode_thumbnail, shard_path
+from atlas.storage.thumbnails import SHARD_BYTES, ThumbnailStore, ThumbnailWriter, encode_thumbnail, shard_path
 
 
 def save(build: Path, name: str, array: np.ndarray[Any, Any], kind: Any = "number", **more: Any) -> Column:
@@ -106,7 +106,7 @@ def test_packed_images_come_back_row_by_row(tmp_path: Path) -> None:
             grain = rng.integers(0, 3, (48, 48, 3)).astype(np.uint8)
             images.add(row, encode_thumbnail(np.full((48, 48, 3), 60 * row, dtype=np.uint8) + grain, 32))
         assert images.present == 3
-    thumbnails = Thumbnails(tmp_path, 5)
+    thumbnails = ThumbnailStore(tmp_path, 5)
     assert [thumbnails.has(row) for row in range(5)] == [True, False, True, False, True]
     assert thumbnails.which(np.array([4, 1, 0], dtype=np.uint32)).tolist() == [True, False, True]
     assert thumbnails.read(1) is None
@@ -126,7 +126,7 @@ def test_no_image_crosses_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for row in range(12):
             images.add(row, encode_thumbnail(noise, 32))
     assert shard_path(tmp_path, 1).exists()
-    thumbnails = Thumbnails(tmp_path, 12)
+    thumbnails = ThumbnailStore(tmp_path, 12)
     assert len({thumbnails.read(row) for row in range(12)}) == 1
     assert SHARD_BYTES == 1 << 30
 
@@ -136,7 +136,7 @@ def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
         images.add(0, encode_thumbnail(np.zeros((32, 32, 3), dtype=np.uint8), 32))
     os.truncate(shard_path(tmp_path, 0), 10)
     with pytest.raises(FormatError, match="truncated"):
-        Thumbnails(tmp_path, 1).read(0)
+        ThumbnailStore(tmp_path, 1).read(0)
 
 
 def test_arrays_are_checked_before_they_are_trusted(tmp_path: Path) -> None:
