@@ -16,9 +16,6 @@ from ..state.viewports import home
 from . import figure as fig
 from .sky import place
 
-MOST_RINGS = 100
-"""More of them hide what they ring."""
-
 
 def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]]:
     """Positions of the ringed galaxies.
@@ -31,7 +28,7 @@ def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]
     atlas = service.atlas
     question = question_of(atlas, state)
     result = None if question.query is None else service.run(question.query, atlas)
-    neighbors = [] if result is None else result.rows[:MOST_RINGS].tolist()
+    neighbors = [] if result is None else result.rows.tolist()
     focus = None if state.focus is None else row_of(atlas, state.focus)
     columns = atlas.columns(atlas.default_space)
     found: dict[str, dict[int, dict[str, Any]]] = {"map": {}, "sky": {}}

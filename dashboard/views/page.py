@@ -309,6 +309,9 @@ def _gallery() -> html.Section:
     )  # fmt: skip
 
 
+FORMATS_WHY = "Formats: Parquet, FITS, VOTable, DS9 regions, MOC …"
+
+
 def _downloads() -> html.Details:
     """Formats in which galaxies leave: all that are active, or the table with its columns."""
     groups = []
@@ -323,7 +326,7 @@ def _downloads() -> html.Details:
                 ]
             )
         )  # fmt: skip
-    summary = html.Summary("formats ▾", **el.why("Download as Parquet, FITS, VOTable, DS9 regions, MOC …"))
+    summary = html.Summary("▾", **el.why(FORMATS_WHY), **{"aria-label": FORMATS_WHY})
     return html.Details([summary, html.Div(groups)], className="gf-menu gf-downloads")
 
 

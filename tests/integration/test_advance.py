@@ -67,7 +67,7 @@ def test_an_event_that_fails_takes_no_other_with_it(service: Service, demo: Atla
 def test_a_value_beyond_a_limit_is_refused_in_a_sentence_and_the_rest_is_done(service: Service) -> None:
     name = {"is": "keep", "name": "x" * 41}
     done = step(service, {"is": "change", "shown": 10**6}, name, {"is": "change", "light": True}, state=State())
-    assert done.message == "the number of images must be at most 1,000"
+    assert done.message == "the number of images must be at most 100"
     assert done.after == State(light=True)
     assert step(service, name, state=State()).message == "the name must be at most 40 characters"
 
