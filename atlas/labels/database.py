@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from atlas.errors import InputError, KeepingError, shorten
@@ -162,6 +160,9 @@ def _migrate(connection: sa.Connection) -> None:
     if version is not None and version > HEAD:
         raise KeepingError("the database of the labels was made by a newer Galaxy Finder; install that one")
     if version != HEAD:
+        from alembic import command  # only who makes or changes tables loads it
+        from alembic.config import Config
+
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         command.upgrade(config, "head")
