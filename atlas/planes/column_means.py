@@ -1,7 +1,8 @@
 """Means of a column, pixel by pixel or cell by cell: what is added up, and how a mean comes of it.
 
 Sums are kept of what values differ from a middle one: so float32 holds a thousandth of a day in dates of 57,000 days.
-Means are float64, or those dates would be rounded in the end.
+Means are float64, or those dates would be rounded in the end; of whole numbers beyond 2⁵³, of which float64 would lose
+digits, they are counted from a zero among them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.catalog.columns import from_zero
 from atlas.parallel import in_threads
 from atlas.planes.count_pyramid import pixels
 from atlas.planes.region import Box
@@ -38,7 +40,7 @@ class Sums(NamedTuple):
     sums: NDArray[Any]
 
     def mean(self, center: float) -> NDArray[np.float64]:
-        """Mean of the values; NaN where there is none."""
+        """Mean of the values, whose sums are about a center; NaN where there is none."""
         mean = np.full(self.counts.shape, np.nan, dtype=np.float64)
         np.divide(self.sums, self.counts, out=mean, where=self.counts > SLIVER)
         return mean + center
@@ -55,10 +57,13 @@ def require_column(values: NDArray[Any], n_rows: int) -> None:
 
 
 def center_of(values: NDArray[Any]) -> float:
-    """About the median of a column; 0 where no value is known."""
+    """About the median of a column, an int where float64 would lose its digits; 0 where no value is known."""
     some = np.asarray(values[:: -(-values.size // CENTER_ROWS)], dtype=np.float64)
     some = some[np.isfinite(some)]
-    return float(np.median(some)) if some.size else 0.0
+    middle = float(np.median(some)) if some.size else 0.0
+    if values.dtype.kind in "iu" and abs(middle) >= 2**53 and int(values.max()) - int(values.min()) < 2**63:
+        return int(middle)
+    return middle
 
 
 def sum_cells(
@@ -83,7 +88,7 @@ def sum_cells(
 
     def weigh(piece: Piece) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         cells, values = members(piece)
-        return _finite(cells, values - np.float64(center))
+        return _finite(cells, from_zero(values, center))
 
     counts, sums = np.zeros(n_cells, dtype=np.uint32), np.zeros(n_cells, dtype=np.float64)
     for cells, weights in in_threads(weigh, pieces):
@@ -96,7 +101,7 @@ def sum_pixels(
     x: NDArray[Any], y: NDArray[Any], values: NDArray[Any], box: Box, width: int, height: int, center: float
 ) -> Sums:
     """Add up a column over pixels, for points inside a box; arrays of shape (height, width)."""
-    cells, weights = _finite(pixels(x, y, box, width, height), values - np.float64(center))
+    cells, weights = _finite(pixels(x, y, box, width, height), from_zero(values, center))
     counts = np.bincount(cells, minlength=width * height)
     sums = np.bincount(cells, weights, minlength=width * height)
     return Sums(counts.reshape(height, width), sums.reshape(height, width))

@@ -164,7 +164,7 @@ class Plane:
         return Density(reduce(np.add, [density.counts for density in shown]), all(part.resolved for part in shown))
 
     def mean(
-        self, box: Box, width: int, height: int, values: NDArray[Any], mask: Mask | None = None
+        self, box: Box, width: int, height: int, values: NDArray[Any], mask: Mask | None = None, *, zero: int = 0
     ) -> NDArray[np.float64]:
         """Mean of a column in each pixel.
 
@@ -181,11 +181,13 @@ class Plane:
             A column; may be memory-mapped. Known again by identity: hand in the same object for the same column.
         mask : Mask, optional
             Only these rows.
+        zero : int
+            What the means are counted from: of whole numbers beyond 2⁵³ one among them, or float64 loses digits.
 
         Returns
         -------
         ndarray of shape (height, width), float64
-            First row at the bottom; NaN where no row has a value.
+            Mean − zero. First row at the bottom; NaN where no row has a value.
 
         Raises
         ------
@@ -195,13 +197,13 @@ class Plane:
         _require_area(box)
         require_column(values, self.n_rows)
         if self.count(box, mask) <= DENSITY_FROM_POINTS:
-            return self._sum_pixels(box, box, width, height, values, mask, 0.0).mean(0.0)
+            return self._sum_pixels(box, box, width, height, values, mask, zero).mean(0.0)
         pyramids = self._sums_of(mask, values)
         sums = Sums(pyramids.counts.raster(box, width, height), pyramids.sums.raster(box, width, height))
         if not self._is_framed(box):
             beyond = Outside(box, self.frame)
             sums = sums.plus(self._sum_pixels(beyond, box, width, height, values, mask, pyramids.center))
-        return sums.mean(pyramids.center)
+        return sums.mean(pyramids.center - zero)
 
     def _rasterize(
         self, within: Sequence[PlaneSegment], pyramid: Pyramid, box: Box, width: int, height: int, mask: Mask | None

@@ -252,6 +252,8 @@ class SkyPlane:
         height: int,
         values: NDArray[Any],
         mask: Mask | None = None,
+        *,
+        zero: int = 0,
     ) -> NDArray[np.float64]:
         """Mean of a column: a pixel shows that of the HEALPix cell that its middle lies in.
 
@@ -270,11 +272,14 @@ class SkyPlane:
             A column; may be memory-mapped. Known again by identity: hand in the same object for the same column.
         mask : Mask, optional
             Only these rows.
+        zero : int
+            What the means are counted from, as in `Plane.mean`.
 
         Returns
         -------
         ndarray of shape (height, width), float64
-            First row at the bottom; NaN where no row has a value, and outside the ellipse of an all-sky plane.
+            Mean − zero. First row at the bottom; NaN where no row has a value, and outside the ellipse of an all-sky
+            plane.
 
         Raises
         ------
@@ -286,14 +291,14 @@ class SkyPlane:
         if self.count(projection, box, mask) <= DENSITY_FROM_POINTS:
             found = segments.members(self._segments, _in_view(projection, box), mask)
             shown = ((projection.forward(*one.stored(at)), values[one.store.row[at]]) for one, at in found)
-            inside = (sum_pixels(x, y, value, box, width, height, 0.0) for (x, y), value in shown)
+            inside = (sum_pixels(x, y, value, box, width, height, zero) for (x, y), value in shown)
             return reduce(Sums.plus, inside).mean(0.0)
         finest = min(self._finest, MASK_ORDER)
         order = min(max(wanted, 0), finest)
         cells = _pixel_cells(projection, box, width, height, order)
         sums, center = self._sums_of(mask, values)
         counts, totals = (grid.reshape(-1, 4 ** (finest - order)).sum(axis=1) for grid in sums)
-        raster = Sums(counts, totals).mean(center)[cells]
+        raster = Sums(counts, totals).mean(center - zero)[cells]
         raster[cells < 0] = np.nan
         return raster
 

@@ -146,6 +146,10 @@ class Scale(msgspec.Struct, frozen=True):
             at: NDArray[np.float32] = np.clip((shown - low) / (high - low), 0, 1).astype(np.float32)
         return at
 
+    def above(self, zero: int) -> Scale:
+        """The same scale, not logarithmic, for values that are counted from a zero."""
+        return msgspec.structs.replace(self, low=self.low - zero, high=self.high - zero)
+
     @property
     def _zero(self) -> int:
         return self.low if isinstance(self.low, int) and not self.log else 0

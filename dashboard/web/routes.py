@@ -15,6 +15,7 @@ from flask import Flask, Response, abort, jsonify, request, send_from_directory,
 from PIL import Image, ImageDraw
 
 from atlas import Atlas
+from atlas.catalog.histogram import zero_of
 from atlas.errors import ExpressionError, InputError, shorten
 from atlas.exports.formats import FORMATS
 from atlas.expressions import check as expression
@@ -40,7 +41,7 @@ from ..state.coloring import LONGEST
 from ..state.page_state import Axes, Shading, State, has_width
 from ..views.card import card
 from ..views.paint import has_mean
-from ..views.palette import scale_of, theme
+from ..views.palette import Scale, scale_of, theme
 from .security import immutable
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
@@ -93,8 +94,9 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
             if asked.column is None:
                 return to_png(plane.density(box, width, height, mask).counts, theme(asked.light), asked.flip)
             values = atlas.columns(atlas.default_space).number(asked.column.name)
-            means = plane.mean(box, width, height, values, mask)
-            return mean_to_png(means, scale_of(asked.column, asked.shading), asked.flip)
+            scale, zero = _scale(asked.column, asked.shading)
+            means = plane.mean(box, width, height, values, mask, zero=zero)
+            return mean_to_png(means, scale, asked.flip)
 
         key = cache_key(build, "map raster", *asked.key(), *(() if axes is None else (axes.x, axes.y)))
         return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
@@ -110,8 +112,9 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
             if asked.column is None:
                 return to_png(atlas.sky.density(projection, box, width, height, mask).counts, theme(asked.light))
             values = atlas.columns(atlas.default_space).number(asked.column.name)
-            means = atlas.sky.mean(projection, box, width, height, values, mask)
-            return mean_to_png(means, scale_of(asked.column, asked.shading))
+            scale, zero = _scale(asked.column, asked.shading)
+            means = atlas.sky.mean(projection, box, width, height, values, mask, zero=zero)
+            return mean_to_png(means, scale)
 
         where = (projection.kind, projection.ra_deg, projection.dec_deg)
         key = cache_key(build, "sky raster", *where, *asked.key())
@@ -226,6 +229,13 @@ def _row(atlas: Atlas, row: int) -> int:
     if row >= atlas.n_rows:
         raise InputError(f"row {shorten(row)} does not exist: this atlas has {atlas.n_rows:,} rows")
     return row
+
+
+def _scale(column: Column, shading: Shading) -> tuple[Scale, int]:
+    """The scale that a column's means are painted by, and what both are counted from."""
+    scale = scale_of(column, shading)
+    zero = 0 if scale.log else zero_of(column)
+    return (scale.above(zero) if zero else scale), zero
 
 
 def _raster_arguments(service: Service, atlas: Atlas) -> RasterArguments:

@@ -104,6 +104,23 @@ def test_a_column_may_be_of_any_number_type(rows: Rows, dtype: type) -> None:
         assert ((found >= 0) & (found <= 1)).all() and (found[:, 0] < found[:, 1]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_whole_numbers_keep_their_last_digits(rows: Rows, dtype: type) -> None:
+    zero = 2**60 + 5
+    steps = np.floor(np.clip(rows.x, -3, 3) * 100).astype(np.int64)
+    values = (zero + steps).astype(dtype)
+    near, far = Box(-0.02, 0.02, -0.3, 0.3), rows.plane.frame
+    assert rows.plane.count(near) < DENSITY_FROM_POINTS < rows.plane.count(far)
+    for box in (near, far):
+        exact, counted = (rows.plane.mean(box, 3, 3, column, zero=at) for column, at in ((steps, 0), (values, zero)))
+        np.testing.assert_allclose(counted, exact, atol=1e-3)
+    wide = np.where(rows.x > 0, 2**64 - 1, 0).astype(np.uint64)
+    assert np.nanmax(rows.plane.mean(far, 3, 3, wide)) <= 2.0**64
+    for box in (Box(-1, 1, -1, 1), Box(-180, 180, -90, 90)):
+        exact, counted = (rows.sky.mean(SKY, box, 4, 3, column, zero=at) for column, at in ((steps, 0), (values, zero)))
+        np.testing.assert_allclose(counted, exact, atol=1e-3)
+
+
 def test_sums_are_made_once_for_a_column_and_a_mask(
     rows: Rows, half: Mask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_scale_is_what_was_chosen_as_far_as_the_column_allows() -> None:
     assert scale_of(flux, Shading(low=5000.0)).low == 5000.0 and scale_of(flux, Shading(high=-9.0)).high == -9.0
     long = Shading(low=str(2**60 + 1), high=str(2**60 + 5))
     assert scale_of(flux, long).positions(2**60 + np.array([1, 2, 5])).tolist() == [0.0, 0.25, 1.0]
+    assert scale_of(flux, long).above(2**60).positions(np.array([1.0, 2.0, 5.0])).tolist() == [0.0, 0.25, 1.0]
     for text in ("12", str(2**64 + 1), "0" * 3 + str(2**60)):
         with pytest.raises(ValueError, match="only whole numbers beyond"):
             Shading(low=text)
