@@ -24,7 +24,9 @@ def some_rows(whole: Path, folder: Path, start: int, stop: int, catalog: pa.Tabl
     return open_source(folder)
 
 
-NAMES_OF_OURS = ("density", "subsets", "similarity", "id", "map", "and", "or", "not", "in", "min", "row", "cluster")
+NAMES_OF_OURS = (
+    "density", "subsets", "labels", "similarity", "id", "map", "and", "or", "not", "in", "min", "row", "cluster",
+)  # fmt: skip
 """What the page, the language of conditions and an atlas call their own."""
 
 

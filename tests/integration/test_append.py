@@ -245,7 +245,7 @@ def test_an_interrupted_append_leaves_the_atlas_and_goes_on(
     more = some_rows(survey, tmp_path / "more", *EDGES[1:3])
     run, before = running.run_stage, current_build(small)
 
-    def killed_after(step: running.Step, *rest: object) -> object:
+    def killed_after(step: running.WorkStep, *rest: object) -> object:
         run(step, *rest)  # type: ignore[arg-type]
         if step.name == last:
             raise Killed
@@ -261,11 +261,11 @@ def test_an_interrupted_append_leaves_the_atlas_and_goes_on(
 
     ran: list[str] = []
 
-    def noted(step: running.Step) -> None:
+    def noted(step: running.WorkStep) -> None:
         ran.append(step.name)
 
-    real = running.Step.run
-    monkeypatch.setattr(running.Step, "run", lambda step, ctx: (noted(step), real(step, ctx))[1])
+    real = running.WorkStep.run
+    monkeypatch.setattr(running.WorkStep, "run", lambda step, ctx: (noted(step), real(step, ctx))[1])
     append(more, small, quiet=True)
     assert ran == list(STEPS[STEPS.index(last) + 1 :])
     assert validate(small) == []

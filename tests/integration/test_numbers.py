@@ -15,6 +15,7 @@ from flask import Flask
 from msgspec.structs import asdict, astuple, replace
 
 from atlas import Atlas, ColumnPolygon, Expression
+from atlas.catalog.reserved_names import OF_THE_PAGE
 from atlas.exports.text import csv
 from atlas.expressions.check import complete
 from atlas.expressions.tree import written_name
@@ -213,7 +214,7 @@ def test_columns_may_be_called_what_the_page_calls_its_own(service: Service, num
         drawer(service, State(drawer="filters", brushed=(stored,)))
         # A colour of its own, beside the page's.
         color = next(c["value"] for c in colors(numbers, State()) if c["label"].split(" ")[0] == stored)
-        if stored in ("density", "subsets"):
+        if stored in OF_THE_PAGE:
             color = color_of(stored)
         shown = picture(service, step(service, {"is": "change", "color": color}).after)
         assert shown is not None and shown["coloring"] is not None
