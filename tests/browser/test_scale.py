@@ -36,8 +36,15 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(params=["on_small", pytest.param("on_large", marks=pytest.mark.soak)])
+def page(request: pytest.FixtureRequest) -> Watched:
+    page: Watched = request.getfixturevalue(request.param)
+    page.open()
+    return page
+
+
 @pytest.fixture
-def page(on_large: Watched) -> Watched:
+def at_a_million(on_large: Watched) -> Watched:
     on_large.open()
     return on_large
 
@@ -308,7 +315,8 @@ def test_a_drawer_pushes_the_plane_aside_and_leaves_the_view_as_it_was(on_demo: 
 # The table
 
 
-def test_the_table_sorts_everything_and_shows_any_part_of_it(page: Watched) -> None:
+def test_the_table_sorts_everything_and_shows_any_part_of_it(at_a_million: Watched) -> None:
+    page = at_a_million
     assert not [r for r in page.requests if "dash_ag_grid" in r.url], "the table's script waits for a table"
     page.page.keyboard.press("v")
     page.page.keyboard.press("g")
@@ -349,7 +357,8 @@ def test_the_table_follows_the_selection_and_a_click_chooses_a_galaxy(page: Watc
     assert "ebv" in shown, "columns that were chosen are kept"
 
 
-def test_what_is_active_downloads_as_csv_in_order(page: Watched) -> None:
+def test_what_is_active_downloads_as_csv_in_order(at_a_million: Watched) -> None:
+    page = at_a_million
     open_drawer(page, "f")
     page.page.fill("#expression", "mag_r < 15.5 & z_phot < 0.1")
     page.page.keyboard.press("Enter")
@@ -409,7 +418,7 @@ def test_a_long_state_travels_by_its_hash_and_survives_reload_and_back(page: Wat
     assert page.complaints == []
 
 
-def test_a_receipt_repeats_the_question(page: Watched, large_path: Path, tmp_path: Path) -> None:
+def test_a_receipt_repeats_the_question(page: Watched, tmp_path: Path) -> None:
     choose(page, 40)
     page.page.keyboard.press("+")
     page.settle()
@@ -417,7 +426,7 @@ def test_a_receipt_repeats_the_question(page: Watched, large_path: Path, tmp_pat
         page.page.locator("#status-receipt a").click()
     path = tmp_path / "receipt.json"
     download.value.save_as(path)
-    command = [sys.executable, "-m", "atlas", "replay", str(path), "--atlas", str(large_path)]
+    command = [sys.executable, "-m", "atlas", "replay", str(path), "--atlas", str(page.atlas.build.parent.parent)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for row in page.rows():
         assert page.atlas.identity.name(row) in result.stdout

@@ -17,6 +17,7 @@ DIMENSION = 32
 """Few, so that groups lie close together."""
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_rare_class_has_a_region_of_its_own(seed: int) -> None:
     embeddings, is_rare = draw(GALAXIES, seed, DIMENSION)

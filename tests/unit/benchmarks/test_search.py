@@ -95,6 +95,7 @@ def test_an_engine_finds_the_nearest_rows(
         assert len(np.atleast_1d(np.squeeze(part(asked.embeddings[0])))) >= 1
 
 
+@pytest.mark.soak
 def test_an_index_that_was_kept_is_measured_and_not_built_again(tmp_path: Path) -> None:
     first, second = (next(measure(N, tmp_path, [Ours], QUERIES, 1, keep=True)) for _ in range(2))
     assert first["build_s"] == second["build_s"] > 0

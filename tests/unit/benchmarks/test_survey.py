@@ -164,6 +164,7 @@ def test_all_parts_come_as_tables(demo_path: Path, small_path: Path) -> None:
         assert "(the page's)" in text and ("30 × 500" in text) is bool(setting)
 
 
+@pytest.mark.soak
 def test_a_worker_is_visited_before_it_can_search_and_after(small_path: Path, small: Atlas, tmp_path: Path) -> None:
     begun = time.perf_counter()
     with serve(small_path, tmp_path, module="tests.slow_dashboard", until_ready=False) as server:
