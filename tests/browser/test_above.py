@@ -45,6 +45,15 @@ def focus_is_ringed(watched: Watched, plane: str) -> bool:
 
 def points_over_images(watched: Watched) -> float:
     """Share of the images' pixels that the canvases of the points change."""
+    for _ in range(5):  # an image may come in between the two looks at the page
+        share = _points_over_images(watched)
+        if share < HARDLY:
+            break
+        watched.settle()
+    return share
+
+
+def _points_over_images(watched: Watched) -> float:
     boxes: list[dict[str, Any]] = watched.page.evaluate(IMAGES)
     assert boxes
     inside = np.zeros((768, 1366), dtype=np.bool_)

@@ -43,12 +43,6 @@ def page(request: pytest.FixtureRequest) -> Watched:
     return page
 
 
-@pytest.fixture
-def at_a_million(on_large: Watched) -> Watched:
-    on_large.open()
-    return on_large
-
-
 def column(watched: Watched, name: str) -> np.ndarray:
     return np.asarray(watched.atlas.columns("v1").array(name), dtype=np.float64)
 
@@ -315,8 +309,8 @@ def test_a_drawer_pushes_the_plane_aside_and_leaves_the_view_as_it_was(on_demo: 
 # The table
 
 
-def test_the_table_sorts_everything_and_shows_any_part_of_it(at_a_million: Watched) -> None:
-    page = at_a_million
+def test_the_table_sorts_everything_and_shows_any_part_of_it(on_large: Watched) -> None:
+    (page := on_large).open()
     assert not [r for r in page.requests if "dash_ag_grid" in r.url], "the table's script waits for a table"
     page.page.keyboard.press("v")
     page.page.keyboard.press("g")
@@ -357,8 +351,8 @@ def test_the_table_follows_the_selection_and_a_click_chooses_a_galaxy(page: Watc
     assert "ebv" in shown, "columns that were chosen are kept"
 
 
-def test_what_is_active_downloads_as_csv_in_order(at_a_million: Watched) -> None:
-    page = at_a_million
+def test_what_is_active_downloads_as_csv_in_order(on_large: Watched) -> None:
+    (page := on_large).open()
     open_drawer(page, "f")
     page.page.fill("#expression", "mag_r < 15.5 & z_phot < 0.1")
     page.page.keyboard.press("Enter")
