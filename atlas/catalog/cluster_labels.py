@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.catalog.columns import QUANTILES, Columns, from_zero
-from atlas.catalog.senses import amount, called, sense
+from atlas.catalog.senses import amount, called, sense, subject
 from atlas.storage.manifest import Column
 
 SAMPLE = 200_000
@@ -126,7 +126,7 @@ def _number_effects(
             abs(float(effect[label])),
             Word(
                 high if effect[label] > 0 else low,
-                f"{called(column)} ({column.name}) is {amount(column, zero + float(mean[label]), spread)} here on "
+                f"{subject(column)} is {amount(column, zero + float(mean[label]), spread)} here on "
                 f"average, {amount(column, zero + of_all, spread)} among all galaxies",
             ),
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.catalog.columns import QUANTILES, Columns, from_zero
-from atlas.catalog.senses import amount, called, sense
+from atlas.catalog.senses import amount, sense, subject
 from atlas.storage.manifest import Column
 
 SMALL_EFFECT = 0.2
@@ -83,7 +83,7 @@ def _of_numbers(column: Column, inside: NDArray[np.generic], outside: NDArray[np
     edges = np.linspace(low, high, BINS + 1)
     shares = [tuple((np.histogram(n, edges)[0] / n.size).tolist()) for n in (here, rest)]
     middle = [amount(column, zero + float(np.median(n)), spread) for n in (here, rest)]
-    why = f"{called(column)} ({column.name}) is {middle[0]} here in the median, {middle[1]} elsewhere"
+    why = f"{subject(column)} is {middle[0]} here in the median, {middle[1]} elsewhere"
     return Contrast(column, effect, sense(column)[effect > 0], why, *shares)
 
 

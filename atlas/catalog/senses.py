@@ -101,6 +101,12 @@ def called(column: Column) -> str:
     return begin if begin[:2].isupper() else begin[0].lower() + begin[1:]
 
 
+def subject(column: Column) -> str:
+    """What a sentence about a column begins with: what it is called, and its own name where that is another."""
+    name = called(column)
+    return name if name == column.name else f"{name} ({column.name})"
+
+
 def explanation(column: Column) -> str:
     """What a column is: its description and unit, and what larger numbers mean."""
     about = column.description.rstrip(". ") or column.name.replace("_", " ")

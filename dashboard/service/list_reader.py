@@ -15,6 +15,7 @@ import math
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from astropy.table import Table
 
 from atlas.catalog.places import looks_like_place, read_place
 from atlas.catalog.position_text import POSITION_NAMES
-from atlas.errors import CoordinateError, InputError, shorten
+from atlas.errors import CoordinateError, InputError, ResourceError, shorten
 from atlas.examples import ids_of, positions_of
 
 MOST_LISTED = 10_000
 MEMORY_BYTES, CPU_S, PATIENCE_S = 2 * 2**30, 20, 40
 DELIMITERS = ",\t;|"
+_reading = threading.BoundedSemaphore(1)
 FORMS = "CSV, TSV, ECSV, VOTable, FITS, or text with a position or an id on each line"
 
 
@@ -64,7 +66,18 @@ def read_list(data: bytes, id_columns: Sequence[str]) -> Listed:
     ------
     InputError
         If it is no list, too long, or takes too much memory or time; says what is allowed.
+    ResourceError
+        If others are being read all the while: one at a time, or visitors could fill the memory together.
     """
+    if not _reading.acquire(timeout=PATIENCE_S):
+        raise ResourceError("other lists are being read; try again in a minute")
+    try:
+        return _read_apart(data, id_columns)
+    finally:
+        _reading.release()
+
+
+def _read_apart(data: bytes, id_columns: Sequence[str]) -> Listed:
     root = Path(sys.modules[__package__.partition(".")[0]].__path__[0]).parent
     try:
         # The words after the module are names of this atlas's columns, not the visitor's.

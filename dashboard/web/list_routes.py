@@ -41,9 +41,7 @@ def register_list_routes(server: Flask, service: Service) -> None:
         if not rows.size:
             raise InputError(words)
         origin = msgspec.json.encode({"build": atlas.build_id, "list": file, "radius_arcsec": radius}).decode()
-        kept = Entry(
-            id=act, kind="collection", who=who, label=name, origin=origin, members=members_of(atlas, rows)
-        )  # fmt: skip
+        kept = Entry(id=act, kind="collection", who=who, label=name, origin=origin, members=members_of(atlas, rows))
         try:
             service.labels.add([kept])
         except KeepingError as error:

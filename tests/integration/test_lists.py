@@ -14,8 +14,9 @@ from astropy.table import Table
 from flask.testing import FlaskClient
 
 from atlas import Atlas
-from atlas.errors import InputError
+from atlas.errors import InputError, ResourceError
 from dashboard.app import create_app
+from dashboard.service import list_reader
 from dashboard.service.list_reader import MOST_LISTED, parse, read_list
 from dashboard.settings import load
 
@@ -84,6 +85,14 @@ def test_a_header_that_promises_terabytes_ends_the_reader_and_not_the_server() -
     data = fits.PrimaryHDU().header.tostring() + header.tostring()
     with pytest.raises(InputError, match=r"too much memory|cannot be read"):
         read_list(data.encode(), ["objid"])
+
+
+def test_one_list_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(list_reader, "PATIENCE_S", 0.01)
+    with list_reader._reading, pytest.raises(ResourceError, match="other lists are being read"):
+        read_list(b"1 2", ["objid"])
+    monkeypatch.undo()
+    assert read_list(b"1 2", ["objid"]).dec_deg == [2.0]
 
 
 @pytest.fixture(scope="module")
