@@ -40,8 +40,8 @@ DEALT_FIRST = (
     "browser/test_page.py",
 )
 """Files in the order in which `make test` deals them to its processes, before all others: the longest, so that short
-ones level out the end. The first asks for the atlas of a million galaxies, the last finds it built; and what one
-process compiles to render galaxies, others find compiled."""
+ones level out the end. In `make soak` the first asks for the atlas of a million galaxies and the last finds it built;
+what one process compiles to render galaxies, others find compiled."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
