@@ -14,7 +14,7 @@ from atlas.catalog.histogram import Histograms
 from atlas.catalog.identity import Identity
 from atlas.errors import InputError, NothingNearError
 from atlas.labelled import LabelledRows
-from atlas.planes.column_plane import KEEP, MAX_BYTES, Axes, ColumnPlanes, column_axes
+from atlas.planes.column_plane import KEEP, MAX_BYTES, ColumnPlanes, PlaneAxes, column_axes
 from atlas.planes.plane import Plane
 from atlas.sky.sky_plane import SkyPlane
 from atlas.sky.sky_regions import separation_deg
@@ -108,7 +108,7 @@ class OpenBuild:
         )
         return SkyPlane.open(base, self._base.array(layout.RA), self._base.array(layout.DEC), appended)
 
-    def column_axes(self, x: str, y: str) -> Axes:
+    def column_axes(self, x: str, y: str) -> PlaneAxes:
         """The axes of the plane of two number columns: logarithms, or values counted from a zero in a unit.
 
         Raises

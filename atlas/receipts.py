@@ -30,6 +30,7 @@ import numpy as np
 
 from atlas.atlas import Atlas
 from atlas.errors import InputError, UnknownGalaxyError, shorten
+from atlas.icrs import DecDeg, RaDeg
 from atlas.queries.planner import SETTINGS
 from atlas.queries.query import Query, Result, canonical
 from atlas.queries.query import receipt as hash_of
@@ -37,11 +38,9 @@ from atlas.queries.ranking import Similar, SimilarToGroup, Typical
 from atlas.queries.selection import (
     And,
     Cluster,
-    DecDeg,
     MapPolygon,
     Not,
     Or,
-    RaDeg,
     Row,
     Rows,
     Selection,
@@ -58,14 +57,14 @@ SAME_PLACE_ARCSEC = 1.0
 _HASH = re.compile(r"[0-9a-f]{8}")
 _TOLD = 5  # galaxies that a note names, before it counts the rest
 
-Text = Annotated[str, msgspec.Meta(max_length=1_000)]
+ReceiptText = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
-class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExampleGalaxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A galaxy that a query names by its row: who it is in any build."""
 
     row: Row
-    id: Text
+    id: ReceiptText
     ra_deg: RaDeg
     dec_deg: DecDeg
 
@@ -75,12 +74,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     format: int
     receipt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}$")]
-    created: Text
-    atlas: Text
+    created: ReceiptText
+    atlas: ReceiptText
     build: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
     query: Query
     settings: dict[str, Any]
-    examples: Annotated[tuple[Example, ...], msgspec.Meta(max_length=MOST_NAMED)]
+    examples: Annotated[tuple[ExampleGalaxy, ...], msgspec.Meta(max_length=MOST_NAMED)]
 
 
 class _Format(msgspec.Struct):
@@ -130,7 +129,7 @@ def make_receipt(atlas: Atlas, query: Query, result: Result) -> bytes:
         query=query,
         settings=SETTINGS,
         examples=tuple(
-            Example(row=row, id=name, ra_deg=ra, dec_deg=dec)
+            ExampleGalaxy(row=row, id=name, ra_deg=ra, dec_deg=dec)
             for row, name, (ra, dec) in zip(rows, names, positions, strict=True)
         ),
     )
@@ -244,7 +243,7 @@ def _parts_of(query: Query) -> Iterator[Selection]:
         yield from parts_of(query.ranking.group)
 
 
-def _look_up(atlas: Atlas, examples: tuple[Example, ...]) -> tuple[dict[int, int], list[str]]:
+def _look_up(atlas: Atlas, examples: tuple[ExampleGalaxy, ...]) -> tuple[dict[int, int], list[str]]:
     """New rows of old ones, and what there is to tell."""
     rows: dict[int, int] = {}
     moved, renamed, gone = [], [], []

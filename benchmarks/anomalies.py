@@ -103,7 +103,7 @@ def detect(embeddings: Floats, magnitude: Floats, config: BuildConfig) -> dict[s
     distance = mean_distance(nearest_similarity(embeddings))
     groups = MiniBatchKMeans(CLUSTERS, random_state=config.seed, n_init=3).fit(embeddings)
     centroids = groups.cluster_centers_ / np.linalg.norm(groups.cluster_centers_, axis=1, keepdims=True)
-    rows = stage.Rows(embeddings, distance, groups.labels_.astype(np.int16), magnitude)
+    rows = stage.AnomalyInputs(embeddings, distance, groups.labels_.astype(np.int16), magnitude)
     model = stage.fit_model(rows, len(embeddings), config)
     scores = stage.score_rows(model, centroids.astype(np.float32), rows)
     quantiles = stage.quantiles_of_all(scores, distance)

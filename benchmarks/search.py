@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from atlas.search.exact import Embeddings, top_k_exact_many
+from atlas.search.exact import EmbeddingArray, top_k_exact_many
 from benchmarks.processes import anonymous_bytes, in_own_process
 from benchmarks.search_engines import CORES, DIMENSION, ENGINES, LARGE_ENGINES, NAMES, Engine, K, Ours, Setting, without
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
@@ -85,7 +85,7 @@ class Questions:
         return float(np.mean(shares))
 
 
-def ask(embeddings: Embeddings, count: int, seed: int = 0) -> Questions:
+def ask(embeddings: EmbeddingArray, count: int, seed: int = 0) -> Questions:
     """Seeded rows of a survey and their true neighbours."""
     rng = np.random.default_rng(seed)
     rows = rng.choice(embeddings.shape[0], min(count, embeddings.shape[0]), replace=False).astype(np.int64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from usearch.index import Index as UsearchGraph
 
 from atlas.search.approximate import search
-from atlas.search.exact import Embeddings, top_k_exact, top_k_of_blocks
+from atlas.search.exact import EmbeddingArray, top_k_exact, top_k_of_blocks
 from atlas.search.index import SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage.scattered_rows import read_rows
@@ -61,10 +61,10 @@ class Engine:
     ladder: tuple[Setting, ...] = ((),)
     file_bytes = 0
 
-    def build(self, embeddings: Embeddings, folder: Path) -> None:
+    def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         """Write the index, on all cores."""
 
-    def load(self, embeddings: Embeddings, folder: Path) -> None:
+    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
         """Open it for searches."""
         self._embeddings = embeddings
 
@@ -94,10 +94,10 @@ class Ours(Engine):
     )
     file_bytes = 2 * DIMENSION
 
-    def build(self, embeddings: Embeddings, folder: Path) -> None:
+    def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         build_index(embeddings, folder, engine=choose_engine("auto", embeddings.shape[0]), config=BuildConfig())
 
-    def load(self, embeddings: Embeddings, folder: Path) -> None:
+    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
         self._embeddings = embeddings
         self._index = open_index(folder, embeddings)
 
@@ -127,7 +127,7 @@ class _Faiss(Engine):
     def _parameters(self, setting: Setting) -> Any:
         raise NotImplementedError
 
-    def build(self, embeddings: Embeddings, folder: Path) -> None:
+    def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         faiss.omp_set_num_threads(CORES)
         index = self._new(embeddings.shape[0])
         if not index.is_trained:
@@ -139,7 +139,7 @@ class _Faiss(Engine):
         folder.mkdir(parents=True, exist_ok=True)
         faiss.write_index(index, str(folder / self._file))
 
-    def load(self, embeddings: Embeddings, folder: Path) -> None:
+    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
         self._index = faiss.read_index(str(folder / self._file))
 
     def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
@@ -200,7 +200,7 @@ class Usearch(Engine):
     ladder = FaissGraph.ladder
     _file = "peer.usearch"
 
-    def build(self, embeddings: Embeddings, folder: Path) -> None:
+    def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         graph = UsearchGraph(ndim=DIMENSION, metric="ip", dtype="f16")
         for start in range(0, embeddings.shape[0], ADD_ROWS):
             block = np.ascontiguousarray(embeddings[start : start + ADD_ROWS])
@@ -208,7 +208,7 @@ class Usearch(Engine):
         folder.mkdir(parents=True, exist_ok=True)
         graph.save(str(folder / self._file))
 
-    def load(self, embeddings: Embeddings, folder: Path) -> None:
+    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
         graph = UsearchGraph.restore(str(folder / self._file))
         assert graph is not None
         self._graph = graph
@@ -241,7 +241,7 @@ class ExactNumpy(Engine):
     name = "exact, numpy"
     file_bytes = 2 * DIMENSION
 
-    def load(self, embeddings: Embeddings, folder: Path) -> None:
+    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
         self._embeddings = embeddings
         pieces = (embeddings[start : start + CONVERT_ROWS] for start in range(0, embeddings.shape[0], CONVERT_ROWS))
         self._lengths = np.concatenate(

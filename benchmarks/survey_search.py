@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from atlas import Atlas, Query, Result, Similar
 from atlas.queries.planner import WANTED_RECALL
 from atlas.search.approximate import search
-from atlas.search.exact import Embeddings, top_k_exact_many
+from atlas.search.exact import EmbeddingArray, top_k_exact_many
 from atlas.search.index import SearchSetting
 from atlas.search.quality import choose_setting
 from atlas.storage.validate import open_current
@@ -66,7 +66,7 @@ class Truth:
         return float(np.mean([(scores[:k] >= one - TIE).sum() / k for scores, one in zip(found, last, strict=True)]))
 
 
-def find_truth(embeddings: Embeddings, rows: NDArray[np.int64]) -> Truth:
+def find_truth(embeddings: EmbeddingArray, rows: NDArray[np.int64]) -> Truth:
     """Neighbours by one pass over all rows."""
     at = tuple(k for k in RECALL_AT if k < embeddings.shape[0])
     own = np.asarray(embeddings[rows], dtype=np.float32)

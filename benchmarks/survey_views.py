@@ -18,7 +18,7 @@ from atlas.sky.projection import Projection
 from atlas.storage import layout
 from benchmarks.disk import draw_rows, forget_build
 from benchmarks.planes import BUDGET, RASTER, boxes_about, lasso_of_a_tenth, timed
-from dashboard.state.page_state import Box as ViewBox
+from dashboard.state.page_state import Viewport
 from dashboard.state.viewports import follow, home
 
 VIEWS = 200
@@ -52,7 +52,7 @@ def draw_places(atlas: Atlas, seed: int = 0) -> Places:
     x, y, ra, dec = (np.asarray(columns.array(name)[rows]) for name in ("map_x", "map_y", layout.RA, layout.DEC))
     first = home(atlas)
     boxes = boxes_about(Box(*msgspec.structs.astuple(first.box)), *first.projection.forward(ra, dec))
-    views = [follow(atlas, first.projection, ViewBox(*msgspec.structs.astuple(box))) for box in boxes]
+    views = [follow(atlas, first.projection, Viewport(*msgspec.structs.astuple(box))) for box in boxes]
     return Places(
         boxes_about(atlas.space().plane.frame, x, y),
         [(view.projection, Box(*msgspec.structs.astuple(view.box))) for view in views],

@@ -49,7 +49,7 @@ class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     high: str = ""
 
 
-class SkyBackground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BackgroundDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A picture of the sky: north up, east left, gnomonic (TAN), centred at `ra_deg`, `dec_deg`."""
 
     file: str
@@ -86,7 +86,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     image_column: str = ""
     embedding_column: str = ""
     image_scale_arcsec: float | None = None
-    sky_background: SkyBackground | None = None
+    sky_background: BackgroundDescription | None = None
     random_pick: RandomPick | None = None
     columns: dict[str, ColumnDescription] = {}
     ground_truth: tuple[str, ...] = ()

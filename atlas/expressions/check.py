@@ -32,22 +32,22 @@ from atlas.expressions.text import examples
 from atlas.expressions.tree import (
     Arithmetic,
     Call,
+    ColumnReference,
     Comparison,
     Junction,
     Membership,
-    Name,
     Negation,
     Negative,
     Node,
-    Number,
-    Word,
+    NumberLiteral,
+    WordLiteral,
     written_name,
 )
 from atlas.storage.manifest import Column
 
 MOST_WORDS = 50
 
-Kind = Literal["number", "condition", "words"]
+ExpressionKind = Literal["number", "condition", "words"]
 WORDS = ("category", "text")
 """Kinds of columns that are compared with words."""
 
@@ -90,7 +90,7 @@ def flags_condition(column: str, on: Sequence[int], off: Sequence[int], columns:
     nowhere = {"start": 0, "end": 0}
 
     def is_set(bit: int) -> Node:
-        return Call("bit", (Name(column, **nowhere), Number(bit, **nowhere)), **nowhere)
+        return Call("bit", (ColumnReference(column, **nowhere), NumberLiteral(bit, **nowhere)), **nowhere)
 
     parts = (*map(is_set, on), *(Negation(is_set(bit), **nowhere) for bit in off))
     node = Junction("&", parts, **nowhere) if len(parts) > 1 else parts[0]
@@ -106,7 +106,7 @@ def names(text: str) -> tuple[str, ...]:
     ExpressionError
         If the text is not an expression.
     """
-    return tuple(dict.fromkeys(node.name for node in _walk(read(text)) if isinstance(node, Name)))
+    return tuple(dict.fromkeys(node.name for node in _walk(read(text)) if isinstance(node, ColumnReference)))
 
 
 @dataclass(frozen=True)
@@ -213,18 +213,18 @@ def _walk(node: Node) -> list[Node]:
     return [node, *(one for part in below for one in _walk(part))]
 
 
-def _need(kind: Kind, node: Node, columns: Columns) -> None:
+def _need(kind: ExpressionKind, node: Node, columns: Columns) -> None:
     found = _kind(node, columns)
     if found == kind:
         return
     match found:
         case "words":
-            assert isinstance(node, Name)
+            assert isinstance(node, ColumnReference)
             message = f"{_held(node, columns)}; compare it with a word, as in {_example(node.name, columns)}"
         case "condition":
             message = "a condition stands where a number is needed"
         case _:
-            example = f"{node.name} < 1" if isinstance(node, Name) else "mag_r < 20"
+            example = f"{node.name} < 1" if isinstance(node, ColumnReference) else "mag_r < 20"
             message = f"this is a number, not a condition; compare it with something, as in {example}"
     raise ExpressionError(message, node.start, node.end)
 
@@ -242,18 +242,18 @@ def _example(column: str, columns: Columns) -> str:
     return f'{column} == "{word}"{inside}'
 
 
-def _kind(node: Node, columns: Columns) -> Kind:
+def _kind(node: Node, columns: Columns) -> ExpressionKind:
     """What a node stands for, once everything below it has been found to fit."""
     match node:
-        case Number():
+        case NumberLiteral():
             return "number"
-        case Word(text):
+        case WordLiteral(text):
             raise ExpressionError(
                 f"the word {shorten(text)!r} can only be compared with a column of words, by ==, !=, in or contains",
                 node.start,
                 node.end,
             )
-        case Name():
+        case ColumnReference():
             return "words" if _described(node, columns).kind in WORDS else "number"
         case Negative(of):
             _need("number", of, columns)
@@ -281,7 +281,7 @@ def _kind(node: Node, columns: Columns) -> Kind:
 
 
 def _described(node: Node, columns: Columns) -> Column:
-    assert isinstance(node, Name)
+    assert isinstance(node, ColumnReference)
     try:
         return columns.describe(node.name)
     except UnknownColumnError as e:
@@ -289,15 +289,15 @@ def _described(node: Node, columns: Columns) -> Column:
 
 
 def _has_words(node: Node, columns: Columns) -> bool:
-    return isinstance(node, Name) and node.name in columns and columns.describe(node.name).kind in WORDS
+    return isinstance(node, ColumnReference) and node.name in columns and columns.describe(node.name).kind in WORDS
 
 
 def _check_comparison(node: Node, operators: tuple[str, ...], operands: tuple[Node, ...], columns: Columns) -> None:
     named = [one for one in operands if _has_words(one, columns)]
-    words = [one.text for one in operands if isinstance(one, Word)]
+    words = [one.text for one in operands if isinstance(one, WordLiteral)]
     if not named:
         for operand in operands:
-            if not isinstance(operand, Word):
+            if not isinstance(operand, WordLiteral):
                 _need("number", operand, columns)
         if words:
             message = f"the word {shorten(words[0])!r} can only be compared with a column of words, which this is not"
@@ -322,9 +322,9 @@ def _check_membership(of: Node, options: tuple[Node, ...], columns: Columns) -> 
 def _check_word(column: Node, word: Node, columns: Columns) -> None:
     """Whether a column may be compared with a word: a category has to have it."""
     described = _described(column, columns)
-    if isinstance(word, Name) and (word.name in described.vocabulary or word.name not in columns):
+    if isinstance(word, ColumnReference) and (word.name in described.vocabulary or word.name not in columns):
         raise ExpressionError(f'write the word in quotes: "{word.name}"', word.start, word.end)
-    if not isinstance(word, Word):
+    if not isinstance(word, WordLiteral):
         _kind(word, columns)
         raise ExpressionError(
             f"{_held(column, columns)}, which can only be compared with a word in quotes", word.start, word.end
@@ -345,11 +345,11 @@ def _check_contains(column: Node, word: Node, columns: Columns) -> None:
     if not _has_words(column, columns):
         _kind(column, columns)
         raise ExpressionError("contains looks into a column of words", column.start, column.end)
-    if not isinstance(word, Word) or not word.text:
+    if not isinstance(word, WordLiteral) or not word.text:
         raise ExpressionError('contains looks for a word in quotes, as in "NGC"', word.start, word.end)
 
 
-def _check_call(function: str, arguments: tuple[Node, ...], columns: Columns) -> Kind:
+def _check_call(function: str, arguments: tuple[Node, ...], columns: Columns) -> ExpressionKind:
     if function == "contains":
         column, word = arguments
         _check_contains(column, word, columns)
@@ -361,10 +361,10 @@ def _check_call(function: str, arguments: tuple[Node, ...], columns: Columns) ->
     if function != "bit":
         return "condition" if function in ("missing", "isfinite") else "number"
     flags, place = arguments
-    dtype = np.dtype(_described(flags, columns).dtype) if isinstance(flags, Name) else None
+    dtype = np.dtype(_described(flags, columns).dtype) if isinstance(flags, ColumnReference) else None
     if dtype is None or dtype.kind not in "iub":
         raise ExpressionError("bit looks into a column of whole numbers, such as flags", flags.start, flags.end)
     bits = 8 * dtype.itemsize
-    if not isinstance(place, Number) or not isinstance(place.value, int) or place.value >= bits:
+    if not isinstance(place, NumberLiteral) or not isinstance(place.value, int) or place.value >= bits:
         raise ExpressionError(f"this column has bits 0 to {bits - 1}", place.start, place.end)
     return "condition"

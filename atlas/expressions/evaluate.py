@@ -15,15 +15,15 @@ from atlas.expressions.text import contains, equals
 from atlas.expressions.tree import (
     Arithmetic,
     Call,
+    ColumnReference,
     Comparison,
     Junction,
     Membership,
-    Name,
     Negation,
     Negative,
     Node,
-    Number,
-    Word,
+    NumberLiteral,
+    WordLiteral,
 )
 from atlas.mask import Mask
 from atlas.parallel import in_threads
@@ -33,7 +33,7 @@ PIECE_ROWS = 1 << 17
 """Rows that are looked at together: 512 kB of float32, which stays in a core's cache; a multiple of eight, so that the
 bits of pieces can be joined."""
 
-Value = NDArray[Any] | float
+Operand = NDArray[Any] | float
 Truth = NDArray[np.bool_] | bool
 
 
@@ -80,24 +80,26 @@ class _Piece:
                 return reduce(np.logical_or, map(self.truth, operands))
             case Negation(of):
                 return np.logical_not(self.truth(of))
-            case Comparison((operator,), (Name(column), Word(word)) | (Word(word), Name(column))):
+            case Comparison(
+                (operator,), (ColumnReference(column), WordLiteral(word)) | (WordLiteral(word), ColumnReference(column))
+            ):
                 return self._is_word(column, (word,), operator == "!=")
             case Comparison(operators, operands):
                 values = [self._compared(operand) for operand in operands]
                 pairs = zip(operators, pairwise(values), strict=True)
                 return reduce(np.logical_and, (COMPARE[operator](a, b) for operator, (a, b) in pairs))
-            case Membership(Name(column), (Word(), *_) as options, negated):
-                words = tuple(option.text for option in options if isinstance(option, Word))
+            case Membership(ColumnReference(column), (WordLiteral(), *_) as options, negated):
+                words = tuple(option.text for option in options if isinstance(option, WordLiteral))
                 return self._is_word(column, words, negated)
             case Membership(of, options, negated):
                 value = self._compared(of)
                 found = reduce(np.logical_or, (np.equal(value, self._compared(option)) for option in options))
                 return np.logical_and(np.logical_not(found), np.equal(value, value)) if negated else found
-            case Call("bit", (Name(column), Number(place))):
+            case Call("bit", (ColumnReference(column), NumberLiteral(place))):
                 return self._has_bit(column, int(place))
-            case Call("contains", (Name(column), Word(word))):
+            case Call("contains", (ColumnReference(column), WordLiteral(word))):
                 return self._holds(column, word)
-            case Call("missing", (Name(column),)) if self._columns.describe(column).kind in ("category", "text"):
+            case Call("missing", (ColumnReference(column),)) if self._is_of_words(column):
                 return np.logical_not(self._has_word(column))
             case Call("missing", (of,)):
                 return np.isnan(self.number(of))
@@ -105,12 +107,12 @@ class _Piece:
                 return np.isfinite(self.number(of))
         raise TypeError(f"{type(node).__name__} is not a condition")
 
-    def number(self, node: Node) -> Value:
+    def number(self, node: Node) -> Operand:
         """The values of a number: an array, or one float where no column is involved."""
         match node:
-            case Number(value):
+            case NumberLiteral(value):
                 return value
-            case Name(column):
+            case ColumnReference(column):
                 return self._as_float(column)
             case Negative(of):
                 return -self.number(of)
@@ -136,9 +138,9 @@ class _Piece:
             self._numbers[column] = values
         return values
 
-    def _compared(self, node: Node) -> Value:
+    def _compared(self, node: Node) -> Operand:
         """A number that is only compared: a column as it is stored, so that long ids keep every digit."""
-        return self._stored(node.name) if isinstance(node, Name) else self.number(node)
+        return self._stored(node.name) if isinstance(node, ColumnReference) else self.number(node)
 
     def _is_word(self, column: str, words: tuple[str, ...], negated: bool) -> Truth:
         stored = self._stored(column)
@@ -147,6 +149,9 @@ class _Piece:
         else:
             found = reduce(np.logical_or, (stored == self._columns.code(column, word) for word in words))
         return np.logical_and(np.logical_not(found), self._has_word(column)) if negated else found
+
+    def _is_of_words(self, column: str) -> bool:
+        return self._columns.describe(column).kind in ("category", "text")
 
     def _has_word(self, column: str) -> Truth:
         described, stored = self._columns.describe(column), self._stored(column)
@@ -168,7 +173,7 @@ class _Piece:
         return found
 
 
-def _apply(function: Callable[..., Any], *values: Value) -> Value:
+def _apply(function: Callable[..., Any], *values: Operand) -> Operand:
     """A function of arrays and plain numbers; plain numbers alone give one, which leaves an array's precision alone."""
     if any(isinstance(value, np.ndarray) for value in values):
         result: NDArray[Any] = function(*values)
@@ -176,25 +181,25 @@ def _apply(function: Callable[..., Any], *values: Value) -> Value:
     return float(function(*map(np.float64, values)))
 
 
-def _unequal(a: Value, b: Value) -> Truth:
+def _unequal(a: Operand, b: Operand) -> Truth:
     return np.logical_or(np.less(a, b), np.greater(a, b))
 
 
-def _divide(a: Value, b: Value) -> Value:
+def _divide(a: Operand, b: Operand) -> Operand:
     quotient = np.divide(a, b)
     return quotient if isinstance(b, float | int) and b else np.where(np.equal(b, 0), np.nan, quotient)
 
 
-def _power(base: Value, exponent: Value) -> Value:
+def _power(base: Operand, exponent: Operand) -> Operand:
     result = np.power(base, exponent)
     return np.where(np.logical_and(np.equal(base, 0), np.isinf(result)), np.nan, result)
 
 
-def _logarithm(function: Callable[[Value], Value]) -> Callable[[Value], Value]:
+def _logarithm(function: Callable[[Operand], Operand]) -> Callable[[Operand], Operand]:
     return lambda x: np.where(np.equal(x, 0), np.nan, function(x))
 
 
-COMPARE: dict[str, Callable[[Value, Value], Truth]] = {
+COMPARE: dict[str, Callable[[Operand, Operand], Truth]] = {
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
@@ -202,7 +207,7 @@ COMPARE: dict[str, Callable[[Value, Value], Truth]] = {
     "==": np.equal,
     "!=": _unequal,
 }
-COMPUTE: dict[str, Callable[..., Value]] = {
+COMPUTE: dict[str, Callable[..., Operand]] = {
     "+": np.add,
     "-": np.subtract,
     "*": np.multiply,

@@ -31,15 +31,15 @@ from atlas.errors import ExpressionError, shorten
 from atlas.expressions.tree import (
     Arithmetic,
     Call,
+    ColumnReference,
     Comparison,
     Junction,
     Membership,
-    Name,
     Negation,
     Negative,
     Node,
-    Number,
-    Word,
+    NumberLiteral,
+    WordLiteral,
     write,
     written_name,
 )
@@ -247,7 +247,7 @@ class _Parser:
     def _option(self) -> Node:
         node = self._sign()
         inner = node.of if isinstance(node, Negative) else node
-        if not isinstance(inner, Number) and (isinstance(node, Negative) or not isinstance(inner, Word)):
+        if not isinstance(inner, NumberLiteral) and (isinstance(node, Negative) or not isinstance(inner, WordLiteral)):
             raise ExpressionError("a list holds numbers, or words in quotes", node.start, node.end)
         return node
 
@@ -286,14 +286,18 @@ class _Parser:
         match token.kind:
             case "number":
                 self._check_end_of_number(token)
-                return Number(_number(token), start=token.start, end=token.end)
+                return NumberLiteral(_number(token), start=token.start, end=token.end)
             case "quoted":
-                return Name(token.text[1:-1], start=token.start, end=token.end)
+                return ColumnReference(token.text[1:-1], start=token.start, end=token.end)
             case "word":
-                return Word(token.text[1:-1], start=token.start, end=token.end)
+                return WordLiteral(token.text[1:-1], start=token.start, end=token.end)
             case "name" if token.text not in OF_CONDITIONS:
                 opening = self._accept("(")
-                return self._call(token, opening) if opening else Name(token.text, start=token.start, end=token.end)
+                return (
+                    self._call(token, opening)
+                    if opening
+                    else ColumnReference(token.text, start=token.start, end=token.end)
+                )
             case "operator" if token.text == "(":
                 node = self._deeper(token, self._either)
                 self._close(token)

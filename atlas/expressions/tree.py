@@ -23,21 +23,21 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Number(Node):
+class NumberLiteral(Node):
     """A number that is written out; whole ones are int, so that long ids keep every digit."""
 
     value: float
 
 
 @dataclass(frozen=True)
-class Word(Node):
+class WordLiteral(Node):
     """A word in quotes: one of a category's values."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Name(Node):
+class ColumnReference(Node):
     """A column."""
 
     name: str
@@ -116,11 +116,11 @@ def write(node: Node) -> str:
 def _written(node: Node) -> tuple[str, int]:
     """Text of a node, and how tightly it binds."""
     match node:
-        case Number(value):
+        case NumberLiteral(value):
             return (str(value) if isinstance(value, int) else repr(value)), _VALUE
-        case Word(text):
+        case WordLiteral(text):
             return (f"'{text}'" if '"' in text else f'"{text}"'), _VALUE
-        case Name(name):
+        case ColumnReference(name):
             return written_name(name), _VALUE
         case Negative(of):
             return f"-{_inside(of, _SIGN)}", _SIGN

@@ -17,12 +17,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from atlas.errors import InputError, shorten
+from atlas.icrs import DecDeg, RaDeg
 
-Kind = Literal["label", "clear", "undo", "class", "collection"]
+EntryKind = Literal["label", "clear", "undo", "class", "collection"]
 EntryId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
 LabelName = Annotated[str, msgspec.Meta(max_length=40)]
-RaDeg = Annotated[float, msgspec.Meta(ge=0, lt=360)]
-DecDeg = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 MOST_MEMBERS = 10_000
 """Galaxies of a collection at most: each revision is kept whole."""
 _NAME = re.compile(r"[^\s/\\\"'\x00-\x1f](?:[^/\\\"'\x00-\x1f]*[^\s/\\\"'\x00-\x1f])?")
@@ -63,7 +62,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     id: EntryId
-    kind: Kind
+    kind: EntryKind
     who: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
     galaxy: Annotated[str, msgspec.Meta(max_length=200)] = ""
     ra_deg: RaDeg | None = None
@@ -104,7 +103,7 @@ class Act(msgspec.Struct, frozen=True):
     """An entry of the history as it is shown."""
 
     seq: int
-    kind: Kind
+    kind: EntryKind
     galaxy: str
     label: str
     who: str

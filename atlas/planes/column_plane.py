@@ -1,7 +1,7 @@
 """Any column against any column: a plane with the same levels, counts and lassos as the map, built when asked for.
 
     <scratch>/<build>/<x>--<y>/     a plane (`atlas.planes.plane`), kept as `atlas.storage.derived_files` says
-                      axes.json     what it was built with: `Axes`
+                      axes.json     what it was built with: `PlaneAxes`
 
 The coordinates are float32, along axes that `atlas.planes.axis` chooses for the columns' values. Rows where either is
 missing (or has no logarithm) are in no view. A lasso (`ColumnPolygon`) says along which axes it was drawn; it is
@@ -42,19 +42,19 @@ AXES = "axes.json"
 PASSES = WRITE_PASSES + 2
 
 
-class Axes(msgspec.Struct, frozen=True):
+class PlaneAxes(msgspec.Struct, frozen=True):
     """The axes of a column plane."""
 
     x: Axis
     y: Axis
 
-    def moved(self, corners: NDArray[np.float64], other: Axes) -> NDArray[np.float64] | None:
+    def moved(self, corners: NDArray[np.float64], other: PlaneAxes) -> NDArray[np.float64] | None:
         """Corners of an outline in the coordinates of other axes; None where only one of the two has logarithms."""
         x, y = self.x.moved(corners[:, 0], other.x), self.y.moved(corners[:, 1], other.y)
         return None if x is None or y is None else np.column_stack([x, y])
 
 
-def column_axes(columns: Columns, x: str, y: str) -> Axes:
+def column_axes(columns: Columns, x: str, y: str) -> PlaneAxes:
     """The axes of the plane of two columns (`atlas.planes.axis.axis_of`).
 
     Raises
@@ -64,10 +64,10 @@ def column_axes(columns: Columns, x: str, y: str) -> Axes:
     """
     for name in (x, y):
         columns.number(name)
-    return Axes(axis_of(columns.describe(x)), axis_of(columns.describe(y)))
+    return PlaneAxes(axis_of(columns.describe(x)), axis_of(columns.describe(y)))
 
 
-def rows_inside(columns: Columns, x: str, y: str, corners: NDArray[np.float64], drawn_on: Axes) -> Mask:
+def rows_inside(columns: Columns, x: str, y: str, corners: NDArray[np.float64], drawn_on: PlaneAxes) -> Mask:
     """All rows inside a lasso on the plane of two columns, exactly, by one pass over both columns.
 
     Raises
@@ -158,7 +158,7 @@ class ColumnPlanes:
             return False
         return True
 
-    def polygon(self, x: str, y: str, corners: NDArray[np.float64], drawn_on: Axes) -> Mask:
+    def polygon(self, x: str, y: str, corners: NDArray[np.float64], drawn_on: PlaneAxes) -> Mask:
         """All rows inside a lasso: by the plane where it is open, else by a pass over its columns."""
         vertices = drawn_on.moved(corners, column_axes(self._columns, x, y))
         if vertices is not None:
@@ -179,7 +179,9 @@ class ColumnPlanes:
                 self._open.move_to_end(folder)
             return plane
 
-    def _write(self, partial: Path, x: str, y: str, axes: Axes, seed: int, advance: Callable[[float], object]) -> None:
+    def _write(
+        self, partial: Path, x: str, y: str, axes: PlaneAxes, seed: int, advance: Callable[[float], object]
+    ) -> None:
         n = self._n_rows
         require_disk(partial, BYTES_PER_ROW * n + 6 * finest_grid(n) ** 2, f"the plane of {x} and {y}")
         done = 0
@@ -202,10 +204,10 @@ class ColumnPlanes:
         write_atomically(partial / AXES, msgspec.json.encode(axes))
 
 
-def _open(folder: Path, axes: Axes) -> Plane:
+def _open(folder: Path, axes: PlaneAxes) -> Plane:
     """The plane in a folder; FormatError where it is missing, not whole, or has other axes."""
     try:
-        built = msgspec.json.decode((folder / AXES).read_bytes(), type=Axes)
+        built = msgspec.json.decode((folder / AXES).read_bytes(), type=PlaneAxes)
     except (OSError, msgspec.DecodeError) as error:
         raise FormatError(f"{folder / AXES} cannot be read: {error}") from error
     if built != axes:

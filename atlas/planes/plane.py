@@ -33,7 +33,7 @@ from atlas.planes.count_pyramid import (
 from atlas.planes.level_store_files import read_header
 from atlas.planes.plane_segment import HEADER, WRITE_PASSES, PlaneHeader, PlaneSegment, write_plane
 from atlas.planes.polygon import geometry, validate_polygon
-from atlas.planes.region import Box, Outside, Polygon, Region
+from atlas.planes.region import Box, BoxDifference, Polygon, Region
 from atlas.planes.sampling import SAMPLE_BUDGET, Sample
 from atlas.recent import PerMask
 from atlas.storage.arrays import CHUNK
@@ -201,7 +201,7 @@ class Plane:
         pyramids = self._sums_of(mask, values)
         sums = Sums(pyramids.counts.raster(box, width, height), pyramids.sums.raster(box, width, height))
         if not self._is_framed(box):
-            beyond = Outside(box, self.frame)
+            beyond = BoxDifference(box, self.frame)
             sums = sums.plus(self._sum_pixels(beyond, box, width, height, values, mask, pyramids.center))
         return sums.mean(pyramids.center - zero)
 
@@ -214,7 +214,7 @@ class Plane:
             return Density(self._count_pixels(within, box, box, width, height, mask), True)
         counts = pyramid.raster(box, width, height)
         if not self._is_framed(box):
-            counts += self._count_pixels(within, Outside(box, self.frame), box, width, height, mask)
+            counts += self._count_pixels(within, BoxDifference(box, self.frame), box, width, height, mask)
         return Density(counts, resolved)
 
     def _count_pixels(

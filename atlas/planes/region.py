@@ -126,7 +126,7 @@ class Polygon:
         return self._grown[margin]
 
 
-class Outside:
+class BoxDifference:
     """What lies in one rectangle but not in another.
 
     Parameters

@@ -18,8 +18,8 @@ MEMBERS = 40  # of each cell: their mean is known to a sixth of the cell's own s
 CELLS_PER_CHOICE = 3  # cells that are asked for each galaxy wanted, as some lie too near to others
 CELL_DISTANCES = 1.5
 
-Positions = NDArray[np.intp]
-Choose = Callable[[Positions, NDArray[np.intp], int], Positions]
+_Indices = NDArray[np.intp]
+_Choose = Callable[[_Indices, NDArray[np.intp], int], _Indices]
 
 
 def representatives(
@@ -52,7 +52,7 @@ def representatives(
         Positions in `rows`.
     """
 
-    def choose(members: Positions, groups: NDArray[np.intp], n_groups: int) -> Positions:
+    def choose(members: _Indices, groups: NDArray[np.intp], n_groups: int) -> _Indices:
         return members[medoids(embeddings, rows[members], groups, n_groups)]
 
     return spread(x, y, distance, limit, choose, usable=usable, taken=taken)
@@ -95,7 +95,7 @@ def spread(
     y: NDArray[Any],
     distance: tuple[float, float],
     limit: int,
-    choose: Choose | None = None,
+    choose: _Choose | None = None,
     *,
     usable: NDArray[np.bool_] | None = None,
     taken: Sequence[tuple[float, float]] = (),
@@ -146,7 +146,7 @@ def spread(
     return sorted(kept, key=lambda position: int(place[cells[position]]))[:limit]
 
 
-def _cells(x: NDArray[Any], y: NDArray[Any], distance: tuple[float, float]) -> tuple[Positions, NDArray[np.intp]]:
+def _cells(x: NDArray[Any], y: NDArray[Any], distance: tuple[float, float]) -> tuple[_Indices, NDArray[np.intp]]:
     """Cell of each point, and how many points each cell has; cells by column and row."""
     column, row = (
         np.floor(values / 2.0 ** np.ceil(np.log2(CELL_DISTANCES * apart))).astype(np.int64)
@@ -160,8 +160,8 @@ def _cells(x: NDArray[Any], y: NDArray[Any], distance: tuple[float, float]) -> t
     return cells, counts
 
 
-def _nearest_to_middle(x: NDArray[Any], y: NDArray[Any], distance: tuple[float, float]) -> Choose:
-    def choose(members: Positions, groups: NDArray[np.intp], n_groups: int) -> Positions:
+def _nearest_to_middle(x: NDArray[Any], y: NDArray[Any], distance: tuple[float, float]) -> _Choose:
+    def choose(members: _Indices, groups: NDArray[np.intp], n_groups: int) -> _Indices:
         away = np.zeros(members.size)
         for values, apart in zip((x, y), distance, strict=True):
             mean = np.bincount(groups, values[members], n_groups) / np.bincount(groups, minlength=n_groups)

@@ -32,6 +32,7 @@ from msgspec.structs import replace
 from atlas.catalog.numbers import exact_text, require_held
 from atlas.errors import InputError, shorten
 from atlas.expressions.parser import MAX_CHARACTERS, normalised
+from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.axis import LARGEST_ZERO, Unit, Zero
 from atlas.planes.polygon import canonical as canonical_polygon
 from atlas.planes.polygon import simplify, validate_polygon
@@ -40,8 +41,6 @@ from atlas.storage.manifest import Name
 
 Row = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Bit = Annotated[int, msgspec.Meta(ge=0, lt=64)]
-RaDeg = Annotated[float, msgspec.Meta(ge=0, lt=360)]
-DecDeg = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 Revision = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Vertices = Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=2000)]
 MAX_DEPTH = 8

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.search.exact import (
-    Embeddings,
+    EmbeddingArray,
     check_query,
     top_k_of_blocks,
 )
@@ -59,7 +59,7 @@ def _proposed(index: NeighborIndex, query: NDArray[np.float32], setting: SearchS
 
 def search(
     index: NeighborIndex,
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     query: NDArray[np.floating[Any]],
     k: int,
     setting: SearchSetting,

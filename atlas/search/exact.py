@@ -40,10 +40,10 @@ _LONGEST_ROW = 1.001
 _LENGTH_OFF = {"float16": 2.0**-11, "float32": 2.0**-20}
 """How far rounding can take the length of a stored unit row from 1: half a step of each of its numbers."""
 
-Embeddings = NDArray[np.floating[Any]]
+EmbeddingArray = NDArray[np.floating[Any]]
 
 
-def gather(embeddings: Embeddings, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+def gather(embeddings: EmbeddingArray, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """The embeddings of some rows in float64.
 
     Every random read of embeddings passes here. Give rows in ascending order where the file may be cold.
@@ -79,7 +79,7 @@ def check_query(query: NDArray[np.floating[Any]], dimensions: int) -> NDArray[np
 
 
 def exact_scores(
-    embeddings: Embeddings, rows: NDArray[np.integer[Any]], query: NDArray[np.float32]
+    embeddings: EmbeddingArray, rows: NDArray[np.integer[Any]], query: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Cosine similarity of each given row to the query.
 
@@ -102,7 +102,9 @@ def exact_scores(
     return scores
 
 
-def pair_scores(embeddings: Embeddings, rows: NDArray[np.int64], queries: NDArray[np.float32]) -> NDArray[np.float32]:
+def pair_scores(
+    embeddings: EmbeddingArray, rows: NDArray[np.int64], queries: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Cosine similarities of each query to rows of its own; −inf where the row is −1 (padding).
 
     Parameters
@@ -144,7 +146,7 @@ def top_of_each(
 
 
 def top_k_exact(
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     query: NDArray[np.floating[Any]],
     k: int,
     *,
@@ -198,7 +200,7 @@ def top_k_exact(
 
 
 def top_k_of_blocks(
-    blocks: Sequence[tuple[NDArray[np.int64], Embeddings]],
+    blocks: Sequence[tuple[NDArray[np.int64], EmbeddingArray]],
     query: NDArray[np.float32],
     k: int,
     skip: NDArray[np.int64],
@@ -244,7 +246,7 @@ def top_k_of_blocks(
 
 
 def top_k_exact_many(
-    embeddings: Embeddings, queries: NDArray[np.float32], k: int
+    embeddings: EmbeddingArray, queries: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k rows of largest cosine similarity to each of many queries, by blocks of matrix products.
 
@@ -273,7 +275,7 @@ def top_k_exact_many(
     return rows, scores
 
 
-def _best_of_all_blocks(embeddings: Embeddings, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+def _best_of_all_blocks(embeddings: EmbeddingArray, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Rows (q, k) of the largest float32 products, unordered."""
     # A short first block sets the mark that scores of the next ones have to pass.
     first = min(max(2 * k, BATCH_ROWS // 8), embeddings.shape[0])
@@ -296,7 +298,7 @@ def _best_of_all_blocks(embeddings: Embeddings, queries: NDArray[np.float32], k:
     return _merge(best_rows, best, waiting)[0]
 
 
-def unit_rows(rows: Embeddings) -> NDArray[np.float32]:
+def unit_rows(rows: EmbeddingArray) -> NDArray[np.float32]:
     """Stored rows in float32, brought to unit length."""
     wide = np.array(rows, dtype=np.float32)
     length = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
@@ -337,7 +339,7 @@ def _allowed(
 
 def _rough_scorer(
     dtype: np.dtype[Any], query: NDArray[np.float32]
-) -> tuple[Callable[[Embeddings], NDArray[np.float32]], float]:
+) -> tuple[Callable[[EmbeddingArray], NDArray[np.float32]], float]:
     """A fast scorer of blocks, and how far its scores can be from the final ones over the query's length."""
     wide = query.astype(np.float64)
     length = math.sqrt(wide @ wide) or 1.0
@@ -353,7 +355,7 @@ def _rough_scorer(
         wide -= line[0]
         rounding = math.sqrt(wide @ wide) * _LONGEST_ROW
 
-        def rough(block: Embeddings) -> NDArray[np.float32]:
+        def rough(block: EmbeddingArray) -> NDArray[np.float32]:
             scores: NDArray[np.float32] = np.asarray(numkong.cdist(line, block, "dot"), dtype=np.float32)
             return scores.ravel()
 

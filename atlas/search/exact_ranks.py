@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.exact import SCAN_ROWS, Embeddings, check_query, exact_scores, unit_rows
+from atlas.search.exact import SCAN_ROWS, EmbeddingArray, check_query, exact_scores, unit_rows
 
 _SUMMATION = 2.0**-24
 """Half a step of float32 at 1: what each of d products may add to the error of a sum (Higham 2002, section 3.1)."""
 
 
 def ranks_by_similarity(
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     query: NDArray[np.floating[Any]],
     rows: NDArray[np.integer[Any]],
     *,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 
 DESCRIPTION = "index.json"
 ISOLATED = "isolated.npy"
@@ -92,7 +92,7 @@ class NeighborIndex(Protocol):
     def isolated(self) -> NDArray[np.int64]: ...
 
     @property
-    def isolated_embeddings(self) -> Embeddings: ...
+    def isolated_embeddings(self) -> EmbeddingArray: ...
 
     @property
     def ended(self) -> bool: ...

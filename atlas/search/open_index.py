@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
 from atlas.search.approximate import distinct
-from atlas.search.exact import Embeddings, top_k_exact, top_k_exact_many
+from atlas.search.exact import EmbeddingArray, top_k_exact, top_k_exact_many
 from atlas.search.index import ISOLATED, IndexDescription, NeighborIndex, SearchSetting, read_description
 
 FEW_QUERIES = 4
@@ -28,7 +28,7 @@ class ExactIndex:
     leaves = 1
     ended = False
 
-    def __init__(self, embeddings: Embeddings) -> None:
+    def __init__(self, embeddings: EmbeddingArray) -> None:
         self._embeddings = embeddings
         self.n_rows: int = embeddings.shape[0]
         self.isolated = np.empty(0, dtype=np.int64)
@@ -42,7 +42,7 @@ class ExactIndex:
         return np.array(found, dtype=np.int64).reshape(len(queries), -1)
 
 
-def open_index(directory: Path, embeddings: Embeddings, apart: bool = False) -> NeighborIndex:
+def open_index(directory: Path, embeddings: EmbeddingArray, apart: bool = False) -> NeighborIndex:
     """Open the neighbour index of some embeddings.
 
     Parameters

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import ExactIndex, open_index
 from atlas.storage.manifest import Segment
@@ -43,7 +43,7 @@ class SegmentedIndex:
         self.isolated: NDArray[np.int64] = np.concatenate(
             [index.isolated + start for index, start in zip(indexes, self._starts, strict=True)]
         )
-        self.isolated_embeddings: Embeddings = np.concatenate([index.isolated_embeddings for index in indexes])
+        self.isolated_embeddings: EmbeddingArray = np.concatenate([index.isolated_embeddings for index in indexes])
 
     @property
     def ended(self) -> bool:
@@ -60,7 +60,7 @@ class SegmentedIndex:
 
 
 def open_segments(
-    directories: Sequence[Path], segments: Sequence[Segment], embeddings: Embeddings, *, apart: bool = False
+    directories: Sequence[Path], segments: Sequence[Segment], embeddings: EmbeddingArray, *, apart: bool = False
 ) -> NeighborIndex:
     """Open the index of every segment as one.
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.search.approximate import search
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.search.index import NeighborIndex, SearchSetting
 
 STEADY_KINDS = frozenset({"row", "least similar", "cluster"})
@@ -30,7 +30,7 @@ AGREED = 0.99
 def search_as(
     kind: str | None,
     index: NeighborIndex,
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     query: NDArray[np.floating[Any]],
     k: int,
     setting: SearchSetting,

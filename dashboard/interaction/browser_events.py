@@ -32,10 +32,10 @@ from ..state.events import (
     Keep,
     WithSubset,
 )
-from ..state.page_state import Box, Shading, State
+from ..state.page_state import Shading, State, Viewport
 
 Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
-Plane = Literal["map", "sky"]
+PlaneName = Literal["map", "sky"]
 Typed = Annotated[str, msgspec.Meta(max_length=40)]
 MAX_EVENTS = 50
 FIELDS = {
@@ -101,7 +101,7 @@ class Mark(Raw, frozen=True):
 class Lasso(Raw, frozen=True):
     """A polygon or box was drawn on a plane; the sky also says in which projection."""
 
-    plane: Plane
+    plane: PlaneName
     vertices: Vertices
     projection: Projection | None = None
     join: Join = "new"
@@ -151,8 +151,8 @@ class LabelsChanged(Raw, frozen=True, tag="labels"):
 class View(Raw, frozen=True):
     """A plane was panned or zoomed; no box means all of it."""
 
-    plane: Plane
-    box: Box | None = None
+    plane: PlaneName
+    box: Viewport | None = None
     projection: Projection | None = None
 
 

@@ -55,7 +55,7 @@ from ..state.events import (
     ViewSky,
     WithSubset,
 )
-from ..state.page_state import Axes, Box, Filter, Lasso, State, Table, active
+from ..state.page_state import Axes, Filter, LassoRegion, State, Table, Viewport, active
 from ..state.viewports import follow, frame, reveal, reveal_on_map
 from . import browser_events as parse
 
@@ -103,7 +103,7 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
             return ViewMap(box)
         case parse.View("sky", None):
             return ViewSky(None)
-        case parse.View("sky", Box() as box, Projection() as projection):
+        case parse.View("sky", Viewport() as box, Projection() as projection):
             return ViewSky(follow(atlas, projection, box))
         case Change(color=str(color)) if (name := column_of(color)) is not None:
             atlas.columns(atlas.default_space).describe(name)
@@ -168,7 +168,7 @@ def grounded(atlas: Atlas, state: State) -> State:
             with np.errstate(all="ignore"):  # a link may say anything: what no box can be is no view
                 corners = state.map_on.moved(np.array([[box.x0, box.y0], [box.x1, box.y1]]), now)
             (x0, y0), (x1, y1) = [] if corners is None else corners.tolist()
-            box = msgspec.convert({"x0": x0, "x1": x1, "y0": y0, "y1": y1}, Box)
+            box = msgspec.convert({"x0": x0, "x1": x1, "y0": y0, "y1": y1}, Viewport)
         except (ValueError, OverflowError):
             return replace(state, map=None, map_on=None)
     return replace(state, map=box, map_on=now)
@@ -179,7 +179,7 @@ def _are_numbers(atlas: Atlas, axes: Axes) -> bool:
     return all(name in columns and columns.describe(name).kind == "number" for name in (axes.x, axes.y))
 
 
-def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> Lasso:
+def _lasso(atlas: Atlas, state: State, raw: parse.Lasso) -> LassoRegion:
     """The region that a lasso stands for on the plane that it was drawn on."""
     one_unit = raw.plane == "sky" or state.axes is None
     vertices = canonical_vertices(raw.vertices, one_unit=one_unit)

@@ -39,7 +39,7 @@ from ..settings import Settings
 from ..state import url as links
 from ..state.page_state import Axes, State
 from .current_build import Builds
-from .index_loading import Indexes, Progress
+from .index_loading import Indexes, LoadingState
 from .label_book import LabelBook
 from .name_resolver import NameResolver
 
@@ -260,7 +260,7 @@ class Service:
         except _NotLoadedError:
             return None
 
-    def progress(self, atlas: Atlas) -> Progress:
+    def progress(self, atlas: Atlas) -> LoadingState:
         """How far the index of a build is."""
         return self._indexes.progress(atlas)
 

@@ -23,7 +23,7 @@ from atlas.labels.store import Labels
 from atlas.storage.layout import CURRENT
 from atlas.storage.publish import current_build
 
-from .index_loading import Indexes, Progress
+from .index_loading import Indexes, LoadingState
 
 LOOK_EVERY_S = 2.0
 _log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Builds:
             self._take_up(newest)
             self._indexes.start(newest)
 
-    def _loaded(self, atlas: Atlas, outcome: Progress) -> None:
+    def _loaded(self, atlas: Atlas, outcome: LoadingState) -> None:
         """What becomes of a build whose index is loaded, or cannot be; called by the thread that loaded it."""
         with self._lock:
             if atlas is not self._next:

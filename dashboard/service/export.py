@@ -24,7 +24,7 @@ from atlas.storage.manifest import Column
 from ..state.page_state import State
 from .atlas_service import Service
 from .gallery_query import question_of
-from .result_list import Listing, Page, columns_of, listing_of, scores_of
+from .result_list import Page, ResultList, columns_of, listing_of, scores_of
 
 ROWS_AT_ONCE = 8_192
 SORTED_ROWS = 1_000_000
@@ -53,7 +53,7 @@ def name_of_receipt(atlas: Atlas, state: State) -> str:
     return "" if query is None else receipt(atlas.build_id, query, SETTINGS)
 
 
-def _contents(atlas: Atlas, state: State, columns: list[Column], listing: Listing) -> Contents:
+def _contents(atlas: Atlas, state: State, columns: list[Column], listing: ResultList) -> Contents:
     similarity = Field(name=SIMILARITY, dtype="float32", description=ABOUT_SIMILARITY)
     asked = name_of_receipt(atlas, state) or NO_QUESTION
     told = similarity if listing.scored else None
@@ -121,12 +121,12 @@ def pages_of(rows: NDArray[np.uint32], figures: NDArray[Any]) -> Iterator[tuple[
         yield rows[start : start + ROWS_AT_ONCE], figures[start : start + ROWS_AT_ONCE]
 
 
-def _pages(listing: Listing) -> Iterator[Page]:
+def _pages(listing: ResultList) -> Iterator[Page]:
     for offset in range(0, max(1, listing.total), ROWS_AT_ONCE):
         yield listing.page(offset, ROWS_AT_ONCE)
 
 
-def _whole(service: Service, state: State) -> Listing:
+def _whole(service: Service, state: State) -> ResultList:
     """All that the gallery is of, in its order."""
     atlas = service.atlas
     question = question_of(atlas, state)
@@ -148,7 +148,7 @@ def _whole(service: Service, state: State) -> Listing:
         part = rows[offset : offset + limit]
         return part, scores(part)
 
-    return Listing(int(rows.size), by is not None, page)
+    return ResultList(int(rows.size), by is not None, page)
 
 
 def _rows(service: Service, atlas: Atlas, query: Query) -> NDArray[np.uint32]:

@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 
 from atlas import Atlas, Query, Similar
 
-Progress = Literal["loading", "ready", "failed"]
+LoadingState = Literal["loading", "ready", "failed"]
 
-WORDS: dict[Progress, str] = {
+WORDS: dict[LoadingState, str] = {
     "loading": "search is loading; look again in a moment",
     "failed": "search does not answer: its index could not be loaded, and the server's log says why",
 }
@@ -27,9 +27,9 @@ class Indexes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._one_by_one = threading.Lock()  # reading an index takes more memory than holding it
-        self._progress: WeakKeyDictionary[Atlas, Progress] = WeakKeyDictionary()
+        self._progress: WeakKeyDictionary[Atlas, LoadingState] = WeakKeyDictionary()
 
-    def start(self, atlas: Atlas, then: Callable[[Atlas, Progress], object] = lambda *_: None) -> None:
+    def start(self, atlas: Atlas, then: Callable[[Atlas, LoadingState], object] = lambda *_: None) -> None:
         """Load the index of a build, unless that is under way or done; what failed is tried again.
 
         Parameters
@@ -44,7 +44,7 @@ class Indexes:
             self._progress[atlas] = "loading"
         threading.Thread(target=self._load, args=(atlas, then), name="load-index", daemon=True).start()
 
-    def progress(self, atlas: Atlas) -> Progress:
+    def progress(self, atlas: Atlas) -> LoadingState:
         """How far it is; an index that nobody asked for yet, or whose process is gone, begins to load."""
         with self._lock:
             found = self._progress.get(atlas)
@@ -56,8 +56,8 @@ class Indexes:
             return "loading"
         return found
 
-    def _load(self, atlas: Atlas, then: Callable[[Atlas, Progress], object]) -> None:
-        outcome: Progress = "failed"
+    def _load(self, atlas: Atlas, then: Callable[[Atlas, LoadingState], object]) -> None:
+        outcome: LoadingState = "failed"
         try:
             with self._one_by_one:
                 # The self-test: an index that loads but does not answer must not count as ready.

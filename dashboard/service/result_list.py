@@ -27,10 +27,10 @@ from .index_loading import WORDS
 USUAL_COLUMNS = 8
 
 Page = tuple[NDArray[np.uint32], NDArray[np.float32]]
-Scores = Callable[[NDArray[np.uint32]], NDArray[np.float32]]
+ScoreRows = Callable[[NDArray[np.uint32]], NDArray[np.float32]]
 
 
-class Listing(msgspec.Struct, frozen=True):
+class ResultList(msgspec.Struct, frozen=True):
     """A list of galaxies.
 
     Attributes
@@ -48,7 +48,7 @@ class Listing(msgspec.Struct, frozen=True):
     page: Callable[[int, int], Page]
 
 
-def listing_of(service: Service, state: State, sort: str = "", descending: bool = False) -> Listing:
+def listing_of(service: Service, state: State, sort: str = "", descending: bool = False) -> ResultList:
     """The list of a state: sorted by a column where one is named, else in the order of the gallery.
 
     Where there is an example, each galaxy has its similarity to it, whatever the order.
@@ -76,10 +76,10 @@ def listing_of(service: Service, state: State, sort: str = "", descending: bool 
         part = slice(offset, offset + limit)
         return result.rows[part], result.scores[part]
 
-    return Listing(int(result.rows.size), True, page)
+    return ResultList(int(result.rows.size), True, page)
 
 
-def _by_column(service: Service, question: Question, column: str, descending: bool, mask: Mask | None) -> Listing:
+def _by_column(service: Service, question: Question, column: str, descending: bool, mask: Mask | None) -> ResultList:
     atlas, orders = service.atlas, service.orders
     scores = scores_of(atlas, question.like)
 
@@ -87,10 +87,10 @@ def _by_column(service: Service, question: Question, column: str, descending: bo
         rows = orders.page(column, descending, mask, offset, limit)
         return rows, scores(rows)
 
-    return Listing(atlas.n_rows if mask is None else mask.count, question.like is not None, page)
+    return ResultList(atlas.n_rows if mask is None else mask.count, question.like is not None, page)
 
 
-def _by_row(atlas: Atlas, question: Question, mask: Mask | None) -> Listing:
+def _by_row(atlas: Atlas, question: Question, mask: Mask | None) -> ResultList:
     scores = scores_of(atlas, question.like)
 
     def page(offset: int, limit: int) -> Page:
@@ -100,10 +100,10 @@ def _by_row(atlas: Atlas, question: Question, mask: Mask | None) -> Listing:
             rows = mask.rows[offset : offset + limit]
         return rows, scores(rows)
 
-    return Listing(atlas.n_rows if mask is None else mask.count, question.like is not None, page)
+    return ResultList(atlas.n_rows if mask is None else mask.count, question.like is not None, page)
 
 
-def scores_of(atlas: Atlas, ranking: Ranking | None) -> Scores:
+def scores_of(atlas: Atlas, ranking: Ranking | None) -> ScoreRows:
     """Function that gives rows their similarity: NaN where there is nothing to be similar to."""
     if ranking is None:
         return lambda rows: np.full(rows.size, np.nan, dtype=np.float32)

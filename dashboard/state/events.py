@@ -21,13 +21,12 @@ from .page_state import (
     MOST_SUBSETS,
     SIMILARITY,
     Axes,
-    Box,
     ClusterOrder,
     Drawer,
     ExpressionText,
     Filter,
     Galaxy,
-    Lasso,
+    LassoRegion,
     Listing,
     Order,
     Paint,
@@ -38,6 +37,7 @@ from .page_state import (
     Subset,
     SubsetName,
     Table,
+    Viewport,
     active,
     has_examples,
     is_narrowed,
@@ -63,7 +63,7 @@ class Focus(Event, frozen=True):
     """
 
     galaxy: Galaxy
-    map_box: Box | None = None
+    map_box: Viewport | None = None
     sky_view: SkyView | None = None
     around: Cone | None = None
     words: str = ""
@@ -85,7 +85,7 @@ class Group(Event, frozen=True):
 class Drawn(Event, frozen=True, tag="lasso"):
     """A lasso or box was drawn on a plane: in place of the selection, added to it or taken from it."""
 
-    lasso: Lasso
+    lasso: LassoRegion
     join: Join = "new"
 
 
@@ -173,7 +173,7 @@ class ClearExamples(Event, frozen=True):
 class ViewMap(Event, frozen=True):
     """The map was panned or zoomed; None shows all."""
 
-    box: Box | None
+    box: Viewport | None
 
 
 class ViewSky(Event, frozen=True):

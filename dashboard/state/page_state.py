@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from atlas.catalog.columns import EXACT_WHOLE
 from atlas.catalog.numbers import LARGEST_WHOLE, Number
 from atlas.catalog.reserved_names import DENSITY, LABELS, SUBSETS
-from atlas.planes.column_plane import Axes as PlaneAxes
+from atlas.icrs import DecDeg, RaDeg
+from atlas.planes.column_plane import PlaneAxes
 from atlas.queries.selection import (
     All,
     And,
@@ -53,7 +54,7 @@ Paint = Literal["points", "mean"]
 Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
 Span = Literal[100, 98, 90, 50]
 Listing = Literal["gallery", "table"]
-Lasso = MapPolygon | ColumnPolygon | SkyPolygon
+LassoRegion = MapPolygon | ColumnPolygon | SkyPolygon
 Filter = Range | Category | Bits | Contains
 SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
@@ -80,11 +81,11 @@ class Galaxy(Value, frozen=True):
     """A galaxy by identity and position, so that a link outlives the build it was made on."""
 
     id: Text
-    ra_deg: Annotated[float, msgspec.Meta(ge=0, lt=360)]
-    dec_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    ra_deg: RaDeg
+    dec_deg: DecDeg
 
 
-class Box(Value, frozen=True):
+class Viewport(Value, frozen=True):
     """A viewport in the coordinates of its plane."""
 
     x0: Finite
@@ -106,7 +107,7 @@ class SkyView(Value, frozen=True):
     """A viewport of the sky: what is seen of which projection."""
 
     projection: Projection
-    box: Box
+    box: Viewport
 
 
 class Axes(Value, frozen=True):
@@ -215,7 +216,7 @@ class State(Value, frozen=True, kw_only=True):
         Images in the gallery.
     axes : Axes or None
         Columns that the map's panel shows; None shows the map of the embedding.
-    map, sky : Box, SkyView or None
+    map, sky : Viewport, SkyView or None
         Viewports; None shows everything. The map's is of the plane in view.
     map_on : PlaneAxes or None
         What the map's viewport is counted from where columns are shown: another build may draw them from another zero.
@@ -255,7 +256,7 @@ class State(Value, frozen=True, kw_only=True):
     exact: bool = False
     shown: Annotated[int, msgspec.Meta(ge=16, le=100)] = 24
     axes: Axes | None = None
-    map: Box | None = None
+    map: Viewport | None = None
     map_on: PlaneAxes | None = None
     sky: SkyView | None = None
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] = DENSITY
@@ -357,7 +358,7 @@ def shows_labels(state: State) -> bool:
 
 def _projected(view: SkyView | None) -> SkyView | None:
     """A view of the sky as far as places depend on it: on the projection, not on what of it is seen."""
-    return None if view is None else SkyView(view.projection, Box(-1.0, 1.0, -1.0, 1.0))
+    return None if view is None else SkyView(view.projection, Viewport(-1.0, 1.0, -1.0, 1.0))
 
 
 def _drawer_needs(state: State) -> dict[str, object]:

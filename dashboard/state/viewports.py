@@ -17,10 +17,10 @@ from atlas.planes.plane import Plane
 from atlas.queries.selection import Cone
 from atlas.sky.projection import Projection
 
-from .page_state import Box, Galaxy, SkyView
+from .page_state import Galaxy, SkyView, Viewport
 
 ALL_SKY_DEG = 80.0
-ALL_SKY_BOX = Box(-170.0, 170.0, -88.0, 100.0)
+ALL_SKY_BOX = Viewport(-170.0, 170.0, -88.0, 100.0)
 HOME_MARGIN = 0.03
 MARGIN = 1.15
 COVER = 0.42
@@ -37,15 +37,15 @@ def home(atlas: Atlas) -> SkyView:
         # The middle of the picture fills the panel, which is wider than high; zooming out shows the rest.
         half_width, half_height = background.width_deg * MARGIN / 2, background.height_deg * COVER / 2
         projection = Projection("tan", background.ra_deg, background.dec_deg)
-        return SkyView(projection, Box(-half_width, half_width, -half_height, half_height))
+        return SkyView(projection, Viewport(-half_width, half_width, -half_height, half_height))
     ra_deg, dec_deg, radius_deg = atlas.sky.footprint
     if 2 * radius_deg > ALL_SKY_DEG:
         return SkyView(Projection("ait", 180.0, 0.0), ALL_SKY_BOX)
     half = max(math.degrees(math.tan(math.radians(radius_deg))) * MARGIN, CLOSEST_ARCSEC / 3600)
-    return SkyView(Projection("tan", ra_deg, dec_deg), Box(-half, half, -half, half))
+    return SkyView(Projection("tan", ra_deg, dec_deg), Viewport(-half, half, -half, half))
 
 
-def follow(atlas: Atlas, projection: Projection, box: Box) -> SkyView:
+def follow(atlas: Atlas, projection: Projection, box: Viewport) -> SkyView:
     """The view after a pan or zoom that left `box` in view of `projection`."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     extent = max(width, height)
@@ -68,7 +68,7 @@ def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool) 
     if view is None:
         view = home(atlas)
     if closer and view.projection.kind == "ait":
-        near = Box(-CLOSE_DEG, CLOSE_DEG, -CLOSE_DEG / 2, CLOSE_DEG / 2)
+        near = Viewport(-CLOSE_DEG, CLOSE_DEG, -CLOSE_DEG / 2, CLOSE_DEG / 2)
         return SkyView(Projection("tan", galaxy.ra_deg, galaxy.dec_deg), near)
     x, y = (float(v) for v in view.projection.forward(galaxy.ra_deg, galaxy.dec_deg))
     box = view.box
@@ -78,7 +78,7 @@ def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool) 
         return home(atlas)
     half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
     return SkyView(
-        Projection("tan", galaxy.ra_deg, galaxy.dec_deg), Box(-half_width, half_width, -half_height, half_height)
+        Projection("tan", galaxy.ra_deg, galaxy.dec_deg), Viewport(-half_width, half_width, -half_height, half_height)
     )
 
 
@@ -88,27 +88,27 @@ def frame(atlas: Atlas, cone: Cone) -> SkyView:
     if 2 * radius_deg > ALL_SKY_DEG / 2:
         return home(atlas)
     half = max(math.degrees(math.tan(math.radians(radius_deg))), CLOSEST_ARCSEC / 3600) * AROUND
-    return SkyView(Projection("tan", cone.ra_deg, cone.dec_deg), Box(-half, half, -half, half))
+    return SkyView(Projection("tan", cone.ra_deg, cone.dec_deg), Viewport(-half, half, -half, half))
 
 
-def home_box(plane: Plane) -> Box:
+def home_box(plane: Plane) -> Viewport:
     """The viewport to begin with: the whole plane, but for outliers so far off that the rest would be a dot."""
     e = plane.frame
     pad_x, pad_y = (e.x1 - e.x0) * HOME_MARGIN, (e.y1 - e.y0) * HOME_MARGIN
-    return Box(e.x0 - pad_x, e.x1 + pad_x, e.y0 - pad_y, e.y1 + pad_y)
+    return Viewport(e.x0 - pad_x, e.x1 + pad_x, e.y0 - pad_y, e.y1 + pad_y)
 
 
-def reveal_on_map(box: Box | None, x: float, y: float) -> Box | None:
+def reveal_on_map(box: Viewport | None, x: float, y: float) -> Viewport | None:
     """The viewport moved, not scaled, so that a point comes to its middle; None where it is in view already."""
     if box is None or not np.isfinite([x, y]).all() or (box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1):
         return None
     half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
     x, y = float(np.float32(x)), float(np.float32(y))
-    return Box(x - half_width, x + half_width, y - half_height, y + half_height)
+    return Viewport(x - half_width, x + half_width, y - half_height, y + half_height)
 
 
 def _centred(projection: Projection, x: float, y: float, width: float, height: float) -> SkyView | None:
     ra_deg, dec_deg = (float(v) for v in projection.inverse(x, y))
     if math.isnan(ra_deg):
         return None
-    return SkyView(Projection("tan", ra_deg % 360.0, dec_deg), Box(-width / 2, width / 2, -height / 2, height / 2))
+    return SkyView(Projection("tan", ra_deg % 360.0, dec_deg), Viewport(-width / 2, width / 2, -height / 2, height / 2))

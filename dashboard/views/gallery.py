@@ -18,20 +18,22 @@ from atlas.queries.selection import All
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.gallery_query import question_of
-from ..service.index_loading import Progress
+from ..service.index_loading import LoadingState
 from ..state.page_state import State
 from . import elements as el
 from . import status
 
 DOOR_IMAGES = 6
 ABOUT_SIMILARITY = "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
-NO_ANSWER: dict[Progress, str] = {
+NO_ANSWER: dict[LoadingState, str] = {
     "loading": "Search is loading. The map, the sky, filters and selections answer meanwhile; this follows by itself.",
     "failed": "Search does not answer: its index could not be loaded. Everything else on this page works.",
 }
 
 
-def contents(atlas: Atlas, query: Query | None, result: Result | None, state: State, progress: Progress) -> list[Any]:
+def contents(
+    atlas: Atlas, query: Query | None, result: Result | None, state: State, progress: LoadingState
+) -> list[Any]:
     """What the gallery holds: galaxies, the doors where nothing is asked, or why there is no answer yet."""
     if query is None:
         return doors(atlas)

@@ -21,7 +21,7 @@ from atlas.catalog.numbers import exact_text
 from atlas.catalog.reserved_names import DENSITY
 from atlas.planes.axis import Axis
 from atlas.planes.column_plane import column_axes
-from atlas.planes.plane import Box as PlaneBox
+from atlas.planes.plane import Box
 from atlas.planes.representatives import representatives
 from atlas.planes.sampling import Sample
 from atlas.queries.column_lasso import vertices_on
@@ -32,7 +32,7 @@ from atlas.storage.manifest import Column
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.galaxies import positions
-from ..state.page_state import Axes, Box, State, active, is_narrowed
+from ..state.page_state import Axes, State, Viewport, active, is_narrowed
 from ..state.viewports import home_box
 from . import figure as fig
 from . import status
@@ -74,7 +74,7 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
     look = theme(state.light)
     mask = service.mask(active(state), atlas)
     box = state.map or home_box(plane)
-    view = PlaneBox(box.x0, box.x1, box.y0, box.y1)
+    view = Box(box.x0, box.x1, box.y0, box.y1)
     sample = plane.viewport(view, service.settings.points_per_view, mask)
     coloring = color_points(service, state, sample.rows, look)
     drawn = int(sample.rows.size)
@@ -120,7 +120,7 @@ def key(axes: Axes | None) -> str:
     return MAP_KEY if axes is None else f"{axes.x}--{axes.y}"
 
 
-def axes_layout(atlas: Atlas, axes: Axes | None, view: Box, look: Theme) -> dict[str, dict[str, Any]]:
+def axes_layout(atlas: Atlas, axes: Axes | None, view: Viewport, look: Theme) -> dict[str, dict[str, Any]]:
     """The axes of a plane's figure: none for the map, which has no units; titles and ticks for columns.
 
     Returns
@@ -200,7 +200,7 @@ def _trust(atlas: Atlas, rows: NDArray[np.uint32]) -> float | None:
 
 
 def _outliers(
-    atlas: Atlas, axes: Axes | None, view: PlaneBox, mask: Mask | None
+    atlas: Atlas, axes: Axes | None, view: Box, mask: Mask | None
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
     """The most anomalous rows in view: a layer of their own, so that rare galaxies never drown in a sample."""
     rows = atlas.space().outliers
@@ -213,7 +213,7 @@ def _outliers(
 
 
 def _rasters(
-    service: Service, atlas: Atlas, state: State, box: Box, mean: Column | None, in_view: int
+    service: Service, atlas: Atlas, state: State, box: Viewport, mean: Column | None, in_view: int
 ) -> list[dict[str, Any]]:
     """Pictures behind the points: the density of all, that of what is active over it, or the mean of a column."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
@@ -252,7 +252,7 @@ def _rasters(
 
 
 def _images(
-    atlas: Atlas, state: State, sample: Sample, box: Box, look: Theme
+    atlas: Atlas, state: State, sample: Sample, box: Viewport, look: Theme
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Images of galaxies that stand for their surroundings, those of whole clusters first, with the clusters' sizes."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
@@ -285,12 +285,12 @@ def _has_image(atlas: Atlas, row: int) -> bool:
     return atlas.thumbnails is not None and atlas.thumbnails.has(row)
 
 
-def _clusters_in_view(atlas: Atlas, box: Box) -> list[ClusterInfo]:
+def _clusters_in_view(atlas: Atlas, box: Viewport) -> list[ClusterInfo]:
     """Clusters whose medoid is in view, the largest first."""
     return [c for c in atlas.space().clusters if box.x0 < c.map_x < box.x1 and box.y0 < c.map_y < box.y1]
 
 
-def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Box, size_y: float) -> dict[str, Any]:
+def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Viewport, size_y: float) -> dict[str, Any]:
     """The first of the words that a cluster deserves, and how many galaxies it has, kept inside the panel."""
     found = atlas.space().cluster_words.get(cluster.label, ())
     words = "".join(f"{word.text}<br>" for word in found[:1] if word.is_large)

@@ -11,7 +11,7 @@ from atlas.queries.neighbourhoods import Outside
 from atlas.queries.ranking import Similar, query_kind
 
 from ..service.gallery_query import Question
-from ..service.index_loading import Progress
+from ..service.index_loading import LoadingState
 from ..state.page_state import Axes, State
 from . import elements as el
 
@@ -134,7 +134,7 @@ def receipt(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
     ]
 
 
-def engine(atlas: Atlas, progress: Progress) -> str:
+def engine(atlas: Atlas, progress: LoadingState) -> str:
     """Which neighbour index answers."""
     if progress != "ready":
         return "search is loading" if progress == "loading" else "search does not answer"

@@ -22,7 +22,7 @@ from atlas.storage.manifest import Column
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.gallery_query import question_of
-from ..service.result_list import Listing, columns_of, columns_offered, listing_of
+from ..service.result_list import ResultList, columns_of, columns_offered, listing_of
 from ..state.page_state import State
 from . import elements as el
 from .details import words
@@ -103,7 +103,7 @@ def rows(service: Service, state: State, start: int, stop: int, sort: str, desce
     return {"rowData": data, "rowCount": listing.total}
 
 
-def _fixed(listing: Listing) -> list[dict[str, Any]]:
+def _fixed(listing: ResultList) -> list[dict[str, Any]]:
     # As narrow as can be: the grid lets go of what is pinned where a panel has no room for more.
     first = {"pinned": "left", "sortable": False}
     fixed = [

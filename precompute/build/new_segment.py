@@ -201,7 +201,7 @@ class NewSegment:
         # By the model and the percentiles of the first build, since scores must mean the same for all rows.
         columns = self._space / layout.COLUMNS
         magnitude = anomalies.magnitude_name(self._old.columns)
-        rows = anomalies.Rows(
+        rows = anomalies.AnomalyInputs(
             self._embeddings,
             open_array(columns / "anomaly_knn.npy"),
             open_array(columns / "cluster.npy"),

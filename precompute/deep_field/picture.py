@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import data
 
-from ..source_description import SkyBackground
+from ..source_description import BackgroundDescription
 
 Picture = NDArray[np.uint8]
 
@@ -58,7 +58,9 @@ def position_angle_deg(theta: NDArray[np.float64]) -> NDArray[np.float64]:
     return angle
 
 
-def north_up(picture: Picture, black: NDArray[np.float64], *, file: str) -> tuple[NDArray[np.uint8], SkyBackground]:
+def north_up(
+    picture: Picture, black: NDArray[np.float64], *, file: str
+) -> tuple[NDArray[np.uint8], BackgroundDescription]:
     """The picture resampled with north up and east to the left, gnomonic about its own centre.
 
     Parameters
@@ -99,7 +101,7 @@ def north_up(picture: Picture, black: NDArray[np.float64], *, file: str) -> tupl
         turned[inside, channel] = np.rint(np.clip(stretched, 0, 255))
     turned[inside, 3] = 255
     degrees = PIXEL_ARCSEC / 3600
-    return turned, SkyBackground(
+    return turned, BackgroundDescription(
         file=file,
         ra_deg=float(ra_deg),
         dec_deg=float(dec_deg),

@@ -29,8 +29,8 @@ from ..source_description import (
     EMBEDDINGS,
     FILENAME,
     IMAGES,
+    BackgroundDescription,
     ColumnDescription,
-    SkyBackground,
     SourceDescription,
     read_description,
     write_description,
@@ -115,7 +115,7 @@ def _cutout_columns(found: Detections, half_width: NDArray[np.float64]) -> dict[
     }
 
 
-def describe_source(sky_background: SkyBackground) -> SourceDescription:
+def describe_source(sky_background: BackgroundDescription) -> SourceDescription:
     """What the files mean, where they come from, and what they are not."""
     return SourceDescription(
         name="xdf",

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..source_description import ColumnDescription
 from .artefacts import score
-from .sky_level import Floats
+from .sky_level import ImageFloats
 
 _LINE = "straight line that one band has and the others do not, in sigma of all lines of the image"
 
@@ -41,7 +41,7 @@ def describe_columns(unit: str, told: str) -> dict[str, ColumnDescription]:
     }
 
 
-def artefact_columns(measured: Floats, pixels: int) -> dict[str, Floats]:
+def artefact_columns(measured: ImageFloats, pixels: int) -> dict[str, ImageFloats]:
     """Columns of `COLUMNS`, each (n,), from `measure_artefacts` of images of that many pixels."""
     line, column, flat_top, blank, edge, noise = measured.T
     columns = (score(measured), line, column, np.expm1(flat_top) / pixels, blank, edge, noise)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage, sparse
 
-from .sky_level import Floats, Sky
+from .sky_level import ImageFloats, Sky
 
 MEASURES = ("line", "bad_column", "flat_top", "blank_share", "edge_share", "sky_noise")
 """In this order: the strongest line and the strongest row or column of pixels, in sigma of all lines; the natural
@@ -62,10 +62,10 @@ class _Lines(NamedTuple):
     """
 
     sums: sparse.csr_array
-    scale: Floats
+    scale: ImageFloats
 
 
-def measure_artefacts(images: Floats, sky: Sky) -> Floats:
+def measure_artefacts(images: ImageFloats, sky: Sky) -> ImageFloats:
     """Measure images whose blank parts were filled.
 
     Parameters
@@ -86,7 +86,7 @@ def measure_artefacts(images: Floats, sky: Sky) -> Floats:
     signal /= np.where(noise > 0, noise, 1)[..., None]
     line, column = _strongest_lines(_residuals(signal), height, width)
     border = np.concatenate([sky.blank[:, 0], sky.blank[:, -1], sky.blank[:, 1:-1, 0], sky.blank[:, 1:-1, -1]], axis=1)
-    measured: Floats = np.column_stack(
+    measured: ImageFloats = np.column_stack(
         [
             line,
             column,
@@ -99,7 +99,7 @@ def measure_artefacts(images: Floats, sky: Sky) -> Floats:
     return measured
 
 
-def strengths(measured: Floats) -> Floats:
+def strengths(measured: ImageFloats) -> ImageFloats:
     """Streak, bad column, saturation and blank parts of images, each from 0 (none) to 1 (plain), (n, STRENGTHS).
 
     Parameters
@@ -113,13 +113,13 @@ def strengths(measured: Floats) -> Floats:
     return np.column_stack([np.clip((v - low) / (high - low), 0, 1) for v, (low, high) in ramps]).astype(np.float32)
 
 
-def score(measured: Floats) -> Floats:
+def score(measured: ImageFloats) -> ImageFloats:
     """The strongest of `strengths`, (n,)."""
-    strongest: Floats = strengths(measured).max(axis=1)
+    strongest: ImageFloats = strengths(measured).max(axis=1)
     return strongest
 
 
-def _residuals(signal: Floats) -> Floats:
+def _residuals(signal: ImageFloats) -> ImageFloats:
     """Compressed signal (n, b, pixels) of each band less what the others predict, of the same shape, in about sigma.
 
     The prediction is linear, by least squares over all pixels with a slight ridge: of the inverse of their matrix of
@@ -135,11 +135,11 @@ def _residuals(signal: Floats) -> Floats:
         shared = np.maximum(soft.min(axis=1, keepdims=True), 0)
         soft = weights.astype(np.float32) @ soft
         soft /= np.sqrt(1 + (shared / np.float32(SHARED)) ** 2)
-    clipped: Floats = np.clip(soft, -CLIP, CLIP)
+    clipped: ImageFloats = np.clip(soft, -CLIP, CLIP)
     return clipped
 
 
-def _strongest_lines(residuals: Floats, height: int, width: int) -> tuple[Floats, Floats]:
+def _strongest_lines(residuals: ImageFloats, height: int, width: int) -> tuple[ImageFloats, ImageFloats]:
     """Strongest line, and strongest row or column of pixels, of images (n, b, pixels), in sigma of all lines; (n,).
 
     A line is two bins wide, as a streak out of focus, and brighter than its neighbourhood; a row or column is one, and
@@ -159,9 +159,9 @@ def _strongest_lines(residuals: Floats, height: int, width: int) -> tuple[Floats
     return line, column
 
 
-def _lasting(contrast: Floats) -> Floats:
+def _lasting(contrast: ImageFloats) -> ImageFloats:
     """Contrast (parts, …) of whole lines, of which all parts but the strongest count."""
-    kept: Floats = contrast.sum(axis=0)
+    kept: ImageFloats = contrast.sum(axis=0)
     if len(contrast) > 1:
         kept = (kept - contrast.max(axis=0)) / np.sqrt(np.float32(len(contrast) - 1))
     return kept
@@ -193,10 +193,10 @@ def _lines(height: int, width: int, parts: int) -> _Lines:
     return _Lines(sparse.vstack(sums, format="csr")[order], scale)
 
 
-def _flat_top(signal: Floats) -> Floats:
+def _flat_top(signal: ImageFloats) -> ImageFloats:
     """Logarithm of 1 + pixels near the brightest, (n,), of the band that has most of them; 0 where it is faint."""
     peak = signal.max(axis=2)
     top = (signal > np.float32(PEAK_SHARE) * peak[..., None]).sum(axis=2)
     is_plain = np.clip(np.log(np.maximum(peak, 1) / PEAK_SNR), 0, 1)
-    flat: Floats = (np.log1p(top) * is_plain).max(axis=1)
+    flat: ImageFloats = (np.log1p(top) * is_plain).max(axis=1)
     return flat

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .sky_level import TINY, Floats
+from .sky_level import TINY, ImageFloats
 
-Doubles = NDArray[np.float64]
+_Doubles = NDArray[np.float64]
 
 ANGLES = 48
 CORE_RADIUS = 1.5
@@ -24,14 +24,14 @@ MAX_SHIFT = 2.5  # pixels; catalogues are better than that
 class Ellipse(NamedTuple):
     """Centre and Gaussian radii of the central source, each of shape (n,), in pixels; angle in radians."""
 
-    x: Floats
-    y: Floats
-    major: Floats
-    minor: Floats
-    angle: Floats
+    x: ImageFloats
+    y: ImageFloats
+    major: ImageFloats
+    minor: ImageFloats
+    angle: ImageFloats
 
 
-def fit_ellipse(luminance: Floats, noise: Floats, *, iterations: int = 12) -> Ellipse:
+def fit_ellipse(luminance: ImageFloats, noise: ImageFloats, *, iterations: int = 12) -> Ellipse:
     """Adaptive moments of the source in the middle.
 
     First the centre of its core, under a small round Gaussian; then, without the neighbours, centre and shape under a
@@ -64,8 +64,14 @@ def fit_ellipse(luminance: Floats, noise: Floats, *, iterations: int = 12) -> El
 
 
 def _moments(
-    light: Floats, basis: Floats, x0: Doubles, y0: Doubles, major: Doubles, minor: Doubles, angle: Doubles
-) -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
+    light: ImageFloats,
+    basis: ImageFloats,
+    x0: _Doubles,
+    y0: _Doubles,
+    major: _Doubles,
+    minor: _Doubles,
+    angle: _Doubles,
+) -> tuple[_Doubles, _Doubles, _Doubles, _Doubles, _Doubles]:
     """Centre from the middle, held within `MAX_SHIFT`, and central second moments, under an elliptical Gaussian."""
     cos, sin = np.cos(angle), np.sin(angle)
     pxx = cos**2 / major**2 + sin**2 / minor**2
@@ -81,7 +87,7 @@ def _moments(
     return mx * inward, my * inward, mxx / m0 - mx**2, mxy / m0 - mx * my, myy / m0 - my**2
 
 
-def _without_neighbours(luminance: Floats, x0: Doubles, y0: Doubles, noise: Floats) -> Floats:
+def _without_neighbours(luminance: ImageFloats, x0: _Doubles, y0: _Doubles, noise: ImageFloats) -> ImageFloats:
     """The image with what is twice as bright as its counterpart across the centre taking the counterpart's value.
 
     Twice, because a centre that is not found yet makes every galaxy a little brighter on one side. Not within a
@@ -95,11 +101,11 @@ def _without_neighbours(luminance: Floats, x0: Doubles, y0: Doubles, noise: Floa
     opposite = luminance[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
     excess = luminance - 2 * np.maximum(opposite, 0)
     neighbour = (excess > 2 * noise[:, None, None]) & (np.hypot(x, y) > height / 16)
-    cleaned: Floats = np.where(neighbour, opposite, luminance)
+    cleaned: ImageFloats = np.where(neighbour, opposite, luminance)
     return cleaned
 
 
-def sample_rings(light: Floats, ellipse: Ellipse, radius: Floats) -> Floats:
+def sample_rings(light: ImageFloats, ellipse: Ellipse, radius: ImageFloats) -> ImageFloats:
     """Bilinear samples on the ellipse's rings, (n, len(radius), ANGLES, 3); beyond the border its nearest pixel."""
     n, height, width, bands = light.shape
     phi = np.arange(ANGLES) * (2 * np.pi / ANGLES)
@@ -114,5 +120,5 @@ def sample_rings(light: Floats, ellipse: Ellipse, radius: Floats) -> Floats:
     first = np.arange(n)[:, None] * (height * width) + row * width + column
     above = pixels[first] * (1 - fx) + pixels[first + 1] * fx
     below = pixels[first + width] * (1 - fx) + pixels[first + width + 1] * fx
-    samples: Floats = above * (1 - fy) + below * fy
+    samples: ImageFloats = above * (1 - fy) + below * fy
     return samples.reshape(n, len(radius), ANGLES, bands)

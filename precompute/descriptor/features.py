@@ -34,7 +34,7 @@ from threadpoolctl import threadpool_limits
 from ..errors import SourceError
 from .artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
 from .ellipse import ANGLES, fit_ellipse, sample_rings
-from .sky_level import TINY, Floats, Sky, fill_blank, subtract_sky
+from .sky_level import TINY, ImageFloats, Sky, fill_blank, subtract_sky
 
 VERSION = 3  # counts what changes embeddings: what was made with another is made anew
 CHUNK = 64  # images at a time: their pixels stay in the cache, which halves the time
@@ -81,7 +81,7 @@ FEATURES = (*GALAXY, *MEASURES)
 MAX_DIMENSION = len(GALAXY) + STRENGTHS
 
 
-def describe(images: NDArray[Any]) -> Floats:
+def describe(images: NDArray[Any]) -> ImageFloats:
     """Features of images, each centred on its galaxy.
 
     Parameters
@@ -128,13 +128,13 @@ class Descriptor:
         Fitted on the standardised features.
     """
 
-    centre: Floats
-    scale: Floats
-    weight: Floats
+    centre: ImageFloats
+    scale: ImageFloats
+    weight: ImageFloats
     pca: PCA
 
     @classmethod
-    def fit(cls, features: Floats, *, dimension: int = DIMENSION) -> Descriptor:
+    def fit(cls, features: ImageFloats, *, dimension: int = DIMENSION) -> Descriptor:
         """Learn scales and components.
 
         Parameters
@@ -166,22 +166,22 @@ class Descriptor:
         fitted.pca.fit(fitted._standardise(features))
         return fitted
 
-    def embed(self, features: Floats) -> Floats:
+    def embed(self, features: ImageFloats) -> ImageFloats:
         """Unit rows, (n, dimension), float32, of features from `describe`."""
         components = self.pca.transform(self._standardise(features)).astype(np.float32)
         artefacts = ARTEFACT_WEIGHT * strengths(features[:, len(GALAXY) :])
-        rows: Floats = np.concatenate([components, artefacts], axis=1)
+        rows: ImageFloats = np.concatenate([components, artefacts], axis=1)
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
         return rows
 
-    def _standardise(self, features: Floats) -> Floats:
+    def _standardise(self, features: ImageFloats) -> ImageFloats:
         # Clipped, so that one wild feature cannot decide who is alike.
         galaxy = features[:, : len(GALAXY)]
-        standard: Floats = np.clip((galaxy - self.centre) / self.scale, -LIMIT, LIMIT) * self.weight
+        standard: ImageFloats = np.clip((galaxy - self.centre) / self.scale, -LIMIT, LIMIT) * self.weight
         return standard
 
 
-def _three_bands(images: Floats, sky: Sky) -> tuple[Floats, Sky]:
+def _three_bands(images: ImageFloats, sky: Sky) -> tuple[ImageFloats, Sky]:
     """The reddest band, the mean of those between, the bluest; where there are none between, of both."""
     bands = images.shape[3]
     if bands == 3:
@@ -195,7 +195,7 @@ def _three_bands(images: Floats, sky: Sky) -> tuple[Floats, Sky]:
     return images @ mix, Sky(sky.level @ mix, np.sqrt(sky.noise**2 @ mix**2), sky.blank)
 
 
-def _describe_galaxies(images: Floats, sky: Sky) -> Floats:
+def _describe_galaxies(images: ImageFloats, sky: Sky) -> ImageFloats:
     light, noise = subtract_sky(images, sky)
     ellipse = fit_ellipse(light.mean(axis=3), noise)
     radius = ((np.arange(RINGS * SUBRINGS) + 0.5) * (OUTER_RADIUS / (RINGS * SUBRINGS))).astype(np.float32)
@@ -230,34 +230,36 @@ def _describe_galaxies(images: Floats, sky: Sky) -> Floats:
     ).astype(np.float32)
 
 
-def _symmetric_outskirts(rings: Floats, radius: Floats, noise: Floats) -> Floats:
+def _symmetric_outskirts(rings: ImageFloats, radius: ImageFloats, noise: ImageFloats) -> ImageFloats:
     """Rings without the neighbours: what outshines its counterpart, far out, by two sigma takes its value."""
     opposite = np.roll(rings, ANGLES // 2, axis=2)
     excess = rings.mean(axis=3) - opposite.mean(axis=3)
     neighbour = (excess > 2 * noise[:, None, None]) & (radius > SYMMETRIC_BEYOND)[:, None]
-    cleaned: Floats = np.where(neighbour[..., None], opposite, rings)
+    cleaned: ImageFloats = np.where(neighbour[..., None], opposite, rings)
     return cleaned
 
 
-def _growth(luminance: Floats, radius: Floats, area: Floats) -> tuple[Floats, Floats]:
+def _growth(luminance: ImageFloats, radius: ImageFloats, area: ImageFloats) -> tuple[ImageFloats, ImageFloats]:
     """Half-light radius in units of the ellipse, and concentration 5 log10(r80 / r20), from the curve of growth."""
     ring_flux = np.maximum(luminance.mean(axis=2), 0) * area
     growth = np.cumsum(ring_flux, axis=1)
     growth = np.pad(growth / np.maximum(growth[:, -1:], TINY), ((0, 0), (1, 0)))
     edge = np.append(0, radius + radius[0])
 
-    def radius_of(fraction: float) -> Floats:
+    def radius_of(fraction: float) -> ImageFloats:
         after = np.clip((growth < fraction).sum(axis=1), 1, len(radius))[:, None]
         low, high = np.take_along_axis(growth, after - 1, 1)[:, 0], np.take_along_axis(growth, after, 1)[:, 0]
         part = np.clip((fraction - low) / np.maximum(high - low, 1e-6), 0, 1)
-        radii: Floats = edge[after[:, 0] - 1] + part * (edge[after[:, 0]] - edge[after[:, 0] - 1])
+        radii: ImageFloats = edge[after[:, 0] - 1] + part * (edge[after[:, 0]] - edge[after[:, 0] - 1])
         return np.maximum(radii, TINY)
 
-    concentration: Floats = 5 * np.log10(radius_of(0.8) / radius_of(0.2))
+    concentration: ImageFloats = 5 * np.log10(radius_of(0.8) / radius_of(0.2))
     return radius_of(0.5), concentration
 
 
-def _structure(luminance: Floats, radius: Floats, area: Floats) -> tuple[Floats, Floats, Floats]:
+def _structure(
+    luminance: ImageFloats, radius: ImageFloats, area: ImageFloats
+) -> tuple[ImageFloats, ImageFloats, ImageFloats]:
     """Asymmetry under half a turn, Gini coefficient and M20 of the samples, each of which stands for its area.
 
     Measured in the ellipse's own frame, so that a disc seen at a slant has the M20 of one seen from above.
@@ -280,7 +282,9 @@ def _structure(luminance: Floats, radius: Floats, area: Floats) -> tuple[Floats,
     return asymmetry, gini, np.maximum(m20, -4)
 
 
-def _azimuthal_orders(rings: Floats, brightness: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def _azimuthal_orders(
+    rings: ImageFloats, brightness: ImageFloats
+) -> tuple[ImageFloats, ImageFloats, ImageFloats, ImageFloats]:
     """Profile, (n, RINGS); amplitudes of orders 1 to ORDERS, (n, RINGS, ORDERS); the two colour profiles, (n, RINGS).
 
     Of each order only the amplitude above the noise of its own ring is kept: where a ring starts does not matter.
@@ -300,7 +304,7 @@ def _azimuthal_orders(rings: Floats, brightness: Floats) -> tuple[Floats, Floats
     )
 
 
-def _colours(flux: Floats, scale: Floats) -> tuple[Floats, Floats]:
+def _colours(flux: ImageFloats, scale: ImageFloats) -> tuple[ImageFloats, ImageFloats]:
     """Red minus blue and green against both, of fluxes (n, 3) on an asinh scale that survives a band without light."""
     red, green, blue = np.arcsinh(2 * flux / scale[:, None]).T
     return red - blue, green - (red + blue) / 2

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Floats = NDArray[np.float32]
+ImageFloats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 TINY = np.float32(1e-9)  # against division by zero; light is scaled to a peak of one
@@ -33,12 +33,12 @@ class Sky(NamedTuple):
         Pixels without data.
     """
 
-    level: Floats
-    noise: Floats
+    level: ImageFloats
+    noise: ImageFloats
     blank: Bools
 
 
-def fill_blank(images: NDArray[Any]) -> tuple[Floats, Sky]:
+def fill_blank(images: NDArray[Any]) -> tuple[ImageFloats, Sky]:
     """Images with their blank parts at the level of the sky, and that sky.
 
     Parameters
@@ -64,7 +64,7 @@ def fill_blank(images: NDArray[Any]) -> tuple[Floats, Sky]:
     return images, Sky(level, noise, blank)
 
 
-def subtract_sky(images: Floats, sky: Sky) -> tuple[Floats, Floats]:
+def subtract_sky(images: ImageFloats, sky: Sky) -> tuple[ImageFloats, ImageFloats]:
     """Images above their sky, scaled to a peak of one, and the noise.
 
     Returns
@@ -92,7 +92,7 @@ def outskirts(height: int, width: int) -> Bools:
     return far
 
 
-def _measure(images: Floats, blank: Bools) -> tuple[Floats, Floats]:
+def _measure(images: ImageFloats, blank: Bools) -> tuple[ImageFloats, ImageFloats]:
     """Level and noise of each band, (n, b).
 
     The level is the midmean (the mean of the middle half, finer than the median of whole numbers) of the pixels in the
@@ -117,13 +117,13 @@ def _measure(images: Floats, blank: Bools) -> tuple[Floats, Floats]:
     return level.astype(np.float32), sigma[..., 0]
 
 
-def _with_equal_neighbours(images: Floats) -> NDArray[np.int64]:
+def _with_equal_neighbours(images: ImageFloats) -> NDArray[np.int64]:
     """Images worth a look for blank parts: many pixels equal the one to their right in the first band."""
     equal = images[:, :, 1:, 0] == images[:, :, :-1, 0]
     return np.flatnonzero(equal.mean(axis=(1, 2)) > SUSPECT_SHARE)
 
 
-def _filled_parts(image: Floats, missing: Bools) -> Bools:
+def _filled_parts(image: ImageFloats, missing: Bools) -> Bools:
     """Pixels (h, w) in squares of one value, where that value stands for "nothing was seen here".
 
     It does not in a saturated core, which is brighter than the sky, nor in the sky of a picture whose black cuts off

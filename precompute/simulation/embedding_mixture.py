@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from .rendering.parameters import CLASSES, PURPOSE_EMBEDDING, Parameters, draw_parameters
 from .rendering.random_streams import draw_normals
 
-Doubles = NDArray[np.float64]
+_Doubles = NDArray[np.float64]
 
 NATURAL = 20_000  # galaxies as they come; a rare class is filled up from those that follow
 MIN_MEMBERS = 300
@@ -58,11 +58,11 @@ class Component(NamedTuple):
     """
 
     log_weight: float
-    keys: Doubles
-    whiten: Doubles
-    embedding: Doubles
-    slope: Doubles
-    spread: Doubles
+    keys: _Doubles
+    whiten: _Doubles
+    embedding: _Doubles
+    slope: _Doubles
+    spread: _Doubles
 
 
 class Mixture:
@@ -81,7 +81,7 @@ class Mixture:
         self._fitted = components[0][0].embedding.size
         self.dimension = dimension
         random = np.random.default_rng(0).normal(size=(dimension, self._fitted))
-        self._isometry: Doubles = np.linalg.qr(random).Q.T
+        self._isometry: _Doubles = np.linalg.qr(random).Q.T
 
     @classmethod
     def fit(cls, parameters: Parameters, embeddings: NDArray[np.float32], *, dimension: int = 0) -> Mixture:
@@ -140,7 +140,7 @@ def fitting_numbers(seed: int) -> NDArray[np.int64]:
     return np.concatenate(chosen).astype(np.int64)
 
 
-def _keys(parameters: Parameters) -> Doubles:
+def _keys(parameters: Parameters) -> _Doubles:
     columns = np.column_stack(
         [
             parameters["mag_z"],
@@ -151,11 +151,11 @@ def _keys(parameters: Parameters) -> Doubles:
             np.log(parameters["seeing_r"]),
         ]
     )
-    scaled: Doubles = columns / (KEY_SCALE * KEY_WEIGHT)
+    scaled: _Doubles = columns / (KEY_SCALE * KEY_WEIGHT)
     return scaled
 
 
-def _fit_class(joint: Doubles, dimension: int) -> list[Component]:
+def _fit_class(joint: _Doubles, dimension: int) -> list[Component]:
     count = min(max(len(joint) // MEMBERS_PER_COMPONENT, 1), MAX_COMPONENTS)
     fitted = GaussianMixture(count, reg_covar=REGULARISATION, random_state=0, max_iter=60, tol=1e-2).fit(joint)
     components = []

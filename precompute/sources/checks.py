@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Positions:
+class CheckedPositions:
     """Checked positions.
 
     Attributes
@@ -93,7 +93,7 @@ def degrees_per_unit(unit: str, *, is_ra: bool) -> float:
         raise SourceError(f"unit {shorten(unit)!r} is no angle; give degrees") from e
 
 
-def check_positions(ra: NDArray[Any], dec: NDArray[Any]) -> Positions:
+def check_positions(ra: NDArray[Any], dec: NDArray[Any]) -> CheckedPositions:
     """Positions in degrees, with right ascension in [0, 360).
 
     Parameters
@@ -133,7 +133,7 @@ def check_positions(ra: NDArray[Any], dec: NDArray[Any]) -> Positions:
     ra_deg[ra_deg == 360] = 0
     if ra.dtype == np.float32:
         notes.append('right ascension has single precision: steps of up to 0.11"')
-    return Positions(ra_deg, dec_deg, tuple(problems), tuple(notes))
+    return CheckedPositions(ra_deg, dec_deg, tuple(problems), tuple(notes))
 
 
 def check_ids(columns: dict[str, NDArray[Any]]) -> list[str]:

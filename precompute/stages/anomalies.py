@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from atlas.catalog.anomalies import DEFAULT, PERCENTILES, SCORED, percentiles, quantiles_of
 from atlas.catalog.key_columns import magnitude_column
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
 from atlas.storage.manifest import Column
 
 from ..config import BuildConfig
-from .anomaly_model import AnomalyModel, Floats
+from .anomaly_model import AnomalyModel, ScoreFloats
 from .row_passes import fill_rows
 from .stage import StageContext
 
@@ -41,7 +41,7 @@ MIXED = ("anomaly_form", "anomaly_detail")
 """Percentiles of which the default takes the larger. Their mean would ask for both, which few rare galaxies have."""
 
 
-class Rows(msgspec.Struct, frozen=True):
+class AnomalyInputs(msgspec.Struct, frozen=True):
     """What a galaxy's scores are made from, for all rows.
 
     Attributes
@@ -53,17 +53,19 @@ class Rows(msgspec.Struct, frozen=True):
     magnitude : ndarray of shape (n,) or None
     """
 
-    embeddings: Embeddings
-    distance: Floats
+    embeddings: EmbeddingArray
+    distance: ScoreFloats
     cluster: NDArray[np.int16]
     magnitude: NDArray[np.floating] | None
 
-    def __getitem__(self, part: slice | NDArray[np.int64]) -> Rows:
+    def __getitem__(self, part: slice | NDArray[np.int64]) -> AnomalyInputs:
         magnitude = None if self.magnitude is None else np.asarray(self.magnitude[part], dtype=np.float32)
-        return Rows(self.embeddings[part], np.asarray(self.distance[part]), np.asarray(self.cluster[part]), magnitude)
+        return AnomalyInputs(
+            self.embeddings[part], np.asarray(self.distance[part]), np.asarray(self.cluster[part]), magnitude
+        )
 
 
-def fit_model(rows: Rows, n_rows: int, config: BuildConfig) -> AnomalyModel:
+def fit_model(rows: AnomalyInputs, n_rows: int, config: BuildConfig) -> AnomalyModel:
     """The model fitted to a seeded sample of the first `n_rows` rows: the same whenever it is asked for."""
     sample = np.sort(np.random.default_rng(config.seed).choice(n_rows, min(n_rows, FIT_ROWS), replace=False))
     some = rows[sample]
@@ -73,14 +75,14 @@ def fit_model(rows: Rows, n_rows: int, config: BuildConfig) -> AnomalyModel:
         return AnomalyModel(embeddings, some.magnitude, some.distance, components=config.anomaly_components)
 
 
-def score_rows(model: AnomalyModel, centroids: Floats, rows: Rows) -> dict[str, Floats]:
+def score_rows(model: AnomalyModel, centroids: ScoreFloats, rows: AnomalyInputs) -> dict[str, ScoreFloats]:
     """Scores of some rows by the names of `RAW`, each (m,); higher is odder, NaN where there are no clusters."""
     found = model.score(rows.embeddings, rows.magnitude, rows.distance)
     by_cluster = distance_to_cluster(rows.embeddings, rows.cluster, centroids)
     return dict(zip(RAW, (*found, by_cluster), strict=True))
 
 
-def distance_to_cluster(embeddings: Embeddings, cluster: NDArray[np.int16], centroids: Floats) -> Floats:
+def distance_to_cluster(embeddings: EmbeddingArray, cluster: NDArray[np.int16], centroids: ScoreFloats) -> ScoreFloats:
     """Cosine distance to the centroid of the own cluster, or of the nearest for rows outside all; (m,), float32.
 
     NaN where there are no clusters.
@@ -89,24 +91,24 @@ def distance_to_cluster(embeddings: Embeddings, cluster: NDArray[np.int16], cent
         return np.full(len(cluster), np.nan, dtype=np.float32)
     similarity = np.asarray(embeddings, dtype=np.float32) @ centroids.T
     own = np.take_along_axis(similarity, np.maximum(cluster, 0)[:, None].astype(np.int64), axis=1)[:, 0]
-    distance: Floats = np.maximum(1 - np.where(cluster >= 0, own, similarity.max(axis=1)), 0)
+    distance: ScoreFloats = np.maximum(1 - np.where(cluster >= 0, own, similarity.max(axis=1)), 0)
     return distance
 
 
-def as_percentiles(scores: Mapping[str, Floats], quantiles: Mapping[str, Floats]) -> dict[str, Floats]:
+def as_percentiles(scores: Mapping[str, ScoreFloats], quantiles: Mapping[str, ScoreFloats]) -> dict[str, ScoreFloats]:
     """The columns of `PERCENTILES`, from scores by the names of `RAW` and the quantiles of each column."""
     found = {name: percentiles(scores[name], quantiles[name]) for name in RAW}
     found[DEFAULT] = percentiles(odder(found), quantiles[DEFAULT])
     return found
 
 
-def odder(found: Mapping[str, Floats]) -> Floats:
+def odder(found: Mapping[str, ScoreFloats]) -> ScoreFloats:
     """What the default ranks by: the larger of the percentiles in `MIXED`."""
-    larger: Floats = np.maximum(*(found[name] for name in MIXED))
+    larger: ScoreFloats = np.maximum(*(found[name] for name in MIXED))
     return larger
 
 
-def quantiles_of_all(scores: Mapping[str, Floats], distance: Floats) -> dict[str, Floats]:
+def quantiles_of_all(scores: Mapping[str, ScoreFloats], distance: ScoreFloats) -> dict[str, ScoreFloats]:
     """Quantiles of each column of `SCORED`, from scores of all rows by the names of `RAW`."""
     quantiles = {name: quantiles_of(scores[name]) for name in RAW}
     quantiles["anomaly_knn"] = quantiles_of(distance)
@@ -114,7 +116,7 @@ def quantiles_of_all(scores: Mapping[str, Floats], distance: Floats) -> dict[str
     return quantiles
 
 
-def table_of(quantiles: Mapping[str, Floats]) -> Floats:
+def table_of(quantiles: Mapping[str, ScoreFloats]) -> ScoreFloats:
     """Quantiles as they are kept: a row a column, in the order of `SCORED`."""
     return np.stack([quantiles[name] for name in SCORED])
 
@@ -125,7 +127,7 @@ def magnitude_name(columns: Iterable[Column]) -> str:
     return "" if found is None else found.name
 
 
-def outlier_rows(score: Floats) -> NDArray[np.uint32]:
+def outlier_rows(score: ScoreFloats) -> NDArray[np.uint32]:
     """The oddest 0.5 % of rows (20 to 5,000), oddest first, ties by row."""
     n = score.size
     count = min(n, MAX_OUTLIERS, max(MIN_OUTLIERS, n // OUTLIER_SHARE))
@@ -151,7 +153,7 @@ class Anomalies:
         """Write the columns of `PERCENTILES` (float32), their quantiles, and `map/outliers.npy` (uint32)."""
         columns = ctx.space / layout.COLUMNS
         magnitude = magnitude_name(ctx.catalog_columns())
-        rows = Rows(
+        rows = AnomalyInputs(
             ctx.load(ctx.space / layout.EMBEDDINGS),
             ctx.load(columns / "anomaly_knn.npy"),
             ctx.load(columns / "cluster.npy"),

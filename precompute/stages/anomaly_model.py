@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 
-Floats = NDArray[np.float32]
+ScoreFloats = NDArray[np.float32]
 
 LEADING_SHARE = 0.8
 """Of the variance, which the leading components hold: six of the demo's descriptor, which find most rare classes."""
@@ -33,12 +33,12 @@ NEGLIGIBLE = 1e-6
 TINY = 1e-12
 
 
-class Scores(NamedTuple):
+class AnomalyScores(NamedTuple):
     """Of some rows, each (m,), float32: higher is odder."""
 
-    form: Floats
-    detail: Floats
-    neighbors: Floats
+    form: ScoreFloats
+    detail: ScoreFloats
+    neighbors: ScoreFloats
 
 
 class _Group(NamedTuple):
@@ -47,8 +47,8 @@ class _Group(NamedTuple):
     `middle` and `spread` are of the scores: log distance by form, by detail, and distance to the ten nearest.
     """
 
-    axes: Floats
-    offset: Floats
+    axes: ScoreFloats
+    offset: ScoreFloats
     middle: NDArray[np.float64]
     spread: NDArray[np.float64]
 
@@ -74,7 +74,9 @@ class AnomalyModel:
         Of like magnitude.
     """
 
-    def __init__(self, sample: Floats, magnitude: Floats | None, distance: Floats, *, components: int) -> None:
+    def __init__(
+        self, sample: ScoreFloats, magnitude: ScoreFloats | None, distance: ScoreFloats, *, components: int
+    ) -> None:
         values, vectors = np.linalg.eigh(np.cov(sample, rowvar=False).reshape(sample.shape[1], -1))
         order = np.argsort(-values, kind="stable")
         share = np.maximum(values[order], 0) / max(float(values.sum()), TINY)
@@ -96,7 +98,7 @@ class AnomalyModel:
         self._fitted = [self._fit(sample[m], distance[m], axes) if 2 * m.size >= size else of_all for m in members]
         self._fitted.append(of_all)
 
-    def score(self, embeddings: Embeddings, magnitude: Floats | None, distance: Floats) -> Scores:
+    def score(self, embeddings: EmbeddingArray, magnitude: ScoreFloats | None, distance: ScoreFloats) -> AnomalyScores:
         """Scores of rows.
 
         Parameters
@@ -113,15 +115,15 @@ class AnomalyModel:
             fitted = self._fitted[group]
             raw = self._raw(rows[members], distance[members], fitted)
             found[:, members] = (raw - fitted.middle[:, None]) / fitted.spread[:, None]
-        return Scores(*found)
+        return AnomalyScores(*found)
 
-    def _groups_of(self, magnitude: Floats | None, count: int) -> NDArray[np.int64]:
+    def _groups_of(self, magnitude: ScoreFloats | None, count: int) -> NDArray[np.int64]:
         """Group of each row; the last, `groups`, where the magnitude is unknown."""
         if magnitude is None:
             return np.full(count, self.groups)
         return np.where(np.isnan(magnitude), self.groups, np.searchsorted(self._edges, magnitude))
 
-    def _fit(self, rows: Floats, distance: Floats, axes: NDArray[np.float64]) -> _Group:
+    def _fit(self, rows: ScoreFloats, distance: ScoreFloats, axes: NDArray[np.float64]) -> _Group:
         whitening = [_whiten(rows @ axes[:, :width], axes[:, :width]) for width in (self.leading, self.kept)]
         fitted = _Group(
             np.concatenate([w[0] for w in whitening], axis=1).astype(np.float32),
@@ -134,7 +136,7 @@ class AnomalyModel:
         spread = np.median(np.abs(raw - middle[:, None]), axis=1)
         return fitted._replace(middle=middle, spread=np.where(spread > TINY, spread, 1.0))
 
-    def _raw(self, rows: Floats, distance: Floats, group: _Group) -> NDArray[np.float64]:
+    def _raw(self, rows: ScoreFloats, distance: ScoreFloats, group: _Group) -> NDArray[np.float64]:
         white = rows @ group.axes - group.offset
         form, detail = (np.einsum("nk,nk->n", w, w) for w in (white[:, : self.leading], white[:, self.leading :]))
         return np.stack([np.log(form + TINY), np.log(detail + TINY), distance.astype(np.float64)])

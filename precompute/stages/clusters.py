@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
 
 from .row_passes import sum_by_group
@@ -73,7 +73,7 @@ def order_by_size(labels: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray
     return renumbered[labels], size[order]
 
 
-def cluster_centroids(embeddings: Embeddings, labels: NDArray[np.int16], n_clusters: int) -> NDArray[np.float32]:
+def cluster_centroids(embeddings: EmbeddingArray, labels: NDArray[np.int16], n_clusters: int) -> NDArray[np.float32]:
     """Mean embedding of each cluster's members, brought to unit length; (c, d)."""
     total = sum_by_group(embeddings, labels, n_clusters)
     length = np.linalg.norm(total, axis=1, keepdims=True)
@@ -82,7 +82,7 @@ def cluster_centroids(embeddings: Embeddings, labels: NDArray[np.int16], n_clust
 
 
 def cluster_medoids(
-    embeddings: Embeddings, labels: NDArray[np.int16], centroids: NDArray[np.float32]
+    embeddings: EmbeddingArray, labels: NDArray[np.int16], centroids: NDArray[np.float32]
 ) -> NDArray[np.uint32]:
     """Of each cluster the member most similar to its centroid, the first where several are; (c,)."""
     best = np.full(len(centroids), -np.inf)

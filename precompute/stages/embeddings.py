@@ -29,7 +29,7 @@ CHUNK_NUMBERS = 1 << 23
 """65,536 rows of 128 numbers: 64 MiB where they are held in float64."""
 
 
-class Embeddings:
+class CopyEmbeddings:
     """Copies the embeddings into the atlas."""
 
     name = "embeddings"
@@ -156,4 +156,4 @@ def _refuse(ctx: StageContext, problems: list[str]) -> None:
         raise SourceError(f"{shorten(ctx.source.folder, 200)}: " + "; ".join(problems))
 
 
-STAGE = Embeddings()
+STAGE = CopyEmbeddings()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from atlas.search.engines.scann import LEAF_OF_ROW
-from atlas.search.exact import Embeddings, top_k_exact_many, top_of_each
+from atlas.search.exact import EmbeddingArray, top_k_exact_many, top_of_each
 from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage import layout
@@ -60,7 +60,7 @@ def quick_setting(n_rows: int, leaves: int) -> SearchSetting:
 
 
 def nearest_others(
-    index: NeighborIndex, embeddings: Embeddings, rows: NDArray[np.integer], k: int, setting: SearchSetting
+    index: NeighborIndex, embeddings: EmbeddingArray, rows: NDArray[np.integer], k: int, setting: SearchSetting
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k nearest of each of some rows, itself excluded.
 
@@ -97,14 +97,14 @@ def nearest_others(
 
 
 def _best_others(
-    embeddings: Embeddings, queries: Embeddings, own: NDArray[np.int64], found: NDArray[np.int64], k: int
+    embeddings: EmbeddingArray, queries: EmbeddingArray, own: NDArray[np.int64], found: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     similarity = stored_scores(embeddings, found, queries)
     similarity[found == own] = -np.inf
     return top_of_each(found, similarity, k)
 
 
-def stored_scores(embeddings: Embeddings, rows: NDArray[np.int64], queries: Embeddings) -> NDArray[np.float32]:
+def stored_scores(embeddings: EmbeddingArray, rows: NDArray[np.int64], queries: EmbeddingArray) -> NDArray[np.float32]:
     """Cosine similarities of each of some stored rows to others; −inf where the other is −1 (padding).
 
     A third of the time of `atlas.search.exact.pair_scores`, summed in float32 rather than rounded to it: the last
@@ -177,7 +177,7 @@ def read_neighbors(ctx: StageContext, n_rows: int) -> tuple[NDArray[np.uint32], 
 def fill_neighbors(
     ctx: StageContext,
     index: NeighborIndex,
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     rows: NDArray[np.uint32],
     *,
     sample: int,
@@ -271,7 +271,7 @@ class Knn:
 
 
 def _recall(
-    index: NeighborIndex, embeddings: Embeddings, k: int, settings: Sequence[SearchSetting], seed: int
+    index: NeighborIndex, embeddings: EmbeddingArray, k: int, settings: Sequence[SearchSetting], seed: int
 ) -> list[float]:
     """Share of true neighbours that each setting finds, on a seeded sample of rows; the truth takes one pass."""
     if k == 0:

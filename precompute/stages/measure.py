@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from atlas.queries.feedback import embedding_of_examples
 from atlas.queries.ranking import QueryKind
-from atlas.search.exact import Embeddings, top_k_exact_many
+from atlas.search.exact import EmbeddingArray, top_k_exact_many
 from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import open_index
 from atlas.search.quality import FILENAME, Quality, Recall
@@ -69,7 +69,7 @@ class Queries(msgspec.Struct, frozen=True):
 
 
 def make_queries(
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     known: NDArray[np.uint32],
     neighbors: NDArray[np.uint32],
     centroids: NDArray[np.float32],
@@ -122,7 +122,7 @@ def ladder_of(index: NeighborIndex, largest: int) -> tuple[SearchSetting, ...]:
 
 def measure_recall(
     index: NeighborIndex,
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     kinds: dict[QueryKind, Queries],
     step: Callable[[int], object] = lambda queries: None,
 ) -> tuple[Recall, ...]:
@@ -173,7 +173,7 @@ def measure_recall(
     return tuple(table)
 
 
-def _scores_at(embeddings: Embeddings, kinds: Sequence[Queries], at: list[int]) -> list[NDArray[np.float32]]:
+def _scores_at(embeddings: EmbeddingArray, kinds: Sequence[Queries], at: list[int]) -> list[NDArray[np.float32]]:
     """The k-th best exact score of each query, examples left out, for each k; an array (q, len(at)) a kind.
 
     All kinds together, since a pass over all rows costs more than the products of a few hundred queries.
@@ -310,7 +310,7 @@ class Measure:
         self,
         ctx: StageContext,
         index: NeighborIndex,
-        embeddings: Embeddings,
+        embeddings: EmbeddingArray,
         known: NDArray[np.uint32],
         neighbors: NDArray[np.uint32],
         rng: np.random.Generator,

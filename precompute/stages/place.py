@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from atlas.search.exact import Embeddings, top_of_each
+from atlas.search.exact import EmbeddingArray, top_of_each
 from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage import layout
@@ -48,7 +48,7 @@ SETTING = SearchSetting(leaves=20, candidates=60)
 
 
 def nearest_anchors(
-    index: NeighborIndex, anchors: Embeddings, rows: Embeddings, k: int
+    index: NeighborIndex, anchors: EmbeddingArray, rows: EmbeddingArray, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The nearest anchors of each row, nearest first, and their similarities; −1 and −inf where fewer were found.
 
@@ -130,8 +130,8 @@ def _weighted_mean(points: NDArray[np.float32], weights: NDArray[np.float32]) ->
 
 def place_rows(
     ctx: StageContext,
-    embeddings: Embeddings,
-    anchors: Embeddings,
+    embeddings: EmbeddingArray,
+    anchors: EmbeddingArray,
     positions: NDArray[np.float32],
     out: tuple[np.memmap[Any, Any], ...],
 ) -> None:
@@ -171,7 +171,7 @@ def place_rows(
     fill_rows(ctx, work, embeddings.shape[0], CHUNK_ROWS, out)
 
 
-class Place:
+class PlaceRows:
     """Gives every row its position on the map."""
 
     name = "place"
@@ -215,4 +215,4 @@ class Place:
         ctx.forget()
 
 
-STAGE = Place()
+STAGE = PlaceRows()

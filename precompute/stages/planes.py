@@ -11,7 +11,7 @@ from atlas.storage import layout
 from .stage import StageContext
 
 
-class Planes:
+class OrderPlanes:
     """Orders all rows for viewing: random levels, and by place inside each level."""
 
     name = "planes"
@@ -44,4 +44,4 @@ class Planes:
             shutil.copyfile(ctx.source.background_path, ctx.build / layout.SKY_BACKGROUND)
 
 
-STAGE = Planes()
+STAGE = OrderPlanes()

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.exact import Embeddings, top_k_exact_many, top_of_each
+from atlas.search.exact import EmbeddingArray, top_k_exact_many, top_of_each
 
 WIDEST = 256
 """Embeddings of more numbers are reduced where nothing else is asked for."""
@@ -120,7 +120,7 @@ class NearestOfSample:
         self.rows, self._scores = top_of_each(rows, merged, self._k)
 
 
-def neighbors_kept(wide: NearestOfSample, rows: NDArray[np.int64], reduced: Embeddings) -> float:
+def neighbors_kept(wide: NearestOfSample, rows: NDArray[np.int64], reduced: EmbeddingArray) -> float:
     """Share of the sample's nearest in the wide embeddings that are among the nearest in the reduced ones, too.
 
     Parameters

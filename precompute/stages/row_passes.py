@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 
 from ..parallel import run_chunks, thread_count
 from .stage import StageContext
@@ -53,7 +53,9 @@ def fill_rows(
                 ctx.release()
 
 
-def sum_by_group(embeddings: Embeddings, groups: NDArray[np.signedinteger[Any]], n_groups: int) -> NDArray[np.float64]:
+def sum_by_group(
+    embeddings: EmbeddingArray, groups: NDArray[np.signedinteger[Any]], n_groups: int
+) -> NDArray[np.float64]:
     """Sum of the embeddings of each group's members; rows of group −1 are left out.
 
     Parameters

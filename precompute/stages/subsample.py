@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
 
 from ..parallel import run_chunks, thread_count
@@ -104,7 +104,7 @@ def choose_anchors(
 
 
 def flattened_rows(
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     distance: NDArray[np.floating],
     size: int,
     least: int,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 
 from ..parallel import run_chunks
 from .row_passes import sum_by_group
@@ -66,7 +66,7 @@ class Groups:
     centres: NDArray[np.float32]
     reach: NDArray[np.float32]
 
-    def of(self, embeddings: Embeddings) -> NDArray[np.int32]:
+    def of(self, embeddings: EmbeddingArray) -> NDArray[np.int32]:
         """Group of each row, (m,) from the embeddings (m, d)."""
         near = nearness(np.asarray(embeddings, dtype=np.float32), self.centres)
         to_swarms = near[:, len(self.centres) - self.reach.size :]
@@ -81,7 +81,7 @@ def nearness(rows: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray
     return near
 
 
-def find_groups(embeddings: Embeddings, n_groups: int, rng: np.random.Generator, *, threads: int = 1) -> Groups:
+def find_groups(embeddings: EmbeddingArray, n_groups: int, rng: np.random.Generator, *, threads: int = 1) -> Groups:
     """Groups of the rows, found in a sample of them.
 
     Parameters

@@ -25,7 +25,7 @@ from atlas.queries.selection import (
     SkyPolygon,
     canonical_vertices,
 )
-from dashboard.state.page_state import Box
+from dashboard.state.page_state import Viewport
 
 Truth = NDArray[np.bool_]
 CONDITIONS: dict[str, Callable[[Callable[[str], NDArray[np.float64]]], Truth]] = {
@@ -115,7 +115,7 @@ class Oracle:
             turns -= ((ay > y) & (by <= y) & (left < 0)).astype(np.int32)
         return turns != 0
 
-    def in_view(self, x: NDArray[np.float64], y: NDArray[np.float64], box: Box, mask: Truth) -> tuple[int, int]:
+    def in_view(self, x: NDArray[np.float64], y: NDArray[np.float64], box: Viewport, mask: Truth) -> tuple[int, int]:
         """Least and greatest count of rows in a view: its edges reach the page in a limited number of digits."""
 
         def count(slack: float) -> int:

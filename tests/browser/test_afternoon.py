@@ -15,7 +15,7 @@ from atlas.catalog.anomalies import DETECTORS
 from atlas.errors import AtlasError
 from atlas.planes.column_plane import column_axes
 from dashboard.state import url as links
-from dashboard.state.page_state import Box, State, active, is_narrowed
+from dashboard.state.page_state import State, Viewport, active, is_narrowed
 from dashboard.state.viewports import home_box
 from tests.browser.afternoon import act
 from tests.browser.conftest import Watched
@@ -104,7 +104,7 @@ def check_counts(shown: dict, state: State, oracle: Oracle, mask: np.ndarray) ->
         axes = column_axes(oracle.columns, state.axes.x, state.axes.y)
         x = oracle.along(state.axes.x, axes.x.log, axes.x.zero, axes.x.unit)
         y = oracle.along(state.axes.y, axes.y.log, axes.y.zero, axes.y.unit)
-        box = state.map or Box(-1e200, 1e200, -1e200, 1e200)
+        box = state.map or Viewport(-1e200, 1e200, -1e200, 1e200)
         if state.map is None:
             return
     least, most = oracle.in_view(x, y, box, mask)

@@ -23,7 +23,7 @@ from dashboard.service.gallery_query import question_of
 from dashboard.service.name_resolver import NameResolver
 from dashboard.settings import load
 from dashboard.state import url as links
-from dashboard.state.page_state import Axes, Box, Galaxy, State, Table, active
+from dashboard.state.page_state import Axes, Galaxy, State, Table, Viewport, active
 from dashboard.views import sky
 
 
@@ -42,13 +42,13 @@ def step(service: Service, *events: dict[str, Any], state: State | None = None) 
 def test_a_galaxy_outside_the_view_is_brought_into_it(service: Service, demo: Atlas) -> None:
     columns = demo.columns("v1")
     x, y = (float(columns.array(name)[30]) for name in ("map_x", "map_y"))
-    away = State(map=Box(x + 5, x + 6, y, y + 1))
+    away = State(map=Viewport(x + 5, x + 6, y, y + 1))
     found = step(service, {"is": "find", "text": demo.identity.name(30)}, state=away)
     box = found.after.map
     assert box is not None and box.x0 < x < box.x1 and box.y0 < y < box.y1
     assert box.x1 - box.x0 == pytest.approx(1.0)
     assert found.moves["map"] == [box.x0, box.x1, box.y0, box.y1]
-    near = State(map=Box(x - 1, x + 1, y - 1, y + 1))
+    near = State(map=Viewport(x - 1, x + 1, y - 1, y + 1))
     assert step(service, {"is": "find", "text": demo.identity.name(30)}, state=near).after.map == near.map
 
 
@@ -237,7 +237,7 @@ def test_a_page_that_holds_too_much_to_travel_refuses_more(service: Service) -> 
 
 def test_a_link_with_columns_of_another_atlas_opens_without_them(service: Service) -> None:
     foreign = State(
-        axes=Axes("no_such", "snr"), color="no_such", map=Box(0, 1, 0, 1), brushed=("snr", "no_such"),
+        axes=Axes("no_such", "snr"), color="no_such", map=Viewport(0, 1, 0, 1), brushed=("snr", "no_such"),
         table=Table(("snr", "no_such"), "no_such", True),
     )  # fmt: skip
     done = step(service, {"is": "open", "token": links.to_token(foreign)}, state=State())

@@ -202,7 +202,7 @@ def assert_scored(atlas: Atlas, part: slice) -> None:
     """Rows have the scores that the model and the percentiles of the very first rows give them."""
     columns, folder = atlas.columns("v1"), atlas.build / "spaces/v1"
     embeddings = atlas.space().embeddings
-    rows = anomalies.Rows(embeddings, *(columns.array(name) for name in ("anomaly_knn", "cluster", "mag_r")))
+    rows = anomalies.AnomalyInputs(embeddings, *(columns.array(name) for name in ("anomaly_knn", "cluster", "mag_r")))
     model = anomalies.fit_model(rows, EDGES[1], QUICK)
     assert model.groups > 1, "magnitudes are told apart"
     raw = anomalies.score_rows(model, np.load(folder / "clusters/centroids.npy"), rows[part])

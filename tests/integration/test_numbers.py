@@ -20,7 +20,7 @@ from atlas.exports.text import csv
 from atlas.expressions.check import complete
 from atlas.expressions.tree import written_name
 from atlas.planes.axis import Axis, axis_of
-from atlas.planes.column_plane import Axes
+from atlas.planes.column_plane import PlaneAxes
 from dashboard.cache.results import Cached
 from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
@@ -28,7 +28,7 @@ from dashboard.service.export import contents_of
 from dashboard.settings import load
 from dashboard.state import url as links
 from dashboard.state.coloring import color_of
-from dashboard.state.page_state import Box, State, Table, active
+from dashboard.state.page_state import State, Table, Viewport, active
 from dashboard.views.card import card
 from dashboard.views.choices import colors
 from dashboard.views.filters import drawer
@@ -142,7 +142,7 @@ def _counted_from_below(axis: Axis) -> Axis:
 def test_a_link_to_a_part_of_a_plane_keeps_the_values_in_view_over_a_rebuild(
     service: Service, numbers: Atlas, x: str, y: str
 ) -> None:
-    box = Box(0.25, 0.75, 0.125, 0.5)
+    box = Viewport(0.25, 0.75, 0.125, 0.5)
     state = step(service, {"is": "against", "x": x, "y": y}, {"is": "view", "plane": "map", "box": asdict(box)}).after
     now = numbers.column_axes(x, y)
     assert state.map == box and state.map_on == now
@@ -152,17 +152,17 @@ def test_a_link_to_a_part_of_a_plane_keeps_the_values_in_view_over_a_rebuild(
         and links.to_token(links.from_token(token)) == token
     )
     # Made when the build counted from other zeros, in other units: what is in view are the same values.
-    then = Axes(*(axis if axis.log else _counted_from_below(axis) for axis in (now.x, now.y)))
+    then = PlaneAxes(*(axis if axis.log else _counted_from_below(axis) for axis in (now.x, now.y)))
     x_edges, y_edges = (
         edges if axis.log else tuple((edge + 64) / 4 for edge in edges)
         for axis, edges in ((now.x, (box.x0, box.x1)), (now.y, (box.y0, box.y1)))
     )
-    made = replace(state, map=Box(*x_edges, *y_edges), map_on=then)
+    made = replace(state, map=Viewport(*x_edges, *y_edges), map_on=then)
     moved = step(service, {"is": "open", "token": links.to_token(made)}).after
     assert moved.map_on == now and moved.map is not None
     np.testing.assert_allclose(astuple(moved.map), astuple(box), rtol=1e-9)
     # Nothing that no view can be trips it.
-    wild = replace(made, map_on=Axes(Axis(zero=1e300, unit=1e300), now.y))
+    wild = replace(made, map_on=PlaneAxes(Axis(zero=1e300, unit=1e300), now.y))
     assert step(service, {"is": "open", "token": links.to_token(wild)}).after.map is None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.search.index import IndexDescription
 from atlas.storage.scattered_rows import read_rows
 
@@ -27,10 +27,10 @@ class CodedIndex:
     ended = False
 
     def __init__(
-        self, searcher: Any, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+        self, searcher: Any, description: IndexDescription, isolated: NDArray[np.int64], embeddings: EmbeddingArray
     ) -> None:
         self._searcher = searcher
         self.n_rows = description.n_rows
         self.leaves = description.leaves
         self.isolated = isolated
-        self.isolated_embeddings: Embeddings = read_rows(embeddings, isolated)
+        self.isolated_embeddings: EmbeddingArray = read_rows(embeddings, isolated)

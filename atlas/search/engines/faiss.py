@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
 from atlas.search.engines.base import CodedIndex
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.search.index import IndexDescription, SearchSetting
 
 CODES = "index.faiss"
@@ -29,7 +29,7 @@ class FaissIndex(CodedIndex):
 
     @classmethod
     def open(
-        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: EmbeddingArray
     ) -> FaissIndex:
         """Load the codes into memory.
 

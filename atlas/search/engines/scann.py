@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
 from atlas.search.engines.base import CodedIndex
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.search.index import IndexDescription, SearchSetting
 
 ASSETS = "scann_assets.pbtxt"
@@ -35,7 +35,7 @@ class ScannIndex(CodedIndex):
 
     @classmethod
     def open(
-        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: EmbeddingArray
     ) -> ScannIndex:
         """Load the codes into memory.
 

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import AtlasError, FormatError, ResourceError
 from atlas.search.engines.scann import ScannIndex
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.search.index import IndexDescription, SearchSetting, read_description
 from atlas.storage.scattered_rows import read_rows
 
@@ -55,13 +55,13 @@ class IndexApart:
         channels: list[Connection],
         description: IndexDescription,
         isolated: NDArray[np.int64],
-        embeddings: Embeddings,
+        embeddings: EmbeddingArray,
     ) -> None:
         self.process_id = process.pid
         self.n_rows = description.n_rows
         self.leaves = description.leaves
         self.isolated = isolated
-        self.isolated_embeddings: Embeddings = read_rows(embeddings, isolated)
+        self.isolated_embeddings: EmbeddingArray = read_rows(embeddings, isolated)
         self._process = process
         self._free: SimpleQueue[Connection] = SimpleQueue()
         for channel in channels:
@@ -71,7 +71,7 @@ class IndexApart:
 
     @classmethod
     def open(
-        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: Embeddings
+        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: EmbeddingArray
     ) -> IndexApart:
         """Start the child and wait until it has read the codes; other threads go on meanwhile.
 

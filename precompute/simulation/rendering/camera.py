@@ -25,7 +25,7 @@ from .parameters import (
     TRAIL,
     Parameters,
 )
-from .profiles import Planes
+from .profiles import BandPlanes
 from .random_streams import Stream, compiled, fill_normal, normal, open_stream, uniform
 from .scene import MAX_STARS, draw_scene
 
@@ -43,7 +43,7 @@ SKY_OFFSET = 0.1  # residual of the sky, in sigma of a pixel's noise
 SKY_SLOPE = 0.3  # and its change across the image
 
 
-def render(seed: int, parameters: Parameters, pixels: int = DEFAULT_PIXELS) -> Planes:
+def render(seed: int, parameters: Parameters, pixels: int = DEFAULT_PIXELS) -> BandPlanes:
     """Images of galaxies, from nothing but the survey's seed and their parameters.
 
     Parameters
@@ -68,7 +68,7 @@ def render(seed: int, parameters: Parameters, pixels: int = DEFAULT_PIXELS) -> P
     return images
 
 
-def render_noiseless(seed: int, galaxy: Any, pixels: int, *, alone: bool = False) -> Planes:
+def render_noiseless(seed: int, galaxy: Any, pixels: int, *, alone: bool = False) -> BandPlanes:
     """The field of a galaxy, or the galaxy `alone`, under the seeing but without noise; (3, pixels, pixels)."""
     size = fft.next_fast_len(pixels + MARGIN, real=True)
     size += (size - pixels) % 2  # the image sits in the middle
@@ -77,7 +77,7 @@ def render_noiseless(seed: int, galaxy: Any, pixels: int, *, alone: bool = False
     count = draw_scene(seed, galaxy, planes, stars, alone)
     spectrum = fft.rfft2(planes)
     _blur(spectrum, size, galaxy)
-    seen: Planes = fft.irfft2(spectrum, s=(size, size))
+    seen: BandPlanes = fft.irfft2(spectrum, s=(size, size))
     border = (size - pixels) // 2
     image = np.ascontiguousarray(seen[:, border : border + pixels, border : border + pixels])
     _add_stars(image, stars[:count], galaxy)
@@ -127,7 +127,7 @@ def _blur(spectrum: NDArray[np.complex64], size: int, g: Any) -> None:
 
 
 @compiled
-def _add_stars(image: Planes, stars: NDArray[np.float64], g: Any) -> None:
+def _add_stars(image: BandPlanes, stars: NDArray[np.float64], g: Any) -> None:
     """Points as Moffat profiles; bright ones with the four spikes of the camera's struts."""
     pixels = image.shape[1]
     middle = (pixels - 1) / 2
@@ -156,7 +156,7 @@ def _add_stars(image: Planes, stars: NDArray[np.float64], g: Any) -> None:
 
 
 @compiled
-def _observe(seed: int, g: Any, image: Planes) -> None:
+def _observe(seed: int, g: Any, image: BandPlanes) -> None:
     """What the camera adds to the light: wells that overflow, noise of photons and sky, streaks, dead columns."""
     stream = open_stream(seed, g.number, PURPOSE_NOISE)
     pixels = image.shape[1]
@@ -217,7 +217,7 @@ def _brightness_in_noise(stream: Stream, low: float, high: float) -> float:
 
 
 @compiled
-def _add_trail(stream: Stream, g: Any, image: Planes) -> None:
+def _add_trail(stream: Stream, g: Any, image: BandPlanes) -> None:
     """A satellite's streak across the picture, in the one band whose exposure it crossed, seldom in two."""
     pixels = image.shape[1]
     middle = (pixels - 1) / 2
@@ -247,7 +247,7 @@ def _add_trail(stream: Stream, g: Any, image: Planes) -> None:
 
 
 @compiled
-def _add_bad_column(stream: Stream, g: Any, image: Planes) -> None:
+def _add_bad_column(stream: Stream, g: Any, image: BandPlanes) -> None:
     """One to three columns of a detector that are dead or hot, over all of the picture or from some row on."""
     pixels = image.shape[1]
     middle = (pixels - 1) / 2

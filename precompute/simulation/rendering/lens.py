@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .profiles import Flux, Planes
+from .profiles import BandPlanes, Flux
 from .random_streams import compiled
 
 SAMPLES = 4  # of a pixel and axis: arcs are thinner than pixels
@@ -36,7 +36,7 @@ def deflection(x: float, y: float, einstein: float, axis_ratio: float) -> tuple[
 
 @compiled
 def add_lensed(
-    planes: Planes,
+    planes: BandPlanes,
     x: float,
     y: float,
     einstein: float,

@@ -15,7 +15,7 @@ from scipy import special
 
 from .random_streams import compiled
 
-Planes = NDArray[np.float32]
+BandPlanes = NDArray[np.float32]
 Flux = NDArray[np.float64]
 
 # Sérsic indices on a grid, so that their constants are looked up.
@@ -35,7 +35,7 @@ CUSP_SAMPLES = 41
 
 @compiled
 def add_sersic(
-    planes: Planes, x: float, y: float, radius: float, axis_ratio: float, angle: float, index: float, flux: Flux
+    planes: BandPlanes, x: float, y: float, radius: float, axis_ratio: float, angle: float, index: float, flux: Flux
 ) -> None:
     """An elliptical Sérsic profile (Sérsic 1963), its half-light radius along the major axis."""
     k = min(max(round((index - MIN_INDEX) / INDEX_STEP), 0), _INDEX.size - 1)
@@ -79,7 +79,7 @@ def add_sersic(
 
 
 @compiled
-def add_gaussian(planes: Planes, x: float, y: float, sigma: float, flux: Flux) -> None:
+def add_gaussian(planes: BandPlanes, x: float, y: float, sigma: float, flux: Flux) -> None:
     """A round Gaussian: a star-forming knot, a piece of a tidal tail. `sigma` is at least a third of a pixel."""
     size = planes.shape[1]
     middle = (size - 1) / 2
@@ -144,7 +144,7 @@ def arm_modulation(
 
 @compiled
 def add_disc(
-    planes: Planes,
+    planes: BandPlanes,
     x: float,
     y: float,
     radius: float,
@@ -190,7 +190,7 @@ def add_disc(
 
 @compiled
 def add_bar(
-    planes: Planes, x: float, y: float, length: float, phase: float, axis_ratio: float, angle: float, flux: Flux
+    planes: BandPlanes, x: float, y: float, length: float, phase: float, axis_ratio: float, angle: float, flux: Flux
 ) -> None:
     """A bar in the plane of a disc of that axis ratio, turned by `phase` in the plane.
 
@@ -221,7 +221,7 @@ def add_bar(
 
 @compiled
 def add_ring(
-    planes: Planes,
+    planes: BandPlanes,
     x: float,
     y: float,
     radius: float,
@@ -262,7 +262,7 @@ def add_ring(
 
 @compiled
 def add_edge_on(
-    planes: Planes, x: float, y: float, scale: float, height: float, angle: float, dust: float, flux: Flux
+    planes: BandPlanes, x: float, y: float, scale: float, height: float, angle: float, dust: float, flux: Flux
 ) -> None:
     """An exponential disc seen from its edge: (R/h) K1(R/h) sech²(z/z0) (van der Kruit & Searle 1981, A&A 95, 105).
 

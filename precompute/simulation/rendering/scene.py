@@ -29,7 +29,7 @@ from .parameters import (
     star_colours,
     typical_radius,
 )
-from .profiles import Flux, Planes, add_bar, add_disc, add_edge_on, add_gaussian, add_ring, add_sersic
+from .profiles import BandPlanes, Flux, add_bar, add_disc, add_edge_on, add_gaussian, add_ring, add_sersic
 from .random_streams import Stream, compiled, normal, open_stream, poisson, power_law_magnitude, uniform
 
 MAX_STARS = 64
@@ -44,7 +44,7 @@ CLEAR_ARCSEC = 2.6  # around the galaxy: nearer, it would be a blend
 
 
 @compiled
-def draw_scene(seed: int, g: Any, planes: Planes, stars: NDArray[np.float64], alone: bool) -> int:
+def draw_scene(seed: int, g: Any, planes: BandPlanes, stars: NDArray[np.float64], alone: bool) -> int:
     """Add the galaxy, and unless `alone` everything else in its field, to planes in nanomaggies a pixel.
 
     Parameters
@@ -133,7 +133,7 @@ def _add_galaxy(
     axis_ratio: float,
     angle: float,
     flux: Flux,
-    planes: Planes,
+    planes: BandPlanes,
 ) -> None:
     """A galaxy of a common class or a ring, at a place and of a size; bands add up to `flux`."""
     if shape in (ELLIPTICAL, LENS):
@@ -197,7 +197,7 @@ def _add_arm_knots(
     angle: float,
     inner: float,
     flux: Flux,
-    planes: Planes,
+    planes: BandPlanes,
 ) -> None:
     """Star-forming knots along the arms, the brightest a few times brighter than the mean."""
     count = 14 + int(26 * g.strength)
@@ -223,7 +223,7 @@ def _add_ring_knots(
     axis_ratio: float,
     angle: float,
     flux: Flux,
-    planes: Planes,
+    planes: BandPlanes,
 ) -> None:
     for _ in range(12):
         r = radius + scatter * normal(stream)
@@ -233,7 +233,7 @@ def _add_ring_knots(
 
 
 @compiled
-def _add_merger(stream: Stream, g: Any, x: float, y: float, radius: float, flux: Flux, planes: Planes) -> None:
+def _add_merger(stream: Stream, g: Any, x: float, y: float, radius: float, flux: Flux, planes: BandPlanes) -> None:
     """Two galaxies in contact, each disturbed, with tidal tails and a bridge of light between them."""
     tails = (0.08 + 0.22 * g.strength) * flux
     second = (flux - tails) / (1.0 + 10.0 ** (0.4 * g.other_mag))
@@ -257,7 +257,7 @@ def _add_merger(stream: Stream, g: Any, x: float, y: float, radius: float, flux:
 
 @compiled
 def _add_tail(
-    stream: Stream, x: float, y: float, heading: float, winding: float, radius: float, flux: Flux, planes: Planes
+    stream: Stream, x: float, y: float, heading: float, winding: float, radius: float, flux: Flux, planes: BandPlanes
 ) -> None:
     """A tail that leaves a galaxy and curves, fainter and wider outwards."""
     pieces = 28
@@ -275,7 +275,7 @@ def _add_tail(
 
 
 @compiled
-def _add_arcs(stream: Stream, g: Any, x: float, y: float, planes: Planes) -> None:
+def _add_arcs(stream: Stream, g: Any, x: float, y: float, planes: BandPlanes) -> None:
     """The images of a blue galaxy behind a lens: a disc and a brighter knot in it."""
     einstein = g.feature / PIXEL_ARCSEC
     ratio = min(0.5 + 0.5 * g.axis_ratio, 0.97)
@@ -292,7 +292,7 @@ def _add_arcs(stream: Stream, g: Any, x: float, y: float, planes: Planes) -> Non
 
 @compiled
 def _add_blended(
-    stream: Stream, g: Any, x: float, y: float, planes: Planes, stars: NDArray[np.float64], count: int
+    stream: Stream, g: Any, x: float, y: float, planes: BandPlanes, stars: NDArray[np.float64], count: int
 ) -> int:
     """One galaxy or star over the flank of the object, sometimes two."""
     dx, dy, delta = g.other_x / PIXEL_ARCSEC, g.other_y / PIXEL_ARCSEC, g.other_mag
@@ -310,7 +310,7 @@ def _add_blended(
 
 
 @compiled
-def _add_neighbor(stream: Stream, x: float, y: float, mag_z: float, colour: float, planes: Planes) -> None:
+def _add_neighbor(stream: Stream, x: float, y: float, mag_z: float, colour: float, planes: BandPlanes) -> None:
     radius = min(max(typical_radius(mag_z) * np.exp(0.3 * normal(stream)), 0.22), 6.0) / PIXEL_ARCSEC
     index = 4.0 if colour > 0.85 else 1.0
     ratio = 0.25 + 0.75 * uniform(stream, 0.0, 1.0) ** 0.7
@@ -318,7 +318,7 @@ def _add_neighbor(stream: Stream, x: float, y: float, mag_z: float, colour: floa
 
 
 @compiled
-def _add_field(stream: Stream, g: Any, planes: Planes, stars: NDArray[np.float64], count: int) -> int:
+def _add_field(stream: Stream, g: Any, planes: BandPlanes, stars: NDArray[np.float64], count: int) -> int:
     """Unrelated neighbours everywhere; around some ellipticals and lenses the red members of their group."""
     half = FIELD_ARCSEC / 2 / PIXEL_ARCSEC
     reach = planes.shape[1] / 2 + 12.0

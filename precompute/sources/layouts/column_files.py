@@ -25,7 +25,7 @@ from ...source_description import ColumnDescription, SourceDescription
 from ..chunk_files import find_chunk_files
 from ..embeddings import ARRAY_NAMES, CHUNK_STEM, Embeddings, open_arrays
 from ..merge_description import fill
-from ..tables.file_column import ColumnKind, FileColumn
+from ..tables.file_column import FileColumn, FileColumnKind
 from .base import Parts, folder_images
 from .legacy_columns import BANDS, SURVEY, band_columns, column_description, type_words
 
@@ -116,7 +116,7 @@ def _columns_of(name: str, array: NDArray[Any]) -> list[FileColumn]:
     type_name = array.dtype.name
     if name in COLUMNS and array.shape[1:] == (len(BANDS),):
         return band_columns(name, about, type_name)
-    kind: ColumnKind = "other"
+    kind: FileColumnKind = "other"
     if array.ndim == 1 and (array.dtype.kind in "SU" or name == "source_type"):
         kind = "text"
     elif array.ndim in (1, 2) and array.dtype.kind in "biuf":

@@ -28,7 +28,7 @@ from ..chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
 from ..embeddings import Embeddings, open_arrays
 from ..images import FolderImages, Images
 from ..merge_description import fill
-from ..tables.file_column import ColumnKind, FileColumn
+from ..tables.file_column import FileColumn, FileColumnKind
 from .base import Parts
 from .hdf5_images import IMAGES, DrawnImages, StoredImages, says_how_to_draw
 from .legacy_columns import BANDS, COLUMNS, MAGNITUDE, SURVEY, band_columns, column_description, magnitudes, type_words
@@ -224,7 +224,7 @@ def _columns_of(name: str, kept: dict[str, Dataset]) -> list[tuple[FileColumn, R
     return [(FileColumn(name, kind, type_name, width, about), ReadColumn(name))]
 
 
-def _kind(dataset: Dataset) -> ColumnKind:
+def _kind(dataset: Dataset) -> FileColumnKind:
     match np.dtype(dataset.dtype).kind, len(dataset.shape):
         case "b" | "i" | "u" | "f", 1:
             return "number"

@@ -20,7 +20,7 @@ from ..tables.file_column import FileColumn
 from .base import Parts, folder_images
 
 
-class Table:
+class TableLayout:
     """Takes whatever no other layout takes, and says what is missing."""
 
     def matches(self, path: Path) -> bool:
@@ -58,4 +58,4 @@ class Table:
         )
 
 
-LAYOUT = Table()
+LAYOUT = TableLayout()

@@ -18,7 +18,7 @@ from atlas.errors import shorten
 from ...errors import SourceError
 from ...source_description import ColumnDescription
 from ..names import unique_names
-from .file_column import CatalogFile, ColumnKind, FileColumn
+from .file_column import CatalogFile, FileColumn, FileColumnKind
 
 
 class ArrowCatalog:
@@ -93,7 +93,7 @@ def _arrow_column(field: pa.Field, told: dict[str, Any] | None) -> FileColumn:
     )
 
 
-def _arrow_kind(kind: pa.DataType) -> tuple[ColumnKind, int]:
+def _arrow_kind(kind: pa.DataType) -> tuple[FileColumnKind, int]:
     if pa.types.is_dictionary(kind):
         return _arrow_kind(kind.value_type)
     if _is_arrow_text(kind):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from atlas.errors import shorten
 
 from ...source_description import ColumnDescription
-from .file_column import ColumnKind, FileColumn
+from .file_column import FileColumn, FileColumnKind
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def described_by_meta(table: Table) -> dict[str, ColumnDescription]:
 
 
 def _astropy_column(name: str, column: Any, told: ColumnDescription) -> FileColumn:
-    kind: ColumnKind = "other"
+    kind: FileColumnKind = "other"
     width = 1
     if not isinstance(column, Column):
         # A mixin (SkyCoord, Time): its parts are not columns of numbers.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...source_description import ColumnDescription
 
-ColumnKind = Literal["number", "text", "vector", "list", "other"]
+FileColumnKind = Literal["number", "text", "vector", "list", "other"]
 
 
 class FileColumn(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class FileColumn(msgspec.Struct, frozen=True):
     """
 
     name: str
-    kind: ColumnKind
+    kind: FileColumnKind
     type_name: str
     width: int = 1
     description: ColumnDescription = ColumnDescription()

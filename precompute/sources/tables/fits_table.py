@@ -17,7 +17,7 @@ from ...errors import SourceError
 from ...source_description import ColumnDescription
 from ..names import unique_names
 from .astropy_table import warnings_note, with_warnings
-from .file_column import ColumnKind, FileColumn
+from .file_column import FileColumn, FileColumnKind
 from .several_tables import Suits, TableHead, choose_table
 
 # Logical cells are bytes: T, F, or 0 where there is no value.
@@ -100,7 +100,7 @@ def _column(hdu: Any, i: int, name: str) -> FileColumn:
     letter = match[2] if match else ""
     base, shape = np.dtype(definition.dtype).base, np.dtype(definition.dtype).shape
     n_axes = str(definition.dim or "").count(",") + 1
-    kind: ColumnKind = "other"
+    kind: FileColumnKind = "other"
     width = 1
     if n_axes == 1 and letter in NUMBERS:
         kind, width = ("vector", shape[0]) if shape else ("number", 1)

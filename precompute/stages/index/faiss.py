@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.search.engines.faiss import CODES
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 
 from ...native_code import quiet_native_code
 
@@ -19,7 +19,7 @@ ADD_ROWS = 65_536
 
 
 def build_faiss(
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     directory: Path,
     *,
     leaves: int,

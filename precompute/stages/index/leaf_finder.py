@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 
 GROUPS_SEARCHED = 12
 """Groups that a row meets. With no more groups than this in all, leaves are exact."""
@@ -46,7 +46,7 @@ class LeafFinder:
         self._leaves = [np.flatnonzero(groups == group).astype(np.int32) for group in range(len(self._middles))]
         self._centroids = [centroids[leaves] for leaves in self._leaves]
 
-    def nearest(self, embeddings: Embeddings) -> NDArray[np.int32]:
+    def nearest(self, embeddings: EmbeddingArray) -> NDArray[np.int32]:
         """The leaf of each row.
 
         Parameters

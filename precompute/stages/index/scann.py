@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.search.engines.scann import CODES, LEAF_OF_ROW
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
 from atlas.storage.scattered_rows import read_rows
 
@@ -99,7 +99,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     encode_bytes: int
 
 
-class Progress(msgspec.Struct, frozen=True):
+class EncodingProgress(msgspec.Struct, frozen=True):
     """What is on disk of an index: the leaves of so many rows, the codes of so many in the order of the leaves."""
 
     assigned: int = 0
@@ -141,7 +141,7 @@ def plan_build(
 
 
 def build_scann(
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     directory: Path,
     plan: Plan,
     *,
@@ -178,7 +178,7 @@ def build_scann(
         _train(embeddings, directory, plan, seed, threads)
         trim_heap()
         np.lib.format.open_memmap(directory / LEAF_OF_ROW, mode="w+", dtype=np.int32, shape=embeddings.shape[:1])
-        _keep(directory, Progress())
+        _keep(directory, EncodingProgress())
     work = _Build(embeddings, directory, plan, threads, step)
     work.assign()
     work.encode()
@@ -220,7 +220,7 @@ class _Build:
     """The three passes over an index whose tree and codebook are trained."""
 
     def __init__(
-        self, embeddings: Embeddings, directory: Path, plan: Plan, threads: int, step: Callable[[int], object]
+        self, embeddings: EmbeddingArray, directory: Path, plan: Plan, threads: int, step: Callable[[int], object]
     ) -> None:
         self.embeddings = embeddings
         self.directory = directory
@@ -229,7 +229,7 @@ class _Build:
         self.step = step
         self.tree = Tree(directory)
         self.leaf: np.memmap[Any, Any] = np.load(directory / LEAF_OF_ROW, mmap_mode="r+", allow_pickle=False)
-        self.done = msgspec.json.decode((directory / PROGRESS).read_bytes(), type=Progress)
+        self.done = msgspec.json.decode((directory / PROGRESS).read_bytes(), type=EncodingProgress)
 
     def _record(self, **done: int) -> None:
         self.done = msgspec.structs.replace(self.done, **done)
@@ -314,11 +314,11 @@ class _Build:
         return np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
 
 
-def _keep(directory: Path, progress: Progress) -> None:
+def _keep(directory: Path, progress: EncodingProgress) -> None:
     layout.write_atomically(directory / PROGRESS, msgspec.json.encode(progress))
 
 
-def _train(embeddings: Embeddings, directory: Path, plan: Plan, seed: int, threads: int) -> None:
+def _train(embeddings: EmbeddingArray, directory: Path, plan: Plan, seed: int, threads: int) -> None:
     """Write tree, codebook and configuration, from a seeded sample of all rows: surveys are sorted by something."""
     from scann.scann_ops.py import scann_ops_pybind
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import InputError, ResourceError
-from atlas.search.exact import Embeddings
+from atlas.search.exact import EmbeddingArray
 from atlas.search.index import DESCRIPTION, ISOLATED, IndexDescription
 from atlas.storage import layout
 
@@ -100,7 +100,7 @@ def index_plan(n_rows: int, dimensions: int, config: BuildConfig) -> scann_build
 
 
 def build_index(
-    embeddings: Embeddings,
+    embeddings: EmbeddingArray,
     directory: Path,
     *,
     engine: Engine,
@@ -180,7 +180,7 @@ def passes(engine: Engine) -> int:
 
 
 def isolated_rows(
-    embeddings: Embeddings, leaf: NDArray[np.signedinteger[Any]], count: int, *, threads: int = 1
+    embeddings: EmbeddingArray, leaf: NDArray[np.signedinteger[Any]], count: int, *, threads: int = 1
 ) -> NDArray[np.uint32]:
     """The rows farthest from the mean of their leaf: what codes of that difference describe worst.
 

@@ -22,7 +22,7 @@ from dashboard.views import details
 from precompute.deep_field.source import COLUMNS, describe_source
 from precompute.errors import SourceError
 from precompute.simulation.catalog_survey import simulate_survey
-from precompute.source_description import SkyBackground
+from precompute.source_description import BackgroundDescription
 from precompute.sources.source import open_source
 
 
@@ -89,7 +89,7 @@ def terms(facts: list[Any]) -> list[str]:
 def test_the_sources_of_our_own_name_what_says_most(tmp_path: Path) -> None:
     simulate_survey(100, tmp_path, dimension=16, quiet=True)
     assert open_source(tmp_path).description.key_columns == ("mag_r", "z_phot", "z_spec", "source_type")
-    picture = SkyBackground("background.png", 53.16, -27.78, 0.1, 0.1)
+    picture = BackgroundDescription("background.png", 53.16, -27.78, 0.1, 0.1)
     assert set(describe_source(picture).key_columns) <= set(COLUMNS)
 
 

@@ -18,7 +18,7 @@ from atlas.catalog.columns import is_skewed
 from atlas.errors import FormatError
 from atlas.planes import column_plane as module
 from atlas.planes.axis import Axis
-from atlas.planes.column_plane import Axes
+from atlas.planes.column_plane import PlaneAxes
 from atlas.planes.plane import Box
 from atlas.planes.polygon import geometry
 from atlas.planes.sampling import uniform_sample
@@ -93,8 +93,8 @@ def test_a_plane_of_two_columns_shows_every_row_that_has_both(atlas: Atlas, tmp_
 
 
 def test_an_axis_is_logarithmic_where_values_are_positive_and_skewed(atlas: Atlas) -> None:
-    assert atlas.column_axes("flux", "mag_r") == Axes(Axis(log=True), Axis())
-    assert atlas.column_axes("nobs", "z_phot") == Axes(Axis(), Axis())
+    assert atlas.column_axes("flux", "mag_r") == PlaneAxes(Axis(log=True), Axis())
+    assert atlas.column_axes("nobs", "z_phot") == PlaneAxes(Axis(), Axis())
 
     def column(*quantiles: float) -> Column:
         return Column(name="a", file="a", dtype="float32", kind="number", quantiles=quantiles)

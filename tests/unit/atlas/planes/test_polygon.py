@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atlas.errors import InputError
 from atlas.planes.polygon import canonical, geometry, simplify, validate_polygon
-from atlas.planes.region import CROSSING, INSIDE, OUTSIDE, Box, Outside, Polygon, Region
+from atlas.planes.region import CROSSING, INSIDE, OUTSIDE, Box, BoxDifference, Polygon, Region
 
 SQUARE = [(0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0)]
 Vertices = NDArray[np.float64]
@@ -192,7 +192,7 @@ def test_a_margin_grows_and_shrinks_regions(margin: float) -> None:
 
 REGIONS = [
     Box(-0.5, 0.7, -0.3, 0.9),
-    Outside(Box(-0.8, 0.9, -0.7, 0.6), Box(-0.2, 0.3, -0.1, 0.4)),
+    BoxDifference(Box(-0.8, 0.9, -0.7, 0.6), Box(-0.2, 0.3, -0.1, 0.4)),
     Polygon(geometry(validate_polygon(pentagram()))),
     Polygon(geometry(validate_polygon(spiral(1.2, 40)))),
 ]

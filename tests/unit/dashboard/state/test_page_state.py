@@ -53,13 +53,13 @@ from dashboard.state.events import (
 from dashboard.state.page_state import (
     MOST_SUBSETS,
     Axes,
-    Box,
     Galaxy,
     Shading,
     SkyView,
     State,
     Subset,
     Table,
+    Viewport,
     active,
     has_examples,
     is_narrowed,
@@ -83,8 +83,8 @@ full_states = st.builds(
     exact=st.booleans(),
     within=st.booleans(),
     shown=st.sampled_from([16, 24, 100]),
-    map=st.sampled_from([None, Box(0, 1, 0, 1)]),
-    sky=st.sampled_from([None, SkyView(TAN, Box(-1, 1, -1, 1))]),
+    map=st.sampled_from([None, Viewport(0, 1, 0, 1)]),
+    sky=st.sampled_from([None, SkyView(TAN, Viewport(-1, 1, -1, 1))]),
     filters=st.sampled_from([(), (Range("mag_r", 14.0, 18.0),), (Category("type", ("DEV",)), Range("z", None, 0.3))]),
     expression=st.sampled_from(["", "mag_r < 18 & z_phot > 0.1"]),
     subsets=st.sampled_from([(), (Subset("mergers", Cluster("v1", 2), 1),)]),
@@ -333,7 +333,7 @@ def test_nothing_and_too_much_cannot_be_kept() -> None:
 
 
 def test_another_plane_opens_with_its_own_view() -> None:
-    state = State(map=Box(0, 1, 0, 1))
+    state = State(map=Viewport(0, 1, 0, 1))
     against = reduce(state, Against(Axes("z_phot", "mag_r")))
     assert (against.axes, against.map) == (Axes("z_phot", "mag_r"), None)
     assert reduce(state, Against(None)) == state
@@ -350,7 +350,7 @@ def test_sorting_the_table_needs_no_new_table() -> None:
 
 def test_panning_is_no_step_of_the_history_and_a_new_question_is() -> None:
     state = State(focus=A)
-    assert not is_step(state, reduce(state, ViewMap(Box(0, 1, 0, 1))))
+    assert not is_step(state, reduce(state, ViewMap(Viewport(0, 1, 0, 1))))
     assert not is_step(state, reduce(state, Change(light=True)))
     assert is_step(state, reduce(state, Drawn(MapPolygon("v1", TRIANGLE))))
     assert is_step(state, reduce(state, Focus(B)))
@@ -363,7 +363,7 @@ def test_a_panel_is_concerned_only_by_what_it_depends_on() -> None:
 
     state = State(focus=A)
     assert "map" not in concerned(state, reduce(state, Focus(B)))
-    assert concerned(state, reduce(state, ViewMap(Box(0, 1, 0, 1)))) == {"map"}
+    assert concerned(state, reduce(state, ViewMap(Viewport(0, 1, 0, 1)))) == {"map"}
     assert {"map", "sky", "gallery"} <= concerned(state, reduce(state, Drawn(MapPolygon("v1", TRIANGLE))))
     assert concerned(state, reduce(state, Change(enlarged="map"))) == {"page"}
 

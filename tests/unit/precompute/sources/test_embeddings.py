@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from precompute.errors import SourceError
 from precompute.source_description import (
-    SkyBackground,
+    BackgroundDescription,
 )
 from precompute.sources.embeddings import EmbeddingReport, check_and_normalize
 from precompute.sources.source import Source, open_source
@@ -171,7 +171,7 @@ def test_missing_embeddings_and_wrong_names_say_what_is_needed(tmp_path: Path) -
 
 
 def test_all_that_is_wrong_on_opening_is_said_at_once(tmp_path: Path) -> None:
-    background = SkyBackground("sky.png", 0, 0, 1, 1)
+    background = BackgroundDescription("sky.png", 0, 0, 1, 1)
     write_source(tmp_path, {"x": np.arange(N)}, rows=embeddings(3), sky_background=background, image_column="picture")
     with pytest.raises(SourceError) as caught:
         open_source(tmp_path, images=tmp_path / "pictures")

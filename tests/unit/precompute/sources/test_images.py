@@ -14,8 +14,8 @@ from PIL import Image
 
 from precompute.errors import SourceError
 from precompute.source_description import (
+    BackgroundDescription,
     ColumnDescription,
-    SkyBackground,
     SourceDescription,
     read_description,
     write_description,
@@ -128,7 +128,7 @@ def test_a_description_survives_being_written(tmp_path: Path) -> None:
         name="x",
         id_columns=("a", "b"),
         columns={"a": ColumnDescription("mag", "phot.mag", "é", -99, True)},
-        sky_background=SkyBackground("sky.png", 1, 2, 3, 4),
+        sky_background=BackgroundDescription("sky.png", 1, 2, 3, 4),
     )
     write_description(tmp_path, description)
     assert read_description(tmp_path) == description
