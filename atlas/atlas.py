@@ -54,4 +54,4 @@ class Atlas(OpenBuild):
 
     match = matching.match
     similar = notebook.similar
-    table = notebook.table
+    table = notebook.galaxy_table

@@ -16,7 +16,7 @@ from atlas.build import OpenBuild
 from atlas.catalog.columns import free_name
 from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
-from atlas.exports.contents import Contents, Field, about, field_of, id_field, texts
+from atlas.exports.contents import Contents, Field, field_of, id_field, provenance, texts
 from atlas.exports.formats import format_of
 from atlas.queries.answer import answer
 from atlas.queries.query import MAX_LIMIT, Query
@@ -147,7 +147,7 @@ class GalaxyTable(pd.DataFrame):
             fields=(own, *fields),
             n_rows=len(self),
             id=own.name,
-            about=about(atlas.manifest, **more),
+            about=provenance(atlas.manifest, **more),
             parts=lambda: iter([part]),
         )
 
@@ -256,13 +256,13 @@ def similar(
         exact=exact,
     )
     result = answer(atlas, query)
-    found = table(atlas, result.rows, space)
+    found = galaxy_table(atlas, result.rows, space)
     found.insert(0, found._similarity, result.scores)
     found.matched, found.matched_unwanted, found.receipt = matched, unlike, result.receipt
     return found
 
 
-def table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | None = None) -> GalaxyTable:
+def galaxy_table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | None = None) -> GalaxyTable:
     """All columns of some rows, indexed by row."""
     columns = atlas.columns(space or atlas.default_space)
     data = {c.name: columns.values(c.name, rows) for c in columns}

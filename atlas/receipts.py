@@ -32,7 +32,7 @@ from atlas.atlas import Atlas
 from atlas.errors import InputError, UnknownGalaxyError, shorten
 from atlas.icrs import DecDeg, RaDeg
 from atlas.queries.planner import SETTINGS
-from atlas.queries.query import Query, Result, canonical
+from atlas.queries.query import Query, Result, canonical_query
 from atlas.queries.query import receipt as hash_of
 from atlas.queries.ranking import Similar, SimilarToGroup, Typical
 from atlas.queries.selection import (
@@ -112,7 +112,7 @@ def make_receipt(atlas: Atlas, query: Query, result: Result) -> bytes:
     InputError
         If the result answers another query, or the query names more than 10,000 galaxies.
     """
-    query = canonical(query)
+    query = canonical_query(query)
     if result.receipt != hash_of(atlas.build_id, query, SETTINGS):
         raise InputError(f"the result of receipt {result.receipt} answers another query")
     rows = sorted(_rows_of(query))
@@ -219,7 +219,7 @@ def replay(atlas: Atlas, receipt: Receipt) -> Replay:
     result = atlas.run(query)
     if receipt.settings != SETTINGS:
         notes.append(f"the receipt's search settings were {receipt.settings}, this program's are {SETTINGS}")
-    return Replay(canonical(query), result, tuple(notes))
+    return Replay(canonical_query(query), result, tuple(notes))
 
 
 def table(atlas: Atlas, result: Result) -> Iterator[tuple[int, str, float, float, float | None]]:

@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas import Atlas
-from atlas.search.index import read_description
+from atlas.search.index import read_index_description
 from atlas.storage import layout
 from atlas.storage.validate import open_current, total_bytes
 from benchmarks.disk import forget, forget_build
@@ -75,7 +75,7 @@ def load_index(root: Path, drop: bool) -> dict[str, float]:
     atlas = Atlas.open(root)
     space = atlas.space()
     folder = layout.space_path(atlas.build, space.name) / layout.INDEX
-    engine = read_description(folder).engine
+    engine = read_index_description(folder).engine
     if engine in ENGINE_MODULES:
         import_module(ENGINE_MODULES[engine])  # what the engine itself holds is not the index's
     if drop:

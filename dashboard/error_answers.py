@@ -40,11 +40,11 @@ _PAGE = """<!doctype html>
 def register_error_handlers(server: Flask) -> None:
     """Answer every failure of a request in JSON or a small page, never with a traceback."""
     server.register_error_handler(HTTPException, _http_failed)
-    server.register_error_handler(InputError, lambda error: answer(400, str(error)))
+    server.register_error_handler(InputError, lambda error: error_response(400, str(error)))
     for unknown_script in (DependencyException, InvalidResourceError):  # Dash quotes the address, and lists its files
-        server.register_error_handler(unknown_script, lambda error: answer(404, _SENTENCES[404]))
-    server.register_error_handler(AtlasError, lambda error: answer(503, explain(error)))
-    server.register_error_handler(Exception, lambda error: answer(500, explain(error)))
+        server.register_error_handler(unknown_script, lambda error: error_response(404, _SENTENCES[404]))
+    server.register_error_handler(AtlasError, lambda error: error_response(503, explain(error)))
+    server.register_error_handler(Exception, lambda error: error_response(500, explain(error)))
 
 
 def explain(error: Exception) -> str:
@@ -73,7 +73,7 @@ def on_callback_error(tell: Callable[[str], object]) -> Callable[[Exception], No
     return handle
 
 
-def answer(status: int, message: str) -> Response:
+def error_response(status: int, message: str) -> Response:
     """A message as a page for people who follow a link, as `{"error": message}` for everyone else."""
     wanted = request.accept_mimetypes.best_match(["application/json", "text/html"])
     if wanted == "text/html" and request.method in ("GET", "HEAD"):
@@ -92,8 +92,8 @@ def _http_failed(error: HTTPException) -> Response:
         return error.get_response()  # type: ignore[return-value]
     status = error.code or 500
     if status >= 500:
-        return answer(status, explain(error))
-    response = answer(status, _SENTENCES.get(status, f"{error.name}."))
+        return error_response(status, explain(error))
+    response = error_response(status, _SENTENCES.get(status, f"{error.name}."))
     for name, value in error.get_headers():
         if name != "Content-Type":  # Allow, Retry-After
             response.headers[name] = value

@@ -18,7 +18,7 @@ from atlas.errors import AtlasError, shorten
 from atlas.storage.validate import total_bytes, validate
 
 from .build.info import describe_atlas
-from .config import BuildConfig, describe
+from .config import BuildConfig, parameter_help
 
 if TYPE_CHECKING:
     from .sources.source import Source
@@ -81,7 +81,7 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from .build.estimate import calibrate, check_fits, describe
+    from .build.estimate import calibrate, check_fits, describe_estimate
     from .build.pipeline import estimate_source
     from .sources.bad_rows import find_bad_rows
 
@@ -91,7 +91,7 @@ def _plan(args: argparse.Namespace) -> int:
         row, reason = next(iter(bad.items()))
         print(f"a build would refuse {len(bad):,} rows, first {row} ({reason}): --drop-bad-rows leaves them out")
     estimate = estimate_source(source, config, speed=calibrate())
-    print(describe(estimate, config))
+    print(describe_estimate(estimate, config))
     check_fits(estimate, args.out, config)
     print("disk and memory suffice")
     return 0
@@ -257,7 +257,7 @@ def _add_parameters(parser: argparse.ArgumentParser, names: Sequence[str] = Buil
     group = parser.add_argument_group("parameters of the build")
     for name in names:
         default = getattr(BuildConfig(), name)
-        group.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=None, help=describe(name))
+        group.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=None, help=parameter_help(name))
 
 
 if __name__ == "__main__":

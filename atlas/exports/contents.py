@@ -94,7 +94,7 @@ def id_field(columns: Sequence[Column], taken: Sequence[str]) -> Field:
     )
 
 
-def about(manifest: Manifest, **more: str) -> dict[str, str]:
+def provenance(manifest: Manifest, **more: str) -> dict[str, str]:
     """What every file says of where it came from."""
     p = manifest.provenance
     told = {

@@ -147,7 +147,7 @@ def simplify(vertices: NDArray[np.float64], limit: int = MAX_VERTICES, *, one_un
     return best
 
 
-def canonical(vertices: NDArray[np.float64], *, one_unit: bool = True) -> NDArray[np.float64]:
+def canonical_polygon(vertices: NDArray[np.float64], *, one_unit: bool = True) -> NDArray[np.float64]:
     """One way of writing a polygon: equal lassos become equal arrays, and so share one cache key.
 
     Coordinates are rounded to seven digits of the polygon's own size, wherever it lies; the polygon starts at its

@@ -22,7 +22,7 @@ from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.planes.sampling import row_hash
 from atlas.queries.feedback import LOSS, embedding_of_examples
-from atlas.queries.query import Method, Query, Result, canonical, examples_of, receipt
+from atlas.queries.query import Method, Query, Result, canonical_query, examples_of, receipt
 from atlas.queries.ranking import ByColumn, Given, Ranking, Shuffled, Similar, SimilarToGroup, Typical, query_kind
 from atlas.queries.selection import Selection
 from atlas.queries.selection import canonical as canonical_selection
@@ -66,7 +66,7 @@ def run(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
         If the query names rows, columns or clusters that the atlas does not have.
     """
     started = time.perf_counter()
-    query = canonical(query)
+    query = canonical_query(query)
     skip = tuple(set(examples_of(query)))
     total = atlas.n_rows if mask is None else mask.count
     total -= sum(1 for row in skip if row < atlas.n_rows and (mask is None or row in mask))

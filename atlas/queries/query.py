@@ -83,10 +83,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.method != "index"
 
 
-def canonical(query: Query) -> Query:
+def canonical_query(query: Query) -> Query:
     """The one form of equal queries."""
     return msgspec.structs.replace(
-        query, selection=selections.canonical(query.selection), ranking=rankings.canonical(query.ranking)
+        query, selection=selections.canonical(query.selection), ranking=rankings.canonical_ranking(query.ranking)
     )
 
 
@@ -99,5 +99,5 @@ def examples_of(query: Query) -> tuple[int, ...]:
 
 def receipt(build_id: str, query: Query, settings: dict[str, Any]) -> str:
     """Eight hexadecimal digits that name the question."""
-    body = msgspec.json.encode([build_id, canonical(query), settings], order="deterministic")
+    body = msgspec.json.encode([build_id, canonical_query(query), settings], order="deterministic")
     return hashlib.sha256(body).hexdigest()[:8]

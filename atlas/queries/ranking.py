@@ -100,7 +100,7 @@ def query_kind(ranking: Ranking) -> QueryKind | None:
             return None
 
 
-def canonical(ranking: Ranking) -> Ranking:
+def canonical_ranking(ranking: Ranking) -> Ranking:
     """The one form of equal rankings: examples sorted, each once."""
     if isinstance(ranking, Similar):
         wanted, unwanted = (tuple(sorted(set(rows))) for rows in (ranking.wanted, ranking.unwanted))

@@ -13,7 +13,7 @@ from atlas.build import OpenBuild
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.queries.planner import embedding_of
-from atlas.queries.query import Query, canonical, examples_of
+from atlas.queries.query import Query, canonical_query, examples_of
 from atlas.queries.ranking import ByColumn, Shuffled
 from atlas.search.exact_ranks import ranks_by_similarity, ranks_by_value
 
@@ -95,7 +95,7 @@ def recovery(
     InputError
         If the order is random, or the query or the rows name what the atlas does not have.
     """
-    query = canonical(query)
+    query = canonical_query(query)
     rows = np.unique(np.asarray(known, dtype=np.int64))
     if rows.size and not (rows[0] >= 0 and rows[-1] < atlas.n_rows):
         raise InputError(f"rows lie in 0…{atlas.n_rows - 1:,}")

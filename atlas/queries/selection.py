@@ -34,8 +34,7 @@ from atlas.errors import InputError, shorten
 from atlas.expressions.parser import MAX_CHARACTERS, normalised
 from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.axis import LARGEST_ZERO, Unit, Zero
-from atlas.planes.polygon import canonical as canonical_polygon
-from atlas.planes.polygon import simplify, validate_polygon
+from atlas.planes.polygon import canonical_polygon, simplify, validate_polygon
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Name
 
@@ -222,7 +221,7 @@ Selection = (
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-def encode(selection: Selection) -> bytes:
+def encode_selection(selection: Selection) -> bytes:
     """The selection as JSON; equal canonical selections give equal bytes."""
     return _ENCODER.encode(selection)
 
@@ -366,9 +365,9 @@ def _joined(
     for one in of:
         one = canonical(one, depth + 1)
         for part in one.of if isinstance(one, kind) else (one,):
-            parts[encode(part)] = part
-    parts.pop(encode(neutral), None)
-    if encode(absorbing) in parts:
+            parts[encode_selection(part)] = part
+    parts.pop(encode_selection(neutral), None)
+    if encode_selection(absorbing) in parts:
         return absorbing
     if not parts:
         return neutral

@@ -113,7 +113,7 @@ class NeighborIndex(Protocol):
         ...
 
 
-def read_description(directory: Path) -> IndexDescription:
+def read_index_description(directory: Path) -> IndexDescription:
     """What an index's `index.json` says.
 
     Raises

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from atlas.errors import FormatError, shorten
 from atlas.search.approximate import distinct
 from atlas.search.exact import EmbeddingArray, top_k_exact, top_k_exact_many
-from atlas.search.index import ISOLATED, IndexDescription, NeighborIndex, SearchSetting, read_description
+from atlas.search.index import ISOLATED, IndexDescription, NeighborIndex, SearchSetting, read_index_description
 
 FEW_QUERIES = 4
 """Up to this many queries the exact index scans for each; above it multiplies matrices."""
@@ -61,7 +61,7 @@ def open_index(directory: Path, embeddings: EmbeddingArray, apart: bool = False)
         If the index is of other embeddings, its files are missing, truncated or foreign, or its engine is not
         installed here.
     """
-    description = read_description(directory)
+    description = read_index_description(directory)
     if (description.n_rows, description.dimensions) != embeddings.shape:
         raise FormatError(
             f"{directory} indexes {description.n_rows:,} rows of {description.dimensions} numbers, "

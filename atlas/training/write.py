@@ -49,7 +49,7 @@ def export(atlas: OpenBuild, folder: Path, choices: Choices | None = None) -> Tr
         if len(with_images):
             for side in SPLITS:
                 catalogue(with_images, folder, side).to_csv(folder / f"{side}.csv", index=False)
-        (folder / "README.md").write_text(card(atlas, made, choices, len(with_images)))
+        (folder / "README.md").write_text(dataset_card(atlas, made, choices, len(with_images)))
     except OSError as error:
         raise ResourceError(f"the training set cannot be written: {error.strerror or error}") from error
     return made
@@ -85,7 +85,7 @@ def safe(text: str) -> str:
     return plain if plain == text else f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def card(atlas: OpenBuild, made: TrainingSet, choices: Choices, images: int) -> str:
+def dataset_card(atlas: OpenBuild, made: TrainingSet, choices: Choices, images: int) -> str:
     """How a training set was made, in Markdown."""
     table, manifest = made.table, atlas.manifest
     counts = pd.crosstab(table["label"], table["split"]).reindex(columns=list(SPLITS), fill_value=0)

@@ -31,7 +31,6 @@ from ..service.galaxies import Found, find, galaxy, positions, random_row
 from ..state import url as links
 from ..state.coloring import column_of
 from ..state.events import (
-    Against,
     AnyEvent,
     Brush,
     Change,
@@ -49,8 +48,9 @@ from ..state.events import (
     LabelsSeen,
     Open,
     OpenCluster,
+    SetAxes,
     SetFilter,
-    Tabulate,
+    SetTable,
     ViewMap,
     ViewSky,
     WithSubset,
@@ -94,9 +94,9 @@ def resolve(service: Service, state: State, raw: parse.AnyRaw) -> AnyEvent:
             atlas.columns(atlas.default_space).describe(column)
             return raw
         case parse.Against(x, y):
-            return Against(_axes(atlas, x, y))
+            return SetAxes(_axes(atlas, x, y))
         case parse.Tabulate():
-            return Tabulate(_table(atlas, state.table, raw))
+            return SetTable(_table(atlas, state.table, raw))
         case parse.OpenClusterLabel(label):
             return OpenCluster(atlas.default_space, atlas.space().cluster(label).label)
         case parse.View("map", box):

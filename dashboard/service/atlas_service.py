@@ -27,7 +27,7 @@ from atlas.planes.plane import Plane
 from atlas.queries import selection as selections
 from atlas.queries.neighbourhoods import Outside, neighbours_outside
 from atlas.queries.planner import needs_index
-from atlas.queries.query import canonical as canonical_query
+from atlas.queries.query import canonical_query
 from atlas.queries.ranking import SimilarToGroup
 from atlas.queries.selection import All, And, Not, Or, Selection, asks_labels, pinned
 from atlas.storage.layout import build_path
@@ -124,7 +124,7 @@ class Service:
         selection = self._canonical(selection)
         if isinstance(selection, All):
             return None
-        name = (atlas.build_id, selections.encode(selection))
+        name = (atlas.build_id, selections.encode_selection(selection))
         with self._lock:
             if name in self._masks:
                 self._masks.move_to_end(name)
@@ -169,13 +169,13 @@ class Service:
     def histogram(self, column: str, selection: Selection | None, atlas: Atlas) -> Histogram:
         """Histogram of a column over a selection (None: all rows), exact."""
         selection = All() if selection is None else self._canonical(selection)
-        key = cache_key(atlas.build_id, "histogram", column, selections.encode(selection).decode())
+        key = cache_key(atlas.build_id, "histogram", column, selections.encode_selection(selection).decode())
         return self._cached.answer(key, lambda: atlas.histograms.get(column, self.mask(selection, atlas)), Histogram)
 
     def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
         """How often the bits of a flags column are set in a selection (None: all rows), exact."""
         selection = All() if selection is None else self._canonical(selection)
-        key = cache_key(atlas.build_id, "bits", column, selections.encode(selection).decode())
+        key = cache_key(atlas.build_id, "bits", column, selections.encode_selection(selection).decode())
         return self._cached.answer(key, lambda: atlas.histograms.bits(column, self.mask(selection, atlas)), BitCounts)
 
     def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
@@ -183,7 +183,7 @@ class Service:
         mask = self.mask(selection, atlas)
         if mask is None or mask.count == 0:
             return None
-        key = cache_key(atlas.build_id, "outside", selections.encode(self._canonical(selection)).decode())
+        key = cache_key(atlas.build_id, "outside", selections.encode_selection(self._canonical(selection)).decode())
         return self._cached.answer(key, lambda: neighbours_outside(atlas.space(), mask), Outside)
 
     @property
@@ -203,7 +203,7 @@ class Service:
 
     def remember(self, selection: Selection, atlas: Atlas) -> str:
         """A short name of a selection, for addresses of pictures that show it."""
-        text = selections.encode(self._canonical(selection)).decode()
+        text = selections.encode_selection(self._canonical(selection)).decode()
         name = name_of(text.encode())
         self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), lambda: text)
         return name

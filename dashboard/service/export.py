@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas, Query
 from atlas.catalog.columns import free_name
-from atlas.exports.contents import Contents, Field, Part, about, field_of, id_field, texts
+from atlas.exports.contents import Contents, Field, Part, field_of, id_field, provenance, texts
 from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
 from atlas.planes.sampling import row_hash
 from atlas.queries.planner import SETTINGS
@@ -57,10 +57,10 @@ def _contents(atlas: Atlas, state: State, columns: list[Column], listing: Result
     similarity = Field(name=SIMILARITY, dtype="float32", description=ABOUT_SIMILARITY)
     asked = name_of_receipt(atlas, state) or NO_QUESTION
     told = similarity if listing.scored else None
-    return contents(atlas, columns, listing.total, lambda: _pages(listing), told, receipt=asked)
+    return export_contents(atlas, columns, listing.total, lambda: _pages(listing), told, receipt=asked)
 
 
-def contents(
+def export_contents(
     atlas: Atlas,
     columns: list[Column],
     n_rows: int,
@@ -102,7 +102,7 @@ def contents(
         fields=(*first, *(field_of(column) for column in columns)),
         n_rows=n_rows,
         id=own.name,
-        about=about(atlas.manifest, **told),
+        about=provenance(atlas.manifest, **told),
         parts=parts,
     )
 

@@ -75,7 +75,7 @@ def find(atlas: Atlas, text: str, settings: Settings, names: NameResolver) -> Fo
     """
     text = text.strip()
     if not text:
-        raise InputError(f"type a position or a galaxy's id: {examples(atlas)}")
+        raise InputError(f"type a position or a galaxy's id: {typed_examples(atlas)}")
     try:
         return Found(atlas.identity.row(text))
     except UnknownGalaxyError as unknown:
@@ -119,7 +119,7 @@ def radius_words(arcsec: float) -> str:
     return f"{arcsec / (size or 1):.4g}{sign}"
 
 
-def examples(atlas: Atlas) -> str:
+def typed_examples(atlas: Atlas) -> str:
     """What can be typed, by a galaxy of this atlas: its position in degrees, its id, its sexagesimal position."""
     sexagesimal, degrees = _written(atlas)
     return "  ·  ".join([degrees, atlas.identity.name(_example(atlas)), sexagesimal])

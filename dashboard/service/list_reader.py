@@ -95,7 +95,7 @@ def _read_apart(data: bytes, id_columns: Sequence[str]) -> Listed:
     return msgspec.convert(answer, Listed)
 
 
-def parse(data: bytes, id_columns: Sequence[str]) -> Listed:
+def parse_list(data: bytes, id_columns: Sequence[str]) -> Listed:
     """Read a list, in the process that calls.
 
     Raises
@@ -204,7 +204,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     try:
-        answer = msgspec.to_builtins(parse(sys.stdin.buffer.read(), sys.argv[1:]))
+        answer = msgspec.to_builtins(parse_list(sys.stdin.buffer.read(), sys.argv[1:]))
     except InputError as error:
         answer = {"error": str(error)}
     json.dump(answer, sys.stdout)

@@ -130,13 +130,13 @@ class WithSubset(Event, frozen=True):
     name: Annotated[str, msgspec.Meta(max_length=40)] = ""
 
 
-class Against(Event, frozen=True):
+class SetAxes(Event, frozen=True):
     """The map's panel shows two columns against each other, or the map again (None)."""
 
     axes: Axes | None
 
 
-class Tabulate(Event, frozen=True):
+class SetTable(Event, frozen=True):
     """The table was sorted, or its columns were chosen."""
 
     table: Table
@@ -213,8 +213,8 @@ AnyEvent = (
     | Invert
     | Keep
     | WithSubset
-    | Against
-    | Tabulate
+    | SetAxes
+    | SetTable
     | OpenCluster
     | Choose
     | LabelsSeen
@@ -280,10 +280,10 @@ def _apply(state: State, event: AnyEvent) -> State:
             return _keep(state, name)
         case WithSubset(at, do, name):
             return _with_subset(state, at, do, name) if at < len(state.subsets) else state
-        case Against(axes):
+        case SetAxes(axes):
             # The viewport was of the other plane.
             return state if axes == state.axes else replace(state, axes=axes, map=None)
-        case Tabulate(table):
+        case SetTable(table):
             return replace(state, table=table)
         case OpenCluster(space, label):
             # The galaxy before is none of the question now; the drawer stays for the next cluster.

@@ -57,7 +57,7 @@ def ordered(found: tuple[ClusterInfo, ...], portraits: tuple[Portrait, ...], by:
     return sorted(found, key=key)
 
 
-def name_of(label: int, words: tuple[Word, ...]) -> str:
+def cluster_name(label: int, words: tuple[Word, ...]) -> str:
     """A cluster's name: what sets it apart, or its number where nothing does."""
     told = ", ".join(word.text for word in words)
     return f"{told[:1].upper()}{told[1:]}" if told else f"Cluster {label}"
@@ -79,7 +79,7 @@ def _card(atlas: Atlas, cluster: ClusterInfo, portrait: Portrait, words: tuple[W
             el.image(atlas, cluster.medoid, f"medoid of cluster {cluster.label}"),
             html.Span(
                 [
-                    html.B(name_of(cluster.label, words), **el.why(told)),
+                    html.B(cluster_name(cluster.label, words), **el.why(told)),
                     html.Span(f"{f'Cluster {cluster.label} · ' if words else ''}{cluster.size:,} galaxies"),
                     html.Span(_shares(portrait), **el.why(_explained(portrait))),
                     html.Span([el.image(atlas, row, "a member") for row in members], className="gf-members"),

@@ -10,7 +10,7 @@ from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..state.page_state import State
 from . import choices, page, table
-from .paint import column_of, has_mean
+from .paint import coloring_column, has_mean
 
 
 def register(app: Dash, service: Service) -> None:
@@ -38,7 +38,7 @@ def register(app: Dash, service: Service) -> None:
     def on_page(part: Any) -> dict[str, Any]:
         state = parse.state(part)
         atlas = service.atlas
-        column = column_of(atlas, state)
+        column = coloring_column(atlas, state)
         return {
             "page": page.page_class(state),
             "examples": page.head(atlas, state, _grouped(service, state)),

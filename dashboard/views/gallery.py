@@ -200,8 +200,8 @@ def register(app: Dash, service: Service) -> None:
         return {
             "tiles": contents(atlas, question.query, result, state, progress),
             "title": title(question.query, atlas),
-            "answer": status.answer(question, result, state),
+            "answer": status.how_found(question, result, state),
             "engine": status.engine(atlas, progress),
-            "receipt": status.receipt(atlas, result, service.link(state)),
+            "receipt": status.receipt_line(atlas, result, service.link(state)),
             "done": progress != "loading",
         }

@@ -38,7 +38,7 @@ from . import figure as fig
 from . import status
 from .legend import legend, mean_legend
 from .outlines import outlines
-from .paint import color_points, column_of, mean_of, mean_pixels, mean_query
+from .paint import color_points, coloring_column, mean_of, mean_pixels, mean_query
 from .palette import Theme, theme
 
 OUTLIERS_IN_VIEW = 120
@@ -106,7 +106,7 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
         "annotations": labels + annotations,
         "coloring": coloring,
         "mean": mean,
-        "key": key(state.axes),
+        "key": plane_key(state.axes),
         "view": box,
         "drawn": drawn,
         "in_view": sample.in_view,
@@ -115,7 +115,7 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
     }
 
 
-def key(axes: Axes | None) -> str:
+def plane_key(axes: Axes | None) -> str:
     """Names a plane, so that the browser's and the server's can be compared."""
     return MAP_KEY if axes is None else f"{axes.x}--{axes.y}"
 
@@ -154,7 +154,7 @@ def axes_layout(atlas: Atlas, axes: Axes | None, view: Viewport, look: Theme) ->
             "scaleanchor": False,
         },
         "margin": {"l": 52, "r": 8, "t": 36, "b": 40},
-        "meta": {"key": key(axes), "flip": flip},
+        "meta": {"key": plane_key(axes), "flip": flip},
     }
 
 
@@ -362,7 +362,7 @@ def register(app: Dash, service: Service) -> None:
             # Told where it changes alone: rings are put onto another plane, and stay on this one.
             "shown": shown_now if shown_now != shown_before else no_update,
             "made": True,
-            "legend": legend(shown["coloring"], column_of(atlas, state), state)
+            "legend": legend(shown["coloring"], coloring_column(atlas, state), state)
             if shown["mean"] is None
             else mean_legend(shown["mean"], state.shading),
             "trust": status.trust(shown["trust"], service.outside(active(state), atlas)),

@@ -22,7 +22,7 @@ from atlas.queries.selection import (
     SkyPolygon,
 )
 
-from ..service.galaxies import examples, radius_words, row_of
+from ..service.galaxies import radius_words, row_of, typed_examples
 from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from . import choices
 from . import elements as el
@@ -68,7 +68,7 @@ def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
             *(dcc.Store(id=name) for name in stores),
             *(dcc.Interval(id=name, interval=AGAIN_MS, disabled=True) for name in ("again", "search-again")),
             dcc.Store(id="boot", data={"build": atlas.build_id, "labels": labels}),
-            _header(atlas.manifest.title, examples(atlas)),
+            _header(atlas.manifest.title, typed_examples(atlas)),
             html.Main(
                 [
                     html.Nav(

@@ -36,7 +36,7 @@ def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme
         kept = labels.named(service)
         inside = [np.isin(rows, atlas.labelled.rows([name])) for name, _ in kept]
         return color_by_subset(kept, inside, rows.size, look.missing, "have no label")
-    column = column_of(atlas, state)
+    column = coloring_column(atlas, state)
     if column is None:
         return None
     values = atlas.columns(atlas.default_space).array(column.name)[rows]
@@ -53,7 +53,7 @@ def mean_query(column: Column, state: State) -> dict[str, str]:
     return {"column": column.name, **shading}
 
 
-def column_of(atlas: Atlas, state: State) -> Column | None:
+def coloring_column(atlas: Atlas, state: State) -> Column | None:
     """The column that colours, if one does."""
     columns = atlas.columns(atlas.default_space)
     name = coloring.column_of(state.color)
@@ -70,7 +70,7 @@ def mean_of(atlas: Atlas, state: State, in_view: int) -> Column | None:
     """
     if state.paint != "mean" or in_view < FEWEST_FOR_MEAN:
         return None
-    column = column_of(atlas, state)
+    column = coloring_column(atlas, state)
     return column if column is not None and has_mean(column) else None
 
 

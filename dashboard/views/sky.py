@@ -97,7 +97,7 @@ def _corners(one: Selection, view: SkyView) -> Any:
     return np.stack([x, y], axis=1)
 
 
-def describe(view: SkyView, drawn: int, in_view: int) -> str:
+def describe_view(view: SkyView, drawn: int, in_view: int) -> str:
     """Words for the panel's head: how much of the sky, in which projection, how drawn."""
     how = f"all {drawn:,} drawn" if drawn == in_view else f"{drawn:,} of {in_view:,} drawn"
     width = view.box.x1 - view.box.x0
@@ -187,7 +187,7 @@ def _rasters(service: Service, view: SkyView, state: State, mean: Column | None,
     return [raster(1.0 if state.color == DENSITY else 0.45)]
 
 
-def key(projection: Projection) -> str:
+def projection_key(projection: Projection) -> str:
     """Names a projection, so that the browser's and the server's can be compared."""
     return f"{projection.kind}:{projection.ra_deg:.6f}:{projection.dec_deg:.6f}"
 
@@ -209,7 +209,7 @@ def register(app: Dash, service: Service) -> None:
         view = shown["view"]
         patch = fig.patch_points(shown, DARK)
         patch["data"][fig.GRATICULE].update(shown["graticule"])
-        shown_now = key(view.projection)
+        shown_now = projection_key(view.projection)
         if shown_now != shown_before:
             # Another plane: what was in view there means nothing here.
             patch["layout"]["xaxis"]["range"] = [view.box.x0, view.box.x1]
@@ -219,6 +219,6 @@ def register(app: Dash, service: Service) -> None:
         patch["layout"]["meta"] = {"key": shown_now, "flip": [False, False], "projection": seen_in}
         return {
             "figure": patch,
-            "words": describe(view, shown["drawn"], shown["in_view"]),
+            "words": describe_view(view, shown["drawn"], shown["in_view"]),
             "shown": shown_now if shown_now != shown_before else no_update,
         }

@@ -82,7 +82,7 @@ def trust(mean: float | None, outside: Outside | None) -> list[Any]:
     return told
 
 
-def answer(question: Question, result: Result | None, state: State) -> list[Any]:
+def how_found(question: Question, result: Result | None, state: State) -> list[Any]:
     """How the gallery's answer was found, how fast and how sure."""
     if result is None or question.query is None:
         return []
@@ -120,7 +120,7 @@ def answer(question: Question, result: Result | None, state: State) -> list[Any]
     return found
 
 
-def receipt(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
+def receipt_line(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
     """The hash that names the question, and the document that lets anybody ask it again."""
     if result is None:
         return []

@@ -28,7 +28,7 @@ from atlas.storage.manifest import Column
 from ..error_answers import explain
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
-from ..service.export import contents, pages_of
+from ..service.export import export_contents, pages_of
 from ..service.result_list import columns_of
 from ..settings import Settings
 from ..state.page_state import State
@@ -76,7 +76,7 @@ def _answer(service: Service, args: dict[str, str]) -> Contents:
     verbosity = parse.whole(args, "VERB", 1, 3) if "VERB" in args else 2
     most = parse.whole(args, "MAXREC", 0, 2**53) if "MAXREC" in args else settings.cone_search_rows
     rows, away, status = _nearest(atlas, ra_deg, dec_deg, radius_deg, min(most, settings.cone_search_rows), settings)
-    found = contents(
+    found = export_contents(
         atlas, _columns(atlas, verbosity), int(rows.size), lambda: pages_of(rows, away), SEPARATION, QUERY_STATUS=status
     )
     ucds = {found.ra: UCD1["ra"], found.dec: UCD1["dec"], found.id: UCD1["id"]}

@@ -191,7 +191,7 @@ class RasterArguments(msgspec.Struct, frozen=True):
     def key(self) -> tuple[Any, ...]:
         """Primitives that name the picture."""
         column = "" if self.column is None else self.column.name
-        selection = selections.encode(selections.canonical(self.selection)).decode()
+        selection = selections.encode_selection(selections.canonical(self.selection)).decode()
         look = (self.light, *self.flip, *msgspec.structs.astuple(self.shading))
         return (*msgspec.structs.astuple(self.box), *self.size, *look, selection, column)
 

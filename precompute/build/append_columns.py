@@ -44,7 +44,7 @@ class NewRows:
     notes: list[str] = field(default_factory=list)
 
 
-def read_rows(source: Source, old: Manifest, identity: Identity, first_row: int) -> NewRows:
+def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: int) -> NewRows:
     """Read a source's catalogue as rows of an atlas.
 
     Parameters

@@ -324,7 +324,7 @@ def check_fits(estimate: Estimate, out: Path, config: BuildConfig) -> None:
         raise ResourceError("; ".join(problems))
 
 
-def describe(estimate: Estimate, config: BuildConfig) -> str:
+def describe_estimate(estimate: Estimate, config: BuildConfig) -> str:
     """The estimate as a table for a person at a terminal."""
     lines = [
         f"{estimate.n_rows:,} galaxies of {estimate.dimension} numbers, {thread_count(config.threads)} threads",

@@ -37,7 +37,7 @@ from ..stages.place import place_rows
 from ..stages.row_passes import fill_rows
 from ..stages.stage import StageContext
 from ..stages.umap import ANCHORS_XY
-from .append_columns import read_rows
+from .append_columns import read_new_rows
 from .stage_runner import WorkStep, replace_array, run_stage
 
 VERSION = 3
@@ -132,7 +132,7 @@ class NewSegment:
     def _read(self, ctx: StageContext) -> None:
         opened = Columns(self._before, self._old.columns, self._first)
         identity = Identity(self._before, self._old.id_columns, opened, self._old.segments)
-        found = read_rows(self._source, self._old, identity, self._first)
+        found = read_new_rows(self._source, self._old, identity, self._first)
         for name, values in found.columns.items():
             ctx.save(self._segment / layout.COLUMNS / f"{name}.npy", values)
         columns = self._segment / layout.COLUMNS

@@ -38,7 +38,17 @@ from .catalog_galaxies import BLOCK_ROWS, draw_places
 from .embedding_mixture import NATURAL, Mixture, fitting_numbers
 from .footprint import Footprint
 from .image_survey_columns import TRUTH, draw_columns
-from .image_survey_files import COMPLETE, MAX_RENDERED, NAME, NewHdf5, Recipe, begin, check_folder, publish, save
+from .image_survey_files import (
+    COMPLETE,
+    MAX_RENDERED,
+    NAME,
+    NewHdf5,
+    Recipe,
+    begin_files,
+    check_folder,
+    publish_files,
+    save,
+)
 from .rendering.camera import DEFAULT_PIXELS, MAX_PIXELS, MIN_PIXELS, render
 from .rendering.parameters import PIXEL_ARCSEC, draw_parameters
 from .rendering.random_streams import CODE_DIGEST
@@ -148,7 +158,7 @@ def simulate_images(
     row_bytes += 12 * pixels**2 + 4 * (dimension + len(FEATURES)) if is_rendered else 2 * dimension
     require_disk(folder.absolute(), n * row_bytes, f"the simulated survey of {n:,} galaxies")
 
-    partial = begin(folder, recipe)
+    partial = begin_files(folder, recipe)
     if not (partial / COMPLETE).exists():
         work = _Work(recipe, partial, thread_count(threads), quiet)
         work.draw_order()
@@ -159,7 +169,7 @@ def simulate_images(
             work.draw(work.fit())
         write_description(partial, _description(recipe))
         (partial / COMPLETE).touch()
-    publish(folder, recipe)
+    publish_files(folder, recipe)
 
 
 def render_rows(folder: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -92,7 +92,7 @@ def save(path: Path, array: NDArray[Any]) -> None:
     unfinished.replace(path)
 
 
-def begin(folder: Path, recipe: Recipe) -> Path:
+def begin_files(folder: Path, recipe: Recipe) -> Path:
     """The folder of unfinished files, with those of an earlier run of the same recipe and no others."""
     partial = folder / PARTIAL
     told = partial / RECIPE
@@ -103,7 +103,7 @@ def begin(folder: Path, recipe: Recipe) -> Path:
     return partial
 
 
-def publish(folder: Path, recipe: Recipe) -> None:
+def publish_files(folder: Path, recipe: Recipe) -> None:
     """Move the files into place; while `.partial` is there the folder is no source, so no half of it is ever read."""
     partial = folder / PARTIAL
     names = recipe.files()

@@ -108,7 +108,7 @@ def take_positions(
     return (taken[0], taken[1]) if len(taken) == 2 else None
 
 
-def complete(
+def complete_description(
     description: SourceDescription,
     columns: Sequence[FileColumn],
     stored: Sequence[StoredColumn],

@@ -38,7 +38,7 @@ from .images import FolderImages
 from .kept_rows import keep_rows
 from .layouts import column_files, hats, legacy_survey, table
 from .layouts.base import Layout, Parts
-from .merge_description import check_shape, complete, merge, override, take_positions
+from .merge_description import check_shape, complete_description, merge, override, take_positions
 from .tables.file_column import FileColumn
 
 # Of right ascension, which some catalogues have instead of degrees.
@@ -341,7 +341,7 @@ def open_source(
         embeddings=opened,
         positions=positions,
         stored=stored,
-        description=complete(description, columns, stored, positions, parts.image_column, notes),
+        description=complete_description(description, columns, stored, positions, parts.image_column, notes),
         choices=(table or "", ra or "", dec or "", *id_columns, embeddings or ""),
         notes=notes,
     )

@@ -116,7 +116,7 @@ def quantiles_of_all(scores: Mapping[str, ScoreFloats], distance: ScoreFloats) -
     return quantiles
 
 
-def table_of(quantiles: Mapping[str, ScoreFloats]) -> ScoreFloats:
+def quantile_table(quantiles: Mapping[str, ScoreFloats]) -> ScoreFloats:
     """Quantiles as they are kept: a row a column, in the order of `SCORED`."""
     return np.stack([quantiles[name] for name in SCORED])
 
@@ -175,7 +175,7 @@ class Anomalies:
             ctx.save(columns / f"{name}.npy", column)
             if name == DEFAULT:
                 ctx.save(ctx.space / layout.OUTLIERS, outlier_rows(column))
-        ctx.save(ctx.space / layout.ANOMALY_QUANTILES, table_of(quantiles))
+        ctx.save(ctx.space / layout.ANOMALY_QUANTILES, quantile_table(quantiles))
         ctx.measured = {
             "magnitude": magnitude,
             "groups": model.groups,

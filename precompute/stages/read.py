@@ -49,7 +49,7 @@ class Read:
 
         def store(name: str, values: NormalizedColumn, about: ColumnDescription) -> None:
             ctx.save(ctx.build / layout.COLUMNS / f"{name}.npy", values.array)
-            columns.append(describe(name, values, about, truth=name in truth))
+            columns.append(describe_column(name, values, about, truth=name in truth))
             notes.extend(f"column {name}: {note}" for note in values.notes)
 
         with ctx.progress(len(catalog.column_names) + 2, "columns") as bar:
@@ -85,7 +85,7 @@ class Read:
         }
 
 
-def describe(name: str, values: NormalizedColumn, about: ColumnDescription, *, truth: bool) -> Column:
+def describe_column(name: str, values: NormalizedColumn, about: ColumnDescription, *, truth: bool) -> Column:
     """What the manifest says of a column."""
     array: NDArray[Any] = values.array
     missing, quantiles = values.missing_count, tuple[int | float, ...]()

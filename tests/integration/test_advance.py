@@ -18,7 +18,7 @@ from atlas.queries.selection import And, ColumnPolygon, MapPolygon, Or
 from dashboard.cache.results import Cached
 from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
-from dashboard.service.galaxies import examples
+from dashboard.service.galaxies import typed_examples
 from dashboard.service.gallery_query import question_of
 from dashboard.service.name_resolver import NameResolver
 from dashboard.settings import load
@@ -145,9 +145,8 @@ def test_a_slip_in_a_position_is_no_unknown_id(service: Service, text: str, told
 
 
 def test_what_is_offered_to_be_typed_is_a_galaxy_of_this_atlas(service: Service, demo: Atlas) -> None:
-    found = {
-        step(service, {"is": "find", "text": text}, state=State()).after.focus for text in examples(demo).split("·")
-    }
+    texts = typed_examples(demo).split("·")
+    found = {step(service, {"is": "find", "text": text}, state=State()).after.focus for text in texts}
     assert len(found) == 1 and None not in found
 
 

@@ -17,7 +17,7 @@ from atlas import Atlas
 from atlas.errors import InputError, ResourceError
 from dashboard.app import create_app
 from dashboard.service import list_reader
-from dashboard.service.list_reader import MOST_LISTED, parse, read_list
+from dashboard.service.list_reader import MOST_LISTED, parse_list, read_list
 from dashboard.settings import load
 
 ROWS = [7, 3, 11]
@@ -44,7 +44,7 @@ def written(table: Table, form: str, **options: object) -> bytes:
 def test_every_form_says_the_same(small: Atlas, table: Table, form: str, named: bool) -> None:
     ids = small.identity.id_columns
     some = table if named else table["note", "ra", "dec"]
-    found = parse(written(some, form), ids)
+    found = parse_list(written(some, form), ids)
     if named:
         assert found.names == small.identity.names(ROWS)
     else:
@@ -54,10 +54,10 @@ def test_every_form_says_the_same(small: Atlas, table: Table, form: str, named: 
 
 def test_a_line_is_a_position_or_an_id(small: Atlas) -> None:
     text = "# mine\n03:32:38.79 -27:46:48.9\r\n53.16 -27.78\n\nG 223.5 -54.4\n 1-2-3 \nnonsense here\n10 95\n"
-    found = parse(text.encode("utf-8-sig"), small.identity.id_columns)
+    found = parse_list(text.encode("utf-8-sig"), small.identity.id_columns)
     assert found.names[:5] == ["", "", "", "1-2-3", "nonsense here"] and found.ra_deg[5] is None
     assert found.ra_deg[:2] == pytest.approx([53.161625, 53.16]) and found.dec_deg[1] == -27.78
-    sexagesimal = parse(b"name;RA;Dec\nx;03:32:38.79;-27:46:48.9\n", small.identity.id_columns)
+    sexagesimal = parse_list(b"name;RA;Dec\nx;03:32:38.79;-27:46:48.9\n", small.identity.id_columns)
     assert sexagesimal.ra_deg == pytest.approx([53.161625])
 
 
@@ -76,7 +76,7 @@ def test_a_line_is_a_position_or_an_id(small: Atlas) -> None:
 )
 def test_what_is_no_list_is_refused_with_what_is(data: bytes, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        parse(data, ["objid"])
+        parse_list(data, ["objid"])
 
 
 def test_a_header_that_promises_terabytes_ends_the_reader_and_not_the_server() -> None:

@@ -37,8 +37,8 @@ from atlas.mask import Mask
 from atlas.queries import planner
 from atlas.queries.feedback import embedding_of_examples
 from atlas.queries.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
-from atlas.queries.query import canonical
-from atlas.queries.selection import Selection, encode
+from atlas.queries.query import canonical_query
+from atlas.queries.selection import Selection, encode_selection
 from atlas.queries.selection import canonical as canonical_selection
 from atlas.search.approximate import candidate_rows
 from atlas.search.index import SearchSetting
@@ -280,7 +280,8 @@ def test_a_lasso_on_the_map_counts_every_row_not_the_sample(large: Atlas) -> Non
         zip((middle_x + radius * np.cos(angle)).tolist(), (middle_y + radius * np.sin(angle)).tolist(), strict=True)
     )
     mask = large.mask(MapPolygon("v1", vertices))
-    polygon = shapely.Polygon(canonical(query(Shuffled(), selection=MapPolygon("v1", vertices))).selection.vertices)  # type: ignore[union-attr]
+    asked = canonical_query(query(Shuffled(), selection=MapPolygon("v1", vertices)))
+    polygon = shapely.Polygon(asked.selection.vertices)  # type: ignore[union-attr]
     assert mask.count > 300_000
     assert mask.count == int(shapely.contains_xy(polygon, x, y).sum())
 
@@ -323,8 +324,8 @@ def test_equal_questions_have_one_form_and_one_receipt(small: Atlas) -> None:
         (Expression("mag_g-mag_r>.8 and (z_phot)<0.3"), Expression("mag_g - mag_r > 0.8 & z_phot < 0.3")),
     ]
     for one, other in same:
-        first, second = (canonical(query(Similar((3, 1)), selection=s)) for s in (one, other))
-        assert encode(first.selection) == encode(second.selection)
+        first, second = (canonical_query(query(Similar((3, 1)), selection=s)) for s in (one, other))
+        assert encode_selection(first.selection) == encode_selection(second.selection)
     one, other = (small.run(query(Similar(rows), limit=5)) for rows in ((1, 3), (3, 1)))
     assert one.receipt == other.receipt
     assert small.run(query(Similar((1, 3)), limit=6)).receipt != one.receipt

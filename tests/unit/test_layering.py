@@ -1,4 +1,5 @@
-"""The direction of the packages: precompute → atlas ← dashboard, and nothing heavy where pages are served."""
+"""The direction of the packages: precompute → atlas ← dashboard, nothing heavy where pages are served, and names that
+mean one thing."""
 
 from __future__ import annotations
 
@@ -17,6 +18,13 @@ FORBIDDEN = {
     "dashboard": {"precompute", "benchmarks", "umap", "pynndescent", "numba", "sklearn"},
     "benchmarks": {"tests"},
 }
+FACES = {
+    "drawer": "every view with a drawer fills it",
+    "main": "a command's entry",
+    "picture": "what the graph of each plane shows",
+    "register": "every view registers its callback",
+}
+"""Functions that several modules have, as they are called by the module's name."""
 
 
 def imported(path: Path) -> set[str]:
@@ -37,6 +45,26 @@ def test_packages_import_in_one_direction_only(package: str) -> None:
         for name in imported(path) & FORBIDDEN[package]
     }
     assert not wrong
+
+
+def named(path: Path) -> set[str]:
+    """Public classes, functions and aliases of types that a module defines; variables of types belong to it alone."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign) and "TypeVar(" not in ast.unparse(node.value):
+            names |= {name for target in node.targets if not (name := ast.unparse(target)).isupper()}
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_a_public_name_is_defined_once() -> None:
+    where: dict[str, list[str]] = {}
+    for package in ("atlas", "dashboard", "precompute"):
+        for path in (ROOT / package).rglob("*.py"):
+            for name in named(path) - FACES.keys():
+                where.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: paths for name, paths in where.items() if len(paths) > 1}
 
 
 def test_serving_loads_neither_umap_nor_numba_nor_sklearn(demo_path: Path, tmp_path: Path) -> None:

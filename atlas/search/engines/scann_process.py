@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from atlas.errors import AtlasError, FormatError, ResourceError
 from atlas.search.engines.scann import ScannIndex
 from atlas.search.exact import EmbeddingArray
-from atlas.search.index import IndexDescription, SearchSetting, read_description
+from atlas.search.index import IndexDescription, SearchSetting, read_index_description
 from atlas.storage.scattered_rows import read_rows
 
 CHANNELS = 8
@@ -143,7 +143,7 @@ def _serve(directory: Path, channels: list[Connection]) -> int:
     """Read an index and answer on all channels until they are closed; the exit status."""
     index, refused = None, ""
     try:
-        description = read_description(directory)
+        description = read_index_description(directory)
         # Which rows are isolated concerns the server alone.
         none = np.empty(0, dtype=np.int64), np.empty((0, description.dimensions), dtype=np.float16)
         index = ScannIndex.open(directory, description, *none)

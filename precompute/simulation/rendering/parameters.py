@@ -142,14 +142,14 @@ def draw_parameters(seed: int, numbers: NDArray[np.int64]) -> Parameters:
     return out
 
 
-def magnitudes(parameters: Parameters) -> NDArray[np.float64]:
+def observed_magnitudes(parameters: Parameters) -> NDArray[np.float64]:
     """Observed AB magnitudes in g, r, z, shape (n, 3)."""
     return np.stack([parameters[f"mag_{band}"].astype(np.float64) for band in BANDS], axis=1)
 
 
 def fluxes(parameters: Parameters) -> NDArray[np.float32]:
     """Observed fluxes in g, r, z, nanomaggies, shape (n, 3): the whole light of the object, without its neighbours."""
-    flux: NDArray[np.float32] = (10 ** (0.4 * (22.5 - magnitudes(parameters)))).astype(np.float32)
+    flux: NDArray[np.float32] = (10 ** (0.4 * (22.5 - observed_magnitudes(parameters)))).astype(np.float32)
     return flux
 
 
@@ -160,7 +160,7 @@ def _draw(seed: int, out: Parameters) -> None:
 
 
 @compiled
-def pick(edges: NDArray[np.float64], u: float) -> int:
+def pick_class(edges: NDArray[np.float64], u: float) -> int:
     """The class into which `u` falls, of cumulative shares."""
     return min(int(np.searchsorted(edges, u, side="right")), edges.size - 1)
 
@@ -186,10 +186,10 @@ def star_colours(u: float) -> tuple[float, float]:
 
 @compiled
 def _draw_one(stream: NDArray[np.uint64], g: Any) -> None:
-    kind = pick(_EDGES, uniform(stream, 0.0, _EDGES[-1]))
+    kind = pick_class(_EDGES, uniform(stream, 0.0, _EDGES[-1]))
     shape = kind
     if kind >= TRAIL:
-        shape = _HIDDEN[pick(_HIDDEN_EDGES, uniform(stream, 0.0, 1.0))]
+        shape = _HIDDEN[pick_class(_HIDDEN_EDGES, uniform(stream, 0.0, 1.0))]
     g.true_class, g.shape = kind, shape
 
     mag_z = power_law_magnitude(stream, BRIGHTEST_MAG_Z, FAINTEST_MAG_Z, COUNTS_SLOPE)

@@ -23,7 +23,7 @@ from atlas.planes.plane import Box
 from atlas.planes.polygon import geometry
 from atlas.planes.sampling import uniform_sample
 from atlas.queries.column_lasso import column_lasso
-from atlas.queries.selection import canonical, encode
+from atlas.queries.selection import canonical, encode_selection
 from atlas.storage.derived_files import open_or_make
 from atlas.storage.manifest import Column
 from benchmarks.bare_atlas import SEED, bare_atlas
@@ -273,12 +273,12 @@ def test_equal_lassos_are_written_one_way_though_the_axes_differ_a_billionfold()
     for vertices in (drawn, drawn[::-1], drawn[7:] + drawn[:7]):
         one = canonical(ColumnPolygon("z_phot", "flux", vertices))
         assert isinstance(one, ColumnPolygon) and 50 < len(one.vertices) <= 100
-        assert encode(canonical(one)) == encode(one)
+        assert encode_selection(canonical(one)) == encode_selection(one)
         lost = geometry(np.array(drawn) / size).symmetric_difference(geometry(np.array(one.vertices) / size))
         assert lost.area < 0.01
     few = lasso(0.2, 3e8, 0.01, 2e8, 30, 3)
     same = [canonical(ColumnPolygon("z_phot", "flux", v)) for v in (few, few[::-1], few[4:] + few[:4])]
-    assert len({encode(s) for s in same}) == 1
+    assert len({encode_selection(s) for s in same}) == 1
     assert same[0] != canonical(ColumnPolygon("flux", "z_phot", few))
     # Rounded by seven digits of each axis' own extent.
     written, given_ = np.array(same[0].vertices), np.array(few)  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from atlas.errors import InputError
-from atlas.planes.polygon import canonical, geometry, simplify, validate_polygon
+from atlas.planes.polygon import canonical_polygon, geometry, simplify, validate_polygon
 from atlas.planes.region import CROSSING, INSIDE, OUTSIDE, Box, BoxDifference, Polygon, Region
 
 SQUARE = [(0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0)]
@@ -71,7 +71,7 @@ def test_what_holds_nothing_is_refused_with_its_reason(vertices: Any, reason: st
 
 def test_a_closed_ring_and_repeated_corners_are_the_same_polygon() -> None:
     repeated = [SQUARE[0], SQUARE[0], *SQUARE[1:], SQUARE[0]]
-    assert np.array_equal(canonical(validate_polygon(repeated)), canonical(validate_polygon(SQUARE)))
+    assert np.array_equal(canonical_polygon(validate_polygon(repeated)), canonical_polygon(validate_polygon(SQUARE)))
     assert len(validate_polygon(repeated)) == 4
 
 
@@ -142,19 +142,19 @@ def test_equal_lassos_are_written_alike(vertices: list[tuple[float, float]], sta
         abs(np.dot(points[:, 0], np.roll(points[:, 1], -1)) - np.dot(points[:, 1], np.roll(points[:, 0], -1))) > 1e-3
     )
     same = np.roll(points, start % len(points), axis=0)[:: -1 if turned else 1]
-    assert canonical(same).tobytes() == canonical(points).tobytes()
+    assert canonical_polygon(same).tobytes() == canonical_polygon(points).tobytes()
 
 
 def test_rounding_is_relative_to_the_lasso_not_to_where_it_lies() -> None:
     small = np.array([(0.0, 0), (1e-5, 0), (1e-5, 1e-5)])
-    far = canonical(small + 150)
+    far = canonical_polygon(small + 150)
     assert geometry(far).area == pytest.approx(0.5e-10, rel=1e-4)
     noisy = np.array(SQUARE) + 1e-9
-    assert canonical(noisy).tobytes() == canonical(np.array(SQUARE)).tobytes()
+    assert canonical_polygon(noisy).tobytes() == canonical_polygon(np.array(SQUARE)).tobytes()
 
 
 def test_canonical_polygons_turn_counter_clockwise_from_their_smallest_corner() -> None:
-    assert canonical(np.array(SQUARE[::-1])).tolist() == [list(corner) for corner in SQUARE]
+    assert canonical_polygon(np.array(SQUARE[::-1])).tolist() == [list(corner) for corner in SQUARE]
 
 
 def test_the_outline_of_a_polygon_is_outside_and_that_of_a_box_inside() -> None:

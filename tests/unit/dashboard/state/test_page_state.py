@@ -30,7 +30,6 @@ from atlas.storage.manifest import Column
 from dashboard.cache.content_store import KeptFiles
 from dashboard.state import url as links
 from dashboard.state.events import (
-    Against,
     Change,
     Clear,
     ClearExamples,
@@ -44,8 +43,9 @@ from dashboard.state.events import (
     Keep,
     Open,
     OpenCluster,
+    SetAxes,
     SetFilter,
-    Tabulate,
+    SetTable,
     ViewMap,
     WithSubset,
     reduce,
@@ -223,7 +223,7 @@ def test_a_sample_that_was_asked_for_stays_beside_a_galaxy() -> None:
 
 
 def test_the_order_that_was_chosen_last_is_the_one_that_holds() -> None:
-    state = reduce(State(focus=A, listing="table"), Tabulate(Table(("snr",), "snr", True)))
+    state = reduce(State(focus=A, listing="table"), SetTable(Table(("snr",), "snr", True)))
     assert order_shown(state) == "column"
     assert {"value": "column", "label": "By snr, high first"} in orders(state)
     snr = Column(name="snr", file="snr.npy", dtype="float32", kind="number", low="noisier", high="clearer")
@@ -334,17 +334,17 @@ def test_nothing_and_too_much_cannot_be_kept() -> None:
 
 def test_another_plane_opens_with_its_own_view() -> None:
     state = State(map=Viewport(0, 1, 0, 1))
-    against = reduce(state, Against(Axes("z_phot", "mag_r")))
+    against = reduce(state, SetAxes(Axes("z_phot", "mag_r")))
     assert (against.axes, against.map) == (Axes("z_phot", "mag_r"), None)
-    assert reduce(state, Against(None)) == state
+    assert reduce(state, SetAxes(None)) == state
     assert is_step(state, against)
 
 
 def test_sorting_the_table_needs_no_new_table() -> None:
     state = State(listing="table")
-    after = reduce(state, Tabulate(Table((), "mag_r", True)))
+    after = reduce(state, SetTable(Table((), "mag_r", True)))
     assert parts(after)["table"] == parts(state)["table"]
-    assert parts(reduce(state, Tabulate(Table(("mag_r",)))))["table"] != parts(state)["table"]
+    assert parts(reduce(state, SetTable(Table(("mag_r",)))))["table"] != parts(state)["table"]
     assert parts(State())["table"] == parts(State(focus=A))["table"], "a gallery's page makes no tables"
 
 

@@ -12,7 +12,7 @@ from atlas.storage.manifest import read_manifest
 from atlas.storage.validate import open_current, total_bytes
 from precompute.__main__ import main
 from precompute.build import estimate
-from precompute.build.estimate import check_fits, describe, estimate_build
+from precompute.build.estimate import check_fits, describe_estimate, estimate_build
 from precompute.build.pipeline import STAGES, build, estimate_source
 from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
@@ -118,4 +118,4 @@ def test_times_scale_with_speed_and_threads():
     slow, fast = (estimate_build(1_000_000, 128, config, columns=16, speed=speed) for speed in (0.5, 2))
     assert slow.seconds == pytest.approx(4 * fast.seconds)
     assert of(1_000_000).seconds > estimate_build(1_000_000, 128, BuildConfig(threads=8), columns=16).seconds
-    assert "scann, 2,000 leaves trained on 250,000 rows" in describe(slow, config)
+    assert "scann, 2,000 leaves trained on 250,000 rows" in describe_estimate(slow, config)

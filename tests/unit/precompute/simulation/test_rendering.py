@@ -27,7 +27,7 @@ from precompute.simulation.rendering.parameters import (
     Parameters,
     draw_parameters,
     fluxes,
-    magnitudes,
+    observed_magnitudes,
 )
 from precompute.simulation.rendering.profiles import add_bar, add_disc, add_edge_on, add_ring, add_sersic, bessel_k1
 from precompute.simulation.rendering.random_streams import draw_normals
@@ -77,7 +77,7 @@ def test_a_galaxy_is_the_same_whichever_others_are_drawn(parameters: Parameters)
 
 
 def test_magnitudes_and_colours_are_those_of_galaxies(parameters: Parameters) -> None:
-    mag = magnitudes(parameters)
+    mag = observed_magnitudes(parameters)
     assert mag[:, 2].min() >= BRIGHTEST_MAG_Z and mag[:, 2].max() <= FAINTEST_MAG_Z
     g_r, r_z = mag[:, 0] - mag[:, 1], mag[:, 1] - mag[:, 2]
     galaxies = parameters["true_class"] != STAR
