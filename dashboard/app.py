@@ -16,6 +16,7 @@ from .views.labels import told
 from .views.page import layout
 from .web.cone_search import register_cone_search
 from .web.health import register_health
+from .web.job_routes import register_job_routes
 from .web.label_routes import register_label_routes
 from .web.list_routes import register_list_routes
 from .web.routes import BOOTSTRAP_URL, register_routes
@@ -73,6 +74,7 @@ def create_app(*, settings: Settings) -> Dash:
     register_cone_search(app.server, service)
     register_label_routes(app.server, service)
     register_list_routes(app.server, service)
+    register_job_routes(app.server, service)
     register_health(app.server, service.ready)
     secure(app.server, app, settings)
     return app

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from dash.exceptions import DependencyException, InvalidResourceError
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, has_request_context, jsonify, request
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
@@ -52,7 +52,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, InputError | KeepingError):
         return str(error)
     reference = secrets.token_hex(4)
-    _log.error("reference %s: %s %s", reference, request.method, shorten(request.path, 200), exc_info=error)
+    where = f"{request.method} {shorten(request.path, 200)}" if has_request_context() else "a job"
+    _log.error("reference %s: %s", reference, where, exc_info=error)
     if isinstance(error, AtlasError):
         return f"The server cannot do this at the moment (reference {reference})."
     return f"Something went wrong on the server (reference {reference})."

@@ -105,6 +105,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=500, le=8_000, description="Longest state in a URL; a request line ends at 8,190.")
     ] = 6_000
 
+    # Jobs
+    jobs_at_once: Annotated[int, Meta(ge=1, le=16, description="Long jobs that a process runs at once.")] = 2
+    jobs_waiting: Annotated[int, Meta(ge=1, le=1_000, description="Long jobs that may wait in a process.")] = 32
+
     # Views
     points_per_view: Annotated[int, Meta(ge=100, le=200_000, description="Points drawn in one graph.")] = 20_000
     table_rows: Annotated[

@@ -147,6 +147,11 @@ class Cached:
         stored, _ = self.get_or_compute(key, lambda: _fields(compute()))
         return msgspec.convert(stored, of, dec_hook=lambda _, value: value)  # arrays are as they were
 
+    def stored(self, key: Key, of: type[T]) -> T | None:
+        """The stored answer of a key, where there is one."""
+        found = self._read(key if isinstance(key, str) else cache_key(*key))
+        return None if found is None else msgspec.convert(found[0], of, dec_hook=lambda _, value: value)
+
     def clear(self) -> None:
         """Forget everything."""
         self._backend.clear()

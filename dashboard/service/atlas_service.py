@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -35,6 +36,9 @@ from atlas.storage.manifest import read_manifest
 
 from ..cache.content_store import Kept, name_of, open_kept
 from ..cache.results import Cached, cache_key
+from ..jobs.board import open_board
+from ..jobs.job import Job, Run
+from ..jobs.queue import Jobs
 from ..settings import Settings
 from ..state import url as links
 from ..state.page_state import Axes, State
@@ -43,7 +47,9 @@ from .index_loading import Indexes, LoadingState
 from .label_book import LabelBook
 from .name_resolver import NameResolver
 
+JOB_PATIENCE_S = 0.3  # what is ready by then was no job to whoever asked
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
+T = TypeVar("T")
 MASKS_IN_MEMORY = 8
 PLANES_OPEN = 6
 
@@ -73,6 +79,7 @@ class Service:
         self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
         self._planes = PlanesUnderWay(settings.scratch_dir)
         self.kept: Kept = open_kept(settings)
+        self.jobs = Jobs(open_board(settings), at_once=settings.jobs_at_once, waiting=settings.jobs_waiting)
         self.names = NameResolver(settings.name_resolver)
 
     @property
@@ -259,6 +266,47 @@ class Service:
             return self._cached.answer(cache_key(atlas.build_id, "result", name), search, Result)
         except _NotLoadedError:
             return None
+
+    def later(
+        self,
+        kind: str,
+        request: str,
+        compute: Callable[[Run], T],
+        of: type[T],
+        *,
+        title: str,
+        atlas: Atlas | None = None,
+    ) -> T | Job:
+        """An answer that takes longer than a request: itself where it is kept or ready within a moment, else its job.
+
+        The page shows a job by `views.jobs.job_card` and asks again when it has ended (`job-ended`).
+
+        Parameters
+        ----------
+        kind, request : str
+            What is asked, in canonical form: equal requests of a build are one job, and have one answer.
+        compute : callable
+            Makes the answer; tells `run.progress(done, total)` at least every 0.2 s.
+        of : type
+            Of the answer, as of `Cached.answer`.
+        title : str
+            What the job does, for people.
+        """
+        build = (atlas or self.atlas).build_id
+        key = cache_key(build, kind, request)
+
+        def work(run: Run) -> None:
+            self._cached.answer(key, lambda: compute(run), of)
+            if self._cached.stored(key, of) is None:
+                raise InputError("what the job found could not be kept: the server's disk or cache is full")
+
+        found = self._cached.stored(key, of)
+        if found is not None:
+            return found
+        job = self.jobs.submit(key, kind, title, work)
+        job = self.jobs.wait(key, JOB_PATIENCE_S) or job
+        found = self._cached.stored(key, of) if job.phase == "done" else None
+        return job if found is None else found
 
     def progress(self, atlas: Atlas) -> LoadingState:
         """How far the index of a build is."""

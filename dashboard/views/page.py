@@ -61,7 +61,7 @@ def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
 
     `labels` is what the browser has to know of these (`views.labels.told`).
     """
-    stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready",
+    stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready", "job-ended",
               *(f"part-{name}" for name in parts(State())))  # fmt: skip
     return html.Div(
         [
@@ -104,6 +104,7 @@ def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
                     html.Span(id="status-selected"),
                     html.Span(id="status-drawn"),
                     html.Span(id="status-answer", className="gf-answer"),
+                    html.Span(id="status-jobs", className="gf-working"),
                     html.Span(id="status-engine"),
                     html.Span(id="status-receipt", className="gf-receipt"),
                     el.button(
