@@ -122,6 +122,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 4_000_000
 
     # Selections and queries
+    max_operations: Annotated[
+        int,
+        Meta(
+            ge=1_000_000,
+            description="Comparisons and sums, about a nanosecond of a core each, that one selection may take; "
+            "a dearer one is refused before it runs.",
+        ),
+    ] = 5_000_000_000
     max_polygon_vertices_received: Annotated[
         int, Meta(ge=3, le=100_000, description="Vertices of a lasso as it arrives.")
     ] = 2_000

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from atlas.errors import InputError, NothingNearError
+from atlas.queries.selection import Selection
 
 from ..error_answers import explain
 from ..service.atlas_service import Service
 from ..state import url as links
 from ..state import viewports as skyview
 from ..state.events import Focus, reduce
-from ..state.page_state import State, is_step
+from ..state.page_state import State, active, is_step
 from ..state.viewports import home_box
 from . import browser_events as parse
 from .resolve import grounded, resolve
@@ -63,7 +64,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
         try:
             raw = parse.event(one, service.settings)
             event = resolve(service, after, raw)
-            previous, after = after, _bounded(grounded(service.atlas, reduce(after, event)))
+            previous, after = after, _bounded(service, after, grounded(service.atlas, reduce(after, event)))
             travelled |= isinstance(raw, parse.OpenToken)
             notice = event.words if isinstance(event, Focus) and isinstance(raw, parse.Find) else notice
             if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
@@ -81,11 +82,21 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     return Step(before, after, message, nearest, moves, notice, not travelled and is_step(before, after))
 
 
-def _bounded(state: State) -> State:
-    """A state that is small enough to travel with every request."""
-    if len(links.to_json(state).encode()) > links.MAX_JSON_BYTES:
+def _bounded(service: Service, before: State, after: State) -> State:
+    """A state that is small enough to travel with every request, and whose selections may be evaluated."""
+    if len(links.to_json(after).encode()) > links.MAX_JSON_BYTES:
         raise InputError("the page holds too much: drop a subset, or simplify the selection")
-    return state
+    known = _selections(before)
+    for one in _selections(after):
+        if one not in known:
+            service.canonical(one)
+    return after
+
+
+def _selections(state: State) -> list[Selection]:
+    """Whatever the views of a state will evaluate."""
+    group = () if state.group is None else (state.group,)
+    return [active(state), *group, *(one.selection for one in state.subsets)]
 
 
 def _held_back(raw: parse.View, after: State) -> bool:

@@ -28,6 +28,7 @@ from atlas.planes.plane import Plane
 from atlas.queries import selection as selections
 from atlas.queries.neighbourhoods import Outside, neighbours_outside
 from atlas.queries.planner import needs_index
+from atlas.queries.price import price, require_affordable
 from atlas.queries.query import canonical_query
 from atlas.queries.ranking import SimilarToGroup
 from atlas.queries.selection import All, And, Not, Or, Selection, asks_labels, pinned
@@ -51,6 +52,7 @@ JOB_PATIENCE_S = 0.3  # what is ready by then was no job to whoever asked
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 T = TypeVar("T")
 MASKS_IN_MEMORY = 8
+PARTS_KEPT = 8  # of a joined selection: a page has a lasso, a condition and some brushes
 PLANES_OPEN = 6
 
 
@@ -128,7 +130,9 @@ class Service:
             If the selection names what the atlas does not have.
         """
         atlas = atlas or self.atlas
-        selection = self._canonical(selection)
+        return self._kept_mask(self.canonical(selection), atlas, lambda one: self._evaluate(one, atlas))
+
+    def _kept_mask(self, selection: Selection, atlas: Atlas, evaluate: Callable[[Selection], Mask]) -> Mask | None:
         if isinstance(selection, All):
             return None
         name = (atlas.build_id, selections.encode_selection(selection))
@@ -137,7 +141,7 @@ class Service:
                 self._masks.move_to_end(name)
                 return self._masks[name]
         packed, _ = self._cached.get_or_compute(
-            cache_key(atlas.build_id, "mask", name[1].decode()), lambda: self._evaluate(selection, atlas).packed
+            cache_key(atlas.build_id, "mask", name[1].decode()), lambda: evaluate(selection).packed
         )
         with self._lock:
             # One object for all views: what they derive from a mask is kept by its identity.
@@ -146,9 +150,13 @@ class Service:
                 self._masks.popitem(last=False)
         return mask
 
-    def _canonical(self, selection: Selection) -> Selection:
-        """The one form of equal selections: labels at the revision that they have now, which answers are kept by."""
+    def canonical(self, selection: Selection) -> Selection:
+        """The one form of equal selections: labels at the revision that they have now, which answers are kept by.
+
+        Everything that a visitor asks passes here, so this is where too dear a selection is refused.
+        """
         selection = selections.canonical(selection)
+        require_affordable(selection, self.atlas.n_rows, self.settings.max_operations)
         return pinned(selection, self.book.newest) if asks_labels(selection) else selection
 
     def pinned(self, query: Query) -> Query:
@@ -156,32 +164,33 @@ class Service:
         query = canonical_query(query)
         ranking = query.ranking
         if isinstance(ranking, SimilarToGroup):
-            ranking = replace(ranking, group=self._canonical(ranking.group))
-        return replace(query, selection=self._canonical(query.selection), ranking=ranking)
+            ranking = replace(ranking, group=self.canonical(ranking.group))
+        return replace(query, selection=self.canonical(query.selection), ranking=ranking)
 
     def _evaluate(self, selection: Selection, atlas: Atlas) -> Mask:
+        """A mask from those of its parts; the dearest of them are kept, so that one visitor fills no disk."""
         match selection:
-            case And(of):
-                return reduce(Mask.__and__, [self._part(one, atlas) for one in of])
-            case Or(of):
-                return reduce(Mask.__or__, [self._part(one, atlas) for one in of])
+            case And(of) | Or(of):
+                dearest = sorted(of, key=lambda one: price(one, atlas.n_rows))[-PARTS_KEPT:]
+                masks = (self._part(one, atlas) if one in dearest else atlas.mask(one) for one in of)
+                return reduce(Mask.__and__ if isinstance(selection, And) else Mask.__or__, masks)
             case Not(of) if not isinstance(of, All):
                 return ~self._part(of, atlas)
         return atlas.mask(selection)
 
     def _part(self, selection: Selection, atlas: Atlas) -> Mask:
-        mask = self.mask(selection, atlas)
+        mask = self._kept_mask(selection, atlas, atlas.mask)
         return atlas.mask(All()) if mask is None else mask
 
     def histogram(self, column: str, selection: Selection | None, atlas: Atlas) -> Histogram:
         """Histogram of a column over a selection (None: all rows), exact."""
-        selection = All() if selection is None else self._canonical(selection)
+        selection = All() if selection is None else self.canonical(selection)
         key = cache_key(atlas.build_id, "histogram", column, selections.encode_selection(selection).decode())
         return self._cached.answer(key, lambda: atlas.histograms.get(column, self.mask(selection, atlas)), Histogram)
 
     def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
         """How often the bits of a flags column are set in a selection (None: all rows), exact."""
-        selection = All() if selection is None else self._canonical(selection)
+        selection = All() if selection is None else self.canonical(selection)
         key = cache_key(atlas.build_id, "bits", column, selections.encode_selection(selection).decode())
         return self._cached.answer(key, lambda: atlas.histograms.bits(column, self.mask(selection, atlas)), BitCounts)
 
@@ -190,7 +199,7 @@ class Service:
         mask = self.mask(selection, atlas)
         if mask is None or mask.count == 0:
             return None
-        key = cache_key(atlas.build_id, "outside", selections.encode_selection(self._canonical(selection)).decode())
+        key = cache_key(atlas.build_id, "outside", selections.encode_selection(self.canonical(selection)).decode())
         return self._cached.answer(key, lambda: neighbours_outside(atlas.space(), mask), Outside)
 
     @property
@@ -210,7 +219,7 @@ class Service:
 
     def remember(self, selection: Selection, atlas: Atlas) -> str:
         """A short name of a selection, for addresses of pictures that show it."""
-        text = selections.encode_selection(self._canonical(selection)).decode()
+        text = selections.encode_selection(self.canonical(selection)).decode()
         name = name_of(text.encode())
         self._cached.get_or_compute(cache_key(atlas.build_id, "selection", name), lambda: text)
         return name
