@@ -16,14 +16,14 @@ from atlas.expressions.parser import read
 from atlas.expressions.tree import (
     Arithmetic,
     Call,
+    ColumnReference,
     Comparison,
     Junction,
     Membership,
-    Name,
     Negation,
     Negative,
     Node,
-    Word,
+    WordLiteral,
 )
 from atlas.queries.selection import (
     All,
@@ -141,16 +141,16 @@ def _operations(node: Node) -> int:
         case Negation(of) | Negative(of):
             return 1 + _operations(of)
         case Comparison(operators, operands):
-            words = any(isinstance(one, Word) for one in operands)
+            words = any(isinstance(one, WordLiteral) for one in operands)
             return len(operators) * (CATEGORY if words else 1) + sum(map(_operations, operands))
         case Membership(of, options, _):
-            words = any(isinstance(one, Word) for one in options)
+            words = any(isinstance(one, WordLiteral) for one in options)
             return len(options) * (CATEGORY if words else 2) + _operations(of)
         case Arithmetic(operator, left, right):
             return (POWER if operator == "**" else 1) + _operations(left) + _operations(right)
         case Call(function, arguments):
             return max(len(arguments) - 1, _FUNCTIONS.get(function, 1)) + sum(map(_operations, arguments))
-        case Name():
+        case ColumnReference():
             return 1  # read, perhaps into another type
     return 0
 
