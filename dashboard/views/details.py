@@ -7,11 +7,12 @@ from urllib.parse import quote, urlencode
 
 from dash import Dash, Input, Output, html
 
-from atlas import Atlas
+from atlas import Atlas, Result
 from atlas.catalog.key_columns import key_columns
 from atlas.catalog.numbers import column_text
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.catalog.senses import explanation, standing
+from atlas.queries.ordinary import ordinary_like
 from atlas.storage.manifest import Column
 
 from ..interaction import browser_events as parse
@@ -21,11 +22,15 @@ from ..state.coloring import column_of
 from ..state.page_state import State
 from . import elements as el
 
+ABOUT_ORDINARY = (
+    "Of the galaxies of about its brightness that are less odd than half of all, the one most like this: "
+    "what differs is what is odd"
+)
 HIDDEN = {"ra", "dec", "map_x", "map_y"}
 
 
-def panel(atlas: Atlas, state: State) -> list[Any]:
-    """The panel's content."""
+def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[Any]:
+    """The panel's content; `ordinary` holds the galaxy that an odd one is shown beside."""
     if state.focus is None:
         return [welcome(atlas)]
     row = row_of(atlas, state.focus)
@@ -48,6 +53,7 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
             [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas, row)],
             className="gf-portrait",
         ),
+        *beside(atlas, ordinary),
         html.Div(
             [
                 el.button("+ wanted", kind=f"good{' on' if sign > 0 else ''}", label="More like this one (+)",
@@ -69,6 +75,22 @@ def panel(atlas: Atlas, state: State) -> list[Any]:
             [html.Summary(f"all columns ({len(first) + len(rest)})"), html.Dl(facts(atlas, row, rest))],
             className="gf-all-facts",
         ),
+    ]  # fmt: skip
+
+
+def beside(atlas: Atlas, ordinary: Result | None) -> list[Any]:
+    """The ordinary galaxy that is most like an odd one."""
+    if ordinary is None or not ordinary.rows.size:
+        return []
+    row = int(ordinary.rows[0])
+    return [
+        html.Button(
+            [
+                el.image(atlas, row, f"galaxy {atlas.identity.name(row)}"),
+                html.Span(["The nearest ordinary galaxy", html.Small(f"similarity {ordinary.scores[0]:.3f}")]),
+            ],
+            type="button", className="gf-beside-it", **el.pick(atlas, row), **el.why(ABOUT_ORDINARY),
+        )
     ]  # fmt: skip
 
 
@@ -159,4 +181,12 @@ def register(app: Dash, service: Service) -> None:
 
     @app.callback(Output("details", "children"), Input("part-details", "data"), prevent_initial_call=True)
     def on_details(part: Any) -> Any:
-        return panel(service.atlas, parse.state(part))
+        state = parse.state(part)
+        return panel(service.atlas, state, _ordinary(service, state))
+
+
+def _ordinary(service: Service, state: State) -> Result | None:
+    atlas = service.atlas
+    row = None if state.focus is None else row_of(atlas, state.focus)
+    query = None if row is None else ordinary_like(atlas, row)
+    return None if query is None else service.run(query, atlas)
