@@ -27,7 +27,7 @@ interface State {
   drawer: string;
 }
 
-/** What scripts send (`dashboard/interaction/browser_events.py`); buttons bring more of them in `data-event`. */
+/** What scripts send (`dashboard/events/`); buttons bring more of them in `data-event`. */
 type PageEvent =
   | { is: "open"; token: string }
   | { is: "find"; text: string }

@@ -11,32 +11,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from atlas.errors import InputError, shorten
-from atlas.queries.selection import Bit, Row, Vertices
-from atlas.sky.projection import Projection
 from atlas.storage import layout
-from atlas.storage.manifest import Name
 
+from ..events.event import BrowserEvent
+from ..events.registry import SENT
 from ..settings import Settings
 from ..state import url as links
-from ..state.events import (
-    Brush,
-    Change,
-    Choose,
-    Clear,
-    ClearExamples,
-    ClearFilters,
-    Express,
-    Group,
-    Invert,
-    Join,
-    Keep,
-    WithSubset,
-)
-from ..state.page_state import Shading, State, Viewport
+from ..state.page_state import Shading, State
 
-Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
-PlaneName = Literal["map", "sky"]
-Typed = Annotated[str, msgspec.Meta(max_length=40)]
 MAX_EVENTS = 50
 FIELDS = {
     "low": "the lower bound",
@@ -58,132 +40,6 @@ FIELDS = {
 _LIMIT = re.compile(r"(<=|>=|<|>) (-?[0-9.e+]+)")
 
 
-class Raw(msgspec.Struct, frozen=True, tag_field="is", tag=str.lower, forbid_unknown_fields=True):
-    """Base of what a browser may send."""
-
-
-class OpenToken(Raw, frozen=True, tag="open"):
-    """The page was opened with this link, or went back to it."""
-
-    token: str
-
-
-class Find(Raw, frozen=True):
-    """Something was typed into the query bar."""
-
-    text: str
-
-
-class Pick(Raw, frozen=True):
-    """A galaxy was clicked: a row, and the build that the browser believes in."""
-
-    row: Row
-    build: Build
-
-
-class PickId(Raw, frozen=True):
-    """A galaxy was chosen by its id (an example's chip)."""
-
-    id: Annotated[str, msgspec.Meta(max_length=200)]
-
-
-class RandomGalaxy(Raw, frozen=True, tag="random"):
-    """Any galaxy, of the selection if there is one."""
-
-
-class Mark(Raw, frozen=True):
-    """A galaxy was made an example, or stopped being one."""
-
-    id: Annotated[str, msgspec.Meta(max_length=200)]
-    sign: Literal[-1, 0, 1]
-
-
-class Lasso(Raw, frozen=True):
-    """A polygon or box was drawn on a plane; the sky also says in which projection."""
-
-    plane: PlaneName
-    vertices: Vertices
-    projection: Projection | None = None
-    join: Join = "new"
-
-
-class FilterBy(Raw, frozen=True, tag="filter"):
-    """A column's filter was set: bounds for numbers, words for categories, bits for flags, letters for text; nothing at
-    all drops it.
-
-    A bound may be text, as it was typed: browsers cannot count beyond 2⁵³.
-    """
-
-    column: Name
-    low: int | float | Typed | None = None
-    high: int | float | Typed | None = None
-    values: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=200)], ...], msgspec.Meta(max_length=256)] = ()
-    on: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
-    off: Annotated[tuple[Bit, ...], msgspec.Meta(max_length=64)] = ()
-    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
-
-
-class Against(Raw, frozen=True):
-    """Columns were chosen for the axes of the map's panel; none for the map of the embedding."""
-
-    x: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    y: Annotated[str, msgspec.Meta(max_length=64)] = ""
-
-
-class Tabulate(Raw, frozen=True):
-    """The table was sorted or its columns were chosen; what is left out stays."""
-
-    columns: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] | None = None
-    sort: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    descending: bool | None = None
-
-
-class OpenClusterLabel(Raw, frozen=True, tag="cluster"):
-    """A cluster was chosen."""
-
-    label: Annotated[int, msgspec.Meta(ge=0, lt=2**15)]
-
-
-class LabelsChanged(Raw, frozen=True, tag="labels"):
-    """Labels were kept since the page was drawn, by its visitor or by others."""
-
-
-class View(Raw, frozen=True):
-    """A plane was panned or zoomed; no box means all of it."""
-
-    plane: PlaneName
-    box: Viewport | None = None
-    projection: Projection | None = None
-
-
-AnyRaw = (
-    OpenToken
-    | Find
-    | Pick
-    | PickId
-    | RandomGalaxy
-    | Mark
-    | Lasso
-    | FilterBy
-    | Brush
-    | Against
-    | Tabulate
-    | OpenClusterLabel
-    | View
-    | LabelsChanged
-    | Choose
-    | Clear
-    | ClearExamples
-    | ClearFilters
-    | Express
-    | Group
-    | Invert
-    | Keep
-    | WithSubset
-    | Change
-)
-
-
 def batch(body: Any) -> list[Any]:
     """What happened in the browser, in order, each for `event` to read.
 
@@ -197,7 +53,7 @@ def batch(body: Any) -> list[Any]:
     return body
 
 
-def event(body: Any, settings: Settings) -> AnyRaw:
+def event(body: Any, settings: Settings) -> BrowserEvent:
     """Something that happened in the browser.
 
     Raises
@@ -206,22 +62,10 @@ def event(body: Any, settings: Settings) -> AnyRaw:
         If the body is not an event of the documented forms, or is over a limit.
     """
     try:
-        found: AnyRaw = msgspec.convert(body, AnyRaw)
+        found: BrowserEvent = msgspec.convert(body, SENT)
     except msgspec.ValidationError as e:
         raise InputError(sentence(e)) from e
-    if isinstance(found, Find) and len(found.text) > settings.max_text:
-        raise InputError(f"a position or id has at most {settings.max_text} characters")
-    if isinstance(found, OpenToken) and len(found.token) > settings.max_state_bytes:
-        raise InputError(f"a link has at most {settings.max_state_bytes:,} characters; this one was not made here")
-    if isinstance(found, Lasso) and len(found.vertices) > settings.max_polygon_vertices_received:
-        raise InputError(
-            f"a lasso may have {settings.max_polygon_vertices_received} vertices, this one has {len(found.vertices)}"
-        )
-    has_shape = isinstance(found, Lasso) or (isinstance(found, View) and found.box is not None)
-    if isinstance(found, Lasso | View) and has_shape and found.plane == "sky" and found.projection is None:
-        raise InputError("a shape on the sky needs the projection that it was drawn in")
-    if isinstance(found, Change) and found.shown is not None and found.shown > settings.gallery_max:
-        raise InputError(f"the gallery shows at most {settings.gallery_max} images")
+    found.check(settings)
     return found
 
 

@@ -10,14 +10,16 @@ from atlas.errors import InputError, NothingNearError
 from atlas.queries.selection import Selection
 
 from ..error_answers import explain
+from ..events.galaxies import Find, Focus
+from ..events.page import OpenToken
+from ..events.planes import View
+from ..events.registry import reduce
 from ..service.atlas_service import Service
 from ..state import url as links
 from ..state import viewports as skyview
-from ..state.events import Focus, reduce
 from ..state.page_state import State, active, is_step
-from ..state.viewports import home_box
+from ..state.viewports import grounded, home_box
 from . import browser_events as parse
-from .resolve import grounded, resolve
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -63,11 +65,11 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     for one in one_by_one:
         try:
             raw = parse.event(one, service.settings)
-            event = resolve(service, after, raw)
+            event = raw.resolve(service, after)
             previous, after = after, _bounded(service, after, grounded(service.atlas, reduce(after, event)))
-            travelled |= isinstance(raw, parse.OpenToken)
-            notice = event.words if isinstance(event, Focus) and isinstance(raw, parse.Find) else notice
-            if not isinstance(raw, parse.View) or raw.box is None or _held_back(raw, after):
+            travelled |= isinstance(raw, OpenToken)
+            notice = event.words if isinstance(event, Focus) and isinstance(raw, Find) else notice
+            if not isinstance(raw, View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
         except Exception as error:
             if message:
@@ -99,7 +101,7 @@ def _selections(state: State) -> list[Selection]:
     return [active(state), *group, *(one.selection for one in state.subsets)]
 
 
-def _held_back(raw: parse.View, after: State) -> bool:
+def _held_back(raw: View, after: State) -> bool:
     """Whether the view that the hand asked for was beyond the limits of the sky."""
     return raw.plane == "sky" and after.sky is not None and after.sky.box != raw.box
 

@@ -1,4 +1,4 @@
-"""What the page shows, as one value; `dashboard.state.events` says how it changes, `dashboard.state.url` how it stands
+"""What the page shows, as one value; `dashboard.events` says how it changes, `dashboard.state.url` how it stands
 in a URL.
 
 Views are functions of the part of the state that `parts` hands them, and of nothing that another view holds.

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from atlas import Atlas
+from atlas.planes.column_plane import column_axes
 from atlas.planes.plane import Plane
 from atlas.queries.selection import Cone
 from atlas.sky.projection import Projection
 
-from .page_state import Galaxy, SkyView, Viewport
+from .page_state import Axes, Galaxy, SkyView, State, Viewport
 
 ALL_SKY_DEG = 80.0
 ALL_SKY_BOX = Viewport(-170.0, 170.0, -88.0, 100.0)
@@ -105,6 +108,33 @@ def reveal_on_map(box: Viewport | None, x: float, y: float) -> Viewport | None:
     half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
     x, y = float(np.float32(x)), float(np.float32(y))
     return Viewport(x - half_width, x + half_width, y - half_height, y + half_height)
+
+
+def are_numbers(atlas: Atlas, axes: Axes) -> bool:
+    """Whether an atlas has both columns of some axes, as numbers."""
+    columns = atlas.columns(atlas.default_space)
+    return all(name in columns and columns.describe(name).kind == "number" for name in (axes.x, axes.y))
+
+
+def grounded(atlas: Atlas, state: State) -> State:
+    """A state whose viewport of columns is counted as this atlas draws them, with the values in view that it had.
+
+    A link tells what it was counted from; where only one of the two has logarithms, all of the plane is shown. Links
+    of before that are taken as they stand.
+    """
+    if state.axes is None or state.map is None or not are_numbers(atlas, state.axes):
+        return replace(state, map_on=None)
+    now = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)
+    box = state.map
+    if state.map_on is not None and state.map_on != now:
+        try:
+            with np.errstate(all="ignore"):  # a link may say anything: what no box can be is no view
+                corners = state.map_on.moved(np.array([[box.x0, box.y0], [box.x1, box.y1]]), now)
+            (x0, y0), (x1, y1) = [] if corners is None else corners.tolist()
+            box = msgspec.convert({"x0": x0, "x1": x1, "y0": y0, "y1": y1}, Viewport)
+        except (ValueError, OverflowError):
+            return replace(state, map=None, map_on=None)
+    return replace(state, map=box, map_on=now)
 
 
 def _centred(projection: Projection, x: float, y: float, width: float, height: float) -> SkyView | None:

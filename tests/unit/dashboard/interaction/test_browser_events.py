@@ -11,9 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas.errors import InputError
+from dashboard.events.filters import Brush, ClearFilters, Express, FilterBy
+from dashboard.events.galaxies import Find, Mark, Pick, RandomGalaxy
+from dashboard.events.page import Change, OpenToken
+from dashboard.events.planes import Against, Tabulate, View
+from dashboard.events.selections import Clear, Group, Invert, Lasso, OpenClusterLabel
+from dashboard.events.subsets import Keep, WithSubset
 from dashboard.interaction import browser_events as parse
 from dashboard.settings import Settings
-from dashboard.state.events import Brush, Change, Clear, ClearFilters, Express, Group, Invert, Keep, WithSubset
 
 SETTINGS = Settings()
 BUILD = "0123456789ab"
@@ -24,29 +29,29 @@ SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1]]
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        ({"is": "open", "token": ""}, parse.OpenToken),
-        ({"is": "find", "text": "53.1 -27.7"}, parse.Find),
-        ({"is": "pick", "row": 5, "build": BUILD}, parse.Pick),
-        ({"is": "random"}, parse.RandomGalaxy),
-        ({"is": "mark", "id": "1-2-3", "sign": -1}, parse.Mark),
-        ({"is": "lasso", "plane": "map", "vertices": SQUARE}, parse.Lasso),
-        ({"is": "lasso", "plane": "sky", "vertices": SQUARE, "projection": TAN}, parse.Lasso),
-        ({"is": "lasso", "plane": "map", "vertices": SQUARE, "join": "add"}, parse.Lasso),
-        ({"is": "filter", "column": "mag_r", "low": 14, "high": None}, parse.FilterBy),
-        ({"is": "filter", "column": "type", "values": ["DEV", "EXP"]}, parse.FilterBy),
-        ({"is": "filter", "column": "maskbits", "on": [1], "off": [0, 63]}, parse.FilterBy),
+        ({"is": "open", "token": ""}, OpenToken),
+        ({"is": "find", "text": "53.1 -27.7"}, Find),
+        ({"is": "pick", "row": 5, "build": BUILD}, Pick),
+        ({"is": "random"}, RandomGalaxy),
+        ({"is": "mark", "id": "1-2-3", "sign": -1}, Mark),
+        ({"is": "lasso", "plane": "map", "vertices": SQUARE}, Lasso),
+        ({"is": "lasso", "plane": "sky", "vertices": SQUARE, "projection": TAN}, Lasso),
+        ({"is": "lasso", "plane": "map", "vertices": SQUARE, "join": "add"}, Lasso),
+        ({"is": "filter", "column": "mag_r", "low": 14, "high": None}, FilterBy),
+        ({"is": "filter", "column": "type", "values": ["DEV", "EXP"]}, FilterBy),
+        ({"is": "filter", "column": "maskbits", "on": [1], "off": [0, 63]}, FilterBy),
         ({"is": "brush", "column": "mag_r"}, Brush),
         ({"is": "express", "text": "mag_r < 18"}, Express),
-        ({"is": "against", "x": "z_phot", "y": "mag_r"}, parse.Against),
-        ({"is": "tabulate", "sort": "mag_r", "descending": True}, parse.Tabulate),
+        ({"is": "against", "x": "z_phot", "y": "mag_r"}, Against),
+        ({"is": "tabulate", "sort": "mag_r", "descending": True}, Tabulate),
         ({"is": "keep", "name": "mergers"}, Keep),
         ({"is": "withsubset", "at": 0, "do": "unite"}, WithSubset),
         ({"is": "invert"}, Invert),
         ({"is": "group", "take": True}, Group),
         ({"is": "clearfilters"}, ClearFilters),
-        ({"is": "cluster", "label": 0}, parse.OpenClusterLabel),
-        ({"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1, "y0": 0, "y1": 1}}, parse.View),
-        ({"is": "view", "plane": "sky"}, parse.View),
+        ({"is": "cluster", "label": 0}, OpenClusterLabel),
+        ({"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1, "y0": 0, "y1": 1}}, View),
+        ({"is": "view", "plane": "sky"}, View),
         ({"is": "clear"}, Clear),
         ({"is": "change", "light": True}, Change),
     ],

@@ -1,0 +1,154 @@
+"""Galaxies that were looked for or clicked, and those that are examples of what is sought."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from atlas import Atlas
+from atlas.errors import InputError
+from atlas.queries.selection import Cone, Row
+
+from ..service.atlas_service import Service
+from ..service.galaxies import find, galaxy, positions, random_row
+from ..settings import Settings
+from ..state.page_state import SIMILARITY, Galaxy, Order, SkyView, State, Viewport, active
+from ..state.viewports import frame, reveal, reveal_on_map
+from .event import BrowserEvent, Event, PlainEvent
+
+Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
+GalaxyId = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Find(BrowserEvent, frozen=True):
+    """Something was typed into the query bar."""
+
+    text: str
+
+    def check(self, settings: Settings) -> None:
+        """See `BrowserEvent.check`."""
+        if len(self.text) > settings.max_text:
+            raise InputError(f"a position or id has at most {settings.max_text} characters")
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`; the sky moves to it, closer than to what was clicked."""
+        atlas = service.atlas
+        found = find(atlas, self.text, service.settings, service.names)
+        chosen = _focus(atlas, state, found.row)
+        around = found.around
+        view = reveal(atlas, state.sky, chosen.galaxy, closer=True) if around is None else frame(atlas, around)
+        return replace(chosen, sky_view=view, around=around, words=found.words)
+
+
+class Pick(BrowserEvent, frozen=True):
+    """A galaxy was clicked: a row, and the build that the browser believes in."""
+
+    row: Row
+    build: Build
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        atlas = service.atlas
+        if self.build != atlas.build_id:
+            raise InputError("the atlas was built anew since this page was loaded; reload the page")
+        if self.row >= atlas.n_rows:
+            raise InputError(f"row {self.row} does not exist: this atlas has {atlas.n_rows:,} rows")
+        return _focus(atlas, state, self.row)
+
+
+class PickId(BrowserEvent, frozen=True):
+    """A galaxy was chosen by its id (an example's chip)."""
+
+    id: GalaxyId
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        return _focus(service.atlas, state, service.atlas.identity.row(self.id))
+
+
+class RandomGalaxy(BrowserEvent, frozen=True, tag="random"):
+    """Any galaxy, of the selection if there is one."""
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        return _focus(service.atlas, state, random_row(service.atlas, service.mask(active(state))))
+
+
+class Focus(Event, frozen=True):
+    """A galaxy was chosen. `map_box` and `sky_view` are new viewports where it lies outside the old ones.
+
+    `around` is a part of the sky that was asked for with it; `words` say how what was typed was understood.
+    """
+
+    galaxy: Galaxy
+    map_box: Viewport | None = None
+    sky_view: SkyView | None = None
+    around: Cone | None = None
+    words: str = ""
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        selected = {} if self.around is None else {"selection": self.around, "within": True}
+        return replace(
+            state,
+            focus=self.galaxy,
+            order=_by_similarity(state),
+            map=self.map_box or state.map,
+            sky=self.sky_view or state.sky,
+            drawer="",
+            **selected,
+        )
+
+
+class Mark(BrowserEvent, frozen=True):
+    """A galaxy was made an example, or stopped being one."""
+
+    id: GalaxyId
+    sign: Literal[-1, 0, 1]
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        atlas, most = service.atlas, service.settings.max_examples
+        known = {one.id: one for one in (*state.wanted, *state.unwanted)}
+        if self.sign and self.id not in known and len(known) >= most:
+            raise InputError(f"a search takes at most {most} examples")
+        return Example(known.get(self.id) or galaxy(atlas, atlas.identity.row(self.id)), self.sign)
+
+
+class Example(Event, frozen=True):
+    """A galaxy became a wanted (+1) or unwanted (−1) example, or stopped being one (0)."""
+
+    galaxy: Galaxy
+    sign: Literal[-1, 0, 1]
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        one = self.galaxy
+        wanted = tuple(g for g in state.wanted if g.id != one.id) + ((one,) if self.sign > 0 else ())
+        unwanted = tuple(g for g in state.unwanted if g.id != one.id) + ((one,) if self.sign < 0 else ())
+        return replace(state, wanted=wanted, unwanted=unwanted, order=_by_similarity(state))
+
+
+class ClearExamples(PlainEvent, frozen=True):
+    """All examples were dropped."""
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, wanted=(), unwanted=(), group=None)
+
+
+SENT = (Find, Pick, PickId, RandomGalaxy, Mark, ClearExamples)
+
+
+def _by_similarity(state: State) -> Order:
+    """The order after a galaxy was chosen: from a list ordered otherwise, that asks for what is like it."""
+    return state.order if state.order in SIMILARITY else "most"
+
+
+def _focus(atlas: Atlas, state: State, row: int) -> Focus:
+    one = galaxy(atlas, row)
+    x, y = (float(v[0]) for v in positions(atlas, state.axes, np.array([row])))
+    return Focus(one, reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=False))

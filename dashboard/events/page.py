@@ -1,0 +1,139 @@
+"""The page itself: it is opened, its settings are changed, labels are kept beside it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec.structs import replace
+
+from atlas import Atlas
+from atlas.catalog.reserved_names import DENSITY
+from atlas.errors import InputError
+
+from ..service.atlas_service import Service
+from ..settings import Settings
+from ..state import url as links
+from ..state.coloring import LONGEST, column_of
+from ..state.page_state import (
+    ClusterOrder,
+    Drawer,
+    Listing,
+    Order,
+    Paint,
+    Panel,
+    Shading,
+    State,
+    Table,
+)
+from ..state.viewports import are_numbers
+from .event import BrowserEvent, Event, PlainEvent
+
+
+class OpenToken(BrowserEvent, frozen=True, tag="open"):
+    """The page was opened with this link, or went back to it."""
+
+    token: str
+
+    def check(self, settings: Settings) -> None:
+        """See `BrowserEvent.check`."""
+        if len(self.token) > settings.max_state_bytes:
+            raise InputError(f"a link has at most {settings.max_state_bytes:,} characters; this one was not made here")
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        opened = _known(service.atlas, links.from_link(self.token, service.kept))
+        return Open(replace(opened, labels_at=service.book.known().revision))
+
+
+class Open(Event, frozen=True):
+    """The page was opened, or the browser went back or forth, with this state."""
+
+    state: State
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return self.state
+
+
+class LabelsChanged(BrowserEvent, frozen=True, tag="labels"):
+    """Labels were kept since the page was drawn, by its visitor or by others."""
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        return LabelsSeen(service.book.known(fresh=True).revision)
+
+
+class LabelsSeen(Event, frozen=True):
+    """Labels were changed: the page shows those of a revision."""
+
+    revision: int
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, labels_at=self.revision)
+
+
+class Change(PlainEvent, frozen=True):
+    """One of the plain settings was changed."""
+
+    order: Order | None = None
+    within: bool | None = None
+    exact: bool | None = None
+    shown: Annotated[int, msgspec.Meta(ge=16, le=100)] | None = None
+    color: Annotated[str, msgspec.Meta(max_length=LONGEST)] | None = None
+    paint: Paint | None = None
+    shading: Shading | None = None
+    listing: Listing | None = None
+    sexagesimal: bool | None = None
+    light: bool | None = None
+    enlarged: Panel | None = None
+    drawer: Drawer | None = None
+    cluster_order: ClusterOrder | None = None
+
+    def check(self, settings: Settings) -> None:
+        """See `BrowserEvent.check`."""
+        if self.shown is not None and self.shown > settings.gallery_max:
+            raise InputError(f"the gallery shows at most {settings.gallery_max} images")
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        if self.color is not None and (name := column_of(self.color)) is not None:
+            service.atlas.columns(service.atlas.default_space).describe(name)
+        return self
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        changed = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        # There is one order: whoever chooses one takes back what a table was sorted by.
+        unsorted = {} if self.order is None else {"table": Table(state.table.columns)}
+        after = replace(state, **changed, **unsorted)
+        if after.color != state.color:
+            # Ends are of one column; a palette is of taste.
+            shading = replace(after.shading, low=None, high=None, log=None)
+            return replace(after, shading=shading)
+        return after
+
+
+SENT = (OpenToken, LabelsChanged, Change)
+
+
+def _known(atlas: Atlas, state: State) -> State:
+    """A state from a link, without looks at columns that this atlas does not have; what it selects by is kept."""
+    columns = atlas.columns(atlas.default_space)
+    axes = state.axes
+    if axes is not None and not are_numbers(atlas, axes):
+        axes = None
+    color = column_of(state.color)
+    return replace(
+        state,
+        axes=axes,
+        map=state.map if axes == state.axes else None,
+        color=state.color if color is None or color in columns else DENSITY,
+        brushed=tuple(name for name in state.brushed if name in columns),
+        table=replace(
+            state.table,
+            columns=tuple(name for name in state.table.columns if name in columns),
+            sort=state.table.sort if state.table.sort in columns else "",
+        ),
+    )

@@ -1,0 +1,132 @@
+"""What the planes and the table show: viewports, the columns on the axes, the order of the rows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from atlas.errors import InputError
+from atlas.sky.projection import Projection
+from atlas.storage.manifest import Name
+
+from ..service.atlas_service import Service
+from ..settings import Settings
+from ..state.page_state import Axes, SkyView, State, Table, Viewport
+from ..state.viewports import follow
+from .event import BrowserEvent, Event
+
+PlaneName = Literal["map", "sky"]
+
+
+class View(BrowserEvent, frozen=True):
+    """A plane was panned or zoomed; no box means all of it."""
+
+    plane: PlaneName
+    box: Viewport | None = None
+    projection: Projection | None = None
+
+    def check(self, settings: Settings) -> None:
+        """See `BrowserEvent.check`."""
+        if self.box is not None:
+            require_projection(self.plane, self.projection)
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        if self.plane == "map":
+            return ViewMap(self.box)
+        if self.box is None:
+            return ViewSky(None)
+        assert self.projection is not None  # `check` saw to it
+        return ViewSky(follow(service.atlas, self.projection, self.box))
+
+
+class ViewMap(Event, frozen=True):
+    """The map was panned or zoomed; None shows all."""
+
+    box: Viewport | None
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, map=self.box)
+
+
+class ViewSky(Event, frozen=True):
+    """The sky was panned or zoomed; None shows all."""
+
+    view: SkyView | None
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, sky=self.view)
+
+
+class Against(BrowserEvent, frozen=True):
+    """Columns were chosen for the axes of the map's panel; none for the map of the embedding."""
+
+    x: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    y: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        if not self.x and not self.y:
+            return SetAxes(None)
+        columns = service.atlas.columns(service.atlas.default_space)
+        for name in (self.x, self.y):
+            columns.number(name)
+        return SetAxes(Axes(self.x, self.y))
+
+
+class SetAxes(Event, frozen=True):
+    """The map's panel shows two columns against each other, or the map again (None)."""
+
+    axes: Axes | None
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        # The viewport was of the other plane.
+        return state if self.axes == state.axes else replace(state, axes=self.axes, map=None)
+
+
+class Tabulate(BrowserEvent, frozen=True):
+    """The table was sorted or its columns were chosen; what is left out stays."""
+
+    columns: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] | None = None
+    sort: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    descending: bool | None = None
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        table = state.table
+        columns = service.atlas.columns(service.atlas.default_space)
+        names = table.columns if self.columns is None else self.columns
+        sort = table.sort if self.sort is None else self.sort
+        for name in (*names, *([sort] if sort else [])):
+            columns.describe(name)
+        return SetTable(Table(names, sort, table.descending if self.descending is None else self.descending))
+
+
+class SetTable(Event, frozen=True):
+    """The table was sorted, or its columns were chosen."""
+
+    table: Table
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, table=self.table)
+
+
+SENT = (View, Against, Tabulate)
+
+
+def require_projection(plane: PlaneName, projection: Projection | None) -> None:
+    """Refuse a shape on the sky that says not in which projection it was drawn.
+
+    Raises
+    ------
+    InputError
+        If it is one.
+    """
+    if plane == "sky" and projection is None:
+        raise InputError("a shape on the sky needs the projection that it was drawn in")

@@ -1,0 +1,185 @@
+"""What is selected: by a hand on a plane, by a cluster or label, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from atlas.errors import InputError
+from atlas.planes.column_plane import column_axes
+from atlas.queries.column_lasso import column_lasso
+from atlas.queries.selection import (
+    All,
+    And,
+    Cluster,
+    Collected,
+    Labelled,
+    MapPolygon,
+    Not,
+    Or,
+    Selection,
+    SkyPolygon,
+    Vertices,
+    canonical,
+    canonical_vertices,
+)
+from atlas.sky.projection import Projection
+
+from ..service.atlas_service import Service
+from ..settings import Settings
+from ..state.page_state import LassoRegion, State, active, has_examples, is_narrowed
+from .event import BrowserEvent, Event, PlainEvent
+from .planes import PlaneName, require_projection
+
+Join = Literal["new", "add", "subtract"]
+
+
+class Lasso(BrowserEvent, frozen=True):
+    """A polygon or box was drawn on a plane; the sky also says in which projection."""
+
+    plane: PlaneName
+    vertices: Vertices
+    projection: Projection | None = None
+    join: Join = "new"
+
+    def check(self, settings: Settings) -> None:
+        """See `BrowserEvent.check`."""
+        most = settings.max_polygon_vertices_received
+        if len(self.vertices) > most:
+            raise InputError(f"a lasso may have {most} vertices, this one has {len(self.vertices)}")
+        require_projection(self.plane, self.projection)
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        return Drawn(self._region(service, state), self.join)
+
+    def _region(self, service: Service, state: State) -> LassoRegion:
+        atlas = service.atlas
+        one_unit = self.plane == "sky" or state.axes is None
+        vertices = canonical_vertices(self.vertices, one_unit=one_unit)
+        if self.plane == "sky":
+            assert self.projection is not None  # `check` saw to it
+            return SkyPolygon(self.projection, vertices)
+        if state.axes is None:
+            return MapPolygon(atlas.default_space, vertices)
+        axes = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)
+        return column_lasso(axes, state.axes.x, state.axes.y, vertices)
+
+
+class Drawn(Event, frozen=True):
+    """A lasso or box was drawn on a plane: in place of the selection, added to it or taken from it."""
+
+    lasso: LassoRegion
+    join: Join = "new"
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, selection=joined(state.selection, self.lasso, self.join), within=True)
+
+
+class Invert(PlainEvent, frozen=True):
+    """The selection became all that it was not."""
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, selection=canonical(Not(state.selection)), within=True)
+
+
+class Clear(PlainEvent, frozen=True):
+    """The selection was cleared; where there is none, what else narrows the galaxies: filters and the expression."""
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        # Orders that a selection brought along go with it; a sample that was asked for beside a galaxy stays.
+        brought = state.order == "typical" or (state.order == "random" and not has_examples(state))
+        order = "most" if brought else state.order
+        if isinstance(state.selection, All):
+            return replace(state, filters=(), expression="", order=order, within=True)
+        return replace(state, selection=All(), order=order, within=True)
+
+
+class Group(PlainEvent, frozen=True):
+    """All that is active became one wanted example, in place of what narrows the galaxies; or it stopped being one."""
+
+    take: bool
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        if not self.take:
+            return replace(state, group=None)
+        if not is_narrowed(state):
+            raise InputError("nothing is selected: draw a lasso or set a filter, then ask for what is like it")
+        # What they are like is looked for elsewhere: whatever holds them would leave nothing to find.
+        group = canonical(active(state))
+        return replace(state, group=group, selection=All(), filters=(), expression="", within=True, order="most")
+
+
+class OpenClusterLabel(BrowserEvent, frozen=True, tag="cluster"):
+    """A cluster was chosen."""
+
+    label: Annotated[int, msgspec.Meta(ge=0, lt=2**15)]
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        return OpenCluster(service.atlas.default_space, service.atlas.space().cluster(self.label).label)
+
+
+class OpenCluster(Event, frozen=True):
+    """A cluster was opened: its members, most typical first."""
+
+    space: str
+    label: int
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        # The galaxy before is none of the question now; the drawer stays for the next cluster.
+        return replace(state, focus=None, selection=Cluster(self.space, self.label), order="typical", within=True)
+
+
+class Choose(PlainEvent, frozen=True):
+    """Galaxies with a label, or of a collection, were selected, joined with the selection, or asked to be like."""
+
+    what: Labelled | Collected
+    do: Literal["select", "intersect", "unite", "subtract", "like"]
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`; a link names the revision of a collection that its maker saw."""
+        if not isinstance(self.what, Collected):
+            return self
+        revision = service.labels.collection(self.what.name, self.what.revision).revision
+        return replace(self, what=replace(self.what, revision=revision))
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        if self.do == "like":
+            return replace(state, group=self.what, order="most")
+        return replace(state, selection=taken(state.selection, self.what, self.do), within=True)
+
+
+SENT = (Lasso, Invert, Clear, Group, OpenClusterLabel, Choose)
+
+
+def joined(selection: Selection, other: Selection, join: Join) -> Selection:
+    """A selection with another in its place, added to it, or taken from it."""
+    everything = isinstance(selection, All)
+    match join:
+        case "add" if not everything:
+            return canonical(Or((selection, other)))
+        case "subtract":
+            return canonical(Not(other) if everything else And((selection, Not(other))))
+        case _:
+            return other
+
+
+def taken(selection: Selection, other: Selection, do: str) -> Selection:
+    """A selection after something was done to it with another."""
+    match do:
+        case "unite":
+            return joined(selection, other, "add")
+        case "subtract":
+            return joined(selection, other, "subtract")
+        case "intersect" if not isinstance(selection, All):
+            return canonical(And((selection, other)))
+    return other
