@@ -11,6 +11,7 @@ NAME = "galaxy-finder"
 _BUILDS = "galaxy_finder.precompute.__main__"
 COMMANDS = {
     "demo": (_BUILDS, "build an atlas of the Hubble eXtreme Deep Field, and serve it"),
+    "embed": (_BUILDS, "make embeddings of a folder of pictures"),
     "build": (_BUILDS, "build an atlas of your survey"),
     "append": (_BUILDS, "add galaxies to an atlas"),
     "compact": (_BUILDS, "make one segment of all that was appended"),

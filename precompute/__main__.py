@@ -1,4 +1,4 @@
-"""`python -m precompute`: demo, simulate, plan, build, append, compact, info, validate.
+"""`python -m precompute`: demo, simulate, embed, plan, build, append, compact, info, validate.
 
 Parses, calls, prints; logic lives elsewhere.
 """
@@ -77,6 +77,37 @@ def _simulate(args: argparse.Namespace) -> int:
     from .simulation.catalog_survey import simulate_survey
 
     simulate_survey(args.n, args.out, **given)
+    return 0
+
+
+def _embed(args: argparse.Namespace) -> int:
+    from .embedding.embed import embed, tell_embedded
+    from .embedding.encoder import MAX_PIXELS, MIN_PIXELS, DescriptorEncoder, Encoder
+    from .embedding.picture_set import find_pictures, pictures_of_catalog
+
+    if args.model is not None and args.dimension is not None:
+        raise _UsageError("--dimension is the descriptor's; a model has its own")
+    if args.catalog is None and args.id:
+        raise _UsageError("--id names columns of --catalog")
+    for name in ("pixels", "crop"):
+        if (value := getattr(args, name)) and not MIN_PIXELS <= value <= MAX_PIXELS:
+            raise _UsageError(f"--{name} is {value}: allowed is {MIN_PIXELS} to {MAX_PIXELS}, or 0 to leave it open")
+    encoder: Encoder
+    if args.model is None:
+        encoder = DescriptorEncoder() if args.dimension is None else DescriptorEncoder(args.dimension)
+    else:
+        from .embedding.onnx_encoder import OnnxEncoder
+
+        encoder = OnnxEncoder(args.model)
+        if args.pixels not in (0, encoder.pixels):
+            raise _UsageError(f"--pixels is {args.pixels}, but {args.model.name} takes {encoder.pixels}")
+    found = (
+        find_pictures(args.images)
+        if args.catalog is None
+        else pictures_of_catalog(args.images, args.catalog, tuple(args.id.split(",")) if args.id else ())
+    )
+    result = embed(found, args.out, encoder, pixels=args.pixels, crop=args.crop, threads=args.threads, quiet=args.quiet)
+    tell_embedded(result, args.out)
     return 0
 
 
@@ -202,6 +233,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     simulate.add_argument("--threads", type=int, help="with --images: workers (every core)")
     simulate.set_defaults(run=_simulate)
+
+    embed = commands.add_parser("embed", help="make embeddings of a folder of pictures: a source that `build` reads")
+    embed.add_argument("images", type=Path, metavar="IMAGES", help="folder of PNG, JPEG or FITS pictures, one a galaxy")
+    embed.add_argument("--out", type=Path, required=True, help="folder of the source to write")
+    embed.add_argument(
+        "--catalog", type=Path, help="table with positions; pictures are found by a column of names, by row or by id"
+    )
+    embed.add_argument("--id", help="column or columns of --catalog, joined by commas, that together name a galaxy")
+    embed.add_argument("--model", type=Path, help="an encoder in ONNX, with a JSON beside it (the descriptor)")
+    embed.add_argument("--dimension", type=int, help="numbers that the descriptor gives a galaxy (32)")
+    embed.add_argument("--crop", type=int, default=0, help="central pixels of each picture that are used (all)")
+    embed.add_argument("--pixels", type=int, default=0, help="edge to which pictures are scaled (that of most)")
+    embed.add_argument("--threads", type=int, default=0, help="threads; 0 for every core (0)")
+    embed.set_defaults(run=_embed)
 
     plan = commands.add_parser("plan", help="say what a build will take: time, memory, disk")
     plan.add_argument("--out", type=Path, default=Path(), help="folder of the atlas (.)")

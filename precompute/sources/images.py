@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -10,18 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from atlas.errors import shorten
 
 from ..errors import SourceError
+from .pictures import ENDINGS, picture_stem, read_rgb
 
-FORMATS = ("PNG", "JPEG")
-ENDINGS = (".png", ".jpg", ".jpeg")
 SHOWN = 3
-# Far above any cut-out; a file that promises more would fill the memory when it is unpacked.
-MAX_PIXELS = 4096 * 4096
-EIGHT_BIT_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"))
 
 
 class Images(Protocol):
@@ -72,15 +66,23 @@ class FolderImages:
         self._read_names = names
         self._read_ids = ids
 
+    def path(self, row: int) -> Path | None:
+        """The file of a row, or None where there is none.
+
+        Raises
+        ------
+        SourceError
+            If its name leads out of the folder.
+        """
+        if self._names is not None:
+            return named_path(self.folder, _text(self._names[row]))
+        path = numbered_path(self.folder, row)
+        return self._files.get(str(self._ids[row])) if path is None and self._ids is not None else path
+
     def read(self, row: int) -> NDArray[np.uint8] | None:
         """See `Images.read`; a name that leads out of the folder is an error."""
-        if self._names is None:
-            path = numbered_path(self.folder, row)
-            if path is None and self._ids is not None:
-                path = self._files.get(str(self._ids[row]))
-        else:
-            path = named_path(self.folder, _text(self._names[row]))
-        return None if path is None else read_image(path)
+        path = self.path(row)
+        return None if path is None else read_rgb(path)
 
     def unmatched(self, n_rows: int) -> list[str]:
         """A note where the folder holds images and none is of any row; empty otherwise."""
@@ -105,8 +107,7 @@ class FolderImages:
     @cached_property
     def _files(self) -> dict[str, Path]:
         """Images by their names without ending, subfolders included."""
-        paths = (path for path in sorted(self.folder.rglob("*")) if path.suffix.lower() in ENDINGS)
-        return {path.stem: path for path in paths}
+        return {picture_stem(path): path for path in list_pictures(self.folder)}
 
     @cached_property
     def _is_numbered(self) -> bool:
@@ -126,6 +127,15 @@ class FolderImages:
     def _names(self) -> NDArray[Any] | None:
         names = self._read_names()
         return np.ma.filled(names, "") if isinstance(names, np.ma.MaskedArray) else names
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Pictures of a folder and its subfolders, sorted by path; hidden files are none."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.name.lower().endswith(ENDINGS) and not path.name.startswith(".")
+    ]
 
 
 def _text(name: Any) -> str:
@@ -151,35 +161,3 @@ def numbered_path(folder: Path, row: int) -> Path | None:
     """The file named by a row, `000000017.png`, or None where there is none."""
     paths = (folder / f"{row:09d}{ending}" for ending in ENDINGS)
     return next((path for path in paths if path.is_file()), None)
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image; grey and palette images become RGB, transparency is dropped.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), uint8
-
-    Raises
-    ------
-    SourceError
-        If the file is missing, truncated, no PNG or JPEG, larger than 4096² pixels, or has more than 8 bits a channel.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise SourceError(f"{path} has {width} × {height} pixels; at most {MAX_PIXELS:,} are read")
-            if image.mode not in EIGHT_BIT_MODES:
-                raise SourceError(f"{path} has more than 8 bits a channel (mode {image.mode}); scale it to 8 bits")
-            return np.asarray(image.convert("RGB"))
-    # Pillow's decoders raise each of these for broken files.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        struct.error,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as e:
-        raise SourceError(f"{path} cannot be read as an image: {shorten(e, 160)}") from e

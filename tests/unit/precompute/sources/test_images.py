@@ -20,7 +20,7 @@ from precompute.source_description import (
     read_description,
     write_description,
 )
-from precompute.sources.images import MAX_PIXELS, read_image
+from precompute.sources.pictures import MAX_PIXELS, read_rgb
 from precompute.sources.source import Source, open_source
 
 from .written_sources import N, embeddings, positions, write_source
@@ -80,7 +80,7 @@ def test_image_names_do_not_lead_out_of_their_folder(tmp_path: Path, name: str) 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 def test_images_of_eight_bits_become_rgb(tmp_path: Path, mode: str) -> None:
     Image.new("RGB", (5, 3), (255, 255, 255)).convert(mode).save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png")
+    image = read_rgb(tmp_path / "a.png")
     assert (image.shape, image.dtype) == ((3, 5, 3), np.uint8)
     assert (image == 255).all()
 
@@ -88,25 +88,27 @@ def test_images_of_eight_bits_become_rgb(tmp_path: Path, mode: str) -> None:
 def test_an_image_keeps_its_pixels_and_orientation(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert np.array_equal(read_image(tmp_path / "a.png"), pixels)
+    assert np.array_equal(read_rgb(tmp_path / "a.png"), pixels)
 
 
 def test_unreadable_images_are_named_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"gone\.png cannot be read as an image"):
-        read_image(tmp_path / "gone.png")
+        read_rgb(tmp_path / "gone.png")
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(SourceError, match=r"text\.png cannot be read as an image"):
-        read_image(tmp_path / "text.png")
+        read_rgb(tmp_path / "text.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:3000])
     with pytest.raises(SourceError, match=r"cut\.png cannot be read as an image"):
-        read_image(tmp_path / "cut.png")
+        read_rgb(tmp_path / "cut.png")
     Image.new("RGB", (4, 4)).save(tmp_path / "a.gif")
     with pytest.raises(SourceError, match=r"a\.gif cannot be read as an image"):
-        read_image(tmp_path / "a.gif")
+        read_rgb(tmp_path / "a.gif")
+
+
+def test_an_image_of_sixteen_bits_is_shown_in_eight(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(SourceError, match=r"deep\.png has more than 8 bits a channel"):
-        read_image(tmp_path / "deep.png")
+    assert (read_rgb(tmp_path / "deep.png") == round(40_000 / 257)).all()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_images_that_would_fill_the_memory_are_refused_unread(tmp_path: Path, si
     assert side * side > MAX_PIXELS
     Image.new("1", (side, side)).save(tmp_path / "bomb.png")
     with pytest.raises(SourceError, match=match):
-        read_image(tmp_path / "bomb.png")
+        read_rgb(tmp_path / "bomb.png")
 
 
 # Description and fingerprint

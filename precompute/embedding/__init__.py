@@ -1,0 +1,1 @@
+"""Embeddings of one's own images: pictures in, a source that `build` reads out."""
