@@ -53,7 +53,7 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
             [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas, row)],
             className="gf-portrait",
         ),
-        *beside(atlas, ordinary),
+        *ordinary_galaxy(atlas, ordinary),
         html.Div(
             [
                 el.button("+ wanted", kind=f"good{' on' if sign > 0 else ''}", label="More like this one (+)",
@@ -78,7 +78,7 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
     ]  # fmt: skip
 
 
-def beside(atlas: Atlas, ordinary: Result | None) -> list[Any]:
+def ordinary_galaxy(atlas: Atlas, ordinary: Result | None) -> list[Any]:
     """The ordinary galaxy that is most like an odd one."""
     if ordinary is None or not ordinary.rows.size:
         return []
