@@ -33,6 +33,8 @@
     w: drawer("why"),
     i: drawer("about"),
     z: () => gf.unlabel(),
+    j: () => gf.ahead(false),
+    k: () => gf.ahead(true),
     "+": mark("good"),
     "-": mark("bad"),
     t: () => gf.local.theme(),

@@ -27,10 +27,13 @@
   const say = (text) => window.dash_clientside.set_props("toast", { children: text, is_open: true });
   const who = () => (stored(WHO) || "").trim();
   const tiles = () => Array.from(document.querySelectorAll("#gallery .gf-tile[data-id]"));
+  const many = (n) => n.toLocaleString("en");
   const colorOf = (label) => (Object.values(classes).find((c) => c.label === label) || { color: "#b9c2cd" }).color;
 
+  // What is told of labels. After acts of this page it holds all that changed since a revision; where that is not known
+  // here, somebody else did something meanwhile.
   function learn(told) {
-    if (told.revision !== revision) asked = new Set();
+    if (told.revision !== revision && !(told.since !== undefined && told.since <= revision)) asked = new Set();
     revision = told.revision;
     classes = Object.fromEntries(told.classes.map((c) => [c.key, c]));
     Object.entries(told.rows || {}).forEach(([row, given]) => known.set(Number(row), given));
@@ -146,14 +149,16 @@
 
   gf.unlabel = () => named(() => add({ kind: "undo" }));
 
-  // On to the next that I have not labelled, over the end to the beginning.
-  function next(tile) {
+  // On to the next without a label, over the end to the beginning; or back to the one before.
+  function next(tile, back = false) {
     const all = tiles();
     const at = all.indexOf(tile);
-    const ahead = all.slice(at + 1).concat(all.slice(0, at)).find((t) => !t.dataset.label);
+    const others = all.slice(at + 1).concat(all.slice(0, Math.max(at, 0)));
+    const ahead = (back ? others.reverse() : others).find((t) => !t.dataset.label);
     if (ahead) ahead.focus();
-    else say(`All ${all.length} galaxies here have a label.`);
+    else if (all.length) say(`All ${many(all.length)} galaxies here have a label.`);
   }
+  gf.ahead = (back) => next((atHand() || {}).tile, back);
 
   function flush() {
     if (sending || !unsent().length) return;
@@ -180,7 +185,6 @@
         drop(batch);
         failures = 0;
         learn(told);
-        if (batch.some((entry) => entry.kind === "undo")) known = new Map(Array.from(known).filter(([row]) => told.rows[row]));
         gf.send({ is: "labels" });
       } else if (response.status >= 400 && response.status < 500) {
         // Of several acts one is at fault: the others are not to be lost with it.
@@ -240,7 +244,7 @@
     const done = all.filter((tile) => tile.dataset.label).length;
     const progress = document.getElementById("label-progress");
     if (progress) {
-      const text = `${done} of ${all.length} labelled`;
+      const text = `${many(done)} of ${many(all.length)} labelled`;
       progress.hidden = !done;
       if (progress.textContent !== text) progress.textContent = text; // what is written is heard below
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -18,7 +19,7 @@ def body_of(listed: list[dict[str, Any]], output: str, values: dict[str, Any], c
     listed : list of dict
         What `DEPENDENCIES` answers.
     output : str
-        The callback's first output, `"gallery.children"`.
+        The callback's first output, `"gallery-told.children"`.
     values : dict
         Values of its inputs and states by `"component.property"`; those left out are null.
     changed : str
@@ -44,3 +45,12 @@ def call(client: FlaskClient, output: str, values: dict[str, Any], changed: str)
     assert response.status_code == 200, response.data
     answer: dict[str, Any] = response.get_json()["response"]
     return answer
+
+
+def listed(answer: dict[str, Any]) -> dict[str, Any]:
+    """What the gallery lists (`Listed` of `dashboard.views.gallery`), as its callback answers; nothing where it shows
+    doors or says why it is empty."""
+    parts = answer["gallery-told"]["children"]
+    told = next((one["props"]["data-list"] for one in parts if "data-list" in one["props"]), '{"rows": []}')
+    found: dict[str, Any] = json.loads(told)
+    return found

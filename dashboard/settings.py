@@ -116,7 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=100, le=100_000, description="Rows of a table ordered by similarity; other orders have all."),
     ] = 10_000
     table_page: Annotated[int, Meta(ge=10, le=1_000, description="Most rows that a table asks for at once.")] = 500
-    gallery_max: Annotated[int, Meta(ge=16, le=100, description="Images in the gallery at most.")] = 100
+    gallery_max: Annotated[int, Meta(ge=16, le=1000, description="Images in the gallery at most.")] = 1000
     max_raster_pixels: Annotated[
         int, Meta(ge=10_000, le=20_000_000, description="Pixels of a density raster or sky picture.")
     ] = 4_000_000

@@ -83,10 +83,14 @@ interface GalaxyFinder {
   /** Label the galaxy at hand by a key, 0 takes its label away; take back the last. */
   label(key: number): void;
   unlabel(): void;
+  /** On to the next galaxy of the gallery without a label, or back to the one before. */
+  ahead(back: boolean): void;
   labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number; of(row: number): { text: string; color: string } | null };
 }
 
-type LabelsTold = { revision: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };
+/** What the gallery shows (`Listed` of `dashboard/views/gallery.py`). */
+type Listed = { build: string; rows: number[]; ids: string[]; scores: string[]; whys: string[]; words: string[]; marks: { [at: string]: string } };
+type LabelsTold = { revision: number; since?: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };
 /** A label and the person who gave it. */
 type Given = [string, string];
 type Rect = { left: number; top: number };

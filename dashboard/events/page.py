@@ -80,7 +80,7 @@ class Change(PlainEvent, frozen=True):
     order: Order | None = None
     within: bool | None = None
     exact: bool | None = None
-    shown: Annotated[int, msgspec.Meta(ge=16, le=100)] | None = None
+    shown: Annotated[int, msgspec.Meta(ge=16, le=1000)] | None = None
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] | None = None
     paint: Paint | None = None
     shading: Shading | None = None

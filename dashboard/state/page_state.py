@@ -69,7 +69,7 @@ LongWhole = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{16,20}$")]
 NARROWEST = 1e-12
 """Least width of a viewport, relative to where it lies: float64 tells some thousand places apart in it."""
 
-GALLERY_SIZES = (16, 24, 48, 100)
+GALLERY_SIZES = (16, 24, 48, 100, 250, 500, 1000)
 SIMILARITY: tuple[Order, ...] = ("most", "least")
 
 
@@ -254,7 +254,7 @@ class State(Value, frozen=True, kw_only=True):
     order: Order = "most"
     within: bool = True
     exact: bool = False
-    shown: Annotated[int, msgspec.Meta(ge=16, le=100)] = 24
+    shown: Annotated[int, msgspec.Meta(ge=16, le=1000)] = 24
     axes: Axes | None = None
     map: Viewport | None = None
     map_on: PlaneAxes | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from dash import Dash, Input, Output, html
 
@@ -39,54 +40,67 @@ def contents(
         return doors(atlas)
     if result is None:
         return [el.empty(NO_ANSWER[progress])]
-    return tiles(atlas, query, result, state)
-
-
-def tiles(atlas: Atlas, query: Query, result: Result, state: State) -> list[Any]:
-    """One button a galaxy, best first.
-
-    A tile shows the score that ordered it: cosine similarity, or the column's value.
-    """
     if result.rows.size == 0:
         what = "Drop the filters" if isinstance(state.selection, All) else "Clear the selection"
         return [el.empty(f"No galaxy here. {what} (Esc), or look outside.")]
-    names, captions = atlas.identity.names(result.rows), _captions(atlas, query, result)
-    wanted = {g.id for g in state.wanted}
-    unwanted = {g.id for g in state.unwanted}
+    told = msgspec.json.encode(listed(atlas, query, result, state)).decode()
+    return [html.Div(hidden=True, **{"data-list": told})]
+
+
+class Listed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Galaxies as the browser draws a tile for each (assets/4-gallery.js): some 30 bytes a galaxy, where components of
+    Dash take 600 and, by the thousand, two minutes.
+
+    Attributes
+    ----------
+    build : str
+    rows, ids : list
+        Best first.
+    scores : list of str
+        What stands under each image: its cosine similarity, or the column's value; empty where nothing ordered them.
+    whys : list of str
+        What the figures mean: one for all, or one each.
+    words : list of str
+        A second line of each; none where empty.
+    marks : dict of int to str
+        By place, from 0, those that are examples or the focus.
+    """
+
+    build: str
+    rows: list[int]
+    ids: list[str]
+    scores: list[str] = []
+    whys: list[str] = []
+    words: list[str] = []
+    marks: dict[int, str] = {}
+
+
+def listed(atlas: Atlas, query: Query, result: Result, state: State) -> Listed:
+    """The galaxies of an answer with what stands under their images."""
+    names = atlas.identity.names(result.rows)
+    scores, whys, words = _captions(atlas, query, result)
+    given = {**{g.id: "wanted" for g in state.wanted}, **{g.id: "unwanted" for g in state.unwanted}}
     focus = state.focus.id if state.focus else None
-    found = []
-    for rank, (row, caption, name) in enumerate(zip(result.rows.tolist(), captions, names, strict=True), 1):
-        mark = " wanted" if name in wanted else " unwanted" if name in unwanted else ""
-        found.append(
-            html.Button(
-                [el.image(atlas, row, f"galaxy {name}, number {rank}"), *caption],
-                type="button",
-                className=f"gf-tile{mark}{' current' if name == focus else ''}",
-                **el.pick(atlas, row),
-                **{"data-row": str(row), "data-id": name},
-            )
-        )
-    return found
+    marks = (f"{given.get(name, '')} {'current' if name == focus else ''}".strip() for name in names)
+    marked = {at: mark for at, mark in enumerate(marks) if mark}
+    return Listed(atlas.build_id, result.rows.tolist(), names, scores, whys, words, marked)
 
 
-def _captions(atlas: Atlas, query: Query, result: Result) -> list[list[html.Span]]:
-    """What stands under each image: its score, and of an anomaly the word that tells most of it."""
-    ranking, meaning = query.ranking, _meaning(atlas, query)
-    scores = result.scores.astype(np.float64).tolist()
+def _captions(atlas: Atlas, query: Query, result: Result) -> tuple[list[str], list[str], list[str]]:
+    """What stands under each image, what it means, and of an anomaly the word that tells most of it."""
+    ranking, scores = query.ranking, result.scores.astype(np.float64).tolist()
     if not (isinstance(ranking, ByColumn) and ranking.column in DETECTORS):
-        return [[] if np.isnan(s) else [_figure(f"{s:.3f}", meaning)] for s in scores]
+        told = ["" if np.isnan(s) else f"{s:.3f}" for s in scores]
+        return (told, [_meaning(atlas, query)], []) if any(told) else ([], [], [])
     space = atlas.space(query.space)
     found = reasons(atlas.columns(query.space), space.telling_columns, result.rows)
-    detector = DETECTORS[ranking.column]
-    captions = []
-    for score, word in zip(scores, found, strict=True):
-        told = f"{score:.3f}"
-        here = f"{detector.finding[:1].upper()}{detector.finding[1:]}: {told}."
-        if ranking.column in PERCENTILES:
-            told = percentile_text(score)
-            here = f"{detector.finding[:1].upper()}{detector.finding[1:]}: {told} of the galaxies are less so."
-        captions.append([_figure(told, f"{here} {_why(word)}"), *_short(word)])
-    return captions
+    finding = DETECTORS[ranking.column].finding
+    finding = f"{finding[:1].upper()}{finding[1:]}"
+    is_share = ranking.column in PERCENTILES
+    told = [percentile_text(score) if is_share else f"{score:.3f}" for score in scores]
+    more = " of the galaxies are less so" if is_share else ""
+    whys = [f"{finding}: {text}{more}. {_why(word)}" for text, word in zip(told, found, strict=True)]
+    return told, whys, ["" if word is None else word.text for word in found]
 
 
 def percentile_text(percentile: float) -> str:
@@ -96,16 +110,8 @@ def percentile_text(percentile: float) -> str:
     return f"{np.floor(percentile * 10**digits) / 10**digits:.{digits}f} %"
 
 
-def _figure(text: str, why: str) -> html.Span:
-    return html.Span(text, className="gf-score", **el.why(why))
-
-
 def _why(word: Word | None) -> str:
     return "" if word is None else f"{word.why[:1].upper()}{word.why[1:]}."
-
-
-def _short(word: Word | None) -> list[html.Span]:
-    return [] if word is None else [html.Span(word.text, className="gf-reason")]
 
 
 def _meaning(atlas: Atlas, query: Query) -> str:
@@ -180,7 +186,7 @@ def register(app: Dash, service: Service) -> None:
 
     @app.callback(
         output={
-            "tiles": Output("gallery", "children"),
+            "tiles": Output("gallery-told", "children"),
             "title": Output("gallery-title", "children"),
             "answer": Output("status-answer", "children"),
             "engine": Output("status-engine", "children"),

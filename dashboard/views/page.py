@@ -39,6 +39,7 @@ KEYS = (
     ("+  −", "the galaxy in the details is wanted, unwanted"),
     ("F  U  C", "filters, subsets, clusters"),
     ("A  N  W  I", "anomalies, labels, why the selection is where it is, about this atlas"),
+    ("J  K", "walk on to the next galaxy without a label, or back"),
     ("1  …  9", "label the galaxy that was walked to, or that of the details; 0 takes the label away"),
     ("Z", "take back the last label"),
     ("X", "columns against each other, or the map"),
@@ -275,7 +276,7 @@ def _sky() -> html.Section:
 
 
 def _gallery() -> html.Section:
-    sizes = [{"value": str(n), "label": str(n)} for n in GALLERY_SIZES]
+    sizes = [{"value": str(n), "label": f"{n:,}"} for n in GALLERY_SIZES]
     return html.Section(
         [
             html.Header(
@@ -302,8 +303,9 @@ def _gallery() -> html.Section:
                 ]
             ),
             html.Div(id="table", className="gf-table"),
-            dcc.Loading(html.Div(id="gallery", className="gf-tiles"), delay_show=400, type="dot", color="#ffb454",
-                        parent_className="gf-scroll"),
+            # The doors are Dash's; the tiles come after them, and are drawn by assets/4-gallery.js.
+            dcc.Loading(html.Div(html.Div(id="gallery-told"), id="gallery", className="gf-tiles"), delay_show=400,
+                        type="dot", color="#ffb454", parent_className="gf-scroll"),
         ],
         className="gf-panel gf-gallery",
         **{"aria-label": "Gallery"},

@@ -62,10 +62,10 @@ def register_label_routes(server: Flask, service: Service) -> None:
         atlas = service.atlas
         entries = [_entry(service, atlas, sent) for sent in batch.entries]
         try:
+            since = service.labels.revision()
             service.labels.add(entries)
             known = service.book.known(fresh=True)
-            rows = {atlas.identity.row(one.galaxy) for one in entries if one.galaxy}
-            return jsonify(kept=True, **told(known), rows=_labels_of(atlas, sorted(rows)))
+            return jsonify(kept=True, **told(known), **_changed(service, atlas, since))
         except KeepingError as error:
             # No failure of the request: the browser keeps them, says so, and tries again.
             return jsonify(kept=False, said=f"{str(error)[:1].upper()}{str(error)[1:]}. It is tried again.")
@@ -124,6 +124,16 @@ def members_of(atlas: Atlas, rows: NDArray[Any]) -> tuple[Member, ...]:
     """Rows as members of a collection."""
     ra, dec = (atlas.columns().array(name)[rows].tolist() for name in (layout.RA, layout.DEC))
     return tuple(Member(*one) for one in zip(atlas.identity.names(rows), ra, dec, strict=True))
+
+
+def _changed(service: Service, atlas: Atlas, since: int) -> dict[str, Any]:
+    """Labels of all rows that were touched since a revision, be it by an undo; nothing where they are too many."""
+    galaxies = service.labels.touched_since(since)
+    if galaxies is None:
+        return {}
+    atlas.labelled.now()  # finds the rows of galaxies that are new to it
+    rows = [row for row in atlas.labelled.rows_of(galaxies).tolist() if row >= 0]
+    return {"since": since, "rows": {**{str(row): [] for row in rows}, **_labels_of(atlas, rows)}}
 
 
 def _labels_of(atlas: Atlas, rows: list[int]) -> dict[str, list[list[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from flask.testing import FlaskClient
 
 from atlas import Atlas, Collected, Labelled, Range
 from atlas.labels.store import Labels
-from benchmarks.callbacks import call
+from benchmarks.callbacks import call, listed
 from dashboard.app import create_app
 from dashboard.settings import load
 from dashboard.state.page_state import State, parts
@@ -93,10 +94,19 @@ def test_a_place_that_cannot_be_written_is_told_and_the_page_works(
 
 
 def rows_of(client: FlaskClient, state: State) -> list[int]:
-    answer = call(
-        client, "gallery.children", {"part-gallery.data": to_json(parts(state)["gallery"])}, "part-gallery.data"
-    )
-    return [int(tile["props"]["data-row"]) for tile in answer["gallery"]["children"] if "data-row" in tile["props"]]
+    part = {"part-gallery.data": to_json(parts(state)["gallery"])}
+    rows: list[int] = listed(call(client, "gallery-told.children", part, "part-gallery.data"))["rows"]
+    return rows
+
+
+def test_a_thousand_images_are_told_in_a_few_bytes_each(client: FlaskClient, demo: Atlas) -> None:
+    part = {"part-gallery.data": to_json(parts(State(order="anomaly", shown=1000))["gallery"])}
+    answer = call(client, "gallery-told.children", part, "part-gallery.data")
+    shown = listed(answer)
+    assert len(shown["rows"]) == min(1000, demo.n_rows) == len(set(shown["rows"])) == len(shown["scores"])
+    assert shown["ids"] == demo.identity.names(shown["rows"])
+    # A figure, a word and why: of an anomaly most is told.
+    assert len(json.dumps(answer)) < 200 * len(shown["rows"])
 
 
 def test_a_gallery_of_a_label_follows_it(client: FlaskClient, demo: Atlas) -> None:
@@ -107,7 +117,9 @@ def test_a_gallery_of_a_label_follows_it(client: FlaskClient, demo: Atlas) -> No
     like = State(group=Labelled(("lens",)))
     before = rows_of(client, like)
     assert 3 not in before and 8 not in before
-    keep(client, {"id": "undo-0001", "kind": "undo", "who": "Ada"})
+    # The answer to an undo tells whose label it took back, as that to any act tells all that changed.
+    told = keep(client, {"id": "undo-0001", "kind": "undo", "who": "Ada"}).get_json()
+    assert told["rows"] == {"8": []} and told["since"] == told["revision"] - 1
     assert rows_of(client, state) == [3]
     assert rows_of(client, like) != before and 8 in rows_of(client, like)[:24]
 

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from atlas import Atlas, Range
 from atlas.queries.planner import SUBSET_ROWS
 from atlas.search import segmented_index as opening
-from benchmarks.callbacks import call
+from benchmarks.callbacks import call, listed
 from dashboard.app import create_app
 from dashboard.service.galaxies import galaxy
 from dashboard.settings import Settings, load
@@ -54,11 +54,7 @@ def client(gate: threading.Event, settings: Settings) -> FlaskClient:
 def shown(client: FlaskClient, state: State) -> dict[str, Any]:
     """What the gallery's callback answers."""
     part = to_json(parts(state)["gallery"])
-    return call(client, "gallery.children", {"part-gallery.data": part}, "part-gallery.data")
-
-
-def rows_of(answer: dict[str, Any]) -> list[int]:
-    return [int(tile["props"]["data-row"]) for tile in answer["gallery"]["children"] if "data-row" in tile["props"]]
+    return call(client, "gallery-told.children", {"part-gallery.data": part}, "part-gallery.data")
 
 
 def wait_until_ready(client: FlaskClient) -> None:
@@ -73,7 +69,7 @@ def test_search_says_that_it_is_loading_and_answers_once_it_is_there(
 ) -> None:
     state = State(focus=galaxy(small, 7))
     answer = shown(client, state)
-    assert answer["gallery"]["children"][0]["props"]["children"] == NO_ANSWER["loading"]
+    assert answer["gallery-told"]["children"][0]["props"]["children"] == NO_ANSWER["loading"]
     assert answer["status-engine"]["children"] == "search is loading"
     assert answer["search-again"]["disabled"] is False, "the page asks again"
     assert client.get("/readyz").status_code == 503
@@ -82,7 +78,7 @@ def test_search_says_that_it_is_loading_and_answers_once_it_is_there(
     gate.set()
     wait_until_ready(client)
     answer = shown(client, state)
-    assert rows_of(answer) == small.similar(rows=[7], k=24).index.tolist()
+    assert listed(answer)["rows"] == small.similar(rows=[7], k=24).index.tolist()
     assert answer["search-again"]["disabled"] is True
     assert answer["status-engine"]["children"] == "search by ScaNN"
 
@@ -99,7 +95,7 @@ def test_search_says_that_it_is_loading_and_answers_once_it_is_there(
 )
 def test_what_needs_no_index_is_answered_meanwhile(client: FlaskClient, small: Atlas, state: State) -> None:
     answer = shown(client, state)
-    assert "gf-empty" not in json.dumps(answer["gallery"])
+    assert "gf-empty" not in json.dumps(answer["gallery-told"])
     assert answer["search-again"]["disabled"] is False, "the status line is behind until the index is there"
 
 
@@ -112,7 +108,7 @@ def test_similarity_within_a_selection_is_exact_and_needs_no_index(client: Flask
     stored /= np.linalg.norm(stored, axis=1, keepdims=True)
     scores = (stored[selected] @ stored[7]).astype(np.float32)
     expected = [r for r in selected[np.lexsort((selected, -scores))].tolist() if r != 7][:24]
-    assert rows_of(answer) == expected
+    assert listed(answer)["rows"] == expected
 
 
 def test_planes_filters_and_the_table_answer_meanwhile(client: FlaskClient, small: Atlas) -> None:
@@ -138,10 +134,10 @@ def test_an_answer_that_is_kept_is_given_before_the_index_is_there(
     gate.set()
     before = create_app(settings=settings).server.test_client()
     wait_until_ready(before)
-    rows = rows_of(shown(before, state))
+    rows = listed(shown(before, state))["rows"]
     gate.clear()
     after = create_app(settings=settings).server.test_client()
-    assert rows_of(shown(after, state)) == rows
+    assert listed(shown(after, state))["rows"] == rows
 
 
 def test_an_index_that_cannot_be_loaded_is_said_and_the_rest_of_the_page_works(
@@ -160,7 +156,7 @@ def test_an_index_that_cannot_be_loaded_is_said_and_the_rest_of_the_page_works(
     while (answer := shown(client, State(focus=galaxy(small, 7))))["search-again"]["disabled"] is False:
         assert time.monotonic() < deadline, "the failure was not noticed"
         time.sleep(0.02)
-    assert answer["gallery"]["children"][0]["props"]["children"] == NO_ANSWER["failed"]
+    assert answer["gallery-told"]["children"][0]["props"]["children"] == NO_ANSWER["failed"]
     assert answer["status-engine"]["children"] == "search does not answer"
     assert "disk" not in json.dumps(answer)
-    assert len(rows_of(shown(client, State(order="anomaly_knn")))) == 24
+    assert len(listed(shown(client, State(order="anomaly_knn")))["rows"]) == 24

@@ -20,7 +20,7 @@ from atlas import Atlas, Range
 from atlas.storage import layout
 from atlas.storage.publish import current_build
 from benchmarks import serving
-from benchmarks.callbacks import DEPENDENCIES, UPDATE, body_of
+from benchmarks.callbacks import DEPENDENCIES, UPDATE, body_of, listed
 from dashboard.cache.results import Cached
 from dashboard.service.atlas_service import Service
 from dashboard.service.galaxies import galaxy
@@ -91,7 +91,7 @@ class Visitor:
         """Row and build of each image."""
         body = body_of(
             json.loads(self.get(DEPENDENCIES)),
-            "gallery.children",
+            "gallery-told.children",
             {"part-gallery.data": self._state},
             "part-gallery.data",
         )
@@ -99,10 +99,9 @@ class Visitor:
             self._url + UPDATE, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=30) as response:
-            children = json.loads(response.read())["response"]["gallery"]["children"]
-        tiles = [child["props"] for child in children if "data-row" in child["props"]]
-        assert tiles, "search always answers"
-        return [(int(tile["data-row"]), json.loads(tile["data-event"])["build"]) for tile in tiles]
+            shown = listed(json.loads(response.read())["response"])
+        assert shown["rows"], "search always answers"
+        return [(row, shown["build"]) for row in shown["rows"]]
 
     def visit(self) -> str:
         """One visit; the build that was shown."""
