@@ -13,6 +13,7 @@ from atlas.catalog.columns import Columns
 from atlas.catalog.histogram import Histograms
 from atlas.catalog.identity import Identity
 from atlas.errors import InputError, NothingNearError
+from atlas.expressions.given import WithGiven
 from atlas.labelled import LabelledRows
 from atlas.planes.column_plane import KEEP, MAX_BYTES, ColumnPlanes, PlaneAxes, column_axes
 from atlas.planes.plane import Plane
@@ -187,6 +188,14 @@ class OpenBuild:
     def labelled(self) -> LabelledRows:
         """Which rows the labelled galaxies are."""
         return LabelledRows(self.labels, self.identity, self.sky, self._base)
+
+    @cached_property
+    def condition_columns(self) -> Columns:
+        """What a typed condition may name: columns of the catalogue and of the default space, and what people gave."""
+        return WithGiven(self.columns(self.default_space), self._words)
+
+    def _words(self, name: str) -> list[str]:
+        return self.labelled.words(name)  # opened by those alone who ask for labels
 
     def position(self, row: int) -> tuple[float, float]:
         """RA and Dec of a row in degrees (ICRS)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from atlas.catalog.columns import Columns
 from atlas.catalog.identity import Identity
+from atlas.catalog.reserved_names import COLLECTION
 from atlas.sky.sky_plane import SkyPlane
 from atlas.sky.sky_regions import separation_deg
 from atlas.storage import layout
@@ -130,6 +131,24 @@ class LabelledRows:
         now = self.now()
         named = {row: self._galaxies[row] for row in rows if row in self._galaxies}
         return {row: now.of[galaxy] for row, galaxy in named.items() if galaxy in now.of}
+
+    def words(self, name: str) -> list[str]:
+        """Labels, grades or collections that there are now (`atlas.expressions.given`), in alphabetical order."""
+        if name == COLLECTION:
+            return [one.name for one in self._labels.collections()]
+        return sorted({getattr(one, name) for given in self.now().of.values() for one in given} - {""})
+
+    def given(self, name: str, wanted: Callable[[str], bool], revision: int = 0) -> NDArray[np.int64]:
+        """Rows of the galaxies that were given such a label or grade, or are in such a collection."""
+        if name == COLLECTION:
+            kept = [one for one in self._labels.collections(revision or None) if wanted(one.name)]
+            rows = np.concatenate([np.empty(0, np.int64), *(self.members(one.name, one.revision) for one in kept)])
+        else:
+            words = {
+                galaxy: {getattr(one, name) for one in given} - {""} for galaxy, given in self.at(revision).of.items()
+            }
+            rows = self.rows_of([galaxy for galaxy, some in words.items() if any(map(wanted, some))])
+        return rows[rows >= 0]
 
     def members(self, name: str, revision: int = 0) -> NDArray[np.int64]:
         """Rows of a collection's members, in order, −1 for those that are gone; revision 0 stands for its newest.

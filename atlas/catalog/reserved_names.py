@@ -2,6 +2,7 @@
 
 OF_AN_ATLAS       columns that a build adds: a catalogue's column of such a name is stored as `survey_<name>`
 OF_CONDITIONS     words of the language of conditions: there a column of such a name stands in backticks
+OF_PEOPLE         what people gave galaxies, in conditions: a column of such a name is meant in its place
 OF_THE_PAGE       what points are coloured by beside columns: a column of such a name is marked in states and links
 """
 
@@ -13,4 +14,5 @@ OF_AN_ATLAS = frozenset(
     ("ra", "dec", "row", "source_row", "map_x", "map_y", "stray", "cluster", "anomaly_forest", "trust", *SCORED)
 )
 OF_CONDITIONS = frozenset({"and", "or", "not", "in"})
+LABEL, GRADE, COLLECTION = OF_PEOPLE = ("label", "grade", "collection")
 DENSITY, SUBSETS, LABELS = OF_THE_PAGE = ("density", "subsets", "labels")

@@ -18,6 +18,7 @@ from atlas.expressions.tree import (
     ColumnReference,
     Comparison,
     Junction,
+    Known,
     Membership,
     Negation,
     Negative,
@@ -43,7 +44,7 @@ def expression_mask(condition: Node, columns: Columns, n_rows: int) -> Mask:
     Parameters
     ----------
     condition : Node
-        From `atlas.expressions.check.parse` with these columns.
+        From `atlas.expressions.check.parse` with these columns, less what `atlas.expressions.given.known` works out.
     columns : Columns
     n_rows : int
         Rows of the atlas.
@@ -95,6 +96,10 @@ class _Piece:
                 value = self._compared(of)
                 found = reduce(np.logical_or, (np.equal(value, self._compared(option)) for option in options))
                 return np.logical_and(np.logical_not(found), np.equal(value, value)) if negated else found
+            case Known(packed):
+                begin = self._rows.start // 8  # pieces begin at whole bytes
+                bits = packed[begin : begin + (self.size + 7) // 8]
+                return np.unpackbits(bits, bitorder="little", count=self.size).view(np.bool_)
             case Call("bit", (ColumnReference(column), NumberLiteral(place))):
                 return self._has_bit(column, int(place))
             case Call("contains", (ColumnReference(column), WordLiteral(word))):

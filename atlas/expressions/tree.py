@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from atlas.catalog.reserved_names import OF_CONDITIONS
 
 
@@ -97,6 +100,13 @@ class Call(Node):
 
     function: str
     arguments: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Known(Node):
+    """A condition that was worked out before: a bit a row (`atlas.mask`). It is in no text."""
+
+    packed: NDArray[np.uint8] = field(compare=False)
 
 
 _EITHER, _BOTH, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGN, _POWER, _VALUE = range(9)

@@ -163,12 +163,14 @@ class Labels:
 
         return self._database.read(ask, {})
 
-    def collections(self) -> list[Collection]:
-        """The newest revision of each collection, by name, without its members."""
+    def collections(self, at: int | None = None) -> list[Collection]:
+        """The newest revision of each collection, by name, without its members; as of a revision of the history where
+        one is named."""
 
         def ask(connection: sa.Connection) -> list[Collection]:
             c = COLLECTION.c
             newest = sa.select(sa.func.max(c.seq)).group_by(c.name)
+            newest = newest if at is None else newest.where(c.seq <= at)
             asked = _collections().where(c.seq.in_(newest)).order_by(c.name)
             return [Collection(**dict(row)) for row in connection.execute(asked).mappings()]
 

@@ -10,7 +10,8 @@
     Category(column, values)       one of these words
     Bits(column, on, off)          flags with all of some bits set and none of others
     Contains(column, text)         text with this in it, whatever the case
-    Expression(text)               a condition on columns, such as mag_g - mag_r > 0.8 (`atlas.expressions.check`)
+    Expression(text)               a condition on columns, such as mag_g - mag_r > 0.8 (`atlas.expressions.check`),
+                                   or on labels, such as label == "lens" (`atlas.expressions.given`)
     Cluster(space, label)          members of a cluster of the map
     Labelled(labels, disputed)     galaxies that somebody gave one of these labels, at a revision of all labels
     Collected(name, revision)      members of a collection
@@ -31,6 +32,7 @@ from msgspec.structs import replace
 
 from atlas.catalog.numbers import exact_text, require_held
 from atlas.errors import InputError, shorten
+from atlas.expressions.given import asks_people
 from atlas.expressions.parser import MAX_CHARACTERS, normalised
 from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.axis import LARGEST_ZERO, Unit, Zero
@@ -143,10 +145,18 @@ class Contains(_Selection, frozen=True):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class Expression(_Selection, frozen=True):
-    """Rows for which a condition on columns of the catalogue and of the default space holds."""
+class Expression(_Selection, frozen=True, omit_defaults=True):
+    """Rows for which a condition on columns of the catalogue and of the default space holds, or on what people gave.
+
+    Attributes
+    ----------
+    text : str
+    revision : int
+        Of the labels, where it asks for these; 0 stands for now (`pinned`).
+    """
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHARACTERS)]
+    revision: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
 
 class Cluster(_Selection, frozen=True):
@@ -290,8 +300,8 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
             if both := sorted(set(on) & set(off)):
                 raise InputError(f"bit {both[0]} of {column!r} cannot be both set and not set")
             return Bits(column, tuple(sorted(set(on))), tuple(sorted(set(off)))) if on or off else All()
-        case Expression(text):
-            return Expression(normalised(text))
+        case Expression(text, revision):
+            return Expression(normalised(text), revision)
         case Range(column, low, high):
             for bound in (low, high):
                 if bound is not None and not _is_number(bound):
@@ -318,13 +328,17 @@ def parts_of(selection: Selection) -> Iterator[Selection]:
 
 def asks_labels(selection: Selection) -> bool:
     """Whether what a selection holds depends on labels or collections."""
-    return any(isinstance(part, Labelled | Collected) for part in parts_of(selection))
+    return any(_asks_labels(part) for part in parts_of(selection))
 
 
-def pinned(selection: Selection, newest: Callable[[Labelled | Collected], int]) -> Selection:
+def _asks_labels(part: Selection) -> bool:
+    return isinstance(part, Labelled | Collected) or (isinstance(part, Expression) and asks_people(part.text))
+
+
+def pinned(selection: Selection, newest: Callable[[Labelled | Collected | Expression], int]) -> Selection:
     """The selection with each revision that stands for now written out, so that it means the same tomorrow."""
     match selection:
-        case Labelled() | Collected():
+        case Labelled() | Collected() | Expression() if _asks_labels(selection):
             return selection if selection.revision else replace(selection, revision=newest(selection))
         case And(of):
             return And(tuple(pinned(one, newest) for one in of))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
 from atlas.catalog.numbers import Number
+from atlas.catalog.reserved_names import OF_PEOPLE
 from atlas.errors import InputError
 from atlas.expressions.check import flags_condition, parse
 from atlas.expressions.evaluate import expression_mask
+from atlas.expressions.given import Given, asks_people, known
 from atlas.expressions.text import contains
 from atlas.mask import Mask
 from atlas.parallel import in_threads
@@ -76,8 +79,11 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
             return expression_mask(flags_condition(column, on, off, columns), columns, n)
         case Contains(column, text):
             return _pack(columns.text(column), lambda part: contains(part, text))
-        case Expression(text):
-            return expression_mask(parse(text, columns), columns, n)
+        case Expression(text, revision):
+            condition = parse(text, atlas.condition_columns)
+            if asks_people(text):
+                condition = known(condition, columns, _given(atlas, revision))
+            return expression_mask(condition, columns, n)
         case Cluster(space, label):
             labels = atlas.columns(space).array("cluster")
             return _pack(labels, lambda part: part == label)
@@ -92,6 +98,15 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
             return Mask(reduce(np.bitwise_or, (evaluate(atlas, one).packed for one in of)), n)
         case Not(of):
             return Mask(evaluate(atlas, of).packed ^ _full(n).packed, n)
+
+
+def _given(atlas: OpenBuild, revision: int) -> Given:
+    """What people gave, as masks."""
+
+    def mask_of(name: str) -> Callable[[Callable[[str], bool]], Mask]:
+        return lambda wanted: Mask.from_rows(atlas.labelled.given(name, wanted, revision), atlas.n_rows)
+
+    return {name: mask_of(name) for name in OF_PEOPLE}
 
 
 def _range(values: NDArray[Any], low: Number | None, high: Number | None) -> Mask:

@@ -106,7 +106,7 @@ class Express(PlainEvent, frozen=True):
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
         if self.text.strip():
-            parse(self.text, service.atlas.columns(service.atlas.default_space))
+            parse(self.text, service.atlas.condition_columns)
         return Express(self.text.strip())
 
     def apply(self, state: State) -> State:

@@ -14,7 +14,7 @@ import msgspec
 
 from atlas.errors import KeepingError
 from atlas.labels.store import Labels
-from atlas.queries.selection import Collected, Labelled
+from atlas.queries.selection import Collected, Expression, Labelled
 
 LOOK_EVERY_S = 0.5
 PATIENCE_S = 10.0
@@ -58,7 +58,7 @@ class LabelBook:
                 self._away_until = time.monotonic() + PATIENCE_S
             return self._known
 
-    def newest(self, part: Labelled | Collected) -> int:
+    def newest(self, part: Labelled | Collected | Expression) -> int:
         """The revision that a part of a selection means by now."""
         if isinstance(part, Collected):
             return self._labels.collection(part.name).revision

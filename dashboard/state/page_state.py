@@ -353,7 +353,7 @@ def shows_labels(state: State) -> bool:
     """Whether what the page shows depends on labels, be it as selection, as examples or as colour."""
     group = () if state.group is None else (state.group,)
     kept = tuple(one.selection for one in state.subsets)
-    return state.color == LABELS or any(asks_labels(one) for one in (state.selection, *group, *kept))
+    return state.color == LABELS or any(asks_labels(one) for one in (active(state), *group, *kept))
 
 
 def _projected(view: SkyView | None) -> SkyView | None:

@@ -198,7 +198,7 @@ class RasterArguments(msgspec.Struct, frozen=True):
 
 def checked_expression(atlas: Atlas, text: str, cursor: int) -> dict[str, Any]:
     """Whether a condition can be read, where it cannot, and what the word under the cursor may become."""
-    columns = atlas.columns(atlas.default_space)
+    columns = atlas.condition_columns
     error = None
     try:
         if text.strip():

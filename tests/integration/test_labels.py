@@ -110,17 +110,20 @@ def test_a_thousand_images_are_told_in_a_few_bytes_each(client: FlaskClient, dem
 
 
 def test_a_gallery_of_a_label_follows_it(client: FlaskClient, demo: Atlas) -> None:
-    state = State(selection=Labelled(("lens",)), order="random")
+    state, typed = (
+        State(order="random", **which)
+        for which in ({"selection": Labelled(("lens",))}, {"expression": 'label == "lens"'})
+    )
     assert rows_of(client, state) == []
     keep(client, act(1, demo.identity.name(3), "lens"), act(2, demo.identity.name(8), "lens"))
-    assert sorted(rows_of(client, state)) == [3, 8]
+    assert sorted(rows_of(client, state)) == [3, 8] == sorted(rows_of(client, typed))
     like = State(group=Labelled(("lens",)))
     before = rows_of(client, like)
     assert 3 not in before and 8 not in before
     # The answer to an undo tells whose label it took back, as that to any act tells all that changed.
     told = keep(client, {"id": "undo-0001", "kind": "undo", "who": "Ada"}).get_json()
     assert told["rows"] == {"8": []} and told["since"] == told["revision"] - 1
-    assert rows_of(client, state) == [3]
+    assert rows_of(client, state) == [3] == rows_of(client, typed)
     assert rows_of(client, like) != before and 8 in rows_of(client, like)[:24]
 
 

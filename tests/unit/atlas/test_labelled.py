@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from atlas import Atlas, Collected, Labelled, Not
+from atlas import Atlas, Collected, Expression, Labelled, Not
+from atlas.errors import ExpressionError
+from atlas.expressions.check import complete
 from atlas.labels.entry import Entry, Member, new_id
 from atlas.labels.store import Labels
-from atlas.queries.selection import Selection, pinned
+from atlas.queries.selection import Selection, asks_labels, encode, pinned
 from benchmarks.bare_atlas import bare_atlas
 
 N = 500
@@ -65,11 +68,52 @@ def test_labels_are_selections(tmp_path: Path, labels: Labels) -> None:
     assert fixed == pinned(fixed, lambda _: 9) and "revision=5" in repr(fixed) and "revision=2" in repr(fixed)
 
 
+def test_conditions_name_what_people_gave(tmp_path: Path, labels: Labels) -> None:
+    atlas = built(tmp_path / "build", np.arange(N), labels)
+    first = labels.add(
+        [
+            replace(label(atlas, 3, "lens"), grade="A"),
+            replace(label(atlas, 9, "lens"), grade="C"),
+            label(atlas, 7, "ring"),
+            replace(label(atlas, 9, "ring", who="Vera"), grade="B"),
+            collected(atlas, "best", [7, 3]),
+        ]
+    ).revision
+    for text, expected in (
+        ('label == "lens"', [3, 9]),
+        ('"ring" == label & objid > 7', [9]),
+        ('label != "lens"', [7]),
+        ('label in ("lens", "ring") & ~(grade == "C")', [3, 7]),
+        ('label not in ("ring",)', [3]),
+        ('contains(label, "RIN")', [7, 9]),
+        ("~missing(label) & missing(grade)", [7]),
+        ('collection == "best"', [3, 7]),
+        ('label == "nothing"', []),
+    ):
+        assert rows(atlas, Expression(text)) == expected, text
+    labels.add([Entry(id=new_id(), kind="undo", who="Vera"), label(atlas, 5, "lens"), collected(atlas, "best", [5])])
+    now, then = Expression('label == "lens" | collection == "best"'), Expression('collection == "best"', first)
+    assert rows(atlas, now) == [3, 5, 9] and rows(atlas, then) == [3, 7]
+    assert pinned(now, lambda _: 5) == Expression(now.text, 5) and asks_labels(now)
+    assert not asks_labels(Expression("objid > 7")) and b"revision" not in encode(Expression("objid > 7"))
+    assert complete('label == "l', 11, atlas.condition_columns).words == ('"lens"',)
+    with pytest.raises(ExpressionError, match="in quotes"):
+        rows(atlas, Expression("label == lens"))
+    # A catalogue's own column of that name is meant.
+    columns = {"ra": RA, "dec": DEC, "objid": IDS["objid"], "grade": np.arange(N, dtype=np.float32)}
+    bare = bare_atlas(tmp_path / "own", columns, id_columns=("objid",))
+    assert rows(Atlas(tmp_path / "own", bare.manifest, labels=labels), Expression("grade > 497")) == [498, 499]
+
+
+def collected(atlas: Atlas, name: str, some: list[int]) -> Entry:
+    members = tuple(Member(atlas.identity.name(row), *atlas.position(row)) for row in some)
+    return Entry(id=new_id(), kind="collection", who="Ada", label=name, members=members)
+
+
 def test_collections_keep_their_order_and_revisions(tmp_path: Path, labels: Labels) -> None:
     atlas = built(tmp_path / "build", np.arange(N), labels)
     for order in ([5, 2], [5, 2, 8]):
-        members = tuple(Member(atlas.identity.name(row), *atlas.position(row)) for row in order)
-        labels.add([Entry(id=new_id(), kind="collection", who="Ada", label="best", members=members)])
+        labels.add([collected(atlas, "best", order)])
     assert atlas.labelled.members("best").tolist() == [5, 2, 8]
     assert rows(atlas, Collected("best")) == [2, 5, 8] and rows(atlas, Collected("best", 1)) == [2, 5]
 
