@@ -1,4 +1,4 @@
-// The gallery's tiles: the server tells what is listed as numbers and texts (`Listed` of dashboard/views/gallery.py), and
+// The gallery's tiles: the server tells what is listed as numbers and texts (`GalleryList` of dashboard/views/gallery.py), and
 // they are drawn here, a thousand as fast as a dozen. A tile that is there stands for another galaxy from then on, so that
 // it keeps the keyboard.
 (function () {
@@ -25,7 +25,7 @@
     if (why) found.dataset.why = why;
   }
 
-  /** @param {Listed} list */
+  /** @param {GalleryList} list */
   function fill(tile, list, at) {
     const [row, id] = [list.rows[at], list.ids[at]];
     const image = gf.one("img", tile);
@@ -44,7 +44,7 @@
   function draw() {
     const told = document.querySelector("#gallery-told > [data-list]");
     const before = tiles();
-    /** @type {Listed} */
+    /** @type {GalleryList} */
     const list = { rows: [], ids: [], scores: [], whys: [], words: [], marks: {}, build: "", ...(told ? JSON.parse(told.dataset.list || "") : {}) };
     before.slice(list.rows.length).forEach((tile) => tile.remove());
     const more = list.rows.slice(before.length).map(fresh);

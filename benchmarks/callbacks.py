@@ -48,8 +48,8 @@ def call(client: FlaskClient, output: str, values: dict[str, Any], changed: str)
 
 
 def listed(answer: dict[str, Any]) -> dict[str, Any]:
-    """What the gallery lists (`Listed` of `dashboard.views.gallery`), as its callback answers; nothing where it shows
-    doors or says why it is empty."""
+    """What the gallery lists, as its callback answers (`GalleryList` of `dashboard.views.gallery`); nothing where it
+    shows doors or says why it is empty."""
     parts = answer["gallery-told"]["children"]
     told = next((one["props"]["data-list"] for one in parts if "data-list" in one["props"]), '{"rows": []}')
     found: dict[str, Any] = json.loads(told)

@@ -88,8 +88,8 @@ interface GalaxyFinder {
   labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number; of(row: number): { text: string; color: string } | null };
 }
 
-/** What the gallery shows (`Listed` of `dashboard/views/gallery.py`). */
-type Listed = { build: string; rows: number[]; ids: string[]; scores: string[]; whys: string[]; words: string[]; marks: { [at: string]: string } };
+/** What the gallery shows (`GalleryList` of `dashboard/views/gallery.py`). */
+type GalleryList = { build: string; rows: number[]; ids: string[]; scores: string[]; whys: string[]; words: string[]; marks: { [at: string]: string } };
 type LabelsTold = { revision: number; since?: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };
 /** A label and the person who gave it. */
 type Given = [string, string];

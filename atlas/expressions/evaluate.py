@@ -17,8 +17,8 @@ from atlas.expressions.tree import (
     Call,
     ColumnReference,
     Comparison,
+    Evaluated,
     Junction,
-    Known,
     Membership,
     Negation,
     Negative,
@@ -44,7 +44,8 @@ def expression_mask(condition: Node, columns: Columns, n_rows: int) -> Mask:
     Parameters
     ----------
     condition : Node
-        From `atlas.expressions.check.parse` with these columns, less what `atlas.expressions.given.known` works out.
+        From `atlas.expressions.check.parse` with these columns; what people gave has been evaluated
+        (`atlas.expressions.given`).
     columns : Columns
     n_rows : int
         Rows of the atlas.
@@ -96,7 +97,7 @@ class _Piece:
                 value = self._compared(of)
                 found = reduce(np.logical_or, (np.equal(value, self._compared(option)) for option in options))
                 return np.logical_and(np.logical_not(found), np.equal(value, value)) if negated else found
-            case Known(packed):
+            case Evaluated(packed):
                 begin = self._rows.start // 8  # pieces begin at whole bytes
                 bits = packed[begin : begin + (self.size + 7) // 8]
                 return np.unpackbits(bits, bitorder="little", count=self.size).view(np.bool_)

@@ -26,8 +26,8 @@ from atlas.expressions.tree import (
     Call,
     ColumnReference,
     Comparison,
+    Evaluated,
     Junction,
-    Known,
     Membership,
     Negation,
     Node,
@@ -36,7 +36,7 @@ from atlas.expressions.tree import (
 from atlas.mask import Mask
 from atlas.storage.manifest import Column
 
-Given = Mapping[str, Callable[[Callable[[str], bool]], Mask]]
+GivenRows = Mapping[str, Callable[[Callable[[str], bool]], Mask]]
 """By name: from what a word must be to the galaxies that were given such a one."""
 
 
@@ -81,24 +81,24 @@ class WithGiven(Columns):
         return np.array([word.encode() for word in self._words(name)], dtype=np.bytes_)
 
 
-def known(condition: Node, columns: Columns, given: Given) -> Node:
+def with_given_evaluated(condition: Node, columns: Columns, given: GivenRows) -> Node:
     """A condition with its parts on what people gave worked out: those are few galaxies, and no pass over the rows."""
     match condition:
         case Junction(_, operands):
-            return replace(condition, operands=tuple(known(one, columns, given) for one in operands))
+            return replace(condition, operands=tuple(with_given_evaluated(one, columns, given) for one in operands))
         case Negation(of):
-            return replace(condition, of=known(of, columns, given))
+            return replace(condition, of=with_given_evaluated(of, columns, given))
         case Comparison(
             (operator,), (ColumnReference(name), WordLiteral(word)) | (WordLiteral(word), ColumnReference(name))
         ) if _is_given(name, columns):
-            return _known(condition, _among(given[name], {word}, operator == "!="))
+            return _evaluated(condition, _among(given[name], {word}, operator == "!="))
         case Membership(ColumnReference(name), options, negated) if _is_given(name, columns):
             words = {option.text for option in options if isinstance(option, WordLiteral)}
-            return _known(condition, _among(given[name], words, negated))
+            return _evaluated(condition, _among(given[name], words, negated))
         case Call("contains", (ColumnReference(name), WordLiteral(word))) if _is_given(name, columns):
-            return _known(condition, given[name](lambda one: word.lower() in one.lower()))
+            return _evaluated(condition, given[name](lambda one: word.lower() in one.lower()))
         case Call("missing", (ColumnReference(name),)) if _is_given(name, columns):
-            return _known(condition, ~given[name](bool))
+            return _evaluated(condition, ~given[name](bool))
     return condition
 
 
@@ -111,5 +111,5 @@ def _among(rows: Callable[[Callable[[str], bool]], Mask], words: set[str], negat
     return rows(bool) & ~among if negated else among
 
 
-def _known(node: Node, mask: Mask) -> Known:
-    return Known(mask.packed, start=node.start, end=node.end)
+def _evaluated(node: Node, mask: Mask) -> Evaluated:
+    return Evaluated(mask.packed, start=node.start, end=node.end)

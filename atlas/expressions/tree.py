@@ -103,7 +103,7 @@ class Call(Node):
 
 
 @dataclass(frozen=True)
-class Known(Node):
+class Evaluated(Node):
     """A condition that was worked out before: a bit a row (`atlas.mask`). It is in no text."""
 
     packed: NDArray[np.uint8] = field(compare=False)

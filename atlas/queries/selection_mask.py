@@ -16,7 +16,7 @@ from atlas.catalog.reserved_names import OF_PEOPLE
 from atlas.errors import InputError
 from atlas.expressions.check import flags_condition, parse
 from atlas.expressions.evaluate import expression_mask
-from atlas.expressions.given import Given, asks_people, known
+from atlas.expressions.given import GivenRows, asks_people, with_given_evaluated
 from atlas.expressions.text import contains
 from atlas.mask import Mask
 from atlas.parallel import in_threads
@@ -82,7 +82,7 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
         case Expression(text, revision):
             condition = parse(text, atlas.condition_columns)
             if asks_people(text):
-                condition = known(condition, columns, _given(atlas, revision))
+                condition = with_given_evaluated(condition, columns, _given(atlas, revision))
             return expression_mask(condition, columns, n)
         case Cluster(space, label):
             labels = atlas.columns(space).array("cluster")
@@ -100,7 +100,7 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
             return Mask(evaluate(atlas, of).packed ^ _full(n).packed, n)
 
 
-def _given(atlas: OpenBuild, revision: int) -> Given:
+def _given(atlas: OpenBuild, revision: int) -> GivenRows:
     """What people gave, as masks."""
 
     def mask_of(name: str) -> Callable[[Callable[[str], bool]], Mask]:

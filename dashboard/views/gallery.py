@@ -43,11 +43,11 @@ def contents(
     if result.rows.size == 0:
         what = "Drop the filters" if isinstance(state.selection, All) else "Clear the selection"
         return [el.empty(f"No galaxy here. {what} (Esc), or look outside.")]
-    told = msgspec.json.encode(listed(atlas, query, result, state)).decode()
+    told = msgspec.json.encode(gallery_list(atlas, query, result, state)).decode()
     return [html.Div(hidden=True, **{"data-list": told})]
 
 
-class Listed(msgspec.Struct, frozen=True, omit_defaults=True):
+class GalleryList(msgspec.Struct, frozen=True, omit_defaults=True):
     """Galaxies as the browser draws a tile for each (assets/4-gallery.js): some 30 bytes a galaxy, where components of
     Dash take 600 and, by the thousand, two minutes.
 
@@ -75,7 +75,7 @@ class Listed(msgspec.Struct, frozen=True, omit_defaults=True):
     marks: dict[int, str] = {}
 
 
-def listed(atlas: Atlas, query: Query, result: Result, state: State) -> Listed:
+def gallery_list(atlas: Atlas, query: Query, result: Result, state: State) -> GalleryList:
     """The galaxies of an answer with what stands under their images."""
     names = atlas.identity.names(result.rows)
     scores, whys, words = _captions(atlas, query, result)
@@ -83,7 +83,7 @@ def listed(atlas: Atlas, query: Query, result: Result, state: State) -> Listed:
     focus = state.focus.id if state.focus else None
     marks = (f"{given.get(name, '')} {'current' if name == focus else ''}".strip() for name in names)
     marked = {at: mark for at, mark in enumerate(marks) if mark}
-    return Listed(atlas.build_id, result.rows.tolist(), names, scores, whys, words, marked)
+    return GalleryList(atlas.build_id, result.rows.tolist(), names, scores, whys, words, marked)
 
 
 def _captions(atlas: Atlas, query: Query, result: Result) -> tuple[list[str], list[str], list[str]]:

@@ -14,7 +14,7 @@ from atlas.errors import ExpressionError
 from atlas.expressions.check import complete
 from atlas.labels.entry import Entry, Member, new_id
 from atlas.labels.store import Labels
-from atlas.queries.selection import Selection, asks_labels, encode, pinned
+from atlas.queries.selection import Selection, asks_labels, encode_selection, pinned
 from benchmarks.bare_atlas import bare_atlas
 
 N = 500
@@ -95,7 +95,7 @@ def test_conditions_name_what_people_gave(tmp_path: Path, labels: Labels) -> Non
     now, then = Expression('label == "lens" | collection == "best"'), Expression('collection == "best"', first)
     assert rows(atlas, now) == [3, 5, 9] and rows(atlas, then) == [3, 7]
     assert pinned(now, lambda _: 5) == Expression(now.text, 5) and asks_labels(now)
-    assert not asks_labels(Expression("objid > 7")) and b"revision" not in encode(Expression("objid > 7"))
+    assert not asks_labels(Expression("objid > 7")) and b"revision" not in encode_selection(Expression("objid > 7"))
     assert complete('label == "l', 11, atlas.condition_columns).words == ('"lens"',)
     with pytest.raises(ExpressionError, match="in quotes"):
         rows(atlas, Expression("label == lens"))
