@@ -63,7 +63,7 @@ class OpenBuild:
 
     @classmethod
     def open(cls, root: str | Path, *, apart: bool = False, labels: Labels | None = None) -> Self:
-        """Open the current build of an atlas; sizes of files are checked, contents are not (`validate` does).
+        """Open the current build of an atlas; sizes and headers of files are checked, not contents (`validate` does).
 
         Parameters
         ----------
@@ -78,10 +78,10 @@ class OpenBuild:
         Raises
         ------
         FormatError
-            If there is no atlas, or files are missing or of the wrong size.
+            If there is no atlas, or files are missing, of the wrong size, or with another header.
         """
         build, manifest = validate.open_current(Path(root))
-        validate.check_sizes(build, manifest)
+        validate.check_files(build, manifest)
         return cls(build, manifest, apart=apart, labels=labels)
 
     def columns(self, space: str | None = None) -> Columns:

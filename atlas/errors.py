@@ -9,10 +9,11 @@
     │   └── NothingNearError       no galaxy near a position; carries the nearest one
     ├── FormatError                files of an atlas are missing, truncated, foreign or of another version
     ├── ResourceError              disk, memory, a port: the machine cannot do what was asked
-    └── KeepingError               labels could not be kept or read: a full disk, a database that is away
+    ├── KeepingError               labels could not be kept or read: a full disk, a database that is away
+    └── DamagedError               a build that is served has files that are no longer as they were written
 
-The text of an `InputError` or a `KeepingError` may be shown to anyone. A `FormatError` or `ResourceError` may name
-paths, so the dashboard logs it and shows a general sentence instead.
+The text of an `InputError`, a `KeepingError` or a `DamagedError` may be shown to anyone. A `FormatError` or
+`ResourceError` may name paths, so the dashboard logs it and shows a general sentence instead.
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ class ResourceError(AtlasError):
 
 class KeepingError(AtlasError):
     """Labels could not be kept or read; nothing was stored, and the same may be tried again."""
+
+
+class DamagedError(AtlasError):
+    """A build that is served has files that are no longer as they were written; names one of them within the build."""
 
 
 def shorten(value: object, limit: int = 60) -> str:

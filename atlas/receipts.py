@@ -186,13 +186,13 @@ def open_for(root: Path, receipt: Receipt) -> Atlas:
     Raises
     ------
     FormatError
-        If there is no atlas, or files are missing or of the wrong size.
+        If there is no atlas, or files are missing, of the wrong size, or with another header.
     """
     build = layout.build_path(root, receipt.build)
     if not (build / layout.MANIFEST).exists():
         return Atlas.open(root)
     manifest = read_manifest(build)
-    validate.check_sizes(build, manifest)
+    validate.check_files(build, manifest)
     return Atlas(build, manifest)
 
 

@@ -11,6 +11,7 @@ from .cache.results import Cached
 from .callbacks import register_callbacks
 from .error_answers import on_callback_error
 from .service.atlas_service import Service
+from .service.damage import Scrub
 from .settings import Settings
 from .views.labels import told
 from .views.page import layout
@@ -38,8 +39,14 @@ INDEX = """<!DOCTYPE html>
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 
-def create_app(*, settings: Settings) -> Dash:
+def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     """A Dash app that serves the atlas of the settings.
+
+    Parameters
+    ----------
+    settings : Settings
+    watch : bool
+        Whether a thread looks for damaged files while the app serves (`dashboard.service.damage`).
 
     Raises
     ------
@@ -65,8 +72,7 @@ def create_app(*, settings: Settings) -> Dash:
     )
     cached = Cached(app.server, settings)
     service = Service(settings, cached)
-    # An atlas that cannot be opened must be known at the start; its index is loaded meanwhile.
-    service.progress(service.atlas)
+    service.start()
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
     app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)))
     register_callbacks(app, service)
@@ -77,4 +83,6 @@ def create_app(*, settings: Settings) -> Dash:
     register_job_routes(app.server, service)
     register_health(app.server, service.ready)
     secure(app.server, app, settings)
+    if watch and settings.scrub_mb_per_s:
+        Scrub(settings.atlas, service.damage, settings.scrub_mb_per_s).start()
     return app

@@ -1,7 +1,8 @@
 """What a visitor hears when something fails: what was wrong with the request, or that we failed and a reference.
 
-The text of an `InputError` or a `KeepingError` is written for visitors and shown. Everything else may name paths or
-hold a stack: it goes to the log under a short reference, and the visitor gets a general sentence with that reference.
+The text of an `InputError`, a `KeepingError` or a `DamagedError` is written for visitors and shown. Everything else may
+name paths or hold a stack: it goes to the log under a short reference, and the visitor gets a general sentence with
+that reference.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from flask import Flask, Response, has_request_context, jsonify, request
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
-from atlas.errors import AtlasError, InputError, KeepingError, shorten
+from atlas.errors import AtlasError, DamagedError, InputError, KeepingError, shorten
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def register_error_handlers(server: Flask) -> None:
 
 def explain(error: Exception) -> str:
     """A failure in words that anyone may read; what it does not tell is logged."""
-    if isinstance(error, InputError | KeepingError):
+    if isinstance(error, InputError | KeepingError | DamagedError):
         return str(error)
     reference = secrets.token_hex(4)
     where = f"{request.method} {shorten(request.path, 200)}" if has_request_context() else "a job"

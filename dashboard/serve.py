@@ -55,10 +55,10 @@ def check_atlas(root: Path) -> None:
     Raises
     ------
     FormatError
-        There is none, or its files are missing or of the wrong size; says how to build one.
+        There is none, or its files are missing, of the wrong size, or with another header; says how to build one.
     """
     try:
-        validate.check_sizes(*validate.open_current(root))
+        validate.check_files(*validate.open_current(root))
     except FormatError as error:
         installed = not __name__.startswith("dashboard.")  # of a clone it is a package by itself
         demo, build = (

@@ -91,6 +91,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = ""
 
+    scrub_mb_per_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="How fast the files of the build in use are compared with their hashes, once a day, by one "
+            "process of the machine; 0 never looks.",
+        ),
+    ] = 20
+
     # Requests
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=100_000_000, description="Largest request body.")] = 262_144
     max_list_bytes: Annotated[

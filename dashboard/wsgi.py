@@ -5,4 +5,4 @@ from __future__ import annotations
 from .app import create_app
 from .settings import load
 
-server = create_app(settings=load()).server
+server = create_app(settings=load(), watch=True).server

@@ -164,10 +164,15 @@ class StageRecord(_Record, frozen=True, kw_only=True):
 
 
 class File(_Record, frozen=True, kw_only=True):
-    """Size in bytes and SHA-256 of one file."""
+    """Size in bytes and SHA-256 of one file.
+
+    `ends` is the SHA-256 of its first and last 4,096 bytes, where headers and footers are, which opening can afford to
+    read; empty in builds made before it was kept.
+    """
 
     size: Count
     sha256: str
+    ends: str = ""
 
 
 class Manifest(_Record, frozen=True, kw_only=True):

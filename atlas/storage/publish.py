@@ -16,6 +16,7 @@ from atlas.storage.manifest import File, Manifest, write_manifest
 
 LOCK = ".lock"
 _BLOCK = 1 << 22
+END_BYTES = 4096
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def list_files(build: Path) -> list[str]:
 
 
 def hash_file(path: Path, advance: Callable[[int], object] = lambda _: None) -> File:
-    """Size and SHA-256 of a file, read in blocks; `advance` is told the bytes of each."""
+    """Size and hashes of a file, read in blocks; `advance` is told the bytes of each."""
     digest = hashlib.sha256()
     size = 0
     with path.open("rb", buffering=0) as f:
@@ -106,7 +107,15 @@ def hash_file(path: Path, advance: Callable[[int], object] = lambda _: None) -> 
             digest.update(block)
             size += len(block)
             advance(len(block))
-    return File(size=size, sha256=digest.hexdigest())
+    return File(size=size, sha256=digest.hexdigest(), ends=hash_ends(path, size))
+
+
+def hash_ends(path: Path, size: int) -> str:
+    """SHA-256 of the first and the last 4,096 bytes of a file; of all of it where these meet."""
+    with path.open("rb", buffering=0) as f:
+        first = f.read(END_BYTES)
+        f.seek(max(size - END_BYTES, len(first)))
+        return hashlib.sha256(first + f.read(END_BYTES)).hexdigest()
 
 
 def require_disk(folder: Path, needed: int, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
-from atlas.storage.manifest import Manifest, Space, read_manifest
-from atlas.storage.publish import current_build, hash_file, list_files
+from atlas.storage.manifest import File, Manifest, Space, read_manifest
+from atlas.storage.publish import current_build, hash_ends, hash_file, list_files
 
 UNIT_TOLERANCE = {"float16": 2e-3, "float32": 1e-5}
 _CHUNK = 1 << 18
@@ -36,13 +36,16 @@ def open_current(root: Path) -> tuple[Path, Manifest]:
     return build, read_manifest(build)
 
 
-def check_sizes(build: Path, manifest: Manifest) -> None:
-    """Whether every file of the manifest is there, as long as it should be: one look at each, none inside.
+def check_files(build: Path, manifest: Manifest) -> None:
+    """Whether every file of the manifest is there, as long as it should be, with the headers that were written.
+
+    At most 8 kB of each are read, whatever n: a changed header would be met as nonsense by whoever reads it, some of
+    whom never return. What lies between is for `validate`, and for a server that looks while it serves.
 
     Raises
     ------
     FormatError
-        Naming all files that are missing or of another size.
+        Naming all files that are missing, of another size, or changed at an end.
     """
     wrong = []
     for name, file in manifest.files.items():
@@ -53,6 +56,8 @@ def check_sizes(build: Path, manifest: Manifest) -> None:
             continue
         if size != file.size:
             wrong.append(f"{name} has {size} bytes, expected {file.size}")
+        elif file.ends and hash_ends(build / name, size) != file.ends:
+            wrong.append(f"{name} was changed: its first or last bytes are not those that were written")
     if wrong:
         raise FormatError(f"{build}: " + "; ".join(wrong[:8]) + (f"; and {len(wrong) - 8} more" if wrong[8:] else ""))
 
@@ -71,7 +76,9 @@ def validate(root: Path, advance: Callable[[int], object] = lambda _: None) -> l
         build, manifest = open_current(root)
     except FormatError as e:
         return [str(e)]
-    faults = list(_file_faults(build, manifest, advance))
+    strays = sorted(set(list_files(build)) - manifest.files.keys())
+    faults = [f"{name} is not in the manifest" for name in strays]
+    faults += [fault for _, fault in file_faults(build, manifest.files, advance)]
     if not faults:
         # Contents are looked at only where the bytes are those that were written.
         faults.extend(_column_faults(build, manifest))
@@ -87,19 +94,32 @@ def total_bytes(root: Path) -> int:
     return sum(f.size for f in manifest.files.values())
 
 
-def _file_faults(build: Path, manifest: Manifest, advance: Callable[[int], object]) -> Iterator[str]:
-    present = set(list_files(build))
-    for name in sorted(present - manifest.files.keys()):
-        yield f"{name} is not in the manifest"
-    for name, expected in manifest.files.items():
-        if name not in present:
-            yield f"{name} is missing"
+def file_faults(
+    build: Path, files: Mapping[str, File], advance: Callable[[int], object] = lambda _: None
+) -> Iterator[tuple[str, str]]:
+    """Files whose bytes are not those of the manifest: name and fault, in words, as each is found.
+
+    Parameters
+    ----------
+    build : Path
+    files : mapping of str to File
+        Of a manifest, all or some.
+    advance : callable
+        Told the bytes of each block that was read.
+    """
+    for name, expected in files.items():
+        try:
+            found = hash_file(build / name, advance)
+        except FileNotFoundError:
+            yield name, f"{name} is missing"
             continue
-        found = hash_file(build / name, advance)
+        except OSError as error:
+            yield name, f"{name} cannot be read: {error.strerror}"
+            continue
         if found.size != expected.size:
-            yield f"{name} has {found.size} bytes, expected {expected.size}"
+            yield name, f"{name} has {found.size} bytes, expected {expected.size}"
         elif found.sha256 != expected.sha256:
-            yield f"{name} was changed: its SHA-256 is not the manifest's"
+            yield name, f"{name} was changed: its SHA-256 is not the manifest's"
 
 
 def _column_faults(build: Path, manifest: Manifest) -> Iterator[str]:

@@ -44,6 +44,7 @@ from ..settings import Settings
 from ..state import url as links
 from ..state.page_state import Axes, State
 from .current_build import Builds
+from .damage import Damage
 from .index_loading import Indexes, LoadingState
 from .label_book import LabelBook
 from .name_resolver import NameResolver
@@ -80,6 +81,7 @@ class Service:
         # Kept as long as their build: what is let go must not stay in memory for what was derived from it.
         self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
         self._planes = PlanesUnderWay(settings.scratch_dir)
+        self.damage = Damage(settings.scratch_dir)
         self.kept: Kept = open_kept(settings)
         self.jobs = Jobs(open_board(settings), at_once=settings.jobs_at_once, waiting=settings.jobs_waiting)
         self.names = NameResolver(settings.name_resolver)
@@ -94,13 +96,27 @@ class Service:
         ------
         FormatError
             If there is no atlas yet.
+        DamagedError
+            During a request, if files of the build were found to be damaged.
         """
         if not has_request_context():
             return self._builds.current()
         if "atlas" not in g:
-            g.atlas = self._builds.current()
+            atlas = self._builds.current()
+            self.damage.require_whole(atlas.build_id)
+            g.atlas = atlas
         kept: Atlas = g.atlas
         return kept
+
+    def start(self) -> None:
+        """Open the atlas, so that one that cannot be opened is known, and begin to load its index.
+
+        Raises
+        ------
+        FormatError
+            If there is no atlas to serve.
+        """
+        self.progress(self._builds.current())
 
     def build(self, build_id: str) -> Atlas:
         """The build that a URL names, if it is still on disk.
@@ -113,6 +129,7 @@ class Service:
         current = self.atlas
         if build_id == current.build_id:
             return current
+        self.damage.require_whole(build_id)
         opened = self._builds.opened(build_id)
         if opened is not None:
             return opened

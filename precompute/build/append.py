@@ -23,7 +23,7 @@ from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Space, StageRecord
-from atlas.storage.validate import check_sizes, open_current
+from atlas.storage.validate import check_files, open_current
 
 from ..config import BuildConfig
 from ..errors import SourceError
@@ -72,7 +72,7 @@ def append(source: Source, out: Path, *, threads: int = 0, memory_gib: float = 8
     """
     with writer.locked(out):
         before, old = open_current(out)
-        check_sizes(before, old)
+        check_files(before, old)
         fingerprint = source.fingerprint()
         if any(record.measured.get("source") == fingerprint for record in old.stages):
             say(quiet, f"{out}: the galaxies of {source.folder} are in it already")

@@ -21,7 +21,7 @@ from atlas.storage import publish as writer
 from atlas.storage.appended_array import is_part, part_path
 from atlas.storage.arrays import chunks, open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
-from atlas.storage.validate import check_sizes, open_current
+from atlas.storage.validate import check_files, open_current
 
 from ..config import BuildConfig
 from ..stages import measure
@@ -61,7 +61,7 @@ def compact(out: Path, *, threads: int = 0, memory_gib: float = 8.0, quiet: bool
     """
     with writer.locked(out):
         before, old = open_current(out)
-        check_sizes(before, old)
+        check_files(before, old)
         if len(old.segments) == 1:
             say(quiet, f"{out}: all rows are one segment already")
             return old

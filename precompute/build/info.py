@@ -10,7 +10,7 @@ from atlas.search.quality import choose_setting, read_quality
 from atlas.storage import layout
 from atlas.storage.manifest import Manifest
 from atlas.storage.publish import human_bytes
-from atlas.storage.validate import check_sizes, open_current
+from atlas.storage.validate import check_files, open_current
 
 
 def describe_atlas(root: Path) -> str:
@@ -22,7 +22,7 @@ def describe_atlas(root: Path) -> str:
         If there is no whole atlas in the folder.
     """
     build, manifest = open_current(root)
-    check_sizes(build, manifest)
+    check_files(build, manifest)
     return "\n".join([*_head(manifest), "", *_columns(manifest), "", *_spaces(build, manifest), *_stages(manifest)])
 
 

@@ -16,6 +16,7 @@ from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, read_manifest
+from atlas.storage.validate import check_files
 
 from ..config import BuildConfig
 from ..errors import SourceError
@@ -131,9 +132,8 @@ def _finished(out: Path, build_id: str) -> Manifest | None:
         return None
     try:
         manifest = read_manifest(final)
+        check_files(final, manifest)
     except FormatError:
-        return None
-    if any(not (final / f).exists() or (final / f).stat().st_size != e.size for f, e in manifest.files.items()):
         return None
     if writer.current_build(out) != build_id:
         layout.write_atomically(out / layout.CURRENT, f"{build_id}\n".encode())

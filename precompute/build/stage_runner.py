@@ -21,6 +21,7 @@ from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import File, Manifest, StageRecord, read_manifest
+from atlas.storage.validate import file_faults
 
 from ..native_code import trim_heap
 from ..stages.stage import Stage, StageContext
@@ -124,7 +125,7 @@ def _is_whole(build: Path, outputs: list[str]) -> bool:
     expected = {name for name in files if any(Path(name).is_relative_to(output) for output in outputs)}
     if present != expected:
         return False
-    return all(writer.hash_file(build / name) == files[name] for name in sorted(present))
+    return not any(file_faults(build, {name: files[name] for name in sorted(present)}))
 
 
 def link(old: Path, new: Path) -> None:
