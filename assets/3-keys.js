@@ -31,6 +31,7 @@
     a: drawer("anomalies"),
     n: drawer("labels"),
     w: drawer("why"),
+    e: drawer("scores"),
     i: drawer("about"),
     z: () => gf.unlabel(),
     j: () => gf.ahead(false),

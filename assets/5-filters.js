@@ -47,8 +47,10 @@
 
   const share = (canvas, event) => Math.min(1, Math.max(0, (event.clientX - canvas.getBoundingClientRect().left) / canvas.clientWidth));
 
-  function set(canvas, low, high) {
-    gf.send({ is: "filter", column: columnOf(canvas), low: low, high: high });
+  // A range of a column, or of the similarity to the examples.
+  function set(element, low, high) {
+    if (element.closest(".gf-alike")) gf.send({ is: "alike", low: low, high: high });
+    else gf.send({ is: "filter", column: columnOf(element), low: low, high: high });
   }
 
   document.addEventListener("pointerdown", function (event) {
@@ -98,7 +100,7 @@
       const wrong = !inOrder(low, high, true);
       field.setCustomValidity(wrong ? "a number, and the lower bound below the upper one" : "");
       if (wrong) field.reportValidity();
-      else gf.send({ is: "filter", column: columnOf(section), low: low, high: high });
+      else set(section, low, high);
     } else if (field.closest(".gf-subset-name") || field.classList.contains("gf-subset-name")) {
       gf.send({ is: "withsubset", at: Number(gf.around(field, ".gf-subset").dataset.at), do: "rename", name: field.value.slice(0, 40) });
     } else if (field.id === "brush" && field.value) {

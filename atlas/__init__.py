@@ -8,6 +8,7 @@ from atlas.notebook import GalaxyTable
 from atlas.queries.query import Query, Result
 from atlas.queries.ranking import ByColumn, Given, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import (
+    Alike,
     All,
     And,
     Bits,
@@ -28,6 +29,7 @@ from atlas.queries.selection import (
 )
 
 __all__ = [
+    "Alike",
     "All",
     "And",
     "Atlas",

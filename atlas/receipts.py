@@ -36,6 +36,7 @@ from atlas.queries.query import Query, Result, canonical_query
 from atlas.queries.query import receipt as hash_of
 from atlas.queries.ranking import Similar, SimilarToGroup, Typical
 from atlas.queries.selection import (
+    Alike,
     And,
     Cluster,
     MapPolygon,
@@ -305,6 +306,8 @@ def _selection_with(selection: Selection, rows: dict[int, int]) -> Selection:
             return Or(tuple(_selection_with(one, rows) for one in of))
         case Not(inner):
             return Not(_selection_with(inner, rows))
+        case Alike(group=group) if group is not None:
+            return msgspec.structs.replace(selection, group=_selection_with(group, rows))
         case Rows(old):
             return Rows(tuple(rows[row] for row in old if row in rows))
     return selection

@@ -35,6 +35,7 @@ type PageEvent =
   | { is: "random" }
   | { is: "lasso"; plane: Plane; vertices: number[][]; join: Join; projection?: unknown }
   | { is: "filter"; column: string; low?: number | string | null; high?: number | string | null; values?: string[]; text?: string }
+  | { is: "alike"; low: number | string | null; high: number | string | null }
   | { is: "brush"; column: string }
   | { is: "against"; x: string; y: string }
   | { is: "tabulate"; sort: string; descending: boolean }

@@ -22,9 +22,9 @@ from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.planes.sampling import row_hash
 from atlas.queries.feedback import LOSS, embedding_of_examples
+from atlas.queries.group import group_embedding
 from atlas.queries.query import Method, Query, Result, canonical_query, examples_of, receipt
 from atlas.queries.ranking import ByColumn, Given, Ranking, Shuffled, Similar, SimilarToGroup, Typical, query_kind
-from atlas.queries.selection import Selection
 from atlas.queries.selection import canonical as canonical_selection
 from atlas.queries.selection_mask import evaluate
 from atlas.search.approximate import candidate_rows
@@ -38,9 +38,6 @@ from atlas.storage.scattered_rows import read_rows
 SUBSET_ROWS = 200_000
 OVER_FETCH = (4_000, 16_000, 64_000)
 INDEX_LIMIT = 1_000
-GROUP_ROWS = 50_000
-"""Galaxies of a group whose mean is taken: that of more is the same to half a percent of how far they scatter."""
-
 WANTED_RECALL = 0.99
 SETTINGS = {"recall": WANTED_RECALL, "unwanted_loss": LOSS}
 """What the answer depends on besides the build and the query."""
@@ -127,7 +124,8 @@ def embedding_of(atlas: OpenBuild, space: OpenSpace, ranking: Ranking) -> NDArra
                 raise InputError(f"row {min(both)} is both wanted and unwanted: it can be one of them")
             good, bad = space.embeddings[list(wanted)], space.embeddings[list(unwanted)]
             if isinstance(ranking, SimilarToGroup):
-                good = np.concatenate([_mean_of(atlas, space, ranking.group)[None], good])
+                group = evaluate(atlas, canonical_selection(ranking.group))
+                good = np.concatenate([group_embedding(space, group)[None], good])
             q = embedding_of_examples(good, bad)
             return -q if least else q
         case Typical(cluster):
@@ -144,16 +142,6 @@ def embedding_of(atlas: OpenBuild, space: OpenSpace, ranking: Ranking) -> NDArra
     if not norm > 1e-6:
         raise InputError("this embedding has no length: nothing is like it")
     return (q / np.float32(norm)).astype(np.float32)
-
-
-def _mean_of(atlas: OpenBuild, space: OpenSpace, group: Selection) -> NDArray[np.float64]:
-    """The unit mean embedding of what a selection holds, or of a fair sample of it."""
-    rows = evaluate(atlas, canonical_selection(group)).sample(GROUP_ROWS, seed=0)
-    if not rows.size:
-        raise InputError("the group that galaxies should be like holds none")
-    mean = np.asarray(read_rows(space.embeddings, rows).mean(axis=0, dtype=np.float64))
-    length = float(np.linalg.norm(mean))
-    return mean / length if length else mean
 
 
 def top_of_column(

@@ -26,6 +26,7 @@ from atlas.expressions.tree import (
     WordLiteral,
 )
 from atlas.queries.selection import (
+    Alike,
     All,
     And,
     Bits,
@@ -50,6 +51,7 @@ from atlas.queries.selection import (
 
 # Operations a row.
 RANGE, CATEGORY, CLUSTER, BIT, CONE, POWER, LOGARITHM, TEXT = 2, 15, 1, 2, 25, 12, 12, 60
+ALIKE = 30  # all numbers of an embedding, many at once
 COLUMN_LASSO = 70  # two columns are put on their axes
 LASSO = 20  # a row in doubt, before the first corner is looked at
 CORNER = 2.2  # a corner and row in doubt: an outline that crosses itself has more corners than were drawn
@@ -129,6 +131,8 @@ def _price_of(part: Selection, n: int) -> int:
             return n * _operations(read(text))
         case Cluster() | Labelled() | Collected():
             return n * CLUSTER
+        case Alike():
+            return n * ALIKE
         case And() | Or() | Not():
             raise TypeError(f"{type(part).__name__} is made of parts")
 
@@ -165,6 +169,8 @@ def _named(part: Selection) -> str:
             return f"a lasso of {len(vertices)} corners on {x} and {y}"
         case Expression(text):
             return f"the condition {shorten(text, 40)}"
+        case Alike():
+            return "the similarity to examples"
         case Range(column) | Category(column) | Bits(column) | Contains(column):
             return f"what is asked of {column}"
     return f"a {type(part).__name__.lower()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -76,7 +76,11 @@ class Recovery(msgspec.Struct, frozen=True):
 
 
 def recovery(
-    atlas: OpenBuild, query: Query, known: Sequence[int] | NDArray[np.integer[Any]], mask: Mask | None = None
+    atlas: OpenBuild,
+    query: Query,
+    known: Sequence[int] | NDArray[np.integer[Any]],
+    mask: Mask | None = None,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> Recovery:
     """Where known galaxies stand in the order of a query, among all that it selects; exactly, in one pass over them.
 
@@ -89,6 +93,8 @@ def recovery(
         Rows; those that are not selected, or are examples of the query, are left out.
     mask : Mask or None
         Rows of `query.selection`; None stands for all.
+    advance : callable
+        Told how many rows of the atlas are done. What it raises ends the pass.
 
     Raises
     ------
@@ -115,6 +121,6 @@ def recovery(
         case _:
             space = atlas.space(query.space)
             q = embedding_of(atlas, space, query.ranking)
-            ranks, _ = ranks_by_similarity(space.embeddings, q, rows, mask=ranked)
+            ranks, _ = ranks_by_similarity(space.embeddings, q, rows, mask=ranked, advance=advance)
     order = np.lexsort((rows, ranks))
     return Recovery(rows[order], ranks[order], total)

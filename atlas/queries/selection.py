@@ -15,6 +15,7 @@
     Cluster(space, label)          members of a cluster of the map
     Labelled(labels, disputed)     galaxies that somebody gave one of these labels, at a revision of all labels
     Collected(name, revision)      members of a collection
+    Alike(wanted, unwanted, low)   as similar to examples as a bound, or more
     And(of) Or(of) Not(of)
 
 A selection says nothing about an atlas: `Atlas.mask` evaluates it, exactly, over all rows. `canonical` brings equal
@@ -43,6 +44,8 @@ from atlas.storage.manifest import Name
 Row = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Bit = Annotated[int, msgspec.Meta(ge=0, lt=64)]
 Revision = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+ExampleId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Cosine = Annotated[float, msgspec.Meta(ge=-1.01, le=1.01)]
 Vertices = Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=2000)]
 MAX_DEPTH = 8
 MAX_LEAVES = 64
@@ -190,6 +193,28 @@ class Collected(_Selection, frozen=True):
     revision: Revision = 0
 
 
+class Alike(_Selection, frozen=True):
+    """Galaxies whose similarity to examples lies between two bounds, both included; None leaves a side open.
+
+    Examples are named by id, so that a link outlives the build it was made on.
+
+    Attributes
+    ----------
+    wanted, unwanted : tuple of str
+        Ids.
+    group : Selection or None
+        Galaxies that are one more wanted example together.
+    low, high : float or None
+        Cosine similarities to what stands for the examples (`atlas.queries.feedback`).
+    """
+
+    wanted: Annotated[tuple[ExampleId, ...], msgspec.Meta(max_length=50)] = ()
+    unwanted: Annotated[tuple[ExampleId, ...], msgspec.Meta(max_length=50)] = ()
+    group: Selection | None = None
+    low: Cosine | None = None
+    high: Cosine | None = None
+
+
 class And(_Selection, frozen=True):
     """Rows in every one of these."""
 
@@ -223,6 +248,7 @@ Selection = (
     | Cluster
     | Labelled
     | Collected
+    | Alike
     | And
     | Or
     | Not
@@ -296,6 +322,13 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
             return Category(column, tuple(sorted(set(values))))
         case Labelled(labels):
             return replace(selection, labels=tuple(sorted(set(labels))))
+        case Alike(wanted, unwanted, group, low, high):
+            if not (wanted or unwanted or group):
+                raise InputError("similarity needs at least one example galaxy")
+            if low is not None and high is not None and low > high:
+                raise InputError(f"the range of similarity is reversed: {low:g} is above {high:g}")
+            names = (tuple(sorted(set(wanted))), tuple(sorted(set(unwanted))))
+            return Alike(*names, None if group is None else canonical(group, depth + 1), low, high)
         case Bits(column, on, off):
             if both := sorted(set(on) & set(off)):
                 raise InputError(f"bit {both[0]} of {column!r} cannot be both set and not set")
@@ -322,6 +355,9 @@ def parts_of(selection: Selection) -> Iterator[Selection]:
                 yield from parts_of(one)
         case Not(inner):
             yield from parts_of(inner)
+        case Alike(group=group) if group is not None:
+            yield selection
+            yield from parts_of(group)
         case _:
             yield selection
 
@@ -346,6 +382,8 @@ def pinned(selection: Selection, newest: Callable[[Labelled | Collected | Expres
             return Or(tuple(pinned(one, newest) for one in of))
         case Not(inner):
             return Not(pinned(inner, newest))
+        case Alike(group=group) if group is not None:
+            return replace(selection, group=pinned(group, newest))
     return selection
 
 
@@ -360,6 +398,8 @@ def _leaves(selection: Selection) -> int:
             return sum(_leaves(one) for one in of)
         case Not(inner):
             return _leaves(inner)
+        case Alike(group=group) if group is not None:
+            return 1 + _leaves(group)
     return 1
 
 

@@ -21,7 +21,10 @@ from atlas.expressions.text import contains
 from atlas.mask import Mask
 from atlas.parallel import in_threads
 from atlas.queries.column_lasso import axes_of
+from atlas.queries.feedback import embedding_of_examples
+from atlas.queries.group import group_embedding
 from atlas.queries.selection import (
+    Alike,
     All,
     And,
     Bits,
@@ -41,6 +44,7 @@ from atlas.queries.selection import (
     Selection,
     SkyPolygon,
 )
+from atlas.search.every_score import rows_between
 
 _CHUNK = 1 << 20
 
@@ -92,6 +96,8 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
         case Collected(name, revision):
             members = atlas.labelled.members(name, revision)
             return Mask.from_rows(members[members >= 0], n)
+        case Alike(low=low, high=high):
+            return Mask(rows_between(atlas.space().embeddings, _examples(atlas, selection), low, high), n)
         case And(of):
             return Mask(reduce(np.bitwise_and, (evaluate(atlas, one).packed for one in of)), n)
         case Or(of):
@@ -107,6 +113,18 @@ def _given(atlas: OpenBuild, revision: int) -> GivenRows:
         return lambda wanted: Mask.from_rows(atlas.labelled.given(name, wanted, revision), atlas.n_rows)
 
     return {name: mask_of(name) for name in OF_PEOPLE}
+
+
+def _examples(atlas: OpenBuild, alike: Alike) -> NDArray[np.float32]:
+    """What stands for the examples, as for a ranking by the same ones: in order of row."""
+    space = atlas.space()
+    good, bad = (
+        space.embeddings[sorted({atlas.identity.row(name) for name in names})]
+        for names in (alike.wanted, alike.unwanted)
+    )
+    if alike.group is not None:
+        good = np.concatenate([group_embedding(space, evaluate(atlas, alike.group))[None], good])
+    return embedding_of_examples(good, bad)
 
 
 def _range(values: NDArray[Any], low: Number | None, high: Number | None) -> Mask:

@@ -183,7 +183,7 @@ def top_k_exact(
         If the query does not fit the embeddings.
     """
     query = check_query(query, embeddings.shape[1])
-    rough, margin = _rough_scorer(embeddings.dtype, query)
+    rough, margin = rough_scorer(embeddings.dtype, query)
     short = _ShortList(k + len(skip), margin)
     for start, local in _allowed(embeddings.shape[0], mask, rows):
         block = embeddings[start : start + SCAN_ROWS]
@@ -226,7 +226,7 @@ def top_k_of_blocks(
     scores : ndarray of the same shape, float32
         As `exact_scores` has them, bit by bit. Descending; ties by ascending row.
     """
-    rough, margin = _rough_scorer(blocks[0][1].dtype, query)
+    rough, margin = rough_scorer(blocks[0][1].dtype, query)
     wanted = k + skip.size
     scored = [(rows, embeddings, rough(embeddings)) for rows, embeddings in blocks if rows.size]
     # The best of a block are among those of all: no need to know here which rows stand in several blocks.
@@ -337,7 +337,7 @@ def _allowed(
             yield start, None
 
 
-def _rough_scorer(
+def rough_scorer(
     dtype: np.dtype[Any], query: NDArray[np.float32]
 ) -> tuple[Callable[[EmbeddingArray], NDArray[np.float32]], float]:
     """A fast scorer of blocks, and how far its scores can be from the final ones over the query's length."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ def ranks_by_similarity(
     rows: NDArray[np.integer[Any]],
     *,
     mask: NDArray[np.bool_] | None = None,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """How many rows are more similar to the query than each of some, plus one.
 
@@ -34,6 +36,8 @@ def ranks_by_similarity(
         Whose ranks are wanted.
     mask : ndarray of shape (n,), bool, optional
         Rows that are ranked; all by default.
+    advance : callable
+        Told how many rows are done. What it raises ends the pass.
 
     Returns
     -------
@@ -62,6 +66,7 @@ def ranks_by_similarity(
         at = near if local is None else local[near]
         rough[near] = exact_scores(embeddings, start + at, query)
         marks.count(rough)
+        advance(min(stop, embeddings.shape[0]))
     return marks.ranks(), scores
 
 

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from atlas.queries.selection import Cluster
 
 from ..state.page_state import SIMILARITY, State, has_examples, is_narrowed
-from . import filters, galaxies, page, planes, selections, subsets
+from . import filters, galaxies, page, planes, scores, selections, subsets
 from .event import Event
 from .page import Open
 
-FAMILIES = (page, galaxies, selections, filters, subsets, planes)
+FAMILIES = (page, galaxies, selections, scores, filters, subsets, planes)
 SENT: Any = Union[tuple(kind for family in FAMILIES for kind in family.SENT)]  # noqa: UP007 - made of a tuple
 """Whatever a browser may send, told apart by `is`: as a type for msgspec."""
 

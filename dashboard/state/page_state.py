@@ -24,9 +24,11 @@ from atlas.queries.selection import (
     And,
     Bits,
     Category,
+    Collected,
     ColumnPolygon,
     Contains,
     Expression,
+    Labelled,
     MapPolygon,
     Range,
     Selection,
@@ -48,7 +50,7 @@ Detected = Literal[
 DETECTED: tuple[str, ...] = get_args(Detected)
 Order = Literal["most", "least", "typical", "random"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
-Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "about"]
+Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "scores", "about"]
 ClusterOrder = Literal["size", "oddness", "distinctness"]
 Paint = Literal["points", "mean"]
 Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
@@ -204,6 +206,8 @@ class State(Value, frozen=True, kw_only=True):
         A typed condition; empty for none.
     subsets : tuple of Subset
         Selections that were kept.
+    known : Labelled, Collected or None
+        Galaxies that a search should find, which judge it.
     brushed : tuple of str
         Columns whose histograms were asked for beside the usual ones.
     order : str
@@ -250,6 +254,7 @@ class State(Value, frozen=True, kw_only=True):
     filters: Annotated[tuple[Filter, ...], msgspec.Meta(max_length=MOST_FILTERS)] = ()
     expression: ExpressionText = ""
     subsets: Annotated[tuple[Subset, ...], msgspec.Meta(max_length=MOST_SUBSETS)] = ()
+    known: Labelled | Collected | None = None
     brushed: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] = ()
     order: Order = "most"
     within: bool = True
@@ -314,6 +319,7 @@ def question(state: State) -> State:
         listing=blank.listing,
         table=blank.table,
         brushed=blank.brushed,
+        known=blank.known,
         labels_at=blank.labels_at,
     )
 
@@ -361,6 +367,10 @@ def _projected(view: SkyView | None) -> SkyView | None:
     return None if view is None else SkyView(view.projection, Viewport(-1.0, 1.0, -1.0, 1.0))
 
 
+_SCORED = ("focus", "wanted", "unwanted", "group", "order", "within", "known", "light")
+"""What the drawer of scores depends on beside the selection."""
+
+
 def _drawer_needs(state: State) -> dict[str, object]:
     """What the open drawer depends on beside its name."""
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
@@ -377,4 +387,6 @@ def _drawer_needs(state: State) -> dict[str, object]:
             return {**which, "order": state.order}
         case "why":
             return {**which}
+        case "scores":
+            return {name: getattr(state, name) for name in _SCORED} | {**which, "labels_at": state.labels_at}
     return {}

@@ -12,7 +12,7 @@ from atlas.catalog.anomalies import DETECTORS, offered
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import clusters, filters, labels, subsets, why_here
+from . import clusters, filters, labels, scores, subsets, why_here
 from . import elements as el
 
 ANOMALY_IMAGES = 12
@@ -34,6 +34,8 @@ def drawer(service: Service, state: State) -> list[Any]:
             return _frame("Labels", labels.drawer(service, state))
         case "why":
             return _frame("Why here?", why_here.drawer(service, state))
+        case "scores":
+            return _frame("Scores", scores.drawer(service, state))
         case "about":
             return _frame("This atlas", about(atlas))
     return []
@@ -104,6 +106,11 @@ def _frame(title: str, children: list[Any]) -> list[Any]:
 def register(app: Dash, service: Service) -> None:
     """Fill the drawer that is open."""
 
-    @app.callback(Output("drawer", "children"), Input("part-drawer", "data"), prevent_initial_call=True)
-    def on_drawer(part: Any) -> Any:
+    @app.callback(
+        Output("drawer", "children"),
+        Input("part-drawer", "data"),
+        Input("job-ended", "data"),
+        prevent_initial_call=True,
+    )
+    def on_drawer(part: Any, _: Any) -> Any:
         return drawer(service, parse.state(part))

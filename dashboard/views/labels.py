@@ -100,6 +100,7 @@ def _deeds(what: dict[str, Any], name: str) -> list[Any]:
         ),
         el.button("more like these", kind="link", label=f"Search for what is like {name}", is_="choose", what=what,
                   do="like"),
+        el.button("known", kind="link", label=f"How soon the gallery leads to {name} (E)", is_="know", what=what),
     ]  # fmt: skip
 
 

@@ -10,23 +10,14 @@ from dash import dcc, html
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
 from atlas.exports.formats import FORMATS
-from atlas.queries.selection import (
-    All,
-    Cluster,
-    Collected,
-    ColumnPolygon,
-    Cone,
-    Labelled,
-    MapPolygon,
-    Selection,
-    SkyPolygon,
-)
+from atlas.queries.selection import All
 
-from ..service.galaxies import radius_words, row_of, typed_examples
+from ..service.galaxies import row_of, typed_examples
 from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from . import choices
 from . import elements as el
 from . import figure as fig
+from .selection_words import active_words
 
 # The spaces between are the reader's: a phrase, then its key.
 KEYS = (
@@ -38,7 +29,8 @@ KEYS = (
     ("V", "gallery or table"),
     ("+  −", "the galaxy in the details is wanted, unwanted"),
     ("F  U  C", "filters, subsets, clusters"),
-    ("A  N  W  I", "anomalies, labels, why the selection is where it is, about this atlas"),
+    ("A  N  W", "anomalies, labels, why the selection is where it is"),
+    ("E  I", "scores of all galaxies, about this atlas"),
     ("J  K", "walk on to the next galaxy without a label, or back"),
     ("1  …  9", "label the galaxy that was walked to, or that of the details; 0 takes the label away"),
     ("Z", "take back the last label"),
@@ -80,6 +72,7 @@ def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
                             _rail("anomalies", "Anomalies", "A"),
                             _rail("labels", "Labels", "N"),
                             _rail("why", "Why?", "W"),
+                            _rail("scores", "Scores", "E"),
                             _rail("about", "About", "I"),
                         ],
                         className="gf-rail",
@@ -331,35 +324,6 @@ def _downloads() -> html.Details:
         )  # fmt: skip
     summary = html.Summary("▾", **el.why(FORMATS_WHY), **{"aria-label": FORMATS_WHY})
     return html.Details([summary, html.Div(groups)], className="gf-menu gf-downloads")
-
-
-def selection_words(selection: Selection) -> str:
-    """A selection in two words."""
-    match selection:
-        case All():
-            return ""
-        case MapPolygon() | ColumnPolygon():
-            return "region on map"
-        case SkyPolygon():
-            return "region on sky"
-        case Cone(_, _, radius_arcsec):
-            return f"{radius_words(radius_arcsec)} on sky"
-        case Labelled(labels):
-            return " or ".join(labels) if labels else "disputed" if selection.disputed else "labelled"
-        case Collected(name):
-            return name
-        case Cluster(_, label):
-            return f"cluster {label}" if label >= 0 else "outside all clusters"
-    return "selection"
-
-
-def active_words(state: State) -> str:
-    """What narrows the galaxies, in a few words."""
-    conditions = len(state.filters) + bool(state.expression)
-    words = [selection_words(state.selection)] if not isinstance(state.selection, All) else []
-    if conditions:
-        words.append(f"{conditions} filter{'s' if conditions > 1 else ''}")
-    return ", ".join(words)
 
 
 def within(state: State) -> list[Any]:

@@ -1,0 +1,106 @@
+"""What is known of an order as a whole: how the scores of all galaxies are spread, where known ones stand.
+
+Both need a pass over every row, and are jobs (`Service.later`), kept by what they were asked of.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas import Atlas, Query
+from atlas.errors import InputError
+from atlas.queries.planner import embedding_of
+from atlas.queries.ranking import Shuffled
+from atlas.queries.recovery import Recovery, recovery
+from atlas.queries.selection import Alike, All, Collected, Labelled
+from atlas.search.every_score import score_counts
+
+from ..jobs.job import Job, Run
+from ..state.page_state import State
+from .atlas_service import Service
+from .gallery_query import question_of
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """How many galaxies have which similarity: counts of shape (`every_score.BINS`,), int64, from −1 to 1."""
+
+    counts: NDArray[np.int64]
+
+
+def alike(state: State, low: float | None, high: float | None) -> Alike:
+    """The galaxies as similar to the page's examples as two bounds say.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to be similar to.
+    """
+    wanted, unwanted = (tuple(one.id for one in of) for of in (state.wanted, state.unwanted))
+    if not wanted and not unwanted and state.group is None:
+        if state.focus is None:
+            raise InputError("choose a galaxy first: there is nothing to be similar to")
+        wanted = (state.focus.id,)
+    return Alike(wanted, unwanted, state.group, low, high)
+
+
+def spread_of(service: Service, state: State) -> Spread | Job | None:
+    """How similar all galaxies are to the page's examples; None where there is none."""
+    atlas = service.atlas
+    like = question_of(atlas, state).like
+    if like is None:
+        return None
+    like = msgspec.structs.replace(like, least=False)
+    query = service.pinned(Query(space=atlas.default_space, ranking=like))
+
+    def compute(run: Run) -> Spread:
+        space = atlas.space(query.space)
+        q = embedding_of(atlas, space, query.ranking)
+        return Spread(score_counts(space.embeddings, q, lambda done: run.progress(done, atlas.n_rows)))
+
+    return service.later("scores", _text(query), compute, Spread, title=f"Similarity of {atlas.n_rows:,} galaxies")
+
+
+def recovery_of(service: Service, state: State) -> Recovery | Job | None:
+    """Where the page's known objects stand in the order of its gallery; None where there is no order or none is known.
+
+    Raises
+    ------
+    InputError
+        If the atlas has no such collection.
+    """
+    atlas = service.atlas
+    query = question_of(atlas, state).query
+    if query is None or state.known is None or isinstance(query.ranking, Shuffled):
+        return None
+    query = service.pinned(msgspec.structs.replace(query, limit=1, exact=False))
+    known = service.canonical(state.known)
+    assert isinstance(known, Labelled | Collected)
+    rows = known_rows(atlas, known)
+
+    def compute(run: Run) -> Recovery:
+        mask = None if isinstance(query.selection, All) else service.mask(query.selection, atlas)
+        return recovery(atlas, query, rows, mask, lambda done: run.progress(done, atlas.n_rows))
+
+    title = f"Ranks of {rows.size:,} known galaxies"
+    return service.later("recovery", f"{_text(query)} {_text(known)}", compute, Recovery, title=title)
+
+
+def known_rows(atlas: Atlas, known: Labelled | Collected) -> NDArray[np.int64]:
+    """Rows of known objects that this build has, each once.
+
+    Raises
+    ------
+    InputError
+        If the atlas has no such collection.
+    """
+    if isinstance(known, Collected):
+        rows = atlas.labelled.members(known.name, known.revision)
+    else:
+        rows = atlas.labelled.rows(known.labels, disputed=known.disputed, revision=known.revision)
+    return np.unique(rows[rows >= 0]).astype(np.int64)
+
+
+def _text(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value, order="deterministic").decode()

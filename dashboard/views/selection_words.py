@@ -1,0 +1,57 @@
+"""What narrows the galaxies, in a few words."""
+
+from __future__ import annotations
+
+from atlas.queries.selection import (
+    Alike,
+    All,
+    Cluster,
+    Collected,
+    ColumnPolygon,
+    Cone,
+    Labelled,
+    MapPolygon,
+    Selection,
+    SkyPolygon,
+)
+
+from ..service.galaxies import radius_words
+from ..state.page_state import State
+
+
+def selection_words(selection: Selection) -> str:
+    """A selection in two words."""
+    match selection:
+        case All():
+            return ""
+        case MapPolygon() | ColumnPolygon():
+            return "region on map"
+        case SkyPolygon():
+            return "region on sky"
+        case Cone(_, _, radius_arcsec):
+            return f"{radius_words(radius_arcsec)} on sky"
+        case Labelled(labels):
+            return " or ".join(labels) if labels else "disputed" if selection.disputed else "labelled"
+        case Collected(name):
+            return name
+        case Alike(_, _, _, low, high):
+            return f"similarity {range_words(low, high)}"
+        case Cluster(_, label):
+            return f"cluster {label}" if label >= 0 else "outside all clusters"
+    return "selection"
+
+
+def range_words(low: float | None, high: float | None) -> str:
+    """A range, one side of which may be open."""
+    if low is None or high is None:
+        return f"≥ {low:g}" if low is not None else f"≤ {high:g}"
+    return f"{low:g} – {high:g}"
+
+
+def active_words(state: State) -> str:
+    """What narrows the galaxies, in a few words."""
+    conditions = len(state.filters) + bool(state.expression)
+    words = [selection_words(state.selection)] if not isinstance(state.selection, All) else []
+    if conditions:
+        words.append(f"{conditions} filter{'s' if conditions > 1 else ''}")
+    return ", ".join(words)
