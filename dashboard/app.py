@@ -22,6 +22,7 @@ from .web.label_routes import register_label_routes
 from .web.list_routes import register_list_routes
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.security import secure
+from .web.strict_plotly import register_strict_plotly
 
 # Inside the page: a browser asks for an icon anew whenever the address changes, which is at each click.
 ICON = (
@@ -70,6 +71,8 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
         serve_locally=True,
         on_error=on_callback_error(lambda text: set_props("toast", {"children": text, "is_open": True})),
     )
+    if settings.plotly_bundle:
+        app.config.external_scripts.append(register_strict_plotly(app.server, Path(settings.plotly_bundle)))
     cached = Cached(app.server, settings)
     service = Service(settings, cached)
     service.start()

@@ -50,6 +50,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...], Meta(description="Host names that are answered, separated by commas; empty answers any.")
     ] = ()
 
+    plotly_bundle: Annotated[
+        str,
+        Meta(
+            title="a path",
+            description="plotly-strict.min.js of npm's plotly.js-strict-dist-min: the page's policy then forbids eval; "
+            "empty: what plotly's wheel carries, which needs it.",
+        ),
+    ] = ""
+
     # Cache
     cache_type: Annotated[
         Literal["FileSystemCache", "RedisCache"],

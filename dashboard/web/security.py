@@ -3,7 +3,7 @@
 `secure` puts it around a Flask server that carries a Dash app:
 
 - A Content-Security-Policy that loads nothing from elsewhere. Scripts come from us or have a hash; `'unsafe-eval'` is
-  needed by regl, with which plotly draws WebGL.
+  needed by regl, with which plotly draws WebGL, but for a strict bundle (`dashboard.web.strict_plotly`).
 - Posts from other sites are refused. Browsers say where a request comes from (Sec-Fetch-Site, else Origin); a client
   that sends neither is no browser, so it cannot be somebody's browser misused.
 - A body is bounded, JSON in the strict sense, and for a callback of the very shape that the callback declared
@@ -69,7 +69,7 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
 
     @cache
     def policy() -> str:
-        return content_security_policy(list(dash_app.csp_hashes()))
+        return content_security_policy(list(dash_app.csp_hashes()), evaluates=not settings.plotly_bundle)
 
     @server.before_request
     def refuse() -> None:
@@ -113,18 +113,20 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
     _compress(server)
 
 
-def content_security_policy(script_hashes: list[str]) -> str:
+def content_security_policy(script_hashes: list[str], *, evaluates: bool = True) -> str:
     """The policy of every answer.
 
     Parameters
     ----------
     script_hashes : list of str
         Of inline scripts, quoted, as `Dash.csp_hashes` gives them.
+    evaluates : bool
+        Whether scripts may make code of text, which plotly does unless it is strict.
     """
     return "; ".join(
         [
             "default-src 'none'",
-            " ".join(["script-src 'self' 'unsafe-eval'", *script_hashes]),
+            " ".join(["script-src 'self'", *(["'unsafe-eval'"] if evaluates else []), *script_hashes]),
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self'",
