@@ -24,6 +24,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from atlas.catalog.reserved_names import OF_CONDITIONS
@@ -116,6 +117,7 @@ def read(text: str) -> Node:
     return node
 
 
+@lru_cache(maxsize=512)
 def _parse(text: str) -> Node:
     if len(text) > MAX_CHARACTERS:
         raise ExpressionError(

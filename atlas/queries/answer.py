@@ -5,7 +5,7 @@ from __future__ import annotations
 from atlas.build import OpenBuild
 from atlas.mask import Mask
 from atlas.queries import planner
-from atlas.queries.query import Query, Result
+from atlas.queries.query import Query, Result, canonical_query
 from atlas.queries.selection import All, Selection, canonical
 from atlas.queries.selection_mask import evaluate
 
@@ -17,6 +17,7 @@ def rows_of(build: OpenBuild, selection: Selection | str) -> Mask:
 
 def answer(build: OpenBuild, query: Query, mask: Mask | None = None) -> Result:
     """See `Atlas.run`."""
-    if mask is None and not isinstance(canonical(query.selection), All):
-        mask = rows_of(build, query.selection)
+    query = canonical_query(query)
+    if mask is None and not isinstance(query.selection, All):
+        mask = evaluate(build, query.selection)
     return planner.run(build, query, mask)

@@ -23,9 +23,8 @@ from atlas.mask import Mask
 from atlas.planes.sampling import row_hash
 from atlas.queries.feedback import LOSS, embedding_of_examples
 from atlas.queries.group import group_embedding
-from atlas.queries.query import Method, Query, Result, canonical_query, examples_of, receipt
+from atlas.queries.query import Method, Query, Result, examples_of, receipt
 from atlas.queries.ranking import ByColumn, Given, Ranking, Shuffled, Similar, SimilarToGroup, Typical, query_kind
-from atlas.queries.selection import canonical as canonical_selection
 from atlas.queries.selection_mask import evaluate
 from atlas.search.approximate import candidate_rows
 from atlas.search.exact import top_k_exact, top_k_of_blocks
@@ -53,7 +52,7 @@ def run(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
     atlas : OpenBuild
         The build that is asked.
     query : Query
-        The question.
+        The question, canonical.
     mask : Mask or None
         Rows of `query.selection`; None stands for all.
 
@@ -63,7 +62,6 @@ def run(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
         If the query names rows, columns or clusters that the atlas does not have.
     """
     started = time.perf_counter()
-    query = canonical_query(query)
     skip = tuple(set(examples_of(query)))
     total = atlas.n_rows if mask is None else mask.count
     total -= sum(1 for row in skip if row < atlas.n_rows and (mask is None or row in mask))
@@ -124,7 +122,7 @@ def embedding_of(atlas: OpenBuild, space: OpenSpace, ranking: Ranking) -> NDArra
                 raise InputError(f"row {min(both)} is both wanted and unwanted: it can be one of them")
             good, bad = space.embeddings[list(wanted)], space.embeddings[list(unwanted)]
             if isinstance(ranking, SimilarToGroup):
-                group = evaluate(atlas, canonical_selection(ranking.group))
+                group = evaluate(atlas, ranking.group)
                 good = np.concatenate([group_embedding(space, group)[None], good])
             q = embedding_of_examples(good, bad)
             return -q if least else q

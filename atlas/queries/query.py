@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -83,11 +84,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.method != "index"
 
 
-def canonical_query(query: Query) -> Query:
-    """The one form of equal queries."""
-    return msgspec.structs.replace(
-        query, selection=selections.canonical(query.selection), ranking=rankings.canonical_ranking(query.ranking)
-    )
+def canonical_query(query: Query, form: Callable[[Selection], Selection] = selections.canonical) -> Query:
+    """The one form of equal queries; `form` makes that of selections."""
+    ranking = rankings.canonical_ranking(query.ranking, form)
+    return msgspec.structs.replace(query, selection=form(query.selection), ranking=ranking)
 
 
 def examples_of(query: Query) -> tuple[int, ...]:
@@ -98,6 +98,6 @@ def examples_of(query: Query) -> tuple[int, ...]:
 
 
 def receipt(build_id: str, query: Query, settings: dict[str, Any]) -> str:
-    """Eight hexadecimal digits that name the question."""
-    body = msgspec.json.encode([build_id, canonical_query(query), settings], order="deterministic")
+    """Eight hexadecimal digits that name the question of a canonical query."""
+    body = msgspec.json.encode([build_id, query, settings], order="deterministic")
     return hashlib.sha256(body).hexdigest()[:8]

@@ -13,6 +13,7 @@ top. `column`: one value a row. (`scan`, a score that needs every row, comes wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -100,11 +101,11 @@ def query_kind(ranking: Ranking) -> QueryKind | None:
             return None
 
 
-def canonical_ranking(ranking: Ranking) -> Ranking:
-    """The one form of equal rankings: examples sorted, each once."""
+def canonical_ranking(ranking: Ranking, form: Callable[[Selection], Selection] = selections.canonical) -> Ranking:
+    """The one form of equal rankings: examples sorted, each once; `form` makes that of a group."""
     if isinstance(ranking, Similar):
         wanted, unwanted = (tuple(sorted(set(rows))) for rows in (ranking.wanted, ranking.unwanted))
         ranking = replace(ranking, wanted=wanted, unwanted=unwanted)
     if isinstance(ranking, SimilarToGroup):
-        ranking = replace(ranking, group=selections.canonical(ranking.group))
+        ranking = replace(ranking, group=form(ranking.group))
     return ranking

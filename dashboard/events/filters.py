@@ -105,9 +105,10 @@ class Express(PlainEvent, frozen=True):
 
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
-        if self.text.strip():
-            parse(self.text, service.atlas.condition_columns)
-        return Express(self.text.strip())
+        text = self.text.strip()
+        if text:
+            parse(text, service.atlas.condition_columns)
+        return Express(text)
 
     def apply(self, state: State) -> State:
         """See `Event.apply`."""

@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 from flask import g, has_request_context
-from msgspec.structs import replace
 
 from atlas import Atlas, Mask, Query, Result
 from atlas.catalog.histogram import BitCounts, Histogram
@@ -25,13 +24,14 @@ from atlas.catalog.sort_order import Orders
 from atlas.errors import InputError
 from atlas.labels.store import Labels, beside
 from atlas.planes.plane import Plane
+from atlas.queries import planner
 from atlas.queries import selection as selections
 from atlas.queries.neighbourhoods import Outside, neighbours_outside
 from atlas.queries.planner import needs_index
 from atlas.queries.price import price, require_affordable
 from atlas.queries.query import canonical_query
-from atlas.queries.ranking import SimilarToGroup
 from atlas.queries.selection import All, And, Not, Or, Selection, asks_labels, pinned
+from atlas.queries.selection_mask import evaluate
 from atlas.storage.layout import build_path
 from atlas.storage.manifest import read_manifest
 
@@ -147,7 +147,11 @@ class Service:
             If the selection names what the atlas does not have.
         """
         atlas = atlas or self.atlas
-        return self._kept_mask(self.canonical(selection), atlas, lambda one: self._evaluate(one, atlas))
+        return self._mask(self.canonical(selection), atlas)
+
+    def _mask(self, selection: Selection, atlas: Atlas) -> Mask | None:
+        """As `mask`, of a canonical selection."""
+        return self._kept_mask(selection, atlas, lambda one: self._evaluate(one, atlas))
 
     def _kept_mask(self, selection: Selection, atlas: Atlas, evaluate: Callable[[Selection], Mask]) -> Mask | None:
         if isinstance(selection, All):
@@ -170,53 +174,55 @@ class Service:
     def canonical(self, selection: Selection) -> Selection:
         """The one form of equal selections: labels at the revision that they have now, which answers are kept by.
 
-        Everything that a visitor asks passes here, so this is where too dear a selection is refused.
+        Everything that a visitor asks passes here, so this is where too dear a selection is refused. A request makes
+        each form once.
         """
-        selection = selections.canonical(selection)
-        require_affordable(selection, self.atlas.n_rows, self.settings.max_operations)
-        return pinned(selection, self.book.newest) if asks_labels(selection) else selection
+        made: dict[Selection, Selection] = g.setdefault("canonical", {}) if has_request_context() else {}
+        if selection not in made:
+            form = selections.canonical(selection)
+            require_affordable(form, self.atlas.n_rows, self.settings.max_operations)
+            form = pinned(form, self.book.newest) if asks_labels(form) else form
+            made[selection] = made[form] = form
+        return made[selection]
 
     def pinned(self, query: Query) -> Query:
         """The one form of equal queries, labels as of now."""
-        query = canonical_query(query)
-        ranking = query.ranking
-        if isinstance(ranking, SimilarToGroup):
-            ranking = replace(ranking, group=self.canonical(ranking.group))
-        return replace(query, selection=self.canonical(query.selection), ranking=ranking)
+        return canonical_query(query, self.canonical)
 
     def _evaluate(self, selection: Selection, atlas: Atlas) -> Mask:
         """A mask from those of its parts; the dearest of them are kept, so that one visitor fills no disk."""
         match selection:
             case And(of) | Or(of):
                 dearest = sorted(of, key=lambda one: price(one, atlas.n_rows))[-PARTS_KEPT:]
-                masks = (self._part(one, atlas) if one in dearest else atlas.mask(one) for one in of)
+                masks = (self._part(one, atlas) if one in dearest else evaluate(atlas, one) for one in of)
                 return reduce(Mask.__and__ if isinstance(selection, And) else Mask.__or__, masks)
             case Not(of) if not isinstance(of, All):
                 return ~self._part(of, atlas)
-        return atlas.mask(selection)
+        return evaluate(atlas, selection)
 
     def _part(self, selection: Selection, atlas: Atlas) -> Mask:
-        mask = self._kept_mask(selection, atlas, atlas.mask)
-        return atlas.mask(All()) if mask is None else mask
+        mask = self._kept_mask(selection, atlas, lambda one: evaluate(atlas, one))
+        return evaluate(atlas, All()) if mask is None else mask
 
     def histogram(self, column: str, selection: Selection | None, atlas: Atlas) -> Histogram:
         """Histogram of a column over a selection (None: all rows), exact."""
         selection = All() if selection is None else self.canonical(selection)
         key = cache_key(atlas.build_id, "histogram", column, selections.encode_selection(selection).decode())
-        return self._cached.answer(key, lambda: atlas.histograms.get(column, self.mask(selection, atlas)), Histogram)
+        return self._cached.answer(key, lambda: atlas.histograms.get(column, self._mask(selection, atlas)), Histogram)
 
     def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
         """How often the bits of a flags column are set in a selection (None: all rows), exact."""
         selection = All() if selection is None else self.canonical(selection)
         key = cache_key(atlas.build_id, "bits", column, selections.encode_selection(selection).decode())
-        return self._cached.answer(key, lambda: atlas.histograms.bits(column, self.mask(selection, atlas)), BitCounts)
+        return self._cached.answer(key, lambda: atlas.histograms.bits(column, self._mask(selection, atlas)), BitCounts)
 
     def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
         """How far a selection cuts through neighbourhoods; None where nothing is selected."""
-        mask = self.mask(selection, atlas)
+        selection = self.canonical(selection)
+        mask = self._mask(selection, atlas)
         if mask is None or mask.count == 0:
             return None
-        key = cache_key(atlas.build_id, "outside", selections.encode_selection(self.canonical(selection)).decode())
+        key = cache_key(atlas.build_id, "outside", selections.encode_selection(selection).decode())
         return self._cached.answer(key, lambda: neighbours_outside(atlas.space(), mask), Outside)
 
     @property
@@ -280,12 +286,12 @@ class Service:
         """
         atlas = atlas or self.atlas
         query = self.pinned(query)
-        mask = self.mask(query.selection, atlas)
+        mask = self._mask(query.selection, atlas)
 
         def search() -> Result:
             if needs_index(query, mask) and self.progress(atlas) != "ready":
                 raise _NotLoadedError
-            return atlas.run(query, mask)
+            return planner.run(atlas, query, mask)
 
         name = msgspec.json.encode(query, order="deterministic").decode()
         try:

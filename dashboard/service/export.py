@@ -15,8 +15,8 @@ from atlas.exports.contents import Contents, Field, Part, field_of, id_field, pr
 from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
 from atlas.planes.sampling import row_hash
 from atlas.queries.planner import SETTINGS
-from atlas.queries.query import receipt
-from atlas.queries.ranking import ByColumn, Shuffled, Similar
+from atlas.queries.query import canonical_query, receipt
+from atlas.queries.ranking import ByColumn, Shuffled, Similar, canonical_ranking
 from atlas.queries.selection import All
 from atlas.storage import layout
 from atlas.storage.manifest import Column
@@ -50,7 +50,7 @@ def contents_of(service: Service, state: State, what: What) -> Contents:
 def name_of_receipt(atlas: Atlas, state: State) -> str:
     """The hash that names the question of a page; empty where it asks none."""
     query = question_of(atlas, state).query
-    return "" if query is None else receipt(atlas.build_id, query, SETTINGS)
+    return "" if query is None else receipt(atlas.build_id, canonical_query(query), SETTINGS)
 
 
 def _contents(atlas: Atlas, state: State, columns: list[Column], listing: ResultList) -> Contents:
@@ -135,7 +135,7 @@ def _whole(service: Service, state: State) -> ResultList:
         return listing_of(service, state)
     rows = _rows(service, atlas, query)
     by = question.like if isinstance(query.ranking, Shuffled) else query.ranking
-    scores = scores_of(atlas, by)
+    scores = scores_of(atlas, None if by is None else canonical_ranking(by, service.canonical))
     if rows.size <= SORTED_ROWS:
         if isinstance(query.ranking, Shuffled):
             rows = rows[np.argsort(row_hash(rows, query.ranking.seed))]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from atlas import Atlas, Query
 from atlas.catalog.anomalies import detector_of
 from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar, SimilarToGroup, Typical
-from atlas.queries.selection import All, And, Cluster, Not, canonical
+from atlas.queries.selection import All, And, Cluster, Not
 
 from ..state.page_state import DETECTED, Galaxy, State, active, is_narrowed
 from .galaxies import row_of
@@ -45,7 +45,7 @@ def question_of(atlas: Atlas, state: State) -> Question:
     among = active(state) if state.within else All()
     if state.group is not None:
         like = SimilarToGroup(wanted, unwanted, group=state.group)
-        among = canonical(And((among, Not(state.group))))
+        among = And((among, Not(state.group)))
     ranking = _ranking(atlas, state, like)
     if ranking is None:
         return Question(None, gone, like)

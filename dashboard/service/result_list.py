@@ -14,7 +14,7 @@ from atlas.catalog.anomalies import DEFAULT, detector_of
 from atlas.catalog.key_columns import key_columns
 from atlas.errors import InputError
 from atlas.queries.planner import embedding_of
-from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar
+from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar, canonical_ranking
 from atlas.search.exact import exact_scores
 from atlas.storage import layout
 from atlas.storage.manifest import Column
@@ -55,6 +55,8 @@ def listing_of(service: Service, state: State, sort: str = "", descending: bool 
     """
     atlas = service.atlas
     question = question_of(atlas, state)
+    if question.like is not None:
+        question = replace(question, like=canonical_ranking(question.like, service.canonical))
     query = question.query
     # The doors are no order: without a question, the list begins with the first row.
     selection = query.selection if query is not None else active(state)
@@ -104,7 +106,7 @@ def _by_row(atlas: Atlas, question: Question, mask: Mask | None) -> ResultList:
 
 
 def scores_of(atlas: Atlas, ranking: Ranking | None) -> ScoreRows:
-    """Function that gives rows their similarity: NaN where there is nothing to be similar to."""
+    """Function that gives rows their similarity by a canonical ranking: NaN where there is nothing to be similar to."""
     if ranking is None:
         return lambda rows: np.full(rows.size, np.nan, dtype=np.float32)
     space = atlas.space(atlas.default_space)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,10 @@ from PIL import Image, ImageColor
 
 from atlas import Atlas, ByColumn, Range
 from atlas.catalog.position_text import iau_name
+from atlas.expressions import parser
+from atlas.queries import selection as selections
 from atlas.receipts import read_receipt
+from benchmarks.callbacks import DEPENDENCIES, UPDATE, body_of
 from dashboard.app import create_app
 from dashboard.settings import load
 from dashboard.state.page_state import State, Table, parts
@@ -344,3 +350,52 @@ def test_a_receipt_belongs_to_its_question(client: FlaskClient, demo: Atlas) -> 
     found = client.get(address.replace("00000000", right[1]), query_string={"s": to_token(state)})
     assert read_receipt(found.data).query.ranking == ByColumn("anomaly_knn")
     assert client.get(address, query_string={"s": to_token(State())}).status_code == 400, "no question, no receipt"
+
+
+WIDE = [[-50, -50], [50, -50], [50, 50], [-50, 50]]
+
+
+def counted(client: FlaskClient, body: dict[str, Any]) -> tuple[dict[str, Any], Counter[str]]:
+    """What a post answers, and how often it made a canonical form and parsed a text."""
+    calls: Counter[str] = Counter()
+
+    def heard(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            calls["forms"] += frame.f_code is selections.canonical.__code__ and not frame.f_locals["depth"]
+            calls["parsed"] += frame.f_code is parser._parse.__wrapped__.__code__
+
+    sys.setprofile(heard)
+    try:
+        response = client.post(UPDATE, json=body)
+    finally:
+        sys.setprofile(None)
+    return (response.get_json() or {}).get("response", {}), calls
+
+
+def click(client: FlaskClient, event: dict[str, Any], held: str | None) -> tuple[str, dict[str, Counter[str]]]:
+    """The state after an event, and the calls of each post that follows from it."""
+    listed = client.get(DEPENDENCIES).get_json()
+    values: dict[str, Any] = {"event.data": {"seq": 1, "events": [event]}, "state.data": held}
+    told, calls = counted(client, body_of(listed, "state.data", values, "event.data"))
+    found = {"event": calls}
+    for one in listed:
+        part = next((i["id"] for i in one["inputs"] if "data" in told.get(i["id"], {}) and "part-" in i["id"]), None)
+        if part and not one.get("clientside_function"):
+            values = {f"{part}.data": told[part]["data"]}
+            output = one["output"].strip(".").split("...")[0]
+            _, found[part] = counted(client, body_of(listed, output, values, f"{part}.data"))
+    return told["state"]["data"], found
+
+
+def test_a_request_makes_a_form_once_and_an_expression_is_parsed_once(client: FlaskClient) -> None:
+    held, _ = click(client, {"is": "random"}, None)
+    held, _ = click(client, {"is": "lasso", "plane": "map", "vertices": WIDE}, held)
+    parser._parse.cache_clear()
+    held, calls = click(client, {"is": "express", "text": "snr>5 "}, held)
+    assert "snr" in held and {"part-map", "part-sky", "part-gallery", "part-marks"} <= set(calls)
+    assert {name: one["forms"] for name, one in calls.items() if one["forms"] > 1} == {}
+    # The text as it was typed, and the one way to write it, which has to be an expression too.
+    assert calls["event"]["parsed"] == 2 and sum(one["parsed"] for one in calls.values()) <= 3
+    _, calls = click(client, {"is": "random"}, held)
+    assert sum(one["parsed"] for one in calls.values()) == 0
+    assert {name: one["forms"] for name, one in calls.items() if one["forms"] > 1} == {}
