@@ -6,7 +6,7 @@ from atlas.examples import Match
 from atlas.mask import Mask
 from atlas.notebook import GalaxyTable
 from atlas.queries.query import Query, Result
-from atlas.queries.ranking import ByColumn, Given, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.ranking import ByColumn, ByLabels, Given, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import (
     Alike,
     All,
@@ -36,6 +36,7 @@ __all__ = [
     "AtlasError",
     "Bits",
     "ByColumn",
+    "ByLabels",
     "Category",
     "Cluster",
     "Collected",

@@ -6,7 +6,8 @@ A ranking by inner product runs
     ≤ 200,000 selected      exactly, on the selected rows alone
     more                    on the index, fetching 4,000, 16,000, 64,000 candidates until enough of them are selected;
                             if still too few are, exactly over all selected rows
-A column's order is read off the column. ScaNN has no filter of its own, hence the last two.
+ScaNN has no filter of its own, hence the last two. An order by labels scores all that may appear; a column's order is
+read off the column.
 """
 
 from __future__ import annotations
@@ -21,10 +22,21 @@ from atlas.build import OpenBuild
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.planes.sampling import row_hash
+from atlas.queries.by_labels import top_by_labels
 from atlas.queries.feedback import LOSS, embedding_of_examples
 from atlas.queries.group import group_embedding
 from atlas.queries.query import Method, Query, Result, examples_of, receipt
-from atlas.queries.ranking import ByColumn, Given, Ranking, Shuffled, Similar, SimilarToGroup, Typical, query_kind
+from atlas.queries.ranking import (
+    ByColumn,
+    ByLabels,
+    Given,
+    Ranking,
+    Shuffled,
+    Similar,
+    SimilarToGroup,
+    Typical,
+    query_kind,
+)
 from atlas.queries.selection_mask import evaluate
 from atlas.search.approximate import candidate_rows
 from atlas.search.exact import top_k_exact, top_k_of_blocks
@@ -74,6 +86,11 @@ def run(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
         case Shuffled(seed):
             rows = _shuffled(atlas.n_rows, seed, wanted, mask)
             ranked = rows, np.full(rows.size, np.nan, dtype=np.float32), "column order", None
+        case ByLabels() as ranking:
+            rows, scores = top_by_labels(
+                atlas, ranking, atlas.space(query.space), wanted, mask, with_labelled=query.with_examples
+            )
+            ranked = rows, scores, "exact" if mask is None else "exact on the selection", None
         case _:
             ranked = _by_inner_product(atlas, query, wanted, mask, skip)
     rows, scores, method, recall = ranked
@@ -100,7 +117,7 @@ def needs_index(query: Query, mask: Mask | None) -> bool:
     mask : Mask or None
         Rows of `query.selection`; None stands for all.
     """
-    if isinstance(query.ranking, ByColumn | Shuffled) or (mask is not None and mask.count <= SUBSET_ROWS):
+    if isinstance(query.ranking, ByColumn | Shuffled | ByLabels) or (mask is not None and mask.count <= SUBSET_ROWS):
         return False
     return not query.exact and query.offset + query.limit <= INDEX_LIMIT
 

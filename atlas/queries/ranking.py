@@ -1,14 +1,15 @@
 """In what order: values that say how to rank galaxies, and how each ranking can run.
 
-    Similar(wanted, unwanted, least)    like these examples and unlike those      inner_product
-    SimilarToGroup(group, wanted, …)    and like all that a selection holds       inner_product
-    Typical(cluster)                    most like the middle of a cluster         inner_product
-    Given(embedding)                    most like an embedding from outside       inner_product
-    ByColumn(column, descending)        by a value, missing last                  column
-    Shuffled(seed)                      random, the same for the same seed        column
+    Similar(wanted, unwanted, least)    like these examples and unlike those          inner_product
+    SimilarToGroup(group, wanted, …)    and like all that a selection holds           inner_product
+    Typical(cluster)                    most like the middle of a cluster             inner_product
+    Given(embedding)                    most like an embedding from outside           inner_product
+    ByColumn(column, descending)        by a value, missing last                      column
+    Shuffled(seed)                      random, the same for the same seed            column
+    ByLabels(wanted, mode, revision)    as labels teach (`atlas.queries.by_labels`)   scan
 
 `inner_product`: one embedding q; the order is that of the inner product with q, so the neighbour index can find the
-top. `column`: one value a row. (`scan`, a score that needs every row, comes with probes and mixtures.)
+top. `column`: one value a row. `scan`: a score that needs every row.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from atlas.queries.selection import Row, Selection
 from atlas.storage.manifest import Name
 
 QueryKind = Literal["row", "least similar", "examples", "cluster", "given"]
+LabelMode = Literal["like", "uncertain", "unlike"]
 
 
 class _Ranking(msgspec.Struct, frozen=True, tag_field="by", tag=str.lower, forbid_unknown_fields=True):
@@ -81,7 +83,30 @@ class Shuffled(_Ranking, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
 
 
-Ranking = Similar | SimilarToGroup | Typical | Given | ByColumn | Shuffled
+class ByLabels(_Ranking, frozen=True):
+    """As labels teach: like the galaxies that have a wanted label, unlike all others that are labelled, and odd.
+
+    Attributes
+    ----------
+    wanted : tuple of str
+        Labels that are wanted.
+    mode : str
+        What is looked for: more like these, what is most uncertain, or what is unlike all that is labelled.
+    revision : int
+        Of the labels; 0 stands for now.
+    oddness : float
+        How much the oddness for its brightness counts beside likeness; 0 leaves it out.
+    """
+
+    wanted: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=40)], ...], msgspec.Meta(min_length=1, max_length=64)
+    ]
+    mode: LabelMode = "like"
+    revision: selections.Revision = 0
+    oddness: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.6
+
+
+Ranking = Similar | SimilarToGroup | Typical | Given | ByColumn | Shuffled | ByLabels
 
 
 def query_kind(ranking: Ranking) -> QueryKind | None:
@@ -106,6 +131,8 @@ def canonical_ranking(ranking: Ranking, form: Callable[[Selection], Selection] =
     if isinstance(ranking, Similar):
         wanted, unwanted = (tuple(sorted(set(rows))) for rows in (ranking.wanted, ranking.unwanted))
         ranking = replace(ranking, wanted=wanted, unwanted=unwanted)
+    if isinstance(ranking, ByLabels):
+        ranking = replace(ranking, wanted=tuple(sorted(set(ranking.wanted))))
     if isinstance(ranking, SimilarToGroup):
         ranking = replace(ranking, group=form(ranking.group))
     return ranking

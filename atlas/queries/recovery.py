@@ -14,7 +14,7 @@ from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.queries.planner import embedding_of
 from atlas.queries.query import Query, canonical_query, examples_of
-from atlas.queries.ranking import ByColumn, Shuffled
+from atlas.queries.ranking import ByColumn, ByLabels, Shuffled
 from atlas.search.exact_ranks import ranks_by_similarity, ranks_by_value
 
 FIRST = (10, 100, 1_000, 10_000)
@@ -115,6 +115,8 @@ def recovery(
     match query.ranking:
         case Shuffled():
             raise InputError("a random order ranks nothing: choose examples or a column")
+        case ByLabels():
+            raise InputError("an order by labels knows the labelled galaxies already: ask for one by examples")
         case ByColumn(column, descending):
             values = atlas.columns(query.space).number(column)
             ranks = ranks_by_value(values, rows, descending=descending, mask=ranked)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numkong
 import numpy as np
@@ -41,6 +41,24 @@ _LENGTH_OFF = {"float16": 2.0**-11, "float32": 2.0**-20}
 """How far rounding can take the length of a stored unit row from 1: half a step of each of its numbers."""
 
 EmbeddingArray = NDArray[np.floating[Any]]
+
+
+class Adjustment(NamedTuple):
+    """What is made of cosines before rows are put in order by it.
+
+    Attributes
+    ----------
+    apply : callable
+        Scores of rows (m,) from their cosines (m,), float32.
+    steepness : float
+        A score changes by at most so much times its cosine.
+    """
+
+    apply: Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.float32]]
+    steepness: float
+
+
+NO_ADJUSTMENT = Adjustment(lambda _, cosines: cosines, 1.0)
 
 
 def gather(embeddings: EmbeddingArray, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
@@ -153,8 +171,9 @@ def top_k_exact(
     mask: NDArray[np.bool_] | None = None,
     rows: NDArray[np.integer[Any]] | None = None,
     skip: Sequence[int] = (),
+    adjustment: Adjustment = NO_ADJUSTMENT,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k rows of largest cosine similarity to the query, exactly.
+    """The k rows of largest cosine similarity to the query, or of what is made of it, exactly.
 
     Parameters
     ----------
@@ -170,6 +189,8 @@ def top_k_exact(
         Allowed rows, ascending and distinct; instead of `mask`.
     skip : sequence of int
         Rows to leave out, the query's own for instance.
+    adjustment : Adjustment
+        What is made of the similarities.
 
     Returns
     -------
@@ -184,18 +205,23 @@ def top_k_exact(
     """
     query = check_query(query, embeddings.shape[1])
     rough, margin = rough_scorer(embeddings.dtype, query)
-    short = _ShortList(k + len(skip), margin)
+    adjusted, steepness = adjustment
+    # Adding in float32 rounds both ways: the margin gets room for it.
+    short = _ShortList(k + len(skip), 1.01 * margin * steepness)
     for start, local in _allowed(embeddings.shape[0], mask, rows):
         block = embeddings[start : start + SCAN_ROWS]
         if local is None:
-            short.add(np.arange(start, start + len(block)), rough(block))
+            at, scores = np.arange(start, start + len(block)), rough(block)
         elif local.size > SCAN_SHARE * len(block):
-            short.add(start + local, rough(block)[local])
+            at, scores = start + local, rough(block)[local]
         elif local.size:
-            short.add(start + local, rough(read_rows(block, local)))
+            at, scores = start + local, rough(read_rows(block, local))
+        else:
+            continue
+        short.add(at, adjusted(at, scores))
     found = short.rows()
     found = found[~np.isin(found, np.asarray(skip, dtype=np.int64))]
-    best, scores = top_of_each(found[None], exact_scores(embeddings, found, query)[None], k)
+    best, scores = top_of_each(found[None], adjusted(found, exact_scores(embeddings, found, query))[None], k)
     return best[0], scores[0]
 
 

@@ -30,6 +30,7 @@ from atlas.queries.neighbourhoods import Outside, neighbours_outside
 from atlas.queries.planner import needs_index
 from atlas.queries.price import price, require_affordable
 from atlas.queries.query import canonical_query
+from atlas.queries.ranking import ByLabels
 from atlas.queries.selection import All, And, Not, Or, Selection, asks_labels, pinned
 from atlas.queries.selection_mask import evaluate
 from atlas.storage.layout import build_path
@@ -187,7 +188,11 @@ class Service:
 
     def pinned(self, query: Query) -> Query:
         """The one form of equal queries, labels as of now."""
-        return canonical_query(query, self.canonical)
+        query = canonical_query(query, self.canonical)
+        if isinstance(query.ranking, ByLabels) and not query.ranking.revision:
+            pinned_ranking = msgspec.structs.replace(query.ranking, revision=self.labels.revision())
+            query = msgspec.structs.replace(query, ranking=pinned_ranking)
+        return query
 
     def _evaluate(self, selection: Selection, atlas: Atlas) -> Mask:
         """A mask from those of its parts; the dearest of them are kept, so that one visitor fills no disk."""
