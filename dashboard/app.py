@@ -20,6 +20,7 @@ from .web.health import register_health
 from .web.job_routes import register_job_routes
 from .web.label_routes import register_label_routes
 from .web.list_routes import register_list_routes
+from .web.metrics import register_metrics
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.security import secure
 from .web.strict_plotly import register_strict_plotly
@@ -76,6 +77,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     cached = Cached(app.server, settings)
     service = Service(settings, cached)
     service.start()
+    register_metrics(app.server, settings, service.ready)
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
     app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)))
     register_callbacks(app, service)

@@ -8,7 +8,6 @@ that reference.
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -18,6 +17,8 @@ from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
 from atlas.errors import AtlasError, DamagedError, InputError, KeepingError, shorten
+
+from .request_log import request_id
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def explain(error: Exception) -> str:
     """A failure in words that anyone may read; what it does not tell is logged."""
     if isinstance(error, InputError | KeepingError | DamagedError):
         return str(error)
-    reference = secrets.token_hex(4)
+    reference = request_id()
     where = f"{request.method} {shorten(request.path, 200)}" if has_request_context() else "a job"
     _log.error("reference %s: %s", reference, where, exc_info=error)
     if isinstance(error, AtlasError):

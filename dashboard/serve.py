@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import errno
-import logging
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -21,13 +21,12 @@ from gunicorn.app.base import BaseApplication
 from atlas.errors import AtlasError, FormatError, ResourceError
 from atlas.storage import validate
 
+from .request_log import configure_logging
 from .settings import Settings, environment, in_words, load, variable
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  heartbeats of workers: a file there never waits for a disk
 OPTIONS = ("atlas", "host", "port", "workers", "threads")
 """Settings that the command takes as options too."""
-
-_LOG_FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m dashboard") -> int:
@@ -108,14 +107,31 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "keepalive": 15,  # a page asks for a gallery of images, then for more when its visitor has looked
         "preload_app": False,
         "limit_request_line": 8190,  # the most gunicorn has; longer states travel by their hash
-        "accesslog": "-" if settings.access_log else None,
+        "accesslog": "-" if settings.access_log and settings.log_format == "text" else None,
         "control_socket_disable": True,  # one address for all servers of a user, and nothing of ours needs it
         "forwarded_allow_ips": "",  # forwarded headers are read in one place: `dashboard.web.security`
-        "post_fork": _configure_logging,
+        "post_fork": lambda arbiter, worker: configure_logging(settings.log_format),
     }
+    if settings.metrics and settings.workers > 1:
+        folder = settings.scratch_dir / "metrics"
+        options["raw_env"] = [f"PROMETHEUS_MULTIPROC_DIR={folder.absolute()}"]
+        options["on_starting"] = lambda arbiter: _empty(folder)
+        options["child_exit"] = lambda arbiter, worker: _forget_metrics(worker.pid)
     if os.access(_SHARED_MEMORY, os.W_OK):
         options["worker_tmp_dir"] = str(_SHARED_MEMORY)
     return options
+
+
+def _empty(folder: Path) -> None:
+    """Make a folder for figures of processes; what those of an earlier server left does not count."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _forget_metrics(pid: int) -> None:
+    from prometheus_client.multiprocess import mark_process_dead  # looks for its folder when imported
+
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class _Server(BaseApplication):
@@ -135,11 +151,6 @@ class _Server(BaseApplication):
         from .wsgi import server  # in the worker, after the fork
 
         return server
-
-
-def _configure_logging(arbiter: object, worker: object) -> None:
-    """Give our own messages the form of gunicorn's."""
-    logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO)
 
 
 def _say_where(worker: Any) -> None:

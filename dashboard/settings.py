@@ -42,7 +42,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "false: one at a time, and search is loading meanwhile."
         ),
     ] = True
-    access_log: Annotated[bool, Meta(description="Log each request to standard output.")] = False
+    access_log: Annotated[bool, Meta(description="Log each request.")] = False
+    log_format: Annotated[
+        Literal["text", "json"],
+        Meta(description="Lines for people, or an object a line with the id of its request."),
+    ] = "text"
+    slow_s: Annotated[
+        float, Meta(gt=0, le=3_600, description="Requests and questions that take longer are logged, in seconds.")
+    ] = 3.0
+    metrics: Annotated[
+        bool, Meta(description="Whether /metrics tells Prometheus figures; not to requests that came through a proxy.")
+    ] = False
     trust_proxy: Annotated[
         int, Meta(ge=0, le=5, description="Proxies in front whose X-Forwarded headers are believed.")
     ] = 0

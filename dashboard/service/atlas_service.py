@@ -6,7 +6,9 @@ that one column, not the lasso beside it.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -51,6 +53,8 @@ from .label_book import LabelBook
 from .name_resolver import NameResolver
 
 JOB_PATIENCE_S = 0.3  # what is ready by then was no job to whoever asked
+_log = logging.getLogger(__name__)
+
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 T = TypeVar("T")
 MASKS_IN_MEMORY = 8
@@ -296,7 +300,11 @@ class Service:
         def search() -> Result:
             if needs_index(query, mask) and self.progress(atlas) != "ready":
                 raise _NotLoadedError
-            return planner.run(atlas, query, mask)
+            begun = time.perf_counter()
+            result = planner.run(atlas, query, mask)
+            if (seconds := time.perf_counter() - begun) > self.settings.slow_s:
+                _log.warning("question %s took %.1f s", result.receipt, seconds)
+            return result
 
         name = msgspec.json.encode(query, order="deterministic").decode()
         try:
