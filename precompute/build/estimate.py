@@ -1,8 +1,7 @@
 """What a build will take, said before it starts: time, memory and disk of each stage, and whether they are there.
 
-Memory and disk follow from rows, dimensions and parameters. Times are rates that were measured on one machine with
-simulated surveys of 0.1 to 10 million galaxies (`python -m benchmarks.build`), scaled by how fast this machine does
-two small tasks, which takes a third of a second (`calibrate`).
+Each stage knows its own cost (`precompute.stages.costs`). Its times are scaled by how fast this machine does two small
+tasks, which takes a third of a second (`calibrate`).
 """
 
 from __future__ import annotations
@@ -17,30 +16,20 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from atlas.errors import ResourceError
-from atlas.search.index import SearchSetting
-from atlas.storage import layout
 from atlas.storage.publish import free_bytes, human_bytes
 
 from ..config import BuildConfig
 from ..parallel import thread_count
-from ..stages.index.leaf_finder import products_a_row
-from ..stages.index.scann import DIMENSIONS_A_BLOCK, PROCESS_BYTES, Plan
+from ..stages.costs import NEIGHBORS_BYTES, Sizes
+from ..stages.index.scann import DIMENSIONS_A_BLOCK, Plan
 from ..stages.index.stage import Engine, choose_engine, index_plan
-from ..stages.knn import SETTING, quick_setting
-from ..stages.subsample import ANCHORS_A_GROUP
-from ..stages.subsample_groups import CELL_ROWS, SAMPLE_ROWS
+from ..stages.order import STAGES
 
 PRODUCT_S, SORT_S = 8.0e-3, 4.3e-3
 """What the two tasks of `calibrate` took on the machine of the rates."""
 
-PRODUCTS_A_SECOND = 5e10
-"""Multiplications and additions of float32 that one core did in a second there, with all that surrounds them."""
-
 MATHS_BYTES = 500 << 20
 """UMAP, numba and scikit-learn, once they are loaded, and what a pass over chunks holds."""
-
-NEIGHBORS_BYTES = 8 * layout.KNN_NEIGHBORS
-"""Nearest of one row, and their similarities."""
 
 GIB = 2**30
 
@@ -57,12 +46,15 @@ class StageEstimate(msgspec.Struct, frozen=True, kw_only=True):
         Bytes that no file backs, at the peak.
     disk : int
         Bytes of its outputs.
+    smaller : str
+        What makes it take less memory; empty where nothing does.
     """
 
     name: str
     seconds: float
     memory: int
     disk: int
+    smaller: str
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,128 +98,6 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         return sum(stage.disk for stage in self.stages)
 
 
-class _Sizes(msgspec.Struct, frozen=True):
-    """What the formulas read."""
-
-    n: int
-    d: int
-    anchors: int
-    known: int
-    columns: int
-    plan: Plan
-    engine: Engine
-    config: BuildConfig
-    images: int
-
-    def products(self, rows: int, others: int) -> float:
-        """Seconds for the inner products of `rows` with `others` embeddings on one core."""
-        return rows * others * self.d / PRODUCTS_A_SECOND
-
-
-# Of each stage: seconds of one core that cannot be shared, and seconds that threads share.
-Cost = Callable[[_Sizes], tuple[float, float]]
-
-
-def _index_cost(s: _Sizes) -> tuple[float, float]:
-    if s.engine == "exact":
-        return 0.1, 0
-    p, width = s.plan, s.d / 128
-    pieces = -(-s.n // p.piece_rows)
-    train = 4.5e-6 * p.tree_sample * p.leaves**0.5 * width
-    assign = s.n * 4.5e-6 + s.products(s.n, round(products_a_row(p.leaves)))
-    encode = s.n * 20e-6 * width + pieces * 2
-    return train / 2 + s.n * 3e-6 * width, train / 2 + assign + encode
-
-
-def _search_cost(s: _Sizes, rows: int, setting: SearchSetting) -> float:
-    """Seconds for the ten nearest of some rows."""
-    if s.engine == "exact":
-        return s.products(rows, s.n) * 2
-    scanned = min(setting.leaves, s.plan.leaves) * s.n / s.plan.leaves
-    return rows * (6e-7 * setting.candidates * s.d / 128 + s.plan.leaves * 4e-9 * s.d / 128 + scanned * 3.5e-9)
-
-
-def _knn_cost(s: _Sizes) -> tuple[float, float]:
-    check = s.n * 6e-6 * s.d / 128
-    if s.known == s.n:
-        return check, _search_cost(s, s.n, SETTING)
-    quick = quick_setting(s.n, s.plan.leaves)
-    return check, _search_cost(s, s.known, SETTING) + _search_cost(s, s.n, quick)
-
-
-def _subsample_cost(s: _Sizes) -> tuple[float, float]:
-    if s.anchors == s.n:
-        return 0, 0
-    groups, sample = s.anchors // ANCHORS_A_GROUP, min(s.n, SAMPLE_ROWS)
-    links = sample * 35e-6 + s.products(sample, sample // CELL_ROWS + groups) * 2
-    return s.n * 4e-7, links + s.products(s.n, groups) * 2
-
-
-COSTS: dict[str, Cost] = {
-    "read": lambda s: (s.n * s.columns * 1e-7, 0),
-    "embeddings": lambda s: (s.n * s.d * 2e-8, 0),
-    "index": _index_cost,
-    "knn": _knn_cost,
-    "subsample": _subsample_cost,
-    "umap": lambda s: (5 + 6e-4 * s.anchors * (s.config.n_epochs or 200) / 200, s.products(s.anchors, s.anchors) * 2),
-    "place": lambda s: (2, 8 * s.anchors / 50_000 + s.n * 35e-6 * s.d / 128) if s.anchors < s.n else (0, 0),
-    "clusters": lambda s: (12 * (s.anchors / 50_000) ** 1.5 + s.n * 1e-6 * s.d / 128, 0),
-    "anomalies": lambda s: (2 + s.n * 2e-6, s.n * 2e-6 + s.products(s.n, 2 * s.d)),
-    "planes": lambda s: (s.n * 1e-6, 0),
-    "thumbnails": lambda s: (0, s.images * 5e-3),
-    "measure": lambda s: ((20 + s.n * 3e-6 * s.d / 128) * s.config.recall_queries / 200, s.known * 30e-6),
-}
-
-
-def _index_memory(s: _Sizes) -> int:
-    return PROCESS_BYTES if s.engine == "exact" else max(s.plan.train_bytes, s.plan.encode_bytes)
-
-
-def _opened_index(s: _Sizes) -> int:
-    """An index while it is opened: its files, and the codes packed."""
-    return 0 if s.engine == "exact" else s.n * (s.d * 3 // 4 + 8) + s.plan.leaves * s.d * 200
-
-
-MEMORY: dict[str, Callable[[_Sizes], int]] = {
-    "read": lambda s: s.n * 60,
-    "embeddings": lambda s: 20 * 65_536 * s.d,
-    "index": _index_memory,
-    "knn": lambda s: _opened_index(s) + s.n * 20,
-    "subsample": lambda s: s.n * 36 + min(s.n, SAMPLE_ROWS) * (s.d * 4 + 900),
-    "umap": lambda s: s.anchors * (s.d * 12 + 2_000),
-    "place": lambda s: s.anchors * s.d * 8,
-    "clusters": lambda s: s.n * 8 + s.anchors * 1_000,
-    "anomalies": lambda s: s.n * 48 + 100_000 * s.d * 12,
-    "planes": lambda s: s.n * 24,
-    "thumbnails": lambda s: 0,
-    "measure": lambda s: _opened_index(s) + s.n * 16,
-}
-
-DISK: dict[str, Callable[[_Sizes], int]] = {
-    "read": lambda s: s.n * (12 + 6 * (s.columns + 2)),
-    "embeddings": lambda s: s.n * s.d * (2 if s.config.embedding_dtype == "float16" else 4),
-    "index": lambda s: 0 if s.engine == "exact" else s.n * (-(-s.d // 2) + 4) + 4 * s.plan.leaves * s.d * 2,
-    "knn": lambda s: s.n * 4 + s.known * NEIGHBORS_BYTES,
-    "subsample": lambda s: s.anchors * 4,
-    "umap": lambda s: s.anchors * 8,
-    "place": lambda s: s.n * 13,
-    "clusters": lambda s: s.n * 2,
-    "anomalies": lambda s: s.n * 20,
-    "planes": lambda s: s.n * 32 + (32 << 20),
-    "thumbnails": lambda s: s.images * (s.config.thumbnail_pixels**2 * 3 // 5),
-    "measure": lambda s: s.n * 4,
-}
-
-HELP = {
-    "index": "fewer leaves (--leaves), a smaller sample to train on (--tree-sample)",
-    "subsample": "a smaller subsample (--subsample)",
-    "umap": "a smaller subsample (--subsample)",
-    "place": "a smaller subsample (--subsample)",
-    "clusters": "a smaller subsample (--subsample)",
-}
-"""What makes a stage take less memory, beside fewer galaxies."""
-
-
 def estimate_build(
     n_rows: int, dimension: int, config: BuildConfig, *, columns: int, images: int = 0, speed: float = 1.0
 ) -> Estimate:
@@ -247,26 +117,27 @@ def estimate_build(
     n, threads = n_rows, thread_count(config.threads)
     plan = index_plan(n, dimension, config)
     engine = choose_engine(config.engine, n)
-    sizes = _Sizes(
+    sizes = Sizes(
         n=n,
         d=dimension,
         anchors=min(n, config.subsample),
         known=n if config.knn == "all" else min(n, config.knn_sample),
         columns=columns,
-        plan=plan,
-        engine=engine,
-        config=config,
         images=images,
+        leaves=plan.leaves,
+        exact=engine == "exact",
+        config=config,
     )
     stages = []
-    for name, cost in COSTS.items():
-        alone, shared = cost(sizes)
+    for stage in STAGES:
+        cost = stage.cost(sizes)
         stages.append(
             StageEstimate(
-                name=name,
-                seconds=(alone + shared / threads) / speed,
-                memory=MATHS_BYTES + MEMORY[name](sizes),
-                disk=DISK[name](sizes),
+                name=stage.name,
+                seconds=(cost.alone + cost.shared / threads) / speed,
+                memory=MATHS_BYTES + cost.memory,
+                disk=cost.disk,
+                smaller=stage.smaller,
             )
         )
     # Pieces on their way through ScaNN: their float32 embeddings, and the codes that come back. All codes once more.
@@ -357,7 +228,7 @@ def _memory_problems(estimate: Estimate, config: BuildConfig) -> list[str]:
         if stage.memory <= min(config.memory, available):
             continue
         told = f"stage {stage.name} needs about {stage.memory / GIB:.1f} GiB of memory, "
-        options = [HELP[stage.name]] if stage.name in HELP else []
+        options = [stage.smaller] if stage.smaller else []
         if stage.memory > available:
             told += f"{available / GIB:.1f} GiB are free on this machine"
             options += [f"a smaller --memory-gib (now {config.memory_gib:g})"] * (stage.name == "index")

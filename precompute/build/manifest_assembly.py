@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from atlas.catalog.anomalies import PERCENTILES
 from atlas.catalog.columns import describe_numbers
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
@@ -17,24 +16,7 @@ from atlas.storage.manifest import Column, Manifest, Provenance, Segment, SkyBac
 
 from ..config import BuildConfig
 from ..sources.source import Source
-
-_FOR = " for its brightness"
-
-# Columns that a build adds to a space: name, UCD, description.
-SPACE_COLUMNS = (
-    ("map_x", "", "Position on the map of embedding space"),
-    ("map_y", "", "Position on the map of embedding space"),
-    ("stray", "meta.code", "Placed far from most of the anchors that it resembles: its position means little"),
-    ("cluster", "meta.code.class", "Cluster of the map, 0 the largest, -1 outside all clusters"),
-    ("anomaly_knn", "stat.value", "Mean cosine distance to the ten nearest galaxies in embedding space"),
-    ("anomaly", "stat.value", f"Percentile: odd{_FOR}, in form or in any detail"),
-    ("anomaly_form", "stat.value", f"Percentile: odd{_FOR} in the components that vary most"),
-    ("anomaly_detail", "stat.value", f"Percentile: odd{_FOR} in all components, artefacts among them"),
-    ("anomaly_neighbors", "stat.value", f"Percentile: far from the ten nearest galaxies{_FOR}"),
-    ("anomaly_cluster", "stat.value", "Percentile: far from the middle of its cluster, or of the nearest"),
-    ("trust", "stat.value", "Share of the ten nearest galaxies that lie nearby on the map"),
-)
-VOCABULARIES = {"stray": ("no", "yes")}
+from ..stages.order import STAGES
 
 
 def assemble_manifest(
@@ -107,25 +89,26 @@ def _space(build: Path, n_rows: int, config: BuildConfig, knn: dict[str, Any]) -
     folder = layout.space_path(build, config.space)
     embeddings = open_array(folder / layout.EMBEDDINGS)
     columns = []
-    for name, ucd, description in SPACE_COLUMNS:
-        path = folder / layout.COLUMNS / f"{name}.npy"
+    added = (column for stage in STAGES for column in stage.columns)
+    # Where a row lies, then what was measured of it.
+    for told in sorted(added, key=lambda column: column.ucd == "stat.value"):
+        path = folder / layout.COLUMNS / f"{told.name}.npy"
         array = open_array(path, shape=(n_rows,))
-        words = VOCABULARIES.get(name, ())
-        missing, quantiles = (0, ()) if words else describe_numbers(array)
+        missing, quantiles = (0, ()) if told.words else describe_numbers(array)
         columns.append(
             Column(
-                name=name,
+                name=told.name,
                 file=path.relative_to(build).as_posix(),
                 dtype=array.dtype.name,
-                kind="category" if words else "number",
-                ucd=ucd,
-                description=description + _of_sample(name, knn),
+                kind="category" if told.words else "number",
+                ucd=told.ucd,
+                description=told.description + _of_sample(told.name, knn),
                 missing=missing,
                 quantiles=quantiles,
-                vocabulary=words,
-                unit="%" if name in PERCENTILES else "",
-                low="more ordinary" if name in PERCENTILES else "",
-                high="odder" if name in PERCENTILES else "",
+                vocabulary=told.words,
+                unit=told.unit,
+                low=told.low,
+                high=told.high,
             )
         )
     return Space(

@@ -21,29 +21,12 @@ from atlas.storage.validate import check_files
 from ..config import BuildConfig
 from ..errors import SourceError
 from ..sources.source import Source
-from ..stages import anomalies, clusters, embeddings, knn, measure, place, planes, read, subsample, thumbnails, umap
-from ..stages.index import stage as index
+from ..stages.order import STAGES
 from ..stages.reduction import reduced_width
-from ..stages.stage import Stage, StageContext
+from ..stages.stage import StageContext
 from .estimate import Estimate, check_fits, estimate_build
 from .manifest_assembly import assemble_manifest
 from .stage_runner import digest, hash_files, run_stage, say
-
-STAGES: tuple[Stage, ...] = (
-    read.STAGE,
-    embeddings.STAGE,
-    index.STAGE,
-    knn.STAGE,
-    subsample.STAGE,
-    umap.STAGE,
-    place.STAGE,
-    clusters.STAGE,
-    anomalies.STAGE,
-    planes.STAGE,
-    thumbnails.STAGE,
-    measure.STAGE,
-)
-
 
 FEWEST_ROWS = 16
 

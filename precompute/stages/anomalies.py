@@ -24,12 +24,21 @@ from atlas.storage.manifest import Column
 
 from ..config import BuildConfig
 from .anomaly_model import AnomalyModel, ScoreFloats
+from .costs import Cost, Sizes, product_seconds
 from .row_passes import fill_rows
-from .stage import StageContext
+from .stage import BuildStage, SpaceColumn, StageContext
 
 FIT_ROWS = 100_000
 CHUNK_ROWS = 16_384
 
+_FOR = " for its brightness"
+_TOLD = {
+    "anomaly": f"odd{_FOR}, in form or in any detail",
+    "anomaly_form": f"odd{_FOR} in the components that vary most",
+    "anomaly_detail": f"odd{_FOR} in all components, artefacts among them",
+    "anomaly_neighbors": f"far from the ten nearest galaxies{_FOR}",
+    "anomaly_cluster": "far from the middle of its cluster, or of the nearest",
+}
 OUTLIER_SHARE = 200
 MIN_OUTLIERS = 20
 MAX_OUTLIERS = 5_000
@@ -135,7 +144,7 @@ def outlier_rows(score: ScoreFloats) -> NDArray[np.uint32]:
     return order.astype(np.uint32)
 
 
-class Anomalies:
+class Anomalies(BuildStage):
     """Scores every row."""
 
     name = "anomalies"
@@ -147,7 +156,19 @@ class Anomalies:
         f"{{space}}/{layout.ANOMALIES}",
         f"{{space}}/{layout.OUTLIERS}",
     )
-    reads_source = False
+    columns = tuple(
+        SpaceColumn(name, "stat.value", f"Percentile: {told}", unit="%", low="more ordinary", high="odder")
+        for name, told in _TOLD.items()
+    )
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        return Cost(
+            alone=2 + s.n * 2e-6,
+            shared=s.n * 2e-6 + product_seconds(s, s.n, 2 * s.d),
+            memory=s.n * 48 + 100_000 * s.d * 12,
+            disk=s.n * 20,
+        )
 
     def run(self, ctx: StageContext) -> None:
         """Write the columns of `PERCENTILES` (float32), their quantiles, and `map/outliers.npy` (uint32)."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
 
+from .costs import Cost, Sizes
 from .row_passes import sum_by_group
-from .stage import StageContext
+from .stage import BuildStage, SpaceColumn, StageContext
 from .umap import ANCHORS_XY
 
 MIN_SAMPLES = 5
@@ -102,7 +103,7 @@ def cluster_medoids(
     return medoids
 
 
-class Clusters:
+class Clusters(BuildStage):
     """Finds the clusters of the map."""
 
     name = "clusters"
@@ -110,7 +111,16 @@ class Clusters:
     needs = ("embeddings", "subsample", "umap", "place")
     parameters = ("min_cluster_size", "n_neighbors", "space")
     outputs = ("{space}/columns/cluster.npy", "{space}/clusters")
-    reads_source = False
+    columns = (SpaceColumn("cluster", "meta.code.class", "Cluster of the map, 0 the largest, -1 outside all clusters"),)
+    smaller = "a smaller subsample (--subsample)"
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        return Cost(
+            alone=12 * (s.anchors / 50_000) ** 1.5 + s.n * 1e-6 * s.d / 128,
+            memory=s.n * 8 + s.anchors * 1_000,
+            disk=s.n * 2,
+        )
 
     def run(self, ctx: StageContext) -> None:
         """Write the column `cluster` (int16) and `clusters/{size,medoid,centroids,map_xy}.npy`."""

@@ -18,9 +18,10 @@ from atlas.storage import layout
 
 from ..errors import SourceError
 from ..sources.embeddings import EmbeddingReport, check_and_normalize
+from .costs import Cost, Sizes
 from .reduction import NEIGHBORS, Moments, NearestOfSample, neighbors_kept, reduced_width, sampled_rows
 from .row_passes import KEEP_EVERY
-from .stage import StageContext
+from .stage import BuildStage, StageContext
 
 AXES = "axes.npy"
 """Principal components (d, width), float32, where embeddings were reduced: what is appended is reduced by them, too."""
@@ -29,15 +30,19 @@ CHUNK_NUMBERS = 1 << 23
 """65,536 rows of 128 numbers: 64 MiB where they are held in float64."""
 
 
-class CopyEmbeddings:
+class CopyEmbeddings(BuildStage):
     """Copies the embeddings into the atlas."""
 
     name = "embeddings"
     version = 2
-    needs = ()
     parameters = ("embedding_dtype", "pca", "space")
     outputs = ("{space}/embeddings.npy", f"{{space}}/{AXES}")
     reads_source = True
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        width = 2 if s.config.embedding_dtype == "float16" else 4
+        return Cost(alone=s.n * s.d * 2e-8, memory=20 * 65_536 * s.d, disk=s.n * s.d * width)
 
     def run(self, ctx: StageContext) -> None:
         """Write `embeddings.npy`.

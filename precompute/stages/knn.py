@@ -24,8 +24,9 @@ from atlas.search.open_index import open_index
 from atlas.storage import layout
 
 from ..parallel import run_chunks, thread_count
+from .costs import NEIGHBORS_BYTES, Cost, Sizes, opened_index, search_seconds
 from .row_passes import fill_rows
-from .stage import StageContext
+from .stage import BuildStage, SpaceColumn, StageContext
 
 CHUNK_ROWS = 2_048
 
@@ -233,7 +234,7 @@ def fill_neighbors(
     ctx.save(folder / layout.KNN_SAMPLED, sampled)
 
 
-class Knn:
+class Knn(BuildStage):
     """Finds the ten nearest of every row, or of a sample, and how far they are."""
 
     name = "knn"
@@ -241,7 +242,17 @@ class Knn:
     needs = ("embeddings", "index")
     parameters = ("knn", "knn_sample", "seed", "space")
     outputs = ("{space}/knn", "{space}/columns/anomaly_knn.npy")
-    reads_source = False
+    columns = (
+        SpaceColumn("anomaly_knn", "stat.value", "Mean cosine distance to the ten nearest galaxies in embedding space"),
+    )
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        check = s.n * 6e-6 * s.d / 128
+        careful = search_seconds(s, s.known, SETTING)
+        quick = 0.0 if s.known == s.n else search_seconds(s, s.n, quick_setting(s.n, s.leaves))
+        memory = opened_index(s) + s.n * 20
+        return Cost(alone=check, shared=careful + quick, memory=memory, disk=s.n * 4 + s.known * NEIGHBORS_BYTES)
 
     def run(self, ctx: StageContext) -> None:
         """Write `knn/rows.npy`, `knn/similarity.npy`, for a sample `knn/sampled.npy`, and the column `anomaly_knn`."""

@@ -20,10 +20,11 @@ from atlas.search.quality import FILENAME, Quality, Recall
 from atlas.search.settled import STEADY_KINDS, search_as
 from atlas.storage import layout
 
+from .costs import Cost, Sizes, opened_index
 from .knn import read_neighbors
 from .map_neighbourhood import surroundings_radius, trust_share
 from .row_passes import fill_rows
-from .stage import StageContext
+from .stage import BuildStage, SpaceColumn, StageContext
 
 RECALL_AT = (10, 100, 1_000)
 
@@ -266,7 +267,7 @@ def fill_trust(
     fill_rows(ctx, work, known.size, CHUNK_ROWS, (trust,))
 
 
-class Measure:
+class Measure(BuildStage):
     """Measures search and map."""
 
     name = "measure"
@@ -274,7 +275,12 @@ class Measure:
     needs = ("embeddings", "index", "knn", "place", "clusters")
     parameters = ("recall_queries", "seed", "space")
     outputs = ("{space}/quality.json", "{space}/columns/trust.npy")
-    reads_source = False
+    columns = (SpaceColumn("trust", "stat.value", "Share of the ten nearest galaxies that lie nearby on the map"),)
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        alone = (20 + s.n * 3e-6 * s.d / 128) * s.config.recall_queries / 200
+        return Cost(alone=alone, shared=s.known * 30e-6, memory=opened_index(s) + s.n * 16, disk=s.n * 4)
 
     def run(self, ctx: StageContext) -> None:
         """Write `quality.json` and the column `trust` (float32), NaN for rows whose neighbours are not known."""

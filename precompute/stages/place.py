@@ -24,11 +24,12 @@ from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage import layout
 
+from .costs import Cost, Sizes
 from .index.stage import build_index, choose_engine
 from .knn import stored_scores
 from .map_neighbourhood import surroundings_radius
 from .row_passes import fill_rows
-from .stage import StageContext
+from .stage import BuildStage, SpaceColumn, StageContext
 from .umap import ANCHORS_XY
 
 CHUNK_ROWS = 2_048
@@ -171,7 +172,7 @@ def place_rows(
     fill_rows(ctx, work, embeddings.shape[0], CHUNK_ROWS, out)
 
 
-class PlaceRows:
+class PlaceRows(BuildStage):
     """Gives every row its position on the map."""
 
     name = "place"
@@ -184,7 +185,24 @@ class PlaceRows:
         "{space}/columns/stray.npy",
         "{space}/map/nearest_anchor.npy",
     )
-    reads_source = False
+    columns = (
+        SpaceColumn("map_x", "", "Position on the map of embedding space"),
+        SpaceColumn("map_y", "", "Position on the map of embedding space"),
+        SpaceColumn(
+            "stray",
+            "meta.code",
+            "Placed far from most of the anchors that it resembles: its position means little",
+            words=("no", "yes"),
+        ),
+    )
+    smaller = "a smaller subsample (--subsample)"
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        memory, disk = s.anchors * s.d * 8, s.n * 13
+        if s.anchors == s.n:
+            return Cost(memory=memory, disk=disk)
+        return Cost(alone=2, shared=8 * s.anchors / 50_000 + s.n * 35e-6 * s.d / 128, memory=memory, disk=disk)
 
     def run(self, ctx: StageContext) -> None:
         """Write the columns `map_x`, `map_y` (float32) and `stray` (uint8, 0 or 1), and `map/nearest_anchor.npy`.

@@ -8,10 +8,11 @@ from atlas.planes.plane import write_plane
 from atlas.sky.sky_plane import write_sky
 from atlas.storage import layout
 
-from .stage import StageContext
+from .costs import Cost, Sizes
+from .stage import BuildStage, StageContext
 
 
-class OrderPlanes:
+class OrderPlanes(BuildStage):
     """Orders all rows for viewing: random levels, and by place inside each level."""
 
     name = "planes"
@@ -20,6 +21,10 @@ class OrderPlanes:
     parameters = ("seed", "space")
     outputs = (layout.SKY, "{space}/map/plane")
     reads_source = True
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        return Cost(alone=s.n * 1e-6, memory=s.n * 24, disk=s.n * 32 + (32 << 20))
 
     def run(self, ctx: StageContext) -> None:
         """Write both stores."""

@@ -17,20 +17,23 @@ from ..errors import SourceError
 from ..source_description import ColumnDescription
 from ..sources.color_columns import colors_of, difference
 from ..sources.column_types import NormalizedColumn, normalize_column
-from .stage import StageContext
+from .costs import Cost, Sizes
+from .stage import BuildStage, StageContext
 
 POSITIONS = ((layout.RA, "pos.eq.ra;meta.main"), (layout.DEC, "pos.eq.dec;meta.main"))
 
 
-class Read:
+class Read(BuildStage):
     """Copies the catalogue into the atlas."""
 
     name = "read"
     version = 4
-    needs = ()
-    parameters = ()
     outputs = (layout.COLUMNS, layout.IDENTITY)
     reads_source = True
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        return Cost(alone=s.n * s.columns * 1e-7, memory=s.n * 60, disk=s.n * (12 + 6 * (s.columns + 2)))
 
     def run(self, ctx: StageContext) -> None:
         """Write `columns/` and `identity/`.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import mmap
 import sys
 import weakref
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, StageRecord
 
 from ..config import BuildConfig
+from .costs import Cost, Sizes
 
 if TYPE_CHECKING:
     from ..sources.source import Source
@@ -163,7 +165,7 @@ class StageContext:
 
 
 class Stage(Protocol):
-    """One step of a build: reads files of earlier stages, writes its own, nothing else.
+    """One step of a longer work: reads files of earlier stages, writes its own, nothing else.
 
     Attributes
     ----------
@@ -194,3 +196,47 @@ class Stage(Protocol):
     @property
     def reads_source(self) -> bool: ...
     def run(self, ctx: StageContext) -> None: ...
+
+
+class SpaceColumn(NamedTuple):
+    """A column that a stage adds to the space, as the manifest tells of it.
+
+    `words` are those of a category, `low` and `high` what its ends mean.
+    """
+
+    name: str
+    ucd: str
+    description: str
+    words: tuple[str, ...] = ()
+    unit: str = ""
+    low: str = ""
+    high: str = ""
+
+
+class BuildStage(ABC):
+    """Base of a stage of the build: a `Stage` that also owns what it costs and the columns that it adds.
+
+    Attributes
+    ----------
+    columns : tuple of SpaceColumn
+        Each a file of its name below the space's columns.
+    smaller : str
+        What makes it take less memory, beside fewer galaxies; empty where nothing does.
+    """
+
+    name: str
+    version: int
+    needs: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    reads_source = False
+    columns: tuple[SpaceColumn, ...] = ()
+    smaller = ""
+
+    @abstractmethod
+    def run(self, ctx: StageContext) -> None:
+        """Write the outputs."""
+
+    @abstractmethod
+    def cost(self, s: Sizes) -> Cost:
+        """Cost of the stage in a build of some sizes."""

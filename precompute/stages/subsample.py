@@ -18,8 +18,9 @@ from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
 
 from ..parallel import run_chunks, thread_count
-from .stage import StageContext
-from .subsample_groups import find_groups
+from .costs import Cost, Sizes, product_seconds
+from .stage import BuildStage, StageContext
+from .subsample_groups import CELL_ROWS, SAMPLE_ROWS, find_groups
 
 ISOLATED_SHARE = 0.1
 ANCHORS_A_GROUP = 20
@@ -148,7 +149,7 @@ def flattened_rows(
     return choose_anchors(groups, distance, size, least, rng)
 
 
-class Subsample:
+class Subsample(BuildStage):
     """Chooses the anchors of the map."""
 
     name = "subsample"
@@ -156,7 +157,17 @@ class Subsample:
     needs = ("embeddings", "knn")
     parameters = ("subsample", "n_neighbors", "seed", "space")
     outputs = ("{space}/map/subsample.npy",)
-    reads_source = False
+    smaller = "a smaller subsample (--subsample)"
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        memory, disk = s.n * 36 + min(s.n, SAMPLE_ROWS) * (s.d * 4 + 900), s.anchors * 4
+        if s.anchors == s.n:
+            return Cost(memory=memory, disk=disk)
+        groups, sample = s.anchors // ANCHORS_A_GROUP, min(s.n, SAMPLE_ROWS)
+        links = sample * 35e-6 + product_seconds(s, sample, sample // CELL_ROWS + groups) * 2
+        shared = links + product_seconds(s, s.n, groups) * 2
+        return Cost(alone=s.n * 4e-7, shared=shared, memory=memory, disk=disk)
 
     def run(self, ctx: StageContext) -> None:
         """Write `map/subsample.npy`: uint32 rows, ascending."""

@@ -15,13 +15,14 @@ from atlas.storage.thumbnails import ThumbnailWriter, encode_thumbnail
 from ..parallel import run_chunks, thread_count
 from ..sources.column_guesses import guess_magnitude
 from ..sources.source import Source
-from .stage import StageContext
+from .costs import Cost, Sizes
+from .stage import BuildStage, StageContext
 
 CHUNK_ROWS = 256
 """Images that a thread reads and encodes at a time: 2 MB once they are encoded."""
 
 
-class PackThumbnails:
+class PackThumbnails(BuildStage):
     """Packs one image a row, where the source has images; unreadable ones are counted and named, not fatal."""
 
     name = "thumbnails"
@@ -30,6 +31,10 @@ class PackThumbnails:
     parameters = ("thumbnails", "thumbnail_pixels")
     outputs = (layout.THUMBNAILS,)
     reads_source = True
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        return Cost(shared=s.images * 5e-3, disk=s.images * (s.config.thumbnail_pixels**2 * 3 // 5))
 
     def run(self, ctx: StageContext) -> None:
         """Read, scale, encode and pack."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from atlas.search.exact import top_k_exact_many
 from atlas.storage import layout
 
-from .stage import StageContext
+from .costs import Cost, Sizes, product_seconds
+from .stage import BuildStage, StageContext
 
 HALF_WIDTH = 10.0
 """Half the width of the map that holds 98 % of the anchors, along its longer axis."""
@@ -107,7 +108,7 @@ def normalise_map(positions: NDArray[np.float32]) -> NDArray[np.float32]:
     return (scaled * shrink[:, None]).astype(np.float32)
 
 
-class Umap:
+class Umap(BuildStage):
     """Lays out the anchors."""
 
     name = "umap"
@@ -115,7 +116,16 @@ class Umap:
     needs = ("embeddings", "subsample")
     parameters = ("n_neighbors", "min_dist", "n_epochs", "seed", "space")
     outputs = ("{space}/map/anchors_xy.npy",)
-    reads_source = False
+    smaller = "a smaller subsample (--subsample)"
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        return Cost(
+            alone=5 + 6e-4 * s.anchors * (s.config.n_epochs or 200) / 200,
+            shared=product_seconds(s, s.anchors, s.anchors) * 2,
+            memory=s.anchors * (s.d * 12 + 2_000),
+            disk=s.anchors * 8,
+        )
 
     def run(self, ctx: StageContext) -> None:
         """Write `map/anchors_xy.npy`: float32 (m, 2), in the order of `map/subsample.npy`."""

@@ -17,12 +17,13 @@ from atlas.storage.manifest import write_manifest
 from atlas.storage.publish import current_build, hash_file
 from atlas.storage.validate import validate
 from precompute.build import pipeline
-from precompute.build.pipeline import STAGES, build
+from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.errors import SourceError
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import Source, open_source
 from precompute.stages import embeddings as embeddings_stage
+from precompute.stages.order import STAGES
 from precompute.stages.stage import StageContext
 
 QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, threads=1)

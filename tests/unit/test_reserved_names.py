@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from atlas.catalog.reserved_names import OF_AN_ATLAS, OF_CONDITIONS, OF_THE_PAGE
 from atlas.expressions.parser import BOTH, EITHER, NOT
-from precompute.build.manifest_assembly import SPACE_COLUMNS
 from precompute.sources.column_types import clean_name
+from precompute.stages.order import STAGES
 from tests.sources import NAMES_OF_OURS
 
 
 def test_every_column_of_a_build_is_reserved() -> None:
-    assert {name for name, *_ in SPACE_COLUMNS} <= OF_AN_ATLAS
+    assert {column.name for stage in STAGES for column in stage.columns} <= OF_AN_ATLAS
     assert all(clean_name(name) == f"survey_{name}" for name in OF_AN_ATLAS)
 
 

@@ -24,10 +24,12 @@ from atlas.storage import layout
 
 from ...config import BuildConfig
 from ...parallel import run_chunks, thread_count
+from ..costs import Cost, Sizes, product_seconds
 from ..row_passes import sum_by_group
-from ..stage import StageContext
+from ..stage import BuildStage, StageContext
 from . import faiss as faiss_build
 from . import scann as scann_build
+from .leaf_finder import products_a_row
 
 Engine = Literal["scann", "faiss", "exact"]
 
@@ -210,7 +212,7 @@ def isolated_rows(
     return np.sort(np.argsort(-distance, kind="stable")[:count]).astype(np.uint32)
 
 
-class Index:
+class Index(BuildStage):
     """Builds the neighbour index that knn, placement and the page search with."""
 
     name = "index"
@@ -218,7 +220,22 @@ class Index:
     needs = ("embeddings",)
     parameters = ("codebook_sample", "engine", "leaves", "seed", "space", "tree_sample")
     outputs = ("{space}/index",)
-    reads_source = False
+    smaller = "fewer leaves (--leaves), a smaller sample to train on (--tree-sample)"
+
+    def cost(self, s: Sizes) -> Cost:
+        """See `BuildStage.cost`."""
+        if s.exact:
+            return Cost(alone=0.1, memory=scann_build.PROCESS_BYTES)
+        plan, width = index_plan(s.n, s.d, s.config), s.d / 128
+        train = 4.5e-6 * plan.tree_sample * plan.leaves**0.5 * width
+        assign = s.n * 4.5e-6 + product_seconds(s, s.n, round(products_a_row(plan.leaves)))
+        encode = s.n * 20e-6 * width + -(-s.n // plan.piece_rows) * 2
+        return Cost(
+            alone=train / 2 + s.n * 3e-6 * width,
+            shared=train / 2 + assign + encode,
+            memory=max(plan.train_bytes, plan.encode_bytes),
+            disk=s.n * (-(-s.d // 2) + 4) + 4 * plan.leaves * s.d * 2,
+        )
 
     def run(self, ctx: StageContext) -> None:
         """Write `index/`."""

@@ -13,10 +13,11 @@ from atlas.storage.validate import open_current, total_bytes
 from precompute.__main__ import main
 from precompute.build import estimate
 from precompute.build.estimate import check_fits, describe_estimate, estimate_build
-from precompute.build.pipeline import STAGES, build, estimate_source
+from precompute.build.pipeline import build, estimate_source
 from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.source import open_source
+from precompute.stages.order import STAGES
 from tests.conftest import source_of
 
 WHOLE_SURVEY = 42_272_646
