@@ -24,6 +24,7 @@ from .web.metrics import register_metrics
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.security import secure
 from .web.strict_plotly import register_strict_plotly
+from .web.visitor_limits import VisitorLimits, register_visitor_limits
 
 # Inside the page: a browser asks for an icon anew whenever the address changes, which is at each click.
 ICON = (
@@ -78,6 +79,9 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     service = Service(settings, cached)
     service.start()
     register_metrics(app.server, settings, service.ready)
+    limits = VisitorLimits(settings)
+    service.spend = limits.spend_operations
+    register_visitor_limits(app.server, limits)
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
     app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)))
     register_callbacks(app, service)

@@ -30,6 +30,7 @@ _SENTENCES = {
     413: "The request is larger than this server takes.",
     414: "The address is longer than this server takes.",
     415: "This address takes JSON.",
+    429: "You have asked more than this server answers one visitor in a minute; wait a minute.",
 }
 
 _PAGE = """<!doctype html>

@@ -138,6 +138,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs_at_once: Annotated[int, Meta(ge=1, le=16, description="Long jobs that a process runs at once.")] = 2
     jobs_waiting: Annotated[int, Meta(ge=1, le=1_000, description="Long jobs that may wait in a process.")] = 32
 
+    # What a visitor may have in a minute
+    visitor_requests: Annotated[
+        int, Meta(ge=0, description="Requests of one visitor in a minute, images too; 0 counts none, 1200 suits most.")
+    ] = 0
+    visitor_operations: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Operations of one visitor's selections in a minute; 0 counts none, 30000000000 is half "
+            "a core.",
+        ),
+    ] = 0
+    visitor_bytes: Annotated[
+        int,
+        Meta(
+            ge=0, description="Bytes sent to one visitor in a minute, downloads too; 0 counts none, 500000000 is much."
+        ),
+    ] = 0
+
     # Views
     points_per_view: Annotated[int, Meta(ge=100, le=200_000, description="Points drawn in one graph.")] = 20_000
     table_rows: Annotated[

@@ -86,6 +86,8 @@ class Service:
         # Kept as long as their build: what is let go must not stay in memory for what was derived from it.
         self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
         self._planes = PlanesUnderWay(settings.scratch_dir)
+        # Told the operations of each selection before it is evaluated; raises where its visitor has had enough.
+        self.spend: Callable[[int], object] = lambda operations: None
         self.damage = Damage(settings.scratch_dir)
         self.kept: Kept = open_kept(settings)
         self.jobs = Jobs(open_board(settings), at_once=settings.jobs_at_once, waiting=settings.jobs_waiting)
@@ -200,6 +202,7 @@ class Service:
 
     def _evaluate(self, selection: Selection, atlas: Atlas) -> Mask:
         """A mask from those of its parts; the dearest of them are kept, so that one visitor fills no disk."""
+        self.spend(price(selection, atlas.n_rows))
         match selection:
             case And(of) | Or(of):
                 dearest = sorted(of, key=lambda one: price(one, atlas.n_rows))[-PARTS_KEPT:]
