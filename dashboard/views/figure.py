@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,28 @@ GRATICULE = 4
 FEW_KNOWN = 0.25
 LARGER_PIXELS = 3
 _TYPES = {"float32": "f4", "float64": "f8", "uint32": "u4", "int32": "i4", "uint8": "u1", "int8": "i1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanePicture:
+    """Picture of either plane.
+
+    Attributes
+    ----------
+    points : dict
+        The trace of the points.
+    images, shapes, annotations : list of dict
+        Of the layout.
+    drawn, in_view : int
+        Galaxies that are drawn, and those in view.
+    """
+
+    points: dict[str, Any]
+    images: list[dict[str, Any]]
+    shapes: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+    drawn: int
+    in_view: int
 
 
 def typed(array: NDArray[Any]) -> dict[str, str]:
@@ -175,12 +198,13 @@ def _scatter(name: str, marker: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def patch_points(shown: dict[str, Any], look: Theme) -> Patch:
+def patch_points(shown: PlanePicture, look: Theme) -> Patch:
     """What a new view changes of any plane: points, pictures, outlines, and the colour of rings."""
     patch = Patch()
-    patch["data"][POINTS].update(shown["points"])
-    for name in ("images", "shapes", "annotations"):
-        patch["layout"][name] = shown[name]
+    patch["data"][POINTS].update(shown.points)
+    patch["layout"]["images"] = shown.images
+    patch["layout"]["shapes"] = shown.shapes
+    patch["layout"]["annotations"] = shown.annotations
     # The outline of a lasso is the state's; the browser's own is taken back.
     patch["layout"]["selections"] = []
     for trace, width in ((NEIGHBORS, 1.4), (FOCUS, 2.2)):

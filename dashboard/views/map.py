@@ -7,6 +7,7 @@ lassos and colours.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -39,7 +40,7 @@ from . import status
 from .legend import legend, mean_legend
 from .outlines import outlines
 from .paint import color_points, coloring_column, mean_of, mean_pixels, mean_query
-from .palette import Theme, theme
+from .palette import Coloring, Theme, theme
 
 OUTLIERS_IN_VIEW = 120
 REPRESENTATIVES = 30
@@ -56,17 +57,36 @@ MAP_KEY = "map"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def picture(service: Service, state: State) -> dict[str, Any] | None:
-    """All that the graph shows for a state; None while its plane is still being made.
+@dataclass(frozen=True, kw_only=True)
+class MapPicture(fig.PlanePicture):
+    """Picture of the map's panel.
 
-    Returns
-    -------
-    dict or None
-        `points`, `outliers`: traces; `images`, `shapes`, `annotations`: of the layout; `coloring`: Coloring or None;
-        `mean`: column whose mean is painted, or None;
-        `key`: names the plane; `view`: what is in view; `drawn`, `in_view`, `outliers_in_view`: counts; `trust`: mean
-        of the column over what is drawn, None where it is not known.
+    Attributes
+    ----------
+    outliers : dict
+        The trace of the outliers.
+    coloring : Coloring or None
+    mean : Column or None
+        Whose mean is painted.
+    key : str
+        Names the plane.
+    view : Viewport
+    outliers_in_view : int
+    trust : float or None
+        Mean of the column over what is drawn; None where it is not known.
     """
+
+    outliers: dict[str, Any]
+    coloring: Coloring | None
+    mean: Column | None
+    key: str
+    view: Viewport
+    outliers_in_view: int
+    trust: float | None
+
+
+def picture(service: Service, state: State) -> MapPicture | None:
+    """Picture of the map for a state; None while its plane is still being made."""
     atlas = service.atlas
     plane = service.plane(state.axes, atlas)
     if plane is None:
@@ -88,31 +108,32 @@ def picture(service: Service, state: State) -> dict[str, Any] | None:
     shapes, annotations = outlines(
         active(state), lambda one: _vertices(atlas, one, state.axes), look, None if mask is None else mask.count
     )
-    return {
-        "points": fig.points(sample.x, sample.y, sample.rows, marker, coloring),
-        "outliers": {
+    outlier_marker = {
+        "size": 6,
+        "color": look.accent,
+        "opacity": 0.95,
+        "line": {"width": 1, "color": look.background},
+    }
+    return MapPicture(
+        points=fig.points(sample.x, sample.y, sample.rows, marker, coloring),
+        outliers={
             "x": fig.typed(outliers[1]),
             "y": fig.typed(outliers[2]),
             "customdata": fig.typed(outliers[0]),
-            "marker": {
-                "size": 6,
-                "color": look.accent,
-                "opacity": 0.95,
-                "line": {"width": 1, "color": look.background},
-            },
+            "marker": outlier_marker,
         },
-        "images": [*_rasters(service, atlas, state, box, mean, sample.in_view), *images],
-        "shapes": shapes,
-        "annotations": labels + annotations,
-        "coloring": coloring,
-        "mean": mean,
-        "key": plane_key(state.axes),
-        "view": box,
-        "drawn": drawn,
-        "in_view": sample.in_view,
-        "outliers_in_view": int(outliers[0].size),
-        "trust": _trust(atlas, sample.rows),
-    }
+        images=[*_rasters(service, atlas, state, box, mean, sample.in_view), *images],
+        shapes=shapes,
+        annotations=labels + annotations,
+        coloring=coloring,
+        mean=mean,
+        key=plane_key(state.axes),
+        view=box,
+        drawn=drawn,
+        in_view=sample.in_view,
+        outliers_in_view=int(outliers[0].size),
+        trust=_trust(atlas, sample.rows),
+    )
 
 
 def plane_key(axes: Axes | None) -> str:
@@ -350,22 +371,22 @@ def register(app: Dash, service: Service) -> None:
             kept = dict.fromkeys(("figure", "shown", "legend"), no_update)
             return {**kept, "made": False, "trust": [], "selected": selected, "drawn": told}
         look = theme(state.light)
-        shown_now = f"{shown['key']} {look.name}"
+        shown_now = f"{shown.key} {look.name}"
         patch = fig.patch_points(shown, look)
-        patch["data"][fig.OUTLIERS].update(shown["outliers"])
+        patch["data"][fig.OUTLIERS].update(shown.outliers)
         if shown_now != shown_before:
-            for name, value in axes_layout(atlas, state.axes, shown["view"], look).items():
+            for name, value in axes_layout(atlas, state.axes, shown.view, look).items():
                 patch["layout"][name].update(value)
-            patch["layout"]["uirevision"] = shown["key"]
+            patch["layout"]["uirevision"] = shown.key
         return {
             "figure": patch,
             # Told where it changes alone: rings are put onto another plane, and stay on this one.
             "shown": shown_now if shown_now != shown_before else no_update,
             "made": True,
-            "legend": legend(shown["coloring"], coloring_column(atlas, state), state)
-            if shown["mean"] is None
-            else mean_legend(shown["mean"], state.shading),
-            "trust": status.trust(shown["trust"], service.outside(active(state), atlas)),
+            "legend": legend(shown.coloring, coloring_column(atlas, state), state)
+            if shown.mean is None
+            else mean_legend(shown.mean, state.shading),
+            "trust": status.trust(shown.trust, service.outside(active(state), atlas)),
             "selected": selected,
-            "drawn": status.drawn(shown["drawn"], shown["in_view"], shown["outliers_in_view"]),
+            "drawn": status.drawn(shown.drawn, shown.in_view, shown.outliers_in_view),
         }

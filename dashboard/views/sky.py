@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -34,14 +35,24 @@ FADED = 0.35
 RASTER_WIDTH, RASTER_HEIGHT = 640, 320
 
 
-def picture(service: Service, state: State) -> dict[str, Any]:
-    """All that the sky's graph shows for a state.
+@dataclass(frozen=True, kw_only=True)
+class SkyPicture(fig.PlanePicture):
+    """Picture of the sky's panel.
 
-    Returns
-    -------
-    dict
-        As the map's, with `graticule` (a trace) and `view` (the SkyView that it was made for).
+    Attributes
+    ----------
+    graticule : dict
+        A trace.
+    view : SkyView
+        What it was made for.
     """
+
+    graticule: dict[str, Any]
+    view: SkyView
+
+
+def picture(service: Service, state: State) -> SkyPicture:
+    """Picture of the sky for a state."""
     atlas = service.atlas
     look = DARK  # the sky is dark in both themes, as it is in pictures of it
     view = state.sky or home(atlas)
@@ -66,16 +77,16 @@ def picture(service: Service, state: State) -> dict[str, Any]:
         if background is not None and mean is None
         else _rasters(service, view, state, mean, sample.in_view)
     )
-    return {
-        "points": fig.points(sample.x.astype(np.float32), sample.y.astype(np.float32), sample.rows, marker, coloring),
-        "graticule": lines,
-        "images": images,
-        "shapes": shapes,
-        "annotations": labels + count,
-        "view": view,
-        "drawn": drawn,
-        "in_view": sample.in_view,
-    }
+    return SkyPicture(
+        points=fig.points(sample.x.astype(np.float32), sample.y.astype(np.float32), sample.rows, marker, coloring),
+        graticule=lines,
+        images=images,
+        shapes=shapes,
+        annotations=labels + count,
+        view=view,
+        drawn=drawn,
+        in_view=sample.in_view,
+    )
 
 
 def _corners(one: Selection, view: SkyView) -> Any:
@@ -206,9 +217,9 @@ def register(app: Dash, service: Service) -> None:
     )
     def on_sky(part: Any, shown_before: Any) -> dict[str, Any]:
         shown = picture(service, parse.state(part))
-        view = shown["view"]
+        view = shown.view
         patch = fig.patch_points(shown, DARK)
-        patch["data"][fig.GRATICULE].update(shown["graticule"])
+        patch["data"][fig.GRATICULE].update(shown.graticule)
         shown_now = projection_key(view.projection)
         if shown_now != shown_before:
             # Another plane: what was in view there means nothing here.
@@ -219,6 +230,6 @@ def register(app: Dash, service: Service) -> None:
         patch["layout"]["meta"] = {"key": shown_now, "flip": [False, False], "projection": seen_in}
         return {
             "figure": patch,
-            "words": describe_view(view, shown["drawn"], shown["in_view"]),
+            "words": describe_view(view, shown.drawn, shown.in_view),
             "shown": shown_now if shown_now != shown_before else no_update,
         }

@@ -67,7 +67,7 @@ def test_an_event_that_fails_takes_no_other_with_it(service: Service, demo: Atla
 def test_a_value_beyond_a_limit_is_refused_in_a_sentence_and_the_rest_is_done(service: Service) -> None:
     name = {"is": "keep", "name": "x" * 41}
     done = step(service, {"is": "change", "shown": 10**6}, name, {"is": "change", "light": True}, state=State())
-    assert done.message == "the number of images must be at most 100"
+    assert done.message == "the number of images must be at most 1,000"
     assert done.after == State(light=True)
     assert step(service, name, state=State()).message == "the name must be at most 40 characters"
 
@@ -111,7 +111,7 @@ def test_a_radius_behind_a_position_selects_all_within_it(service: Service, demo
     # All of the cone is in view, and the outline of it.
     assert done.after.sky is not None
     shown = sky.picture(service, done.after)
-    x = [float(x) for x in re.findall(r"[ML] (-?[\d.e-]+),", shown["shapes"][0]["path"])]
+    x = [float(x) for x in re.findall(r"[ML] (-?[\d.e-]+),", shown.shapes[0]["path"])]
     assert done.after.sky.box.x0 < min(x) and max(x) < done.after.sky.box.x1
     assert (max(x) - min(x)) / 2 * 3600 == pytest.approx(12, rel=1e-3)
 

@@ -113,11 +113,11 @@ def test_planes_tell_every_galaxy_from_its_neighbours_and_lassos_hold_the_very_r
 ) -> None:
     state = step(service, {"is": "against", "x": x, "y": y}).after
     shown = picture(service, state)
-    assert shown is not None and shown["in_view"] == numbers.n_rows
+    assert shown is not None and shown.in_view == numbers.n_rows
     drawn = numbers.column_axes(x, y)
-    places = [unpacked(shown["points"][edge]) for edge in "xy"]
+    places = [unpacked(shown.points[edge]) for edge in "xy"]
     for name, axis, place in zip((x, y), (drawn.x, drawn.y), places, strict=True):
-        values = np.asarray(numbers.columns("v1").array(name))[unpacked(shown["points"]["customdata"])]
+        values = np.asarray(numbers.columns("v1").array(name))[unpacked(shown.points["customdata"])]
         assert np.unique(place).size > 0.98 * np.unique(values).size, name
         exact = np.array([float((int(v) if name in WHOLE else v) - axis.zero) / axis.unit for v in values.tolist()])
         assert np.allclose(place, np.log10(exact) if axis.log else exact, rtol=1e-6, atol=1e-6 * np.ptp(place))
@@ -126,7 +126,7 @@ def test_planes_tell_every_galaxy_from_its_neighbours_and_lassos_hold_the_very_r
     corners = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
     lassoed = step(service, {"is": "lasso", "plane": "map", "vertices": corners}, state=state).after
     inside = (places[0] > x0) & (places[0] < x1) & (places[1] > y0) & (places[1] < y1)
-    expected = np.sort(unpacked(shown["points"]["customdata"])[inside])
+    expected = np.sort(unpacked(shown.points["customdata"])[inside])
     found = np.array(rows(service, lassoed))
     assert np.setxor1d(found, expected).size <= 2  # but for the outline, which rounding may move
     assert rows(service, links.from_token(links.to_token(lassoed))) == found.tolist()
@@ -217,12 +217,12 @@ def test_columns_may_be_called_what_the_page_calls_its_own(service: Service, num
         if stored in OF_THE_PAGE:
             color = color_of(stored)
         shown = picture(service, step(service, {"is": "change", "color": color}).after)
-        assert shown is not None and shown["coloring"] is not None
-        rows_drawn = unpacked(shown["points"]["customdata"])
-        told = unpacked(shown["points"]["marker"]["color"])
+        assert shown is not None and shown.coloring is not None
+        rows_drawn = unpacked(shown.points["customdata"])
+        told = unpacked(shown.points["marker"]["color"])
         assert np.corrcoef(told, values[rows_drawn])[0, 1] > 0.99
         assert dict(card(numbers, 3, color)["facts"])[stored]
-    assert picture(service, State())["coloring"] is None  # type: ignore[index]
+    assert picture(service, State()).coloring is None  # type: ignore[union-attr]
     focused = step(service, {"is": "pick", "row": 5, "build": numbers.build_id}).after
     table = pd.read_csv(io.BytesIO(b"".join(csv(contents_of(service, focused, "selection")))))
     assert table["galaxy_similarity"][0] == 1 and str(table["galaxy_id"][0]) == numbers.identity.name(5)

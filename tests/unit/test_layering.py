@@ -81,3 +81,15 @@ def test_serving_loads_neither_umap_nor_numba_nor_sklearn(demo_path: Path, tmp_p
 def test_modules_read_in_one_sitting(package: str, most: int) -> None:
     lines = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in (ROOT / package).rglob("*.py")}
     assert not {str(path): n for path, n in lines.items() if n > most}
+
+
+def test_no_callback_is_longer_than_fifty_lines() -> None:
+    functions = [
+        (path.name, node)
+        for path in (ROOT / "dashboard").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(one).startswith("app.callback") for one in node.decorator_list)
+    ]
+    assert len(functions) > 8
+    assert not [(name, one.name) for name, one in functions if one.end_lineno - one.lineno >= 50]
