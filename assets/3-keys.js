@@ -34,6 +34,8 @@
     e: drawer("scores"),
     i: drawer("about"),
     z: () => gf.unlabel(),
+    e: () => gf.grade(),
+    o: () => gf.note(),
     j: () => gf.ahead(false),
     k: () => gf.ahead(true),
     "+": mark("good"),

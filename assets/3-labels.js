@@ -7,6 +7,8 @@
   const WHO = "gf-who";
   const MOST_AT_ONCE = 50;
   const MOST_ROWS = 500;
+  const GRADES = ["", "A", "B", "C"];
+  const NOBODY = "Choose a galaxy first: walk through the gallery, or click one.";
   const RETRY_MS = [500, 1000, 2000, 5000];
   let revision = 0;
   /** @type {{[key: number]: {label: string, color: string}}} */
@@ -39,13 +41,17 @@
     Object.entries(told.rows || {}).forEach(([row, given]) => known.set(Number(row), given));
   }
 
+  // The galaxy of a tile, or else that of the details; null where there is none.
+  function of(place) {
+    if (place && place.matches(".gf-tile")) return { id: place.dataset.id, row: Number(place.dataset.row), tile: place, rank: tiles().indexOf(place) + 1 };
+    const image = document.querySelector("#details .gf-portrait img[data-row]");
+    return gf.state.focus && image ? { id: gf.state.focus.id, row: Number(image.dataset.row), tile: null, rank: 0 } : null;
+  }
+
   // The tile that has the keyboard, else the one under the mouse, else the galaxy of the details.
   function atHand() {
     const all = tiles();
-    const tile = all.find((t) => t === document.activeElement) || all.find((t) => t.matches(":hover"));
-    if (tile) return { id: tile.dataset.id, row: Number(tile.dataset.row), tile: tile, rank: all.indexOf(tile) + 1 };
-    const image = document.querySelector("#details .gf-portrait img[data-row]");
-    return gf.state.focus && image ? { id: gf.state.focus.id, row: Number(image.dataset.row) } : null;
+    return of(all.find((t) => t === document.activeElement) || all.find((t) => t.matches(":hover")));
   }
 
   function wait(selector, act) {
@@ -76,20 +82,55 @@
     inDrawer("#label-who", "Type your name first: labels say who gave them. This browser remembers it.");
   }
 
-  gf.label = function (key) {
-    const target = atHand();
-    if (!target) return say("Choose a galaxy first: walk through the gallery, or click one.");
+  // What this person says of a galaxy.
+  const mine = (row) => (known.get(row) || []).find(([, person]) => person === who());
+
+  // Give a galaxy a label, or take it away where there is none: at once for the eye.
+  function give(target, label, grade, note) {
+    const others = (known.get(target.row) || []).filter(([, person]) => person !== who());
+    known.set(target.row, label ? others.concat([[label, who(), grade, note]]) : others);
+    asked.add(target.row);
+    paint();
+    gf.above.redraw();
+    const about = { galaxy: target.id, link: link() };
+    if (target.rank) about.rank = target.rank;
+    add(Object.assign(about, label ? { kind: "label", label: label, grade: grade, note: note } : { kind: "clear" }));
+  }
+
+  // Another grade or note of a label that was given; `change` makes [grade, note] of those before.
+  function amend(target, change) {
+    named(function () {
+      const given = mine(target.row);
+      if (!given) return say("Give it a label first: 1 to 9.");
+      const [grade, note] = change(given[2], given[3]);
+      if (grade !== given[2] || note !== given[3]) give(target, given[0], grade, note);
+    });
+  }
+
+  gf.grade = function (to, place) {
+    const target = place ? of(place) : atHand();
+    if (!target) return say(NOBODY);
+    amend(target, (grade, note) => [to === undefined ? GRADES[(GRADES.indexOf(grade) + 1) % GRADES.length] : to === grade ? "" : to, note]);
+  };
+
+  gf.note = function (place) {
+    const target = place ? of(place) : atHand();
+    if (!target) return say(NOBODY);
+    const given = mine(target.row);
+    if (!given) return say("Give it a label first: 1 to 9.");
+    const around = target.tile || gf.one("#label-card");
+    gf.ask(`Note on ${target.id}`, given[3], around, (text) => amend(target, (grade) => [grade, text]));
+  };
+
+  gf.label = function (key, place) {
+    const target = place ? of(place) : atHand();
+    if (!target) return say(NOBODY);
     if (key && !classes[key]) return inDrawer(`[data-key="${key}"] input`, `Key ${key} gives no label yet: type one.`);
     named(function () {
-      const others = (known.get(target.row) || []).filter(([, person]) => person !== who());
-      known.set(target.row, key ? others.concat([[classes[key].label, who()]]) : others);
-      asked.add(target.row);
-      paint();
-      gf.above.redraw();
+      const label = key ? classes[key].label : "";
+      const [said, , grade, note] = mine(target.row) || ["", "", "", ""];
+      give(target, label, ...(said === label ? [grade, note] : ["", ""]));
       if (target.tile && target.tile === document.activeElement) next(target.tile);
-      const about = { galaxy: target.id, link: link() };
-      if (target.rank) about.rank = target.rank;
-      add(Object.assign(about, key ? { kind: "label", label: classes[key].label } : { kind: "clear" }));
     });
   };
 
@@ -101,6 +142,11 @@
     named(() => add({ kind: "collection", label: name.slice(0, 40), of: e.of, link: link() }));
     field.value = "";
   };
+
+  gf.local.collection = (e) => named(() => add({ kind: e.act, label: e.name }));
+  gf.local.rename = (e, element) => gf.ask(`Another name for ${e.name}`, e.name, element, function (to) {
+    if (to && to !== e.name) named(() => add({ kind: "rename", label: e.name, to: to.slice(0, 40) }));
+  });
 
   // A list from elsewhere, pasted or in a file, kept as far as the atlas has its galaxies.
   gf.local.list = function (e) {
@@ -158,7 +204,10 @@
     if (ahead) ahead.focus();
     else if (all.length) say(`All ${many(all.length)} galaxies here have a label.`);
   }
-  gf.ahead = (back) => next((atHand() || {}).tile, back);
+  gf.ahead = function (back) {
+    const at = atHand();
+    next(at && at.tile, back);
+  };
 
   function flush() {
     if (sending || !unsent().length) return;
@@ -224,15 +273,22 @@
     return found;
   }
 
+  // What a galaxy's labels come to: `lens ≠ ring`, or one of them with its grades.
+  function words(given) {
+    const [labels, grades] = [0, 2].map((at) => Array.from(new Set(given.map((one) => one[at]).filter(Boolean))));
+    return labels.length > 1 ? labels.join(" ≠ ") : labels.concat(grades.join("/")).filter(Boolean).join(" ");
+  }
+
   function paint() {
     marked().forEach(function ([element, row]) {
       const given = known.get(row) || [];
       const labels = Array.from(new Set(given.map(([label]) => label)));
-      const text = labels.join(" ≠ ");
-      if ((element.dataset.label || "") === text) return;
+      const text = words(given);
+      const told = given.map(([label, person, grade, note]) => `${label} by ${person}${grade && ", grade " + grade}${note && ": " + note}`).join(", ");
+      if ((element.dataset.label || "") === text && (element.getAttribute("aria-description") || "") === (told && "labelled " + told)) return;
       if (text) {
         element.dataset.label = text;
-        element.setAttribute("aria-description", "labelled " + given.map(([label, person]) => `${label} by ${person}`).join(", "));
+        element.setAttribute("aria-description", "labelled " + told);
         element.style.setProperty("--gf-label", colorOf(labels[0]));
       } else {
         delete element.dataset.label;
@@ -248,8 +304,9 @@
       progress.hidden = !done;
       if (progress.textContent !== text) progress.textContent = text; // what is written is heard below
     }
+    if (gf.labelTools) gf.labelTools.draw();
     const field = document.querySelector("input#label-who");
-    if (field && field !== document.activeElement && !field.value && who()) field.value = who();
+    if (field && field !== document.activeElement && !field.value && who()) gf.write(field, who()); // the page's own: drawn anew, it is still there
   }
 
   async function look() {
@@ -288,9 +345,11 @@
     },
     waiting: () => unsent().length,
     of: function (row) {
-      const labels = Array.from(new Set((known.get(row) || []).map(([label]) => label)));
-      return labels.length ? { text: labels.join(" ≠ "), color: colorOf(labels[0]) } : null;
+      const given = known.get(row) || [];
+      return given.length ? { text: words(given), color: colorOf(given[0][0]) } : null;
     },
+    mine: mine,
+    classes: () => Object.entries(classes).map(([key, c]) => ({ key: Number(key), ...c })),
   };
 
   document.addEventListener("change", function (event) {

@@ -81,19 +81,25 @@ interface GalaxyFinder {
   unsort(): void;
   write(field: HTMLInputElement, text: string): void;
   typed(field: HTMLInputElement): void;
-  /** Label the galaxy at hand by a key, 0 takes its label away; take back the last. */
-  label(key: number): void;
+  /** Label the galaxy at hand, or that of a tile, or else that of the details, by a key, 0 takes its label away; take back the last. */
+  label(key: number, place?: HTMLElement): void;
   unlabel(): void;
+  /** Give the label of the galaxy at hand a grade, the next where none is named; write a note on it. */
+  grade(to?: string, place?: HTMLElement): void;
+  note(place?: HTMLElement): void;
+  /** Ask for a line of text beside an element. */
+  ask(title: string, text: string, beside: HTMLElement, done: (text: string) => void): void;
+  labelTools: { draw(): void };
   /** On to the next galaxy of the gallery without a label, or back to the one before. */
   ahead(back: boolean): void;
-  labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number; of(row: number): { text: string; color: string } | null };
+  labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number; of(row: number): { text: string; color: string } | null; mine(row: number): Given | undefined; classes(): { key: number; label: string; color: string }[] };
 }
 
 /** What the gallery shows (`GalleryList` of `dashboard/views/gallery.py`). */
 type GalleryList = { build: string; rows: number[]; ids: string[]; scores: string[]; whys: string[]; words: string[]; marks: { [at: string]: string } };
 type LabelsTold = { revision: number; since?: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };
-/** A label and the person who gave it. */
-type Given = [string, string];
+/** A label, the person who gave it, its grade and note. */
+type Given = [string, string, string, string];
 type Rect = { left: number; top: number };
 type Histogram = { edges: number[]; log: boolean; zero: string; total: number[]; now: number[]; low: Bound; high: Bound };
 type Bound = number | string | null;

@@ -4,6 +4,8 @@
     undo            a person took back the last act of theirs that stands
     class           a key (1 to 9) stands for a label from now on; an empty label frees it
     collection      an ordered set of galaxies was kept: a new revision of its name
+    drop, restore   a collection is listed no more, or again; its revisions answer as before
+    rename          a collection is kept under another name, and its own dropped
 
 Each has an id that its maker chose, so that one that is sent twice is kept once.
 """
@@ -19,9 +21,10 @@ import msgspec
 from atlas.errors import InputError, shorten
 from atlas.icrs import DecDeg, RaDeg
 
-EntryKind = Literal["label", "clear", "undo", "class", "collection"]
+EntryKind = Literal["label", "clear", "undo", "class", "collection", "drop", "restore", "rename"]
 EntryId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
 LabelName = Annotated[str, msgspec.Meta(max_length=40)]
+OF_COLLECTIONS: tuple[EntryKind, ...] = ("collection", "drop", "restore", "rename")
 MOST_MEMBERS = 10_000
 """Galaxies of a collection at most: each revision is kept whole."""
 _NAME = re.compile(r"[^\s/\\\"'\x00-\x1f](?:[^/\\\"'\x00-\x1f]*[^\s/\\\"'\x00-\x1f])?")
@@ -49,6 +52,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Whose label it is.
     label : str
         The label given, that of a class, or the name of a collection.
+    to : str
+        The name that a collection gets.
     key : int
         Of a class.
     grade, note : str
@@ -68,6 +73,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ra_deg: RaDeg | None = None
     dec_deg: DecDeg | None = None
     label: LabelName = ""
+    to: LabelName = ""
     key: Annotated[int, msgspec.Meta(ge=0, le=9)] = 0
     grade: Annotated[str, msgspec.Meta(max_length=20)] = ""
     note: Annotated[str, msgspec.Meta(max_length=500)] = ""
@@ -106,9 +112,10 @@ class Act(msgspec.Struct, frozen=True):
     kind: EntryKind
     galaxy: str
     label: str
+    grade: str
+    note: str
     who: str
     at: str
-    note: str
     undone: bool
 
 
@@ -137,16 +144,18 @@ def checked(entry: Entry) -> Entry:
     InputError
         If something is missing, or a name holds what a file's name or a condition could not.
     """
-    entry = msgspec.structs.replace(entry, who=entry.who.strip(), label=entry.label.strip(), note=entry.note.strip())
+    texts = {name: getattr(entry, name).strip() for name in ("who", "label", "to", "grade", "note")}
+    entry = msgspec.structs.replace(entry, **texts)
     if not entry.who or not entry.who.isprintable():
         raise InputError("say who you are first: a name of 1 to 60 printable characters")
-    if entry.label and not _NAME.fullmatch(entry.label):
-        raise InputError(f"{shorten(entry.label)!r} cannot be a name: leave out quotes, slashes and line breaks")
+    for name in (entry.label, entry.to):
+        if name and not _NAME.fullmatch(name):
+            raise InputError(f"{shorten(name)!r} cannot be a name: leave out quotes, slashes and line breaks")
     if entry.kind in ("label", "clear") and not (
         entry.galaxy and entry.ra_deg is not None and entry.dec_deg is not None
     ):
         raise InputError("a label needs a galaxy with its position")
-    if entry.kind in ("label", "collection") and not entry.label:
+    if (entry.kind in ("label", *OF_COLLECTIONS) and not entry.label) or (entry.kind == "rename" and not entry.to):
         raise InputError("a label and a collection need a name of 1 to 40 characters")
     if entry.kind == "class" and not 1 <= entry.key <= 9:
         raise InputError("a label's key is 1 to 9")

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from atlas.errors import InputError, shorten
 from atlas.labels.database import FILE, Database
-from atlas.labels.entry import Act, Collection, Entry, Label, Member, checked
+from atlas.labels.entry import OF_COLLECTIONS, Act, Collection, Entry, Label, Member, checked
 from atlas.labels.schema import COLLECTION, EVENT, ORIGIN
 
 _MEMBERS = msgspec.json.Decoder(tuple[Member, ...])
@@ -80,10 +80,10 @@ class Labels:
                 if entry.id in known:
                     _require_same(entry, known[entry.id])
                     continue
-                known[entry.id] = (entry.kind, entry.who, entry.label)
+                known[entry.id] = _kept_as(entry)
                 fresh += 1
                 values = _values(connection, entry, at)
-                if entry.kind in ("undo", "collection"):  # these look at what was kept before them
+                if entry.kind in ("undo", *OF_COLLECTIONS):  # these look at what was kept before them
                     _insert(connection, plain)
                     plain = []
                     _add_one(connection, entry, values)
@@ -142,11 +142,11 @@ class Labels:
         def ask(connection: sa.Connection) -> list[Act]:
             e = EVENT.c
             undone = sa.exists(sa.select(1).select_from(_UNDOS).where(_UNDOS.c.undoes == e.event_id))
-            asked = sa.select(e.seq, e.kind, e.galaxy, e.label, e.who, e.at, e.note, undone).order_by(e.seq.desc())
+            fields = [e[name] for name in Act.__struct_fields__[:-1]]
+            asked = sa.select(*fields, undone.label("undone")).order_by(e.seq.desc())
             if galaxy is not None:
                 asked = asked.where(e.galaxy == galaxy)
-            rows = connection.execute(asked.limit(limit))
-            return [Act(*row) for row in rows]
+            return [Act(**dict(row)) for row in connection.execute(asked.limit(limit)).mappings()]
 
         return self._database.read(ask, [])
 
@@ -163,15 +163,16 @@ class Labels:
 
         return self._database.read(ask, {})
 
-    def collections(self, at: int | None = None) -> list[Collection]:
-        """The newest revision of each collection, by name, without its members; as of a revision of the history where
-        one is named."""
+    def collections(self, at: int | None = None, *, dropped: bool = False) -> list[Collection]:
+        """The newest revision of each collection, by name, without its members: those that are listed, or those that
+        were dropped; as of a revision of the history where one is named."""
 
         def ask(connection: sa.Connection) -> list[Collection]:
             c = COLLECTION.c
             newest = sa.select(sa.func.max(c.seq)).group_by(c.name)
             newest = newest if at is None else newest.where(c.seq <= at)
-            asked = _collections().where(c.seq.in_(newest)).order_by(c.name)
+            gone = c.name.in_(_dropped(at))
+            asked = _collections().where(c.seq.in_(newest), gone if dropped else ~gone).order_by(c.name)
             return [Collection(**dict(row)) for row in connection.execute(asked).mappings()]
 
         return self._database.read(ask, [])
@@ -182,13 +183,13 @@ class Labels:
         Raises
         ------
         InputError
-            If there is none of that name, or no such revision.
+            If there is none of that name, or no such revision; a dropped one has its revisions, and no newest.
         """
 
         def ask(connection: sa.Connection) -> Collection | None:
             c = COLLECTION.c
             asked = _collections(c.members).where(c.name == name)
-            asked = asked.where(c.revision == revision) if revision else asked.order_by(c.revision.desc()).limit(1)
+            asked = asked.where(c.revision == revision) if revision else _newest(asked)
             row = connection.execute(asked).mappings().one_or_none()
             if row is None:
                 return None
@@ -206,7 +207,7 @@ def beside(atlas: Path) -> Path:
     return atlas / FILE
 
 
-_UNDOS = EVENT.alias("undos")
+_UNDOS, _ACTS = EVENT.alias("undos"), EVENT.alias("acts")
 
 
 def _standing(at: int | None) -> sa.Select[Any]:
@@ -226,6 +227,19 @@ def _collections(*more: Any) -> sa.Select[Any]:
     )
 
 
+def _newest(asked: sa.Select[Any]) -> sa.Select[Any]:
+    c = COLLECTION.c
+    return asked.where(c.name.not_in(_dropped(None))).order_by(c.revision.desc()).limit(1)
+
+
+def _dropped(at: int | None) -> sa.Select[Any]:
+    """Names of the collections whose last act was to be dropped."""
+    last = sa.select(sa.func.max(_ACTS.c.seq)).where(_ACTS.c.kind.in_(OF_COLLECTIONS)).group_by(_ACTS.c.label)
+    last = last if at is None else last.where(_ACTS.c.seq <= at)
+    drops = EVENT.alias("drops")
+    return sa.select(drops.c.label).where(drops.c.kind == "drop", drops.c.seq.in_(last))
+
+
 def _revision(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.max(EVENT.c.seq))).scalar() or 0
 
@@ -240,10 +254,15 @@ def _known(connection: sa.Connection, ids: list[str]) -> dict[str, tuple[str, st
 
 
 def _require_same(entry: Entry, kept: tuple[str, str, str]) -> None:
-    kind, who, label = kept
+    kind, who, label = _kept_as(entry)
     # The label of an undo is that of what it took back.
-    if (entry.kind, entry.who) != (kind, who) or (entry.kind != "undo" and entry.label != label):
+    if (kind, who) != kept[:2] or (kind != "undo" and label != kept[2]):
         raise InputError(f"the id {entry.id} was given to something else; make a new one for each act")
+
+
+def _kept_as(entry: Entry) -> tuple[str, str, str]:
+    """Kind, person and label that an entry has in the history."""
+    return ("collection", entry.who, entry.to) if entry.kind == "rename" else (entry.kind, entry.who, entry.label)
 
 
 def _values(connection: sa.Connection, entry: Entry, at: str) -> dict[str, Any]:
@@ -269,14 +288,43 @@ def _add_one(connection: sa.Connection, entry: Entry, values: dict[str, Any]) ->
     """An act that depends on those before it."""
     if entry.kind == "undo":
         _insert(connection, [values | _undone(connection, entry.who)])
-        return
-    _insert(connection, [values])
-    seq = connection.execute(sa.select(EVENT.c.seq).where(EVENT.c.event_id == entry.id)).scalar_one()
+    elif entry.kind == "collection":
+        _insert(connection, [values])
+        members = zlib.compress(msgspec.json.encode(entry.members))
+        _keep_members(connection, entry.id, entry.label, len(entry.members), members)
+    elif entry.kind == "rename":
+        size, members = _listed(connection, entry.label)
+        if _is_listed(connection, entry.to):
+            raise InputError(f"there is a collection {shorten(entry.to)!r} already: choose another name")
+        drop = values | {"kind": "drop", "event_id": f"{entry.id[:59]}-drop"}
+        _insert(connection, [values | {"kind": "collection", "label": entry.to, "note": f"was {entry.label}"}, drop])
+        _keep_members(connection, entry.id, entry.to, size, members)
+    else:
+        if (entry.kind == "drop") != _is_listed(connection, entry.label):
+            raise InputError(f"there is no collection {shorten(entry.label)!r} to {entry.kind}")
+        _insert(connection, [values])
+
+
+def _keep_members(connection: sa.Connection, event_id: str, name: str, size: int, members: bytes) -> None:
+    seq = connection.execute(sa.select(EVENT.c.seq).where(EVENT.c.event_id == event_id)).scalar_one()
     c = COLLECTION.c
-    before = connection.execute(sa.select(sa.func.max(c.revision)).where(c.name == entry.label)).scalar() or 0
-    members = zlib.compress(msgspec.json.encode(entry.members))
-    row = {"seq": seq, "name": entry.label, "revision": before + 1, "size": len(entry.members), "members": members}
+    before = connection.execute(sa.select(sa.func.max(c.revision)).where(c.name == name)).scalar() or 0
+    row = {"seq": seq, "name": name, "revision": before + 1, "size": size, "members": members}
     connection.execute(COLLECTION.insert(), row)
+
+
+def _is_listed(connection: sa.Connection, name: str) -> bool:
+    c = COLLECTION.c
+    return connection.execute(_newest(sa.select(c.seq).where(c.name == name))).first() is not None
+
+
+def _listed(connection: sa.Connection, name: str) -> tuple[int, bytes]:
+    """Size and members, as they are stored, of a collection's newest revision."""
+    c = COLLECTION.c
+    found = connection.execute(_newest(sa.select(c.size, c.members).where(c.name == name))).first()
+    if found is None:
+        raise InputError(f"there is no collection {shorten(name)!r} here")
+    return found[0], found[1]
 
 
 def _undone(connection: sa.Connection, who: str) -> dict[str, Any]:

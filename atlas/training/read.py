@@ -86,12 +86,13 @@ def import_labels(atlas: OpenBuild, table: pd.DataFrame, who: str, *, radius_arc
     ):
         ra_deg, dec_deg = atlas.position(row)
         person, label = _text(values, "who") or who, _text(values, "label")
-        content = f"{person}\n{name}\n{label}\n{_text(values, 'at')}"
+        grade, note = _text(values, "grade")[:20], _text(values, "note")[:500]
+        # Those of tables without grade and note are as they always were.
+        content = "\n".join([person, name, label, _text(values, "at"), *([grade, note] if grade or note else [])])
         entries.append(
             Entry(
                 id=f"import-{hashlib.sha256(content.encode()).hexdigest()[:32]}", kind="label", who=person, galaxy=name,
-                ra_deg=ra_deg, dec_deg=dec_deg, label=label, grade=_text(values, "grade")[:20],
-                note=_text(values, "note")[:500],
+                ra_deg=ra_deg, dec_deg=dec_deg, label=label, grade=grade, note=note,
             )
         )  # fmt: skip
     unique = list({entry.id: entry for entry in entries}.values())

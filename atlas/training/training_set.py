@@ -60,7 +60,7 @@ class TrainingSet(msgspec.Struct, frozen=True):
     Attributes
     ----------
     table : DataFrame
-        id, row, ra, dec, label, people (who gave the label), split, group (of near duplicates).
+        id, row, ra, dec, label, people (who gave the label), grade, note, split, group (of near duplicates).
     revision : int
         Of the labels.
     disputed, gone : list of str
@@ -96,7 +96,10 @@ def training_set(atlas: OpenBuild, choices: Choices) -> TrainingSet:
         known = ", ".join(sorted(standing.counts())[:20]) or "none yet"
         raise InputError(f"no galaxy here has such a label that people agree on; labels here: {known}")
     labels = [standing.of[name][0].label for name in kept]
-    people = [" ".join(sorted({one.who for one in standing.of[name]})) for name in kept]
+    people, grades, notes = (
+        [between.join(sorted({getattr(one, what) for one in standing.of[name]} - {""})) for name in kept]
+        for what, between in (("who", " "), ("grade", " "), ("note", "; "))
+    )
     magnitude, drawn = _negatives(atlas, rows, atlas.labelled.rows(), choices)
     all_rows = np.concatenate([rows, drawn])
     if all_rows.size > MOST_GALAXIES:
@@ -109,6 +112,8 @@ def training_set(atlas: OpenBuild, choices: Choices) -> TrainingSet:
             "dec": np.asarray(atlas.columns().array("dec")[all_rows]),
             "label": [*labels, *[NEGATIVE] * drawn.size],
             "people": [*people, *[""] * drawn.size],
+            "grade": [*grades, *[""] * drawn.size],
+            "note": [*notes, *[""] * drawn.size],
         }
     )
     embeddings = np.asarray(atlas.space().embeddings[all_rows], dtype=np.float32)

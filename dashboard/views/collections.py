@@ -60,7 +60,8 @@ def collections(service: Service, state: State, deeds: Any) -> list[Any]:
         ],
         className="gf-filter",
     )  # fmt: skip
-    return [form, *(_collection(one, deeds) for one in kept)]
+    dropped = service.labels.collections(dropped=True)
+    return [form, *(_collection(one, deeds) for one in kept), *([_dropped(dropped)] if dropped else [])]
 
 
 def _collection(one: Collection, deeds: Any) -> html.Section:
@@ -69,4 +70,20 @@ def _collection(one: Collection, deeds: Any) -> html.Section:
     head = html.Header(
         [el.figure(one.name, told), html.Span(f"@{one.revision}", className="gf-muted"), html.Span(f"{one.size:,}")]
     )
-    return html.Section([head, html.Div(deeds(what, one.name), className="gf-deeds")], className="gf-filter")
+    own = [
+        el.button("rename", kind="link", label=f"Rename {one.name}", is_="local", do="rename", name=one.name),
+        el.button("drop", kind="link", label=f"Drop {one.name}; it can be restored, and links to it stay", is_="local",
+                  do="collection", act="drop", name=one.name),
+    ]  # fmt: skip
+    rows = (deeds(what, one.name), own)
+    return html.Section([head, *(html.Div(row, className="gf-deeds") for row in rows)], className="gf-filter")
+
+
+def _dropped(dropped: list[Collection]) -> html.Details:
+    """Collections that are listed no more, each with the way back."""
+    back = [
+        el.button(f"{one.name} ({one.size:,})", kind="link", label=f"Restore {one.name}", is_="local", do="collection",
+                  act="restore", name=one.name)
+        for one in dropped
+    ]  # fmt: skip
+    return html.Details([html.Summary(f"dropped ({len(dropped):,})"), html.Div(back, className="gf-deeds")])

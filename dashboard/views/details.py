@@ -63,6 +63,7 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
             ],
             className="gf-marks",
         ),
+        html.Div(id="label-card", className="gf-label-card", role="group", **{"aria-label": "Label"}),
         html.Div(links(ra_deg, dec_deg), className="gf-links"),
         html.Dl(
             [

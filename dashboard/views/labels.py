@@ -21,7 +21,15 @@ KEY_COLORS = (0, 1, 2, 3, 4, 5, 7, 9, 10)
 """Number of the colour of each key, 1 to 9: light enough for dark letters."""
 OTHER_COLORS = (8, 11)
 LAST_ACTS = 12
-SAID = {"label": "", "clear": "no label", "undo": "took back", "class": "key:", "collection": "kept"}
+SAID = {
+    "label": "",
+    "clear": "no label",
+    "undo": "took back",
+    "class": "key:",
+    "collection": "kept",
+    "drop": "dropped",
+    "restore": "restored",
+}
 
 
 def told(known: Known) -> dict[str, Any]:
@@ -52,7 +60,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         _who(),
         html.P(
             "A key labels the galaxy under the mouse or the keyboard in the gallery, or that of the details; "
-            "0 takes the label away, Z takes back.",
+            "0 takes the label away, Z takes back. E grades it A, B or C, O writes a note.",
             className="gf-note",
         ),
         *(_class(key, classes.get(key, ""), counts[classes.get(key, "")]) for key in sorted(keys)),
@@ -143,9 +151,11 @@ def _history(acts: list[Act]) -> list[Any]:
 
 
 def _act(act: Act) -> html.Li:
-    what = " ".join(part for part in (SAID[act.kind], act.label if act.kind != "clear" else "") if part)
+    what = " ".join(part for part in (SAID[act.kind], act.label if act.kind != "clear" else "", act.grade) if part)
     galaxy = [el.button(act.galaxy, kind="link", label=f"Show galaxy {act.galaxy}", is_="pickid", id=act.galaxy)]
+    note = [html.Q(act.note, **el.why(act.note))] if act.note else []
+    when = html.Span(f"{act.who}, {act.at[5:16].replace('T', ' ')}")
     return html.Li(
-        [html.B(what), *(galaxy if act.galaxy else []), html.Span(f"{act.who}, {act.at[5:16].replace('T', ' ')}")],
+        [html.B(what), *(galaxy if act.galaxy else []), *note, when],
         className="undone" if act.undone else "",
     )

@@ -33,6 +33,7 @@ KEYS = (
     ("E  I", "scores of all galaxies, about this atlas"),
     ("J  K", "walk on to the next galaxy without a label, or back"),
     ("1  …  9", "label the galaxy that was walked to, or that of the details; 0 takes the label away"),
+    ("E  O", "grade the label (A, B, C), write a note"),
     ("Z", "take back the last label"),
     ("X", "columns against each other, or the map"),
     ("Esc", "close, or clear the selection, then the filters"),
@@ -295,6 +296,7 @@ def _gallery() -> html.Section:
                     ),
                 ]
             ),
+            html.Div(id="label-bar", className="gf-label-bar", role="group", **{"aria-label": "A tap labels"}),
             html.Div(id="table", className="gf-table"),
             # The doors are Dash's; the tiles come after them, and are drawn by assets/4-gallery.js.
             dcc.Loading(html.Div(html.Div(id="gallery-told"), id="gallery", className="gf-tiles"), delay_show=400,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.errors import InputError, KeepingError
-from atlas.labels.entry import MOST_MEMBERS, Entry, EntryId, Label, Member
+from atlas.labels.entry import MOST_MEMBERS, Entry, EntryId, EntryKind, Label, Member
 from atlas.storage import layout
 
 from ..interaction import browser_events as parse
@@ -34,10 +34,13 @@ class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An act as the browser tells it: a galaxy by its id alone, and the link of the page where it was done."""
 
     id: EntryId
-    kind: Literal["label", "clear", "undo", "class", "collection"]
+    kind: EntryKind
     who: Annotated[str, msgspec.Meta(max_length=60)]
     galaxy: Annotated[str, msgspec.Meta(max_length=200)] = ""
     label: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    to: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    grade: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    note: Annotated[str, msgspec.Meta(max_length=500)] = ""
     key: Annotated[int, msgspec.Meta(ge=0, le=9)] = 0
     rank: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
     link: str = ""
@@ -89,10 +92,10 @@ def register_label_routes(server: Flask, service: Service) -> None:
 
 def _entry(service: Service, atlas: Atlas, sent: Sent) -> Entry:
     """What a browser sent, with the galaxy's position and where it was found."""
-    found = {name: getattr(sent, name) for name in ("id", "kind", "who", "label", "key", "rank")}
+    found = {name: getattr(sent, name) for name in ("id", "kind", "who", "label", "to", "grade", "note", "key", "rank")}
     if not sent.who.strip():
         raise InputError("say who you are first: type your name in the drawer of labels (N)")
-    if sent.kind in ("undo", "class"):
+    if sent.kind in ("undo", "class", "drop", "restore", "rename"):
         return Entry(**found)
     where = links.from_link(sent.link[: service.settings.max_state_bytes], service.kept)
     origin = msgspec.json.encode({"build": atlas.build_id, "question": question(where)}).decode()
@@ -137,8 +140,11 @@ def _changed(service: Service, atlas: Atlas, since: int) -> dict[str, Any]:
 
 
 def _labels_of(atlas: Atlas, rows: list[int]) -> dict[str, list[list[str]]]:
-    """Label and person, by row, of those that have labels."""
-    return {str(row): [[one.label, one.who] for one in given] for row, given in atlas.labelled.of_rows(rows).items()}
+    """Label, person, grade and note, by row, of those that have labels."""
+    return {
+        str(row): [[one.label, one.who, one.grade, one.note] for one in given]
+        for row, given in atlas.labelled.of_rows(rows).items()
+    }
 
 
 def label_table(atlas: Atlas) -> pd.DataFrame:

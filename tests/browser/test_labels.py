@@ -85,11 +85,18 @@ def test_a_gallery_of_a_thousand_is_labelled_by_keyboard_alone(
         keyboard.press(key)
         on_own.page.wait_for_timeout(50)
     assert on_own.page.evaluate("document.activeElement.dataset.id") == names[len(PRESSED) - 1]
+    # A grade and a note, by keyboard too.
+    for key in ("Shift+Tab", "e", "e", "o"):
+        keyboard.press(key)
+    keyboard.type("a tail?")
+    keyboard.press("Enter")
+    kept(on_own, len(PRESSED) - 1)
     words = {"1": "spiral", "2": "edge-on", "3": "merger"}
     expected = [[name, words[key], "Ada"] for name, key in zip(names, PRESSED[:-1], strict=False)]
     response = on_own.page.request.get(f"{on_own.url}/labels/{demo.build_id}.csv")
     table = pd.read_csv(io.BytesIO(response.body()), dtype={"id": str})
     assert table[["id", "label", "who"]].to_numpy().tolist() == expected
+    assert table[["grade", "note"]].iloc[-1].tolist() == ["B", "a tail?"]
     read_by_loaders(Atlas.open(demo.build.parent.parent, labels=Labels(place)), tmp_path / "set", expected)
     # On the map a labelled galaxy has a dot on its image.
     shown = on_own.page.evaluate("window.galaxyFinder.above.rows()")[0]
@@ -110,6 +117,33 @@ def test_a_gallery_of_a_thousand_is_labelled_by_keyboard_alone(
     on_own.settle()
     assert on_own.text("#status-selected").startswith(str(PRESSED[:-1].count("3")))
     assert not on_own.complaints
+
+
+def test_a_tap_labels_where_fingers_are(on_own: Watched, chromium: Browser, place: Path) -> None:
+    classes = [{"id": f"class-000{key}", "kind": "class", "who": "Ada", "key": key, "label": word}
+               for key, word in ((1, "lens"), (2, "ring"))]  # fmt: skip
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
+    page = context.new_page()
+    assert page.request.post(f"{on_own.url}/labels", data={"entries": classes}).ok
+    page.add_init_script("window.localStorage.setItem('gf-who', 'Ada')")
+    page.goto(on_own.url)
+    serving.settle(page)
+    page.get_by_role("button", name="Random galaxy", exact=True).tap()
+    serving.settle(page)
+    before = page.evaluate("window.galaxyFinder.state.focus.id")
+    page.get_by_role("button", name="A tap labels ring").tap()
+    for at in (1, 2, 3, 2):  # the second tap takes it away again
+        page.locator("#gallery > .gf-tile").nth(at).tap()
+    page.get_by_role("button", name="Label it lens (1)").tap()
+    page.get_by_role("button", name="Grade A (E)").tap()
+    page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
+    names = page.eval_on_selector_all("#gallery > .gf-tile", "all => all.map(t => t.dataset.id)")
+    assert page.evaluate("window.galaxyFinder.state.focus.id") == before
+    labels = Labels(place).labels()
+    assert [(one.galaxy, one.label, one.grade) for one in labels] == [
+        (names[1], "ring", ""), (names[3], "ring", ""), (before, "lens", "A")
+    ]  # fmt: skip
+    context.close()
 
 
 def read_by_loaders(atlas: Atlas, folder: Path, expected: list[list[str]]) -> None:

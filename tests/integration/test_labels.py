@@ -47,14 +47,20 @@ def test_labels_are_kept_told_and_downloaded(client: FlaskClient, demo: Atlas, p
     answer = keep(
         client,
         {"id": "class-0001", "kind": "class", "who": "Ada", "key": 1, "label": "lens"},
-        act(1, names[0], "lens", link=link, rank=5),
+        act(1, names[0], "lens", link=link, rank=5, grade="A", note="arc to the north"),
         act(2, names[1], "ring"),
         act(3, names[1], "lens", who="Vera"),
     ).get_json()
     assert answer["kept"] and answer["classes"][0]["label"] == "lens"
-    assert answer["rows"] == {"3": [["lens", "Ada"]], "7": [["ring", "Ada"], ["lens", "Vera"]]}
+    assert answer["rows"] == {
+        "3": [["lens", "Ada", "A", "arc to the north"]], "7": [["ring", "Ada", "", ""], ["lens", "Vera", "", ""]]
+    }  # fmt: skip
     assert client.get(f"/labels/{demo.build_id}/of.json?rows=3,4,7").get_json()["rows"] == answer["rows"]
     table = pd.read_csv(io.StringIO(client.get(f"/labels/{demo.build_id}.csv").text), dtype={"id": str})
+    assert table[["grade", "note"]].iloc[0].tolist() == ["A", "arc to the north"]
+    drawer = call(client, "drawer.children", {"part-drawer.data": to_json(parts(State(drawer="labels"))["drawer"])},
+                  "part-drawer.data")  # fmt: skip
+    assert "lens A" in str(drawer) and "arc to the north" in str(drawer)
     assert table[["id", "row", "label", "who"]].to_numpy().tolist() == [
         [names[0], 3, "lens", "Ada"], [names[1], 7, "ring", "Ada"], [names[1], 7, "lens", "Vera"]
     ]  # fmt: skip

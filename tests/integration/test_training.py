@@ -31,6 +31,7 @@ def labelled(demo_path: Path, tmp_path: Path) -> Atlas:
     atlas.labels.add(
         [
             Entry(id=new_id(), kind="label", who=who, galaxy=names[row], label=label,
+                  grade="" if row % 2 else "B", note="" if row else "a tail?",
                   ra_deg=atlas.position(ROWS[row])[0], dec_deg=atlas.position(ROWS[row])[1])
             for who, row, label in given
         ]
@@ -47,10 +48,10 @@ def image_folder(root: Path) -> list[tuple[Path, int]]:
 def test_a_training_set_is_read_by_pandas_and_loaders(labelled: Atlas, tmp_path: Path) -> None:
     out = tmp_path / "set"
     made = export(labelled, out, Choices(negatives=2, seed=4))
-    table = pd.read_csv(out / "training_set.csv", dtype={"id": str})
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(out / "training_set.parquet").fillna(""), table.fillna(""), check_dtype=False
-    )
+    table = pd.read_csv(out / "training_set.csv", dtype={"id": str}, keep_default_na=False)
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "training_set.parquet"), table, check_dtype=False)
+    assert table["grade"].value_counts().to_dict() == {"B": 44, "": 44 + 2 * 88}
+    assert table["note"].tolist().count("a tail?") == 1
     assert len(made.disputed) == 2 and table["label"].value_counts().to_dict() == {
         "negative": 2 * 88, "edge-on": 58, "ring galaxy": 30
     }  # fmt: skip
@@ -89,6 +90,7 @@ def test_what_was_written_is_brought_in_once(labelled: Atlas, demo_path: Path, t
     assert (found.fresh, found.known, found.missing) == (30, 0, [])
     assert import_labels(other, table, "Grace").fresh == 0
     assert other.labelled.rows(["ring galaxy"]).tolist() == labelled.labelled.rows(["ring galaxy"]).tolist()
+    assert {(one.grade, one.note) for one in other.labels.labels()} == {("B", ""), ("", ""), ("B", "a tail?")}
     by_place = pd.DataFrame({"ra_deg": [*table["ra"][:3], 10.0], "dec": [*table["dec"][:3], 10.0], "label": "lens"})
     by_place.to_csv(tmp_path / "places.csv", index=False)
     found = import_labels(other, read_table(tmp_path / "places.csv"), "Grace")

@@ -98,6 +98,36 @@ def test_classes_and_collections_have_revisions(labels: Labels) -> None:
         labels.collection("best", 3)
 
 
+def test_a_collection_is_renamed_dropped_and_restored(labels: Labels) -> None:
+    def act(kind: Any, name: str, **more: Any) -> Entry:
+        return Entry(id=new_id(), kind=kind, who="Ada", label=name, **more)
+
+    def names(**which: Any) -> list[str]:
+        return [f"{one.name}@{one.revision}" for one in labels.collections(**which)]
+
+    members = (Member("7", 10.0, -1.0), Member("3", 10.0, -1.0))
+    labels.add([act("collection", "best", members=members), act("collection", "rest", members=members[:1])])
+    rename = act("rename", "best", to="lenses")
+    renamed = labels.add([rename])
+    assert labels.add([rename]).revision == renamed.revision  # sent again, it is not done again
+    assert (
+        names() == ["lenses@1", "rest@1"] and names(at=2) == ["best@1", "rest@1"] and names(dropped=True) == ["best@1"]
+    )
+    assert labels.collection("lenses").members == labels.collection("best", 1).members == members
+    with pytest.raises(InputError, match="no collection 'best'"):
+        labels.collection("best")
+    labels.add([act("drop", "rest"), act("restore", "best")])
+    assert names() == ["best@1", "lenses@1"]
+    # What is kept once more under a name that was dropped goes on from there.
+    labels.add([act("collection", "rest", members=members)])
+    assert names() == ["best@1", "lenses@1", "rest@2"]
+    for wrong in (act("rename", "best", to="lenses"), act("rename", "none", to="x"), act("drop", "none"),
+                  act("restore", "best"), act("rename", "best"), act("rename", "best", to="a/b")):  # fmt: skip
+        with pytest.raises(InputError):
+            labels.add([wrong])
+    assert [one.kind for one in labels.history(3)] == ["collection", "restore", "drop"]
+
+
 def test_two_who_write_at_once_lose_nothing(place: str) -> None:
     seen: list[int] = []
 
