@@ -34,7 +34,7 @@
     e: drawer("scores"),
     i: drawer("about"),
     z: () => gf.unlabel(),
-    e: () => gf.grade(),
+    d: () => gf.grade(),
     o: () => gf.note(),
     j: () => gf.ahead(false),
     k: () => gf.ahead(true),

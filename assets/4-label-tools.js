@@ -33,7 +33,7 @@
       if (!classes.length) return [button("label…", "Name labels first (N)", false, { do: "drawer", name: "labels" })];
       const names = classes.map((c) => button(c.label, `Label it ${c.label} (${c.key})`, c.label === label, { do: "label", key: c.label === label ? 0 : c.key }, c.color));
       if (!label) return names;
-      const grades = ["A", "B", "C"].map((one) => button(one, `Grade ${one} (E)`, one === grade, { do: "grade", grade: one }));
+      const grades = ["A", "B", "C"].map((one) => button(one, `Grade ${one} (D)`, one === grade, { do: "grade", grade: one }));
       const line = Object.assign(document.createElement("span"), { className: "gf-break" });
       return [...names, line, ...grades, button(note || "note…", "Write a note (O)", Boolean(note), { do: "note" })];
     });

@@ -60,7 +60,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         _who(),
         html.P(
             "A key labels the galaxy under the mouse or the keyboard in the gallery, or that of the details; "
-            "0 takes the label away, Z takes back. E grades it A, B or C, O writes a note.",
+            "0 takes the label away, Z takes back. D grades it A, B or C, O writes a note.",
             className="gf-note",
         ),
         *(_class(key, classes.get(key, ""), counts[classes.get(key, "")]) for key in sorted(keys)),

@@ -33,7 +33,7 @@ KEYS = (
     ("E  I", "scores of all galaxies, about this atlas"),
     ("J  K", "walk on to the next galaxy without a label, or back"),
     ("1  …  9", "label the galaxy that was walked to, or that of the details; 0 takes the label away"),
-    ("E  O", "grade the label (A, B, C), write a note"),
+    ("D  O", "grade the label (A, B, C), write a note"),
     ("Z", "take back the last label"),
     ("X", "columns against each other, or the map"),
     ("Esc", "close, or clear the selection, then the filters"),
