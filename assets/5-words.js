@@ -1,12 +1,14 @@
-// Words as buttons: a click takes one into its column's filter or out of it; a field looks for some among many. Each
-// answer draws the lists anew: what was looked for (5-typed.js), what was scrolled to and what had the focus stay.
+// Words as buttons, drawn from a compact list: a click takes one into its column's filter or out of it; a field looks for
+// some among many. Each answer brings the lists anew: what was looked for (5-typed.js), what was scrolled to and what had
+// the focus stay.
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
   const LIST = "[data-words]";
   const SCROLLED = ".gf-words, .gf-legend-row";
   const kept = {}; // of each list by its name: where it was scrolled to
-  const known = new WeakSet();
+  /** @type {WeakMap<Element, string>} */
+  const known = new WeakMap(); // what each list shows
   /** @type {{list?: string, word?: string} | null} */
   let last = null; // what has the focus: {list, word}
 
@@ -24,11 +26,27 @@
     list.querySelectorAll(".gf-word").forEach((word) => (word.hidden = !word.dataset.word.toLowerCase().includes(sought)));
   }
 
+  function button(column, [word, on, color, percent, count]) {
+    const made = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
+    const one = Object.assign(made("button", ""), { type: "button", className: on ? "gf-word on" : "gf-word", ariaPressed: String(on) });
+    Object.assign(one.dataset, { word: word, event: JSON.stringify({ is: "local", do: "word", column: column, word: word }) });
+    const mark = made("i", "");
+    if (color) mark.style.background = color; else mark.style.width = percent + "%";
+    one.append(...(color ? [mark, made("span", word)] : [made("span", word), mark, made("b", count)]));
+    return one;
+  }
+
+  const filled = (list) => list.matches("[data-list]") ? list : list.querySelector("[data-list]");
+
   function renew(list) {
-    known.add(list);
+    const { column, list: entries } = filled(list).dataset;
+    known.set(list, entries);
+    filled(list).replaceChildren(...JSON.parse(entries).map((entry) => button(column, entry)));
     const { x, y } = memory(list);
     const place = list.querySelector(".gf-search-place");
-    if (place) {
+    const sought = list.querySelector(".gf-search");
+    if (sought) show(list, sought.value);
+    else if (place) {
       const { label } = place.dataset;
       const field = Object.assign(document.createElement("input"), { type: "search", placeholder: label, ariaLabel: label, maxLength: 200, className: "form-control form-control-sm gf-search" });
       field.dataset.name = "search " + list.dataset.words;
@@ -41,8 +59,8 @@
     const focused = Array.from(list.querySelectorAll(".gf-word")).find((word) => word.dataset.word === last?.word);
     if (focused) focused.focus({ preventScroll: true });
   }
-  new MutationObserver(() => document.querySelectorAll(LIST).forEach((list) => known.has(list) || renew(list)))
-    .observe(document.documentElement, { childList: true, subtree: true });
+  new MutationObserver(() => document.querySelectorAll(LIST).forEach((list) => known.get(list) === filled(list).dataset.list || renew(list)))
+    .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["data-list"] });
 
   document.addEventListener("scroll", function (event) {
     const list = event.target.closest && event.target.matches(SCROLLED) && event.target.closest(LIST);

@@ -31,7 +31,7 @@ from atlas.storage.manifest import Column
 from ..service.atlas_service import Service
 from ..state.page_state import Filter, State, active
 from . import elements as el
-from .words import word_button, word_list
+from .words import WordButton, word_list
 
 DEFAULT_COLUMNS = 8
 OWN_COLUMNS = (DEFAULT, "trust")
@@ -183,24 +183,17 @@ def _ends(now: Histogram) -> str:
 def _words(column: Column, total: Histogram, now: Histogram, own: Category | None) -> list[Any]:
     chosen = () if own is None else own.values
     most = max(1, int(total.counts.max(initial=0)))
-    return [
-        word_list(
-            f"filter {column.name}",
-            [
-                word_button(
-                    column.name,
-                    word := column.vocabulary[code],
-                    [
-                        html.Span(word),
-                        html.I(style={"width": f"{100 * now.counts[code] / most:.1f}%"}),
-                        html.B(f"{int(now.counts[code]):,}"),
-                    ],
-                    on=word in chosen,
-                )
-                for code in np.argsort(-total.counts, kind="stable").tolist()
-            ],
+    counts = now.counts.tolist()
+    words = [
+        WordButton(
+            word := column.vocabulary[code],
+            word in chosen,
+            percent=round(100 * counts[code] / most, 1),
+            galaxies=f"{counts[code]:,}",
         )
+        for code in np.argsort(-total.counts, kind="stable").tolist()
     ]
+    return [word_list(f"filter {column.name}", column.name, words)]
 
 
 def _text(atlas: Atlas, column: Column, own: Contains | None) -> list[Any]:

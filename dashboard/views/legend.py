@@ -11,7 +11,7 @@ from atlas.storage.manifest import Column
 from ..state.page_state import Shading, State
 from .palette import CLUSTER_COLORS, Coloring, ends_of, scale_of
 from .shading import shading_menu
-from .words import FEW, chosen, word_button, word_list
+from .words import FEW, WordButton, chosen, word_list, word_row
 
 
 def legend(coloring: Coloring | None, column: Column | None, state: State) -> list[Any]:
@@ -55,21 +55,19 @@ def _ramp(ends: tuple[str, str], stops: str) -> list[Any]:
 
 def _words(coloring: Coloring, column: str, on: frozenset[str]) -> list[Any]:
     """The commonest words in a row, and a menu of all where there are more."""
-    buttons = [
-        word_button(column, word, [_swatch(color), html.Span(word)], on=word in on) for word, color in coloring.legend
-    ]
-    row = html.Span(buttons[:FEW], className="gf-legend-row", **{"data-words": f"row {column}"})
-    if len(buttons) <= FEW:
+    words = [WordButton(word, word in on, color=color) for word, color in coloring.legend]
+    row = word_row(f"row {column}", column, words[:FEW])
+    if len(words) <= FEW:
         return [row]
     different = len({color for _, color in coloring.legend})
     repeat = (
-        [html.P(f"{different} colours for {len(buttons)} words: those of the commonest, then again from the first",
+        [html.P(f"{different} colours for {len(words)} words: those of the commonest, then again from the first",
                 className="gf-note")]
-        if different < len(buttons)
+        if different < len(words)
         else []
     )  # fmt: skip
     menu = html.Details(
-        [html.Summary(f"all {len(buttons)} words"), html.Div([*repeat, word_list(f"legend {column}", buttons)])],
+        [html.Summary(f"all {len(words)} words"), html.Div([*repeat, word_list(f"legend {column}", column, words)])],
         className="gf-menu gf-legend-menu",
     )
     return [row, menu]

@@ -1,21 +1,45 @@
 """Words of a column as buttons that filter by them, in the drawer of filters and in the legend.
 
-A click takes a word into the column's filter or out of it, and a field above many words looks for some
-(assets/5-words.js).
+A click takes a word into the column's filter or out of it, and a field above many words looks for some. The browser
+draws the buttons from a compact list (assets/5-words.js): two hundred of them would be eight hundred components.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from dash import html
 
 from atlas.queries.selection import Category
 
 from ..state.page_state import State
-from . import elements as el
 
 FEW = 12
+
+
+class WordButton(NamedTuple):
+    """A word as it is shown.
+
+    Attributes
+    ----------
+    word : str
+    on : bool
+        Whether its column's filter lets it through.
+    color : str
+        Of its points, in a legend; empty elsewhere.
+    percent : float
+        Length of its bar, elsewhere.
+    galaxies : str
+        How many have it; empty in a legend.
+    """
+
+    word: str
+    on: bool
+    color: str = ""
+    percent: float = 0
+    galaxies: str = ""
 
 
 def chosen(state: State, column: str) -> frozenset[str]:
@@ -25,21 +49,22 @@ def chosen(state: State, column: str) -> frozenset[str]:
     )
 
 
-def word_button(column: str, word: str, children: list[Any], *, on: bool) -> html.Button:
-    """A word that filters by itself, beside those that do already."""
-    return html.Button(
-        children, type="button", className=f"gf-word{' on' if on else ''}",
-        **{"aria-pressed": "true" if on else "false", "data-word": word},
-        **el.on_click(is_="local", do="word", column=column, word=word),
-    )  # fmt: skip
-
-
-def word_list(name: str, buttons: list[html.Button]) -> html.Div:
+def word_list(name: str, column: str, words: Sequence[WordButton]) -> html.Div:
     """Words one below the other, with a field that looks for some where they are many; `name` tells lists apart."""
-    label = f"search {len(buttons)} words"
+    label = f"search {len(words)} words"
     # The field is the browser's own, so that what was typed stays when the list is drawn anew.
     place = html.Div(className="gf-search-place", **{"data-label": label})
     return html.Div(
-        [*([place] if len(buttons) > FEW else []), html.Div(buttons, className="gf-words")],
+        [*([place] if len(words) > FEW else []), html.Div(className="gf-words", **_drawn(column, words))],
         **{"data-words": name},
     )
+
+
+def word_row(name: str, column: str, words: Sequence[WordButton]) -> html.Span:
+    """Words beside each other."""
+    return html.Span(className="gf-legend-row", **{"data-words": name}, **_drawn(column, words))
+
+
+def _drawn(column: str, words: Sequence[WordButton]) -> dict[str, str]:
+    """Attributes of an element that the browser fills with buttons."""
+    return {"data-column": column, "data-list": json.dumps(words, separators=(",", ":"), ensure_ascii=False)}
