@@ -41,6 +41,7 @@ type PageEvent =
   | { is: "tabulate"; sort: string; descending: boolean }
   | { is: "view"; plane: Plane; box?: Box; projection?: unknown }
   | { is: "labels" }
+  | { is: "teach" }
   | { is: "clear" }
   | { is: "cluster"; label: number }
   | { is: "express"; text: string }

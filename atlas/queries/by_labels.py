@@ -147,6 +147,14 @@ def top_by_labels(
     )
 
 
+def in_order_of_labels(atlas: OpenBuild, ranking: ByLabels, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Some rows in the order of a ranking, the labelled ones among them left out."""
+    space, taught = atlas.space(), taught_by(atlas, ranking)
+    rows = rows[~np.isin(rows, taught.rows)]
+    scores = label_scorer(atlas, space, ranking, taught).score(space, rows.astype(np.int64))
+    return rows[np.lexsort((rows, -scores))]
+
+
 def _surprise(
     atlas: OpenBuild, space: OpenSpace, oddness: float
 ) -> Callable[[NDArray[np.int64]], NDArray[np.float32]] | None:

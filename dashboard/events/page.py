@@ -28,6 +28,7 @@ from ..state.page_state import (
 )
 from ..state.viewports import are_numbers
 from .event import BrowserEvent, Event, PlainEvent
+from .teaching import Teach
 
 
 class OpenToken(BrowserEvent, frozen=True, tag="open"):
@@ -100,7 +101,8 @@ class Change(PlainEvent, frozen=True):
         """See `BrowserEvent.resolve`."""
         if self.color is not None and (name := column_of(self.color)) is not None:
             service.atlas.columns(service.atlas.default_space).describe(name)
-        return self
+        # Which labels it is that order is a matter of what is there.
+        return Teach().resolve(service, state) if self.order == "labels" else self
 
     def apply(self, state: State) -> State:
         """See `Event.apply`."""

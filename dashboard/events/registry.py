@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from atlas.queries.selection import Cluster
 
 from ..state.page_state import SIMILARITY, State, has_examples, is_narrowed
-from . import filters, galaxies, page, planes, scores, selections, subsets
+from . import filters, galaxies, page, planes, scores, selections, subsets, teaching
 from .event import Event
 from .page import Open
 
-FAMILIES = (page, galaxies, selections, scores, filters, subsets, planes)
+FAMILIES = (page, galaxies, selections, scores, filters, subsets, planes, teaching)
 SENT: Any = Union[tuple(kind for family in FAMILIES for kind in family.SENT)]  # noqa: UP007 - made of a tuple
 """Whatever a browser may send, told apart by `is`: as a type for msgspec."""
 
@@ -28,6 +28,8 @@ def reduce(state: State, event: Event) -> State:
 def _answerable(before: State, state: State) -> State:
     """A state whose order can be shown: a selection without a galaxy to be similar to is met by a sample of it, and
     that sample goes with the selection."""
+    if state.order == "labels" and state.teaching is None:
+        state = replace(state, order="most")  # no labels are named: a link that was made by hand
     examples = has_examples(state)
     if state.order in SIMILARITY and not examples and is_narrowed(state):
         return replace(state, order="random")

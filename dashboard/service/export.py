@@ -14,9 +14,10 @@ from atlas.catalog.columns import free_name
 from atlas.exports.contents import Contents, Field, Part, field_of, id_field, provenance, texts
 from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
 from atlas.planes.sampling import row_hash
+from atlas.queries.by_labels import in_order_of_labels
 from atlas.queries.planner import SETTINGS
 from atlas.queries.query import canonical_query, receipt
-from atlas.queries.ranking import ByColumn, Shuffled, Similar, canonical_ranking
+from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, canonical_ranking
 from atlas.queries.selection import All
 from atlas.storage import layout
 from atlas.storage.manifest import Column
@@ -134,10 +135,12 @@ def _whole(service: Service, state: State) -> ResultList:
     if query is None or isinstance(query.ranking, ByColumn):
         return listing_of(service, state)
     rows = _rows(service, atlas, query)
-    by = question.like if isinstance(query.ranking, Shuffled) else query.ranking
+    by = question.like if isinstance(query.ranking, Shuffled | ByLabels) else query.ranking
     scores = scores_of(atlas, None if by is None else canonical_ranking(by, service.canonical))
     if rows.size <= SORTED_ROWS:
-        if isinstance(query.ranking, Shuffled):
+        if isinstance(query.ranking, ByLabels):
+            rows = in_order_of_labels(atlas, query.ranking, rows)
+        elif isinstance(query.ranking, Shuffled):
             rows = rows[np.argsort(row_hash(rows, query.ranking.seed))]
         else:
             told = scores(rows)

@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from atlas import Atlas, Query
 from atlas.catalog.anomalies import detector_of
-from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.ranking import ByColumn, ByLabels, Ranking, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All, And, Cluster, Not
 
-from ..state.page_state import DETECTED, Galaxy, State, active, is_narrowed
+from ..state.page_state import DETECTED, Galaxy, State, Teaching, active, is_narrowed
 from .galaxies import row_of
 
 
@@ -59,12 +59,19 @@ def question_of(atlas: Atlas, state: State) -> Question:
     return Question(query, gone, like)
 
 
+def by_labels_of(teaching: Teaching) -> ByLabels:
+    """The ranking that labels teach."""
+    return ByLabels(teaching.wanted, teaching.mode, teaching.revision)
+
+
 def _ranking(atlas: Atlas, state: State, like: Similar | None) -> Ranking | None:
     match state.order:
         case order if order in DETECTED:
             return ByColumn(detector_of(order, atlas.columns(atlas.default_space)))
         case "typical" if isinstance(state.selection, Cluster) and state.selection.label >= 0:
             return Typical(state.selection.label)
+        case "labels" if state.teaching is not None:
+            return by_labels_of(state.teaching)
         case "random" | "typical":
             return Shuffled()
         case _ if like is not None:

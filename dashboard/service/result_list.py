@@ -14,7 +14,7 @@ from atlas.catalog.anomalies import DEFAULT, detector_of
 from atlas.catalog.key_columns import key_columns
 from atlas.errors import InputError
 from atlas.queries.planner import embedding_of
-from atlas.queries.ranking import ByColumn, Ranking, Shuffled, Similar, canonical_ranking
+from atlas.queries.ranking import ByColumn, ByLabels, Ranking, Shuffled, Similar, canonical_ranking
 from atlas.search.exact import exact_scores
 from atlas.storage import layout
 from atlas.storage.manifest import Column
@@ -74,11 +74,16 @@ def listing_of(service: Service, state: State, sort: str = "", descending: bool 
     if result is None:
         raise InputError(WORDS[service.progress(atlas)])
 
+    # What labels teach is no similarity: a list tells that to the examples, if there are any.
+    by_labels = isinstance(query.ranking, ByLabels)
+    similar = scores_of(atlas, question.like)
+
     def page(offset: int, limit: int) -> Page:
         part = slice(offset, offset + limit)
-        return result.rows[part], result.scores[part]
+        rows = result.rows[part]
+        return rows, similar(rows) if by_labels else result.scores[part]
 
-    return ResultList(int(result.rows.size), True, page)
+    return ResultList(int(result.rows.size), not by_labels or question.like is not None, page)
 
 
 def _by_column(service: Service, question: Question, column: str, descending: bool, mask: Mask | None) -> ResultList:

@@ -19,6 +19,7 @@ from atlas.catalog.numbers import LARGEST_WHOLE, Number
 from atlas.catalog.reserved_names import DENSITY, LABELS, SUBSETS
 from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.column_plane import PlaneAxes
+from atlas.queries.ranking import LabelMode
 from atlas.queries.selection import (
     All,
     And,
@@ -48,7 +49,7 @@ Detected = Literal[
 """Orders by a detector (`atlas.catalog.anomalies`). The last is of older atlases, and stays for their links."""
 
 DETECTED: tuple[str, ...] = get_args(Detected)
-Order = Literal["most", "least", "typical", "random"] | Detected
+Order = Literal["most", "least", "typical", "random", "labels"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "scores", "about"]
 ClusterOrder = Literal["size", "oddness", "distinctness"]
@@ -187,6 +188,24 @@ class Table(Value, frozen=True):
     descending: bool = False
 
 
+class Teaching(Value, frozen=True):
+    """Labels that order the gallery.
+
+    Attributes
+    ----------
+    wanted : tuple of str
+        Those that are looked for; all others say what is not.
+    mode : str
+        As of `ByLabels`.
+    revision : int
+        Of the labels: a link answers as it did.
+    """
+
+    wanted: Annotated[tuple[SubsetName, ...], msgspec.Meta(min_length=1, max_length=64)]
+    mode: LabelMode = "like"
+    revision: Annotated[int, msgspec.Meta(ge=1, lt=2**53)] = 1
+
+
 class State(Value, frozen=True, kw_only=True):
     """Everything that the page is a function of.
 
@@ -212,6 +231,8 @@ class State(Value, frozen=True, kw_only=True):
         Columns whose histograms were asked for beside the usual ones.
     order : str
         How the gallery is ordered.
+    teaching : Teaching or None
+        Which labels order it, where these do.
     within : bool
         Whether the gallery stays inside what is active.
     exact : bool
@@ -257,6 +278,7 @@ class State(Value, frozen=True, kw_only=True):
     known: Labelled | Collected | None = None
     brushed: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] = ()
     order: Order = "most"
+    teaching: Teaching | None = None
     within: bool = True
     exact: bool = False
     shown: Annotated[int, msgspec.Meta(ge=16, le=1000)] = 24
@@ -349,6 +371,9 @@ def parts(state: State) -> dict[str, State]:
         if state.listing == "table"
         else blank,
         "drawer": replace(blank, drawer=state.drawer, **(_drawer_needs(state))),
+        "judging": replace(blank, order=state.order, teaching=state.teaching, labels_at=state.labels_at)
+        if state.order == "labels"
+        else blank,
         "page": replace(blank, **which, **looks, **examples, axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
                         listing=state.listing, table=state.table, sexagesimal=state.sexagesimal),

@@ -24,6 +24,7 @@ ORDERS = {
     "least": "Least similar",
     "typical": "Most typical",
     "random": "Random sample",
+    "labels": "Your labels",
 }
 
 

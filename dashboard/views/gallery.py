@@ -13,7 +13,7 @@ from atlas.catalog.anomalies import DEFAULT, DETECTORS, PERCENTILES
 from atlas.catalog.cluster_labels import Word
 from atlas.catalog.reasons import reasons
 from atlas.catalog.senses import explanation
-from atlas.queries.ranking import ByColumn, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
 
 from ..interaction import browser_events as parse
@@ -26,6 +26,11 @@ from . import status
 
 DOOR_IMAGES = 6
 ABOUT_SIMILARITY = "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
+ABOUT_LABELS = {
+    "like": "Likeness to what you want and not to the rest, in units of its scatter over all, plus oddness.",
+    "uncertain": "Distance from the middle between what you want and what not, with a minus: nought is most uncertain.",
+    "unlike": "Unlikeness to the middle of all labelled galaxies, in units of its scatter over all, plus oddness.",
+}
 NO_ANSWER: dict[LoadingState, str] = {
     "loading": "Search is loading. The map, the sky, filters and selections answer meanwhile; this follows by itself.",
     "failed": "Search does not answer: its index could not be loaded. Everything else on this page works.",
@@ -118,6 +123,8 @@ def _meaning(atlas: Atlas, query: Query) -> str:
     """What the figure under an image says."""
     if isinstance(query.ranking, ByColumn):
         return explanation(atlas.columns(query.space).describe(query.ranking.column))
+    if isinstance(query.ranking, ByLabels):
+        return ABOUT_LABELS[query.ranking.mode]
     return ABOUT_SIMILARITY
 
 
@@ -142,6 +149,10 @@ def title(query: Query | None, atlas: Atlas) -> str:
                 return f"Most anomalous: {DETECTORS[column].title}"
             described = atlas.columns(query.space).describe(column)
             return f"Most anomalous: {described.description[:1].lower()}{described.description[1:]}"
+        case ByLabels(_, mode):
+            return {"like": "As your labels teach", "uncertain": "Most uncertain", "unlike": "Unlike all labelled"}[
+                mode
+            ]
         case Shuffled():
             return "A random sample"
     return ""

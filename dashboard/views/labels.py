@@ -21,6 +21,7 @@ KEY_COLORS = (0, 1, 2, 3, 4, 5, 7, 9, 10)
 """Number of the colour of each key, 1 to 9: light enough for dark letters."""
 OTHER_COLORS = (8, 11)
 LAST_ACTS = 12
+ABOUT_TEACHING = "Every galaxy by likeness to what you want, unlikeness to the rest, and oddness"
 SAID = {
     "label": "",
     "clear": "no label",
@@ -63,6 +64,7 @@ def drawer(service: Service, state: State) -> list[Any]:
             "0 takes the label away, Z takes back. D grades it A, B or C, O writes a note.",
             className="gf-note",
         ),
+        el.button("Order the gallery by labels", label=ABOUT_TEACHING, is_="teach") if counts else None,
         *(_class(key, classes.get(key, ""), counts[classes.get(key, "")]) for key in sorted(keys)),
         *(_deeds_of(name, _line("", color, html.Span(name), counts[name])) for name, color in keyless),
         _all(service, len(now.of), len(now.galaxies(disputed=True)), len(labelled.gone())),

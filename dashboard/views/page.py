@@ -297,6 +297,7 @@ def _gallery() -> html.Section:
                 ]
             ),
             html.Div(id="label-bar", className="gf-label-bar", role="group", **{"aria-label": "A tap labels"}),
+            html.Div(id="judging", className="gf-judging"),
             html.Div(id="table", className="gf-table"),
             # The doors are Dash's; the tiles come after them, and are drawn by assets/4-gallery.js.
             dcc.Loading(html.Div(html.Div(id="gallery-told"), id="gallery", className="gf-tiles"), delay_show=400,

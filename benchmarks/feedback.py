@@ -1,0 +1,226 @@
+"""What labels are worth: `python -m benchmarks.feedback [--seeds N] [--galaxies N]`.
+
+A person is after some rare class of a rendered survey: all of lens, ring and merger, or mergers alone. They begin with
+the default detector, spoilt images hidden, and label what is listed; after every ten looks the list is made anew. Said
+of each way to make it: interesting galaxies among the next 100 and 1,000 after 0, 20 and 100 looks, mean over surveys
+(lowest to highest). Ways:
+
+    ours             `atlas.queries.by_labels`
+    likeness alone   the same without oddness
+    kernel           ridge regression with a Gaussian kernel, and oddness: a product for each label and row
+    Astronomaly      Lochner & Bassett 2021 (arXiv 2010.11202): a forest's regression of what people said times the
+                     score of an isolation forest, or of our default detector, less so far from any label
+    Protege          Lochner & Rudnick 2024 (arXiv 2411.04188): expected improvement by a Gaussian process
+    the default detector, odd form, isolation forest, at random: no labels
+
+For a quick look: `--seeds 1 --galaxies 2000`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+from atlas.catalog.anomalies import ARTEFACT, DEFAULT, SPOILT
+from atlas.queries.by_labels import MOST_SURPRISE
+from atlas.queries.feedback import embedding_of_examples
+from atlas.queries.ranking import ByLabels
+from benchmarks.anomalies import describe_galaxies, detect, detect_otherwise, magnitude_of
+from precompute.config import BuildConfig
+from precompute.descriptor.artefact_columns import artefact_columns
+from precompute.descriptor.features import GALAXY, Descriptor
+from precompute.simulation.rendering.camera import DEFAULT_PIXELS
+from precompute.simulation.rendering.parameters import LENS, MERGER, RING
+
+SEEDS = 3
+GALAXIES = 8_000
+AFTER = (0, 20, 100)
+NEXT = (100, 1_000)
+STEP = 10
+INTERESTS = {"lens, ring or merger": (LENS, RING, MERGER), "merger": (MERGER,)}
+
+Floats = NDArray[np.floating]
+
+
+class Search(NamedTuple):
+    """A survey that is searched: unit embeddings (n, d), scores by detector (n,), classes, and who is shown."""
+
+    embeddings: Floats
+    odd: dict[str, Floats]
+    true_class: NDArray[np.uint8]
+    shown: NDArray[np.bool_]
+
+
+class Looked(NamedTuple):
+    """What was looked at: rows, in order, and which of them were interesting."""
+
+    rows: NDArray[np.int64]
+    interesting: NDArray[np.bool_]
+
+
+Order = Callable[[Search, Looked], Floats]
+"""Scores of all rows, highest first, given at least one look."""
+
+
+def surprise(search: Search) -> Floats:
+    """How odd each galaxy is, as our order has it."""
+    above = np.maximum(1 - search.odd[DEFAULT] / 100, 10**-MOST_SURPRISE)
+    return np.asarray(-np.log10(above))
+
+
+def probe(oddness: float) -> Order:
+    """Our order, with some weight of oddness."""
+
+    def order(search: Search, looked: Looked) -> Floats:
+        examples, good = search.embeddings[looked.rows], looked.interesting
+        cosines = search.embeddings @ embedding_of_examples(examples[good], examples[~good])
+        return np.asarray(cosines / cosines.std() + oddness * surprise(search))
+
+    return order
+
+
+def kernel(width: float, strength: float, oddness: float) -> Order:
+    """Ridge regression with a Gaussian kernel on the sphere."""
+
+    def order(search: Search, looked: Looked) -> Floats:
+        examples = search.embeddings[looked.rows].astype(np.float64)
+        products = np.exp((examples @ examples.T - 1) / width) + strength * np.eye(len(examples))
+        by = np.linalg.solve(products, looked.interesting - 0.02)  # as rare as interesting galaxies are
+        scores = np.exp((search.embeddings @ examples.T - 1) / width) @ by
+        return np.asarray(scores / scores.std() + oddness * surprise(search))
+
+    return order
+
+
+def astronomaly(detector: str) -> Order:
+    """Equation 1 of arXiv 2010.11202, with the parameters of its code."""
+
+    def order(search: Search, looked: Looked) -> Floats:
+        forest = RandomForestRegressor(100, random_state=0)
+        said = forest.fit(search.embeddings[looked.rows], looked.interesting.astype(float)).predict(search.embeddings)
+        cosines = (search.embeddings @ search.embeddings[looked.rows].T).max(axis=1)
+        distance = np.sqrt(np.maximum(2 - 2 * cosines, 0))
+        score = search.odd[detector] - search.odd[detector].min()
+        far = np.exp(distance / distance.mean())
+        return np.asarray(score / score.max() * np.tanh(far - 1 + np.arctanh(0.1 + 0.85 * said)))
+
+    return order
+
+
+def protege(search: Search, looked: Looked) -> Floats:
+    """Expected improvement over the best label, by a Gaussian process."""
+    process = GaussianProcessRegressor(ConstantKernel() * RBF(1.0) + WhiteKernel(), normalize_y=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few labels leave its parameters at their bounds
+        process.fit(search.embeddings[looked.rows], 5.0 * looked.interesting)
+        mean, spread = process.predict(search.embeddings, return_std=True)
+    better = mean - 5.0 * looked.interesting.max()
+    z = better / np.maximum(spread, 1e-9)
+    return np.asarray(better * norm.cdf(z) + spread * norm.pdf(z))
+
+
+def unlabelled(detector: str) -> Order:
+    """The order of a detector, whatever was said."""
+    return lambda search, _: search.odd[detector]
+
+
+OURS = "ours"
+TAUGHT: dict[str, Order] = {
+    OURS: probe(ByLabels(("interesting",)).oddness),
+    "likeness alone": probe(0.0),
+    "kernel": kernel(0.1, 0.1, 0.3),
+    "Astronomaly, isolation forest": astronomaly("forest"),
+    "Astronomaly, default detector": astronomaly(DEFAULT),
+    "Protege": protege,
+}
+UNTAUGHT: dict[str, Order] = {
+    "default detector": unlabelled(DEFAULT),
+    "odd form": unlabelled("anomaly_form"),
+    "isolation forest": unlabelled("forest"),
+    "random": unlabelled("random"),
+}
+NEEDS_INTERESTING = (OURS, "likeness alone", "kernel")
+
+
+def searched(seed: int, galaxies: int) -> Search:
+    """Render a survey and score its anomalies as a build does."""
+    survey = describe_galaxies(seed, galaxies)
+    embeddings = Descriptor.fit(survey.features).embed(survey.features)
+    artefact = artefact_columns(survey.features[:, len(GALAXY) :], DEFAULT_PIXELS**2)[ARTEFACT]
+    odd = detect(embeddings, magnitude_of(survey.parameters), BuildConfig()) | detect_otherwise(embeddings, seed)
+    odd["random"] = np.random.default_rng(seed).random(galaxies)
+    return Search(embeddings, odd, survey.parameters["true_class"], artefact <= SPOILT)
+
+
+def next_rows(search: Search, looked: Looked, name: str) -> NDArray[np.int64]:
+    """What a way lists next, best first: the default detector where it has nothing to learn from yet."""
+    learns = looked.rows.size and (looked.interesting.any() or name not in NEEDS_INTERESTING)
+    way = UNTAUGHT.get(name) or (TAUGHT[name] if learns else UNTAUGHT["default detector"])
+    score = np.array(way(search, looked), dtype=np.float64)
+    score[~search.shown] = -np.inf
+    score[looked.rows] = -np.inf
+    return np.argsort(-score, kind="stable")
+
+
+def found_by(search: Search, name: str, classes: tuple[int, ...]) -> list[int]:
+    """Interesting galaxies among the looks so far, the next 100 and the next 1,000, for each of `AFTER`."""
+    interesting = np.isin(search.true_class, classes)
+    rows = np.empty(0, np.int64)
+    found: list[int] = []
+    for looks in AFTER:
+        while rows.size < looks:
+            more = next_rows(search, Looked(rows, interesting[rows]), name)
+            rows = np.concatenate([rows, more[: min(STEP, looks - rows.size)]])
+        listed = interesting[next_rows(search, Looked(rows, interesting[rows]), name)]
+        found += [int(interesting[rows].sum()), *(int(listed[:count].sum()) for count in NEXT)]
+    return found
+
+
+def measure(seeds: int, galaxies: int) -> dict[str, dict[str, list[list[int]]]]:
+    """What `found_by` says, by interest, way and seed."""
+    found: dict[str, dict[str, list[list[int]]]] = {interest: {} for interest in INTERESTS}
+    for seed in range(1, seeds + 1):
+        search = searched(seed, galaxies)
+        for interest, classes in INTERESTS.items():
+            for name in (*TAUGHT, *UNTAUGHT):
+                found[interest].setdefault(name, []).append(found_by(search, name, classes))
+    return found
+
+
+def as_text(found: dict[str, dict[str, list[list[int]]]], galaxies: int) -> str:
+    """The counts as Markdown."""
+    heads = [f"{what} {after}" for after in AFTER for what in ("in", *(f"next {count:,} after" for count in NEXT))]
+    lines = []
+    for interest, ways in found.items():
+        seeds = len(next(iter(ways.values())))
+        lines += ["", f"{interest}: {seeds} seeds of {galaxies:,} rendered galaxies, interesting galaxies found", ""]
+        lines += [f"| order | {' | '.join(heads)} |", f"| --- |{' --- |' * len(heads)}"]
+        for name, counts in ways.items():
+            told = [f"{v.mean():.1f} ({v.min()} to {v.max()})" for v in np.array(counts).T]
+            lines.append(f"| {name} | {' | '.join(told)} |")
+    return "\n".join(lines[1:])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"surveys to render ({SEEDS})")
+    parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
+    arguments = parser.parse_args()
+    begun = time.perf_counter()
+    print(as_text(measure(arguments.seeds, arguments.galaxies), arguments.galaxies))
+    print(f"\n{time.perf_counter() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What is labelled while looking at anomalies teaches the gallery an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from atlas import Atlas, ByLabels, Query
+from atlas.labels.entry import Entry, new_id
+from atlas.labels.store import Labels
+from benchmarks import serving
+from tests.browser.conftest import Watched, watch
+
+
+@pytest.fixture
+def judged(demo: Atlas, tmp_path: Path) -> Atlas:
+    """The demo with labels on the first of its oddest galaxies."""
+    labels = Labels(tmp_path / "labels.sqlite")
+    entries = [
+        Entry(id=new_id(), kind="class", who="Ada", key=key, label=label)
+        for key, label in ((1, "interesting"), (2, "boring"))
+    ]
+    for at, row in enumerate(demo.space().outliers[:6].tolist()):
+        ra_deg, dec_deg = demo.position(row)
+        about = {"galaxy": demo.identity.name(row), "ra_deg": ra_deg, "dec_deg": dec_deg}
+        entries.append(
+            Entry(id=new_id(), kind="label", who="Ada", label="boring" if at % 3 else "interesting", **about)
+        )
+    labels.add(entries)
+    return Atlas(demo.build, demo.manifest, labels=labels)
+
+
+@pytest.fixture
+def on_judged(chromium: Browser, demo_path: Path, judged: Atlas, tmp_path: Path) -> Iterator[Watched]:
+    with serving.serve(demo_path, tmp_path / "server", labels=tmp_path / "labels.sqlite") as server:
+        yield from watch(chromium, server, judged)
+
+
+def test_labels_order_the_gallery_until_it_is_ranked_again_and_a_link_answers_as_it_did(on_judged: Watched) -> None:
+    page, atlas = on_judged.page, on_judged.atlas
+    page.add_init_script("localStorage.setItem('gf-who', 'Ada')")
+    on_judged.open("/")
+    page.evaluate("window.galaxyFinder.send({is: 'change', order: 'labels'})")
+    on_judged.settle()
+    revision = atlas.labels.revision()
+    first = atlas.run(Query(space="v1", ranking=ByLabels(("interesting",), revision=revision), limit=24)).rows.tolist()
+    assert on_judged.rows() == first
+    expect(page.locator("#judging")).to_contain_text("2 found in 6 looks")
+    link = page.url
+    page.locator("#gallery .gf-tile").first.focus()
+    page.keyboard.press("1")
+    again = page.locator("#judging button", has_text="rank again · 1 new")
+    again.wait_for()
+    assert on_judged.rows() == first, "a list does not move under the hand"
+    again.click()
+    expect(page.locator("#judging")).to_contain_text("3 found in 7 looks")
+    on_judged.settle()
+    now = atlas.run(Query(space="v1", ranking=ByLabels(("interesting",)), limit=24)).rows.tolist()
+    assert on_judged.rows() == now and first[0] not in now
+    page.locator("#judging button", has_text="unlike all").click()
+    on_judged.settle()
+    assert (
+        on_judged.rows()
+        == atlas.run(Query(space="v1", ranking=ByLabels(("interesting",), "unlike"), limit=24)).rows.tolist()
+    )
+    page.goto(link)
+    on_judged.settle()
+    assert on_judged.rows() == first
+    assert on_judged.complaints == []
