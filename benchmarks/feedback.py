@@ -22,7 +22,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ NEXT = (100, 1_000)
 STEP = 10
 INTERESTS = {"lens, ring or merger": (LENS, RING, MERGER), "merger": (MERGER,)}
 
-Floats = NDArray[np.floating]
+Floats = NDArray[np.floating[Any]]
 
 
 class Search(NamedTuple):
@@ -157,7 +157,10 @@ def searched(seed: int, galaxies: int) -> Search:
     survey = describe_galaxies(seed, galaxies)
     embeddings = Descriptor.fit(survey.features).embed(survey.features)
     artefact = artefact_columns(survey.features[:, len(GALAXY) :], DEFAULT_PIXELS**2)[ARTEFACT]
-    odd = detect(embeddings, magnitude_of(survey.parameters), BuildConfig()) | detect_otherwise(embeddings, seed)
+    odd: dict[str, Floats] = {
+        **detect(embeddings, magnitude_of(survey.parameters), BuildConfig()),
+        **detect_otherwise(embeddings, seed),
+    }
     odd["random"] = np.random.default_rng(seed).random(galaxies)
     return Search(embeddings, odd, survey.parameters["true_class"], artefact <= SPOILT)
 
