@@ -88,7 +88,7 @@ class _Figures:
     def count(self, place: str, method: str, response: Response, seconds: float) -> None:
         self._requests.labels(place, method, str(response.status_code)).inc()
         self._seconds.labels(place).observe(seconds)
-        self._bytes.labels(place).inc(response.calculate_content_length() or 0)
+        self._bytes.labels(place).inc(response.content_length or 0)
 
     def text(self, ready: Callable[[], dict[str, Any]]) -> bytes:
         try:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import redis
 from flask import Flask, Response, abort, has_request_context, request
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
+from werkzeug.wsgi import ClosingIterator
 
 from atlas.errors import InputError
 
@@ -54,6 +56,10 @@ class VisitorLimits:
             )
             if most
         }
+
+    def counts(self, what: str) -> bool:
+        """Whether there is such a limit."""
+        return what in self._items
 
     def spend(self, what: str, amount: int = 1) -> bool:
         """Count something that the visitor of this request is given; whether it is within the limit."""
@@ -97,11 +103,14 @@ def register_visitor_limits(server: Flask, limits: VisitorLimits) -> None:
 
     @server.after_request
     def count(response: Response) -> Response:
-        length = response.calculate_content_length()
+        length = response.headers.get("Content-Length", type=int)
+        if length is None:
+            length = response.calculate_content_length()
         if length is not None:
             limits.spend("bytes", length)
-        elif response.is_streamed:
-            response.response = _counted(response.response, limits)  # type: ignore[arg-type]
+        elif limits.counts("bytes"):
+            parts: Any = response.response
+            response.response = ClosingIterator(_counted(parts, limits), getattr(parts, "close", None))
         return response
 
 

@@ -64,6 +64,22 @@ def test_after_many_bytes_nothing_follows_but_none_is_cut_off(kind: str) -> None
     assert [at(client, f"/{kind}/900"), at(client, f"/{kind}/900"), at(client, f"/{kind}/1")] == [200, 200, 429]
 
 
+def test_a_streamed_answer_that_is_counted_closes_what_it_reads() -> None:
+    client, _ = served(visitor_bytes=1_000_000)
+    closed = []
+
+    class Parts:
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"x"])
+
+        def close(self) -> None:
+            closed.append(True)
+
+    client.application.add_url_rule("/file", "file", lambda: Response(Parts(), direct_passthrough=True))
+    client.get("/file", buffered=True).close()
+    assert closed
+
+
 def test_operations_are_refused_before_they_are_computed() -> None:
     client, limits = served(visitor_operations=100_000_000)
     assert [at(client, "/ask/60"), at(client, "/ask/60"), at(client, "/ask/60", "192.0.2.9")] == [200, 400, 200]
