@@ -63,7 +63,7 @@
     } else {
       const found = api();
       if (!found || !found.getDisplayedRowCount || !document.querySelector("#table .ag-row .ag-cell")) return;
-      const kept = gf.get("table").sort || !["most", "least"].includes(gf.get("order"));
+      const kept = gf.get("table").sort || !["most", "varied", "least"].includes(gf.get("order"));
       const row = picked && !kept ? 0 : Math.min(last.row, found.getDisplayedRowCount() - 1);
       const column = last.column;
       picked = false;

@@ -27,6 +27,7 @@ from atlas.queries.selection import (
     Rows,
     SkyPolygon,
 )
+from atlas.queries.spacing import Spacing
 
 __all__ = [
     "Alike",
@@ -63,5 +64,6 @@ __all__ = [
     "Similar",
     "SimilarToGroup",
     "SkyPolygon",
+    "Spacing",
     "Typical",
 ]

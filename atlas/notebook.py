@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from astropy.table import Table
@@ -22,6 +23,7 @@ from atlas.queries.answer import answer
 from atlas.queries.query import MAX_LIMIT, Query
 from atlas.queries.ranking import Similar
 from atlas.queries.selection import All, Selection, as_selection
+from atlas.queries.spacing import Spacing
 from atlas.storage import layout
 from atlas.storage.manifest import Column
 from atlas.storage.thumbnails import MIME_TYPE
@@ -202,6 +204,8 @@ def similar(
     within: Selection | str | None = None,
     k: int = 100,
     exact: bool = False,
+    apart_arcsec: float = 0.0,
+    variety: float = 0.0,
     space: str | None = None,
     radius_arcsec: float = 5.0,
 ) -> GalaxyTable:
@@ -226,6 +230,10 @@ def similar(
         Galaxies wanted, 1 to 10,000.
     exact : bool
         Whether to compare with every galaxy, whatever it costs.
+    apart_arcsec : float
+        How far the found must lie from each other on the sky: of near twins the first stays.
+    variety : float
+        0 to 0.95: how much being unlike those before counts against being like the examples.
     space : str, optional
         Embedding space; the first by default.
     radius_arcsec : float
@@ -254,6 +262,7 @@ def similar(
         selection=All() if within is None else as_selection(within),
         limit=int(k),
         exact=exact,
+        spacing=_spacing(apart_arcsec, variety),
     )
     result = answer(atlas, query)
     found = galaxy_table(atlas, result.rows, space)
@@ -268,3 +277,11 @@ def galaxy_table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | 
     data = {c.name: columns.values(c.name, rows) for c in columns}
     frame = pd.DataFrame(data, index=pd.Index(np.asarray(rows), name="row"))
     return GalaxyTable.of(atlas, frame, {c.name: c for c in columns})
+
+
+def _spacing(apart_arcsec: float, variety: float) -> Spacing:
+    try:
+        return msgspec.convert({"apart_arcsec": apart_arcsec, "variety": variety}, Spacing)
+    except msgspec.ValidationError as e:
+        given = f"{shorten(apart_arcsec)} and {shorten(variety)}"
+        raise InputError(f"apart_arcsec lies between 0 and 3,600, variety between 0 and 0.95, not {given}") from e

@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
@@ -25,7 +26,7 @@ from atlas.planes.sampling import row_hash
 from atlas.queries.by_labels import top_by_labels
 from atlas.queries.feedback import LOSS, embedding_of_examples
 from atlas.queries.group import group_embedding
-from atlas.queries.query import Method, Query, Result, examples_of, receipt
+from atlas.queries.query import MAX_LIMIT, Method, Query, Result, examples_of, receipt
 from atlas.queries.ranking import (
     ByColumn,
     ByLabels,
@@ -38,12 +39,14 @@ from atlas.queries.ranking import (
     query_kind,
 )
 from atlas.queries.selection_mask import evaluate
+from atlas.queries.spacing import VARIED_FROM, Spacing, apart, varied
 from atlas.search.approximate import candidate_rows
 from atlas.search.exact import top_k_exact, top_k_of_blocks
 from atlas.search.index import SearchSetting
 from atlas.search.quality import Recall, choose_setting
 from atlas.search.settled import search_as
 from atlas.space import OpenSpace
+from atlas.storage import layout
 from atlas.storage.scattered_rows import read_rows
 
 SUBSET_ROWS = 200_000
@@ -73,6 +76,46 @@ def run(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
     InputError
         If the query names rows, columns or clusters that the atlas does not have.
     """
+    return _found(atlas, query, mask) if query.spacing is None else _spaced(atlas, query, query.spacing, mask)
+
+
+def _spaced(atlas: OpenBuild, query: Query, spacing: Spacing, mask: Mask | None) -> Result:
+    """The answer without near twins, or with variety: from a longer list, until enough of it is left."""
+    if spacing.variety and isinstance(query.ranking, ByColumn | Shuffled):
+        raise InputError("variety is among galaxies that are similar to examples: choose some first")
+    started = time.perf_counter()
+    end = query.offset + query.limit
+    size = VARIED_FROM if spacing.variety else 2 * end + 64
+    columns, examples = atlas.columns(), np.asarray(examples_of(query), dtype=np.int64)
+    while True:
+        size = min(max(size, end), MAX_LIMIT)
+        found = _found(atlas, replace(query, spacing=None, offset=0, limit=size), mask)
+        kept, most = np.arange(found.rows.size), size if spacing.variety else end
+        if spacing.apart_arcsec:
+            rows = np.concatenate([examples, found.rows])
+            ra, dec = (columns.array(name)[rows] for name in (layout.RA, layout.DEC))
+            kept = apart(ra, dec, spacing.apart_arcsec, most, before=examples.size)
+        if spacing.variety or kept.size >= end or found.rows.size < size or size == MAX_LIMIT:
+            break
+        size *= 4
+    looked = int(kept[-1]) + 1 if kept.size == most else found.rows.size
+    hidden = looked - kept.size
+    if spacing.variety:
+        sign = -1 if isinstance(query.ranking, Similar) and query.ranking.least else 1
+        embeddings = atlas.space(query.space).embeddings
+        kept = kept[varied(embeddings, found.rows[kept], sign * found.scores[kept], spacing.variety, end)]
+    page = kept[query.offset : end]
+    return replace(
+        found,
+        rows=found.rows[page],
+        scores=found.scores[page],
+        hidden=hidden,
+        elapsed_ms=(time.perf_counter() - started) * 1e3,
+        receipt=receipt(atlas.build_id, query, SETTINGS),
+    )
+
+
+def _found(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
     started = time.perf_counter()
     skip = tuple(set(examples_of(query)))
     total = atlas.n_rows if mask is None else mask.count
@@ -117,6 +160,8 @@ def needs_index(query: Query, mask: Mask | None) -> bool:
     mask : Mask or None
         Rows of `query.selection`; None stands for all.
     """
+    if query.spacing is not None and query.spacing.variety:
+        return False  # it takes more candidates than an index is asked for
     if isinstance(query.ranking, ByColumn | Shuffled | ByLabels) or (mask is not None and mask.count <= SUBSET_ROWS):
         return False
     return not query.exact and query.offset + query.limit <= INDEX_LIMIT

@@ -14,6 +14,7 @@ from atlas.queries import ranking as rankings
 from atlas.queries import selection as selections
 from atlas.queries.ranking import Ranking, Similar
 from atlas.queries.selection import All, Selection
+from atlas.queries.spacing import Spacing
 from atlas.search.quality import Recall
 from atlas.storage.manifest import Name
 
@@ -38,6 +39,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Whether a ranking's own examples may appear in the answer.
     offset, limit : int
         The page.
+    spacing : Spacing or None
+        Whether near twins are left out, and how varied the answer is.
     """
 
     space: Name
@@ -47,6 +50,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     with_examples: bool = False
     offset: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = 100
+    spacing: Spacing | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +70,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         What this kind of query measured against exact search; None when exact or not measured.
     elapsed_ms : float
         Time that the query took when it ran.
+    hidden : int
+        Near twins that were left out on the way to the last of `rows`.
     receipt : str
         Short hash of the query, the build and the search settings: the same receipt means the same question.
     """
@@ -77,6 +83,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     recall: Recall | None
     elapsed_ms: float
     receipt: str
+    hidden: int = 0
 
     @property
     def exact(self) -> bool:
@@ -87,7 +94,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 def canonical_query(query: Query, form: Callable[[Selection], Selection] = selections.canonical) -> Query:
     """The one form of equal queries; `form` makes that of selections."""
     ranking = rankings.canonical_ranking(query.ranking, form)
-    return msgspec.structs.replace(query, selection=form(query.selection), ranking=ranking)
+    spacing = None if query.spacing == Spacing() else query.spacing
+    return msgspec.structs.replace(query, spacing=spacing, selection=form(query.selection), ranking=ranking)
 
 
 def examples_of(query: Query) -> tuple[int, ...]:
@@ -100,4 +108,5 @@ def examples_of(query: Query) -> tuple[int, ...]:
 def receipt(build_id: str, query: Query, settings: dict[str, Any]) -> str:
     """Eight hexadecimal digits that name the question of a canonical query."""
     body = msgspec.json.encode([build_id, query, settings], order="deterministic")
-    return hashlib.sha256(body).hexdigest()[:8]
+    # Without spacing a question has the name that it had before there was any.
+    return hashlib.sha256(body.replace(b',"spacing":null', b"", 1)).hexdigest()[:8]

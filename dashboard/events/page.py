@@ -16,6 +16,7 @@ from ..settings import Settings
 from ..state import url as links
 from ..state.coloring import LONGEST, column_of
 from ..state.page_state import (
+    Arcsec,
     ClusterOrder,
     Drawer,
     Listing,
@@ -81,6 +82,7 @@ class Change(PlainEvent, frozen=True):
     order: Order | None = None
     within: bool | None = None
     exact: bool | None = None
+    apart_arcsec: Arcsec | None = None
     shown: Annotated[int, msgspec.Meta(ge=16, le=1000)] | None = None
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] | None = None
     paint: Paint | None = None

@@ -315,6 +315,10 @@ class Service:
         except _NotLoadedError:
             return None
 
+    def remembered(self, kind: str, request: str, compute: Callable[[], T]) -> T:
+        """A small answer of a build, computed once for all who ask: of what `dashboard.cache.codec.encode` takes."""
+        return self._cached.get_or_compute(cache_key(self.atlas.build_id, kind, request), compute)[0]
+
     def later(
         self,
         kind: str,

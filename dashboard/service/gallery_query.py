@@ -9,9 +9,13 @@ from atlas import Atlas, Query
 from atlas.catalog.anomalies import detector_of
 from atlas.queries.ranking import ByColumn, ByLabels, Ranking, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All, And, Cluster, Not
+from atlas.queries.spacing import Spacing
 
 from ..state.page_state import DETECTED, Galaxy, State, Teaching, active, is_narrowed
 from .galaxies import row_of
+
+VARIETY = 0.5
+"""Of the order "varied": as much for being unlike the ones before as for being like the examples."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -55,6 +59,7 @@ def question_of(atlas: Atlas, state: State) -> Question:
         selection=among,
         exact=state.exact,
         limit=state.shown,
+        spacing=Spacing(state.apart_arcsec, VARIETY if state.order == "varied" and like is not None else 0.0),
     )
     return Question(query, gone, like)
 

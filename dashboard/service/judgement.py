@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import Atlas, Query
+from atlas import Atlas, Query, Similar
+from atlas.catalog.columns import QUANTILES
 from atlas.errors import InputError
 from atlas.queries.planner import embedding_of
 from atlas.queries.ranking import Shuffled
@@ -21,6 +22,9 @@ from ..jobs.job import Job, Run
 from ..state.page_state import State
 from .atlas_service import Service
 from .gallery_query import question_of
+from .result_list import scores_of
+
+LIKENESS_ROWS = 4_096
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -74,7 +78,7 @@ def recovery_of(service: Service, state: State) -> Recovery | Job | None:
     query = question_of(atlas, state).query
     if query is None or state.known is None or isinstance(query.ranking, Shuffled):
         return None
-    query = service.pinned(msgspec.structs.replace(query, limit=1, exact=False))
+    query = service.pinned(msgspec.structs.replace(query, limit=1, exact=False, spacing=None))
     known = service.canonical(state.known)
     assert isinstance(known, Labelled | Collected)
     rows = known_rows(atlas, known)
@@ -100,6 +104,19 @@ def known_rows(atlas: Atlas, known: Labelled | Collected) -> NDArray[np.int64]:
     else:
         rows = atlas.labelled.rows(known.labels, disputed=known.disputed, revision=known.revision)
     return np.unique(rows[rows >= 0]).astype(np.int64)
+
+
+def likeness_quantiles(service: Service, like: Similar) -> tuple[float, ...]:
+    """Quantiles of the similarity of all galaxies to examples, by a sample of them: what colours are spread over."""
+    atlas = service.atlas
+    query = service.pinned(Query(space=atlas.default_space, ranking=like))
+    rows = np.unique(np.linspace(0, atlas.n_rows - 1, LIKENESS_ROWS).astype(np.uint32))
+
+    def compute() -> list[float]:
+        scores = scores_of(atlas, query.ranking)(rows)
+        return [round(float(q), 4) for q in np.quantile(scores, QUANTILES)]
+
+    return tuple(service.remembered("likeness", _text(query), compute))
 
 
 def _text(value: msgspec.Struct) -> str:

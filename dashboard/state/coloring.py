@@ -8,6 +8,9 @@ from __future__ import annotations
 from atlas.catalog.reserved_names import OF_THE_PAGE
 
 MARK = "column:"  # no column's name has a colon
+LIKENESS = "by:similarity"
+"""The colouring by similarity to the examples."""
+
 LONGEST = 64 + len(MARK)
 
 
@@ -18,4 +21,4 @@ def color_of(column: str) -> str:
 
 def column_of(color: str) -> str | None:
     """The column that a colouring is by; None for the page's own."""
-    return None if color in OF_THE_PAGE else color.removeprefix(MARK)
+    return None if color in OF_THE_PAGE or color == LIKENESS else color.removeprefix(MARK)

@@ -39,7 +39,7 @@ from atlas.queries.selection import (
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Name
 
-from .coloring import LONGEST, column_of
+from .coloring import LIKENESS, LONGEST, column_of
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Detected = Literal[
@@ -49,7 +49,7 @@ Detected = Literal[
 """Orders by a detector (`atlas.catalog.anomalies`). The last is of older atlases, and stays for their links."""
 
 DETECTED: tuple[str, ...] = get_args(Detected)
-Order = Literal["most", "least", "typical", "random", "labels"] | Detected
+Order = Literal["most", "varied", "least", "typical", "random", "labels"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "scores", "about"]
 ClusterOrder = Literal["size", "oddness", "distinctness"]
@@ -66,6 +66,7 @@ MOST_FILTERS = 24
 Finite = Annotated[float, msgspec.Meta(ge=-1e200, le=1e200)]
 """A coordinate: columns hold what they hold, but the square of a width has to be a number too."""
 
+Arcsec = Annotated[float, msgspec.Meta(ge=0, le=3_600)]
 LongWhole = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{16,20}$")]
 """A whole number beyond 2⁵³."""
 
@@ -73,7 +74,7 @@ NARROWEST = 1e-12
 """Least width of a viewport, relative to where it lies: float64 tells some thousand places apart in it."""
 
 GALLERY_SIZES = (16, 24, 48, 100, 250, 500, 1000)
-SIMILARITY: tuple[Order, ...] = ("most", "least")
+SIMILARITY: tuple[Order, ...] = ("most", "varied", "least")
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -237,6 +238,8 @@ class State(Value, frozen=True, kw_only=True):
         Whether the gallery stays inside what is active.
     exact : bool
         Whether similarity is searched exactly.
+    apart_arcsec : float
+        Galaxies within so many arcseconds of a better one are hidden; 0 hides none.
     shown : int
         Images in the gallery.
     axes : Axes or None
@@ -281,6 +284,7 @@ class State(Value, frozen=True, kw_only=True):
     teaching: Teaching | None = None
     within: bool = True
     exact: bool = False
+    apart_arcsec: Arcsec = 0.0
     shown: Annotated[int, msgspec.Meta(ge=16, le=1000)] = 24
     axes: Axes | None = None
     map: Viewport | None = None
@@ -350,13 +354,15 @@ def parts(state: State) -> dict[str, State]:
     """What each view depends on: the state with all else at its default, so that equal parts need no new answer."""
     blank = State()
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
+    examples = {"wanted": state.wanted, "unwanted": state.unwanted, "group": state.group, "focus": state.focus}
+    likened = state.color == LIKENESS
     looks = {
         "color": state.color,
         "paint": state.paint if column_of(state.color) is not None else blank.paint,
-        "shading": state.shading if column_of(state.color) is not None else blank.shading,
+        "shading": state.shading if column_of(state.color) is not None or likened else blank.shading,
         "subsets": state.subsets if state.color == SUBSETS else (),
+        **(examples if likened else {}),
     }
-    examples = {"wanted": state.wanted, "unwanted": state.unwanted, "group": state.group, "focus": state.focus}
     seen = state.labels_at if shows_labels(state) else 0
     asked = replace(question(state), axes=None, subsets=(), labels_at=seen)
     blank = replace(blank, labels_at=seen)
@@ -374,7 +380,7 @@ def parts(state: State) -> dict[str, State]:
         "judging": replace(blank, order=state.order, teaching=state.teaching, labels_at=state.labels_at)
         if state.order == "labels"
         else blank,
-        "page": replace(blank, **which, **looks, **examples, axes=state.axes, light=state.light, order=state.order,
+        "page": replace(blank, **which, **(looks | examples), axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
                         listing=state.listing, table=state.table, sexagesimal=state.sexagesimal),
     }  # fmt: skip

@@ -15,12 +15,13 @@ from atlas.catalog.senses import named_sense
 from atlas.queries.selection import Cluster
 from atlas.storage.manifest import Column
 
-from ..state.coloring import color_of
+from ..state.coloring import LIKENESS, color_of
 from ..state.page_state import DETECTED, SIMILARITY, Axes, State, has_examples, is_narrowed
 from . import elements as el
 
 ORDERS = {
     "most": "Most similar",
+    "varied": "Similar, varied",
     "least": "Least similar",
     "typical": "Most typical",
     "random": "Random sample",
@@ -40,7 +41,7 @@ def orders(state: State, columns: Columns | None = None) -> list[dict[str, str]]
         del shown["typical"]
     if not has_examples(state) and (is_narrowed(state) or state.listing == "table"):
         # Nothing to be similar to.
-        del shown["most"], shown["least"]
+        del shown["most"], shown["varied"], shown["least"]
     if state.listing == "table":
         del shown["random"]
         shown["catalogue" if order_shown(state) == "catalogue" else "random"] = "As in the catalogue"
@@ -74,7 +75,8 @@ def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
     ]
     fixed = [DENSITY, *([SUBSETS] if state.subsets or state.color == SUBSETS else []), LABELS]
     columns = [{"value": color_of(c.name), "label": _label(c.name)} for c in first + catalogue]
-    return [*({"value": name, "label": name} for name in fixed), *columns]
+    like = [{"value": LIKENESS, "label": "similarity"}] if has_examples(state) or state.color == LIKENESS else []
+    return [*({"value": name, "label": name} for name in fixed), *like, *columns]
 
 
 def _label(column: str) -> str:

@@ -23,6 +23,7 @@ from ..service.index_loading import LoadingState
 from ..state.page_state import State
 from . import elements as el
 from . import status
+from .twins import twin_choice
 
 DOOR_IMAGES = 6
 ABOUT_SIMILARITY = "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
@@ -137,6 +138,8 @@ def title(query: Query | None, atlas: Atlas) -> str:
             return "Least like the group" if query.ranking.least else "Most like the group"
         case Similar(_, _, True):
             return "Least similar"
+        case _ if query.spacing is not None and query.spacing.variety:
+            return "Similar and varied"
         case Similar((), unwanted):
             return f"Unlike {len(unwanted)}"
         case Similar(wanted, unwanted):
@@ -199,6 +202,7 @@ def register(app: Dash, service: Service) -> None:
         output={
             "tiles": Output("gallery-told", "children"),
             "title": Output("gallery-title", "children"),
+            "twins": Output("twins", "children"),
             "answer": Output("status-answer", "children"),
             "engine": Output("status-engine", "children"),
             "receipt": Output("status-receipt", "children"),
@@ -217,6 +221,7 @@ def register(app: Dash, service: Service) -> None:
         return {
             "tiles": contents(atlas, question.query, result, state, progress),
             "title": title(question.query, atlas),
+            "twins": twin_choice(atlas, question.query, result),
             "answer": status.how_found(question, result, state),
             "engine": status.engine(atlas, progress),
             "receipt": status.receipt_line(atlas, result, service.link(state)),

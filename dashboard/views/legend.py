@@ -8,6 +8,7 @@ from dash import html
 
 from atlas.storage.manifest import Column
 
+from ..state.coloring import LIKENESS
 from ..state.page_state import Shading, State
 from .palette import CLUSTER_COLORS, Coloring, ends_of, scale_of
 from .shading import shading_menu
@@ -24,6 +25,8 @@ def legend(coloring: Coloring | None, column: Column | None, state: State) -> li
         What colours; None for subsets and for one colour.
     state : State
     """
+    if coloring is None and state.color == LIKENESS:
+        return [html.Span("choose a galaxy to be similar to")]
     if coloring is None:
         return []
     missing = (

@@ -39,7 +39,7 @@ from . import figure as fig
 from . import status
 from .legend import legend, mean_legend
 from .outlines import outlines
-from .paint import color_points, coloring_column, mean_of, mean_pixels, mean_query
+from .paint import color_points, coloring_column, likeness_column, mean_of, mean_pixels, mean_query
 from .palette import Coloring, Theme, theme
 
 OUTLIERS_IN_VIEW = 120
@@ -383,7 +383,7 @@ def register(app: Dash, service: Service) -> None:
             # Told where it changes alone: rings are put onto another plane, and stay on this one.
             "shown": shown_now if shown_now != shown_before else no_update,
             "made": True,
-            "legend": legend(shown.coloring, coloring_column(atlas, state), state)
+            "legend": legend(shown.coloring, coloring_column(atlas, state) or likeness_column(service, state), state)
             if shown.mean is None
             else mean_legend(shown.mean, state.shading),
             "trust": status.trust(shown.trust, service.outside(active(state), atlas)),

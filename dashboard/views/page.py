@@ -281,6 +281,7 @@ def _gallery() -> html.Section:
                            "Order of the gallery"),
                     _named(dbc.Select(id="shown", options=sizes, value="24", size="sm"), "Images in the gallery"),
                     html.Span(id="within", className="gf-within"),
+                    html.Span(id="twins", className="gf-within"),
                     html.Span(id="columns"),
                     el.fold(
                         [

@@ -6,13 +6,17 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from atlas import Atlas
+from atlas import Atlas, Query
 from atlas.catalog.reserved_names import LABELS, SUBSETS
 from atlas.storage.manifest import Column
 
 from ..service.atlas_service import Service
+from ..service.gallery_query import question_of
+from ..service.judgement import likeness_quantiles
+from ..service.result_list import scores_of
 from ..state import coloring
 from ..state.page_state import Shading, State
 from . import labels
@@ -36,6 +40,8 @@ def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme
         kept = labels.named(service)
         inside = [np.isin(rows, atlas.labelled.rows([name])) for name, _ in kept]
         return color_by_subset(kept, inside, rows.size, look.missing, "have no label")
+    if state.color == coloring.LIKENESS:
+        return _color_by_likeness(service, state, rows, look)
     column = coloring_column(atlas, state)
     if column is None:
         return None
@@ -45,6 +51,26 @@ def color_points(service: Service, state: State, rows: NDArray[Any], look: Theme
     # The commonest words have colours that no other has.
     commonest = np.argsort(-service.histogram(column.name, None, atlas).counts, kind="stable")
     return color_by(column, values, look.missing, order=commonest)
+
+
+def likeness_column(service: Service, state: State) -> Column | None:
+    """Similarity to the examples, described as a column is; None where there is none, or something else colours."""
+    like = question_of(service.atlas, state).like if state.color == coloring.LIKENESS else None
+    if like is None:
+        return None
+    quantiles = likeness_quantiles(service, replace(like, least=False))
+    return Column(name="similarity", file="", dtype="float32", kind="number", quantiles=quantiles)
+
+
+def _color_by_likeness(service: Service, state: State, rows: NDArray[Any], look: Theme) -> Coloring | None:
+    column = likeness_column(service, state)
+    like = question_of(service.atlas, state).like
+    if column is None or like is None:
+        return None
+    # Of those that are drawn alone: their number does not grow with the atlas.
+    query = service.pinned(Query(space=service.atlas.default_space, ranking=replace(like, least=False)))
+    values = scores_of(service.atlas, query.ranking)(rows)
+    return color_by(column, values, look.missing, shading=state.shading)
 
 
 def mean_query(column: Column, state: State) -> dict[str, str]:

@@ -20,6 +20,7 @@ from atlas.search.every_score import BINS
 from ..jobs.job import Job
 from ..service.atlas_service import Service
 from ..service.judgement import alike, recovery_of, spread_of
+from ..state.coloring import LIKENESS
 from ..state.page_state import State
 from . import elements as el
 from .jobs import job_card
@@ -66,6 +67,7 @@ def _similarity(service: Service, state: State) -> html.Section:
                 f"Drag from a similarity to the right end: all above are selected, exactly. {_tail(found.counts)}",
                 className="gf-note",
             ),
+            el.button("colour map and sky by it", kind="link", is_="change", color=LIKENESS),
         ],
         className="gf-filter gf-alike",
     )  # fmt: skip

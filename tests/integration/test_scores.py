@@ -23,8 +23,10 @@ from dashboard.service.galaxies import galaxy
 from dashboard.service.judgement import Spread, recovery_of, spread_of
 from dashboard.settings import load
 from dashboard.state import url as links
-from dashboard.state.page_state import State
+from dashboard.state.coloring import LIKENESS
+from dashboard.state.page_state import State, parts
 from dashboard.views import scores
+from dashboard.views.paint import color_points
 from dashboard.views.palette import DARK
 from dashboard.web.label_routes import members_of
 
@@ -125,3 +127,18 @@ def test_known_objects_are_ranked_among_all(service: Service, small: Atlas) -> N
     text = str(scores.drawer(service, chosen))
     assert "lenses" in text and "4 known among 19,999" in text
     assert step(service, chosen, **{"is": "know", "what": None}).after.known is None
+
+
+def test_both_planes_are_coloured_by_similarity(service: Service, small: Atlas) -> None:
+    state = State(focus=galaxy(small, 7), color=LIKENESS)
+    rows = np.arange(0, small.n_rows, 97, dtype=np.uint32)
+    found = color_points(service, state, rows, DARK)
+    assert found is not None and found.missing == 0
+    true = scores_by_oracle(small, Similar((7,)))
+    middle = np.argsort(true[rows])[5:-5]
+    assert (np.diff(found.values[middle]) >= 0).all() and np.ptp(found.values) > 0.9
+    low, high = (float(end.split()[-1]) for end in found.ends)
+    assert np.quantile(true, [0.01, 0.99]) == pytest.approx([low, high], abs=0.02)
+    assert color_points(service, State(color=LIKENESS), rows, DARK) is None
+    assert parts(state)["map"].focus == state.focus, "another galaxy is another map"
+    assert parts(State(focus=state.focus))["map"].focus is None
