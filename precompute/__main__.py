@@ -157,7 +157,7 @@ def _machine(args: argparse.Namespace) -> dict[str, Any]:
 
 def _open(args: argparse.Namespace) -> Source:
     """The source that `plan` and `build` are told."""
-    from .sources.bad_rows import find_bad_rows, write_list
+    from .sources.bad_rows import find_bad_rows, write_list, write_unmatched
     from .sources.source import open_source
 
     source = open_source(
@@ -167,13 +167,18 @@ def _open(args: argparse.Namespace) -> Source:
         dec=args.dec,
         id_columns=tuple(args.id.split(",")) if args.id else (),
         embeddings=args.embeddings,
+        embedding_ids=tuple(args.embeddings_id.split(",")) if args.embeddings_id else (),
         images=args.images,
     )
+    joined = source.joined
+    if joined is not None and args.run is not _plan and (joined.without_embedding or joined.without_galaxy):
+        source.notes.append(f"what has no counterpart is listed in {write_unmatched(args.out, joined)}")
     if args.drop_bad_rows:
         left_out = find_bad_rows(source)
+        by_row = {source.row_of_catalog(row): reason for row, reason in left_out.items()}
         source.leave_out(left_out)
         if left_out and args.run is not _plan:
-            source.notes.append(f"the rows left out are listed in {write_list(args.out, left_out)}")
+            source.notes.append(f"the rows left out are listed in {write_list(args.out, by_row)}")
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
     return source
@@ -289,8 +294,10 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
     parser.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
     parser.add_argument(
-        "--embeddings", help=".npy file, folder of numbered ones, or a list column of Parquet files (found)"
+        "--embeddings",
+        help=".npy file, folder of numbered ones, list column of Parquet files, or a table or HDF5 with ids (found)",
     )
+    parser.add_argument("--embeddings-id", help="column or columns of that table that name a galaxy (found)")
     parser.add_argument(
         "--drop-bad-rows", action="store_true", help="leave rows without position or embedding out, and list them"
     )

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from .embeddings import check_and_normalize
+from .join_by_id import Joined
 from .source import Source
 
 LIST = "left_out.csv"
+UNMATCHED = "unmatched.csv"
 _CHUNK = 1 << 23
 
 
@@ -31,6 +33,17 @@ def find_bad_rows(source: Source) -> dict[int, str]:
         add(~np.isfinite(rows).all(axis=1), start, "embedding with NaN or infinity")
         add(np.isfinite(rows).all(axis=1) & ~unit.any(axis=1), start, "embedding of zeros")
     return {row: "; ".join(reasons[row]) for row in sorted(reasons)}
+
+
+def write_unmatched(folder: Path, joined: Joined) -> Path:
+    """Write the ids that are in the catalogue or among the embeddings only; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / UNMATCHED).open("w", newline="", encoding="utf-8") as f:
+        writer = csv.writer(f)
+        writer.writerow(("id", "reason"))
+        writer.writerows((id_, "no embedding") for id_ in joined.without_embedding)
+        writer.writerows((id_, "not in the catalogue") for id_ in joined.without_galaxy)
+    return folder / UNMATCHED
 
 
 def write_list(folder: Path, left_out: dict[int, str]) -> Path:

@@ -27,6 +27,8 @@ ID_NAMES = (
     ("object_id",),
     ("objectid",),
     ("objid",),
+    ("iauname",),
+    ("id_str",),
     ("id",),
     ("name",),
 )

@@ -3,11 +3,13 @@
 embeddings.npy                                   an array (`ArrayEmbeddings`)
 representations_000000000_001000000.npy …        an array a chunk (`ChunkedEmbeddings`)
 a list column of one or more Parquet files       (`ListEmbeddings`)
+a table, HDF5 or batches of arrays with ids      (`precompute.sources.embedding_tables`)
+
+Where they lie is found by `precompute.sources.find_embeddings`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +24,11 @@ from numpy.typing import NDArray
 from atlas.errors import shorten
 
 from ..errors import SourceError
-from ..source_description import EMBEDDINGS
-from .catalog_files import PARQUET_ENDINGS, catalog_ending
 from .checks import SHOWN, WAY_OUT, counted, name_rows, raise_problems
-from .chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
-from .column_guesses import guess_embedding_column
-from .tables.file_column import FileColumn
+from .chunk_files import ChunkFile, check_count, check_ranges
 
 # A float16 unit row may be off by its rounding; anything more was not a unit vector.
 UNIT_TOLERANCE = 1e-3
-
-ARRAY_NAMES = (EMBEDDINGS, "representations.npy")
-CHUNK_STEM = re.compile(r"(?:.*[_-])?(?:representations?|embeddings?)", re.IGNORECASE)
 
 
 class Embeddings(Protocol):
@@ -194,113 +189,6 @@ class ListEmbeddings:
                     start += len(batch)
             except (OSError, pa.ArrowException) as e:
                 raise SourceError(f"{path} is damaged at column {self._column!r}: {shorten(e, 200)}") from e
-
-
-def open_embeddings(catalog: Path, columns: Sequence[FileColumn], wanted: str) -> tuple[Embeddings, str]:
-    """Embeddings of a catalogue.
-
-    Parameters
-    ----------
-    catalog : Path
-        Its file.
-    columns : sequence of FileColumn
-        Its columns.
-    wanted : str
-        A list column of the Parquet file, or what `open_arrays` takes. Empty: `embeddings.npy` beside the catalogue,
-        or the list column that looks like embeddings.
-
-    Returns
-    -------
-    embeddings : Embeddings
-    column : str
-        Name of the list column; empty where a file was taken.
-
-    Raises
-    ------
-    SourceError
-        If there are none, or they cannot be read.
-    """
-    beside = catalog.parent / EMBEDDINGS
-    if not wanted and beside.exists():
-        return ArrayEmbeddings(beside), ""
-    if not wanted:
-        wanted = guess_embedding_column(columns)
-        if not wanted:
-            raise SourceError(
-                f"no embeddings: neither {EMBEDDINGS} beside the catalogue nor a list column in it; "
-                "name the .npy file or the column (--embeddings)"
-            )
-    column = next((column for column in columns if column.name == wanted), None)
-    if column is None:
-        if (arrays := find_arrays(catalog.parent, wanted)) is None:
-            raise SourceError(f"embeddings {shorten(wanted)!r} are neither a file nor a column of the catalogue")
-        return arrays, ""
-    if catalog_ending(catalog) not in PARQUET_ENDINGS or column.kind not in ("list", "vector"):
-        raise SourceError(
-            f"column {wanted!r} ({column.type_name}) holds no embeddings: a list column of floats in Parquet does; "
-            "otherwise give an .npy file"
-        )
-    return ListEmbeddings(catalog, wanted), wanted
-
-
-def open_arrays(folder: Path, wanted: str) -> Embeddings:
-    """Embeddings in one `.npy` file or in numbered ones, of a source whose columns hold none.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the source.
-    wanted : str
-        A file, a folder of numbered files, or such a folder and the start of their names; also relative to the
-        source. Empty: the only numbered files below the folder, or `embeddings.npy` or `representations.npy` in it.
-
-    Raises
-    ------
-    SourceError
-        If there are none, or they cannot be read.
-    """
-    if wanted:
-        if (arrays := find_arrays(folder, wanted)) is None:
-            raise SourceError(f"embeddings {shorten(wanted)!r} are neither a file nor a folder of numbered files")
-        return arrays
-    sets = find_chunk_files(folder, ".npy", CHUNK_STEM)
-    if len(sets) > 1:
-        names = ", ".join(stem.relative_to(folder).as_posix() for stem in sets)
-        raise SourceError(f"{len(sets)} sets of embeddings ({shorten(names, 200)}); name one (--embeddings)")
-    if sets:
-        return ChunkedEmbeddings(*sets.values())
-    path = next((folder / name for name in ARRAY_NAMES if (folder / name).exists()), None)
-    if path is None:
-        raise SourceError(
-            f"no embeddings: neither files such as representations_000000000_001000000.npy below {folder} "
-            f"nor {' or '.join(ARRAY_NAMES)} in it; name them (--embeddings)"
-        )
-    return ArrayEmbeddings(path)
-
-
-def rows_beside(catalog: Path, wanted: str) -> int | None:
-    """How many embeddings lie in files beside a catalogue; None where they are elsewhere or cannot be read."""
-    try:
-        found = find_arrays(catalog.parent, wanted or EMBEDDINGS)
-    except SourceError:
-        return None
-    return None if found is None else found.n_rows
-
-
-def find_arrays(folder: Path, wanted: str) -> Embeddings | None:
-    """What `open_arrays` finds where it is told where to look; None where nothing is there."""
-    for path in (Path(wanted), folder / wanted):
-        if path.is_file():
-            return ArrayEmbeddings(path)
-        anchor = path if path.is_dir() else path.parent
-        sets = find_chunk_files(anchor, ".npy", CHUNK_STEM, depth=0) if anchor.is_dir() else {}
-        sets = {stem: files for stem, files in sets.items() if path in (stem, stem.parent)}
-        if len(sets) > 1:
-            names = ", ".join(stem.name for stem in sets)
-            raise SourceError(f"{path} holds {len(sets)} sets of embeddings ({names}); name one, as {path / 'NAME'}")
-        if sets:
-            return ChunkedEmbeddings(*sets.values())
-    return None
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,27 @@ from .layouts.base import Parts
 from .tables.file_column import CatalogFile
 
 
-def keep_rows(parts: Parts, embeddings: Embeddings, rows: NDArray[np.int64]) -> tuple[Parts, Embeddings]:
-    """Parts and embeddings of the given rows only, which are ascending."""
-    images = None if parts.images is None else _KeptImages(parts.images, rows)
+def keep_rows(
+    parts: Parts,
+    embeddings: Embeddings,
+    rows: NDArray[np.int64],
+    catalog_rows: NDArray[np.int64] | None = None,
+) -> tuple[Parts, Embeddings]:
+    """Parts and embeddings of the given rows only.
+
+    Parameters
+    ----------
+    parts : Parts
+    embeddings : Embeddings
+    rows : ndarray of shape (m,), int64
+        Of the embeddings, ascending.
+    catalog_rows : ndarray of shape (m,), int64, optional
+        Of the catalogue and its images, in any order; the same where not given.
+    """
+    of = rows if catalog_rows is None else catalog_rows
+    images = None if parts.images is None else _KeptImages(parts.images, of)
     kept = _KeptEmbeddings(embeddings, rows)
-    return replace(parts, catalog=_KeptCatalog(parts.catalog, rows), embeddings=kept, images=images), kept
+    return replace(parts, catalog=_KeptCatalog(parts.catalog, of), embeddings=kept, images=images), kept
 
 
 class _KeptCatalog:

@@ -33,8 +33,10 @@ from .catalog_files import BROKEN
 from .checks import check_ids, check_positions, counted, degrees_per_unit, raise_problems
 from .column_guesses import guess_id_columns
 from .column_types import StoredColumn, normalize_column, plan_columns
+from .embedding_tables import EmbeddingTable
 from .embeddings import Embeddings
 from .images import FolderImages
+from .join_by_id import Joined, join_by_id
 from .kept_rows import keep_rows
 from .layouts import column_files, hats, legacy_survey, table
 from .layouts.base import Layout, Parts
@@ -89,6 +91,8 @@ class Source:
         The picture of the sky, where the source brings one.
     notes : list of str
         What was assumed or changed on opening.
+    joined : Joined or None
+        What was joined by id, and what is on one side only.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class Source:
         description: SourceDescription,
         choices: tuple[str, ...],
         notes: list[str],
+        joined: Joined | None = None,
     ) -> None:
         self.folder = folder
         self.n_rows = parts.catalog.n_rows
@@ -116,7 +121,8 @@ class Source:
         self._positions = positions
         self._stored = {column.name: column for column in stored}
         self._choices = choices
-        self._rows: NDArray[np.int64] | None = None
+        self.joined = joined
+        self._rows = None if joined is None else joined.catalog_rows
 
     @property
     def has_images(self) -> bool:
@@ -174,14 +180,19 @@ class Source:
     def leave_out(self, left_out: dict[int, str]) -> None:
         """Go on without these rows; from here on rows are counted without them, but for `source_row`."""
         if left_out:
-            self._rows = np.setdiff1d(np.arange(self.n_rows), np.fromiter(left_out, dtype=np.int64))
-            self._parts, self._embeddings = keep_rows(self._parts, self._embeddings, self._rows)
-            self.n_rows = len(self._rows)
+            rows = np.setdiff1d(np.arange(self.n_rows), np.fromiter(left_out, dtype=np.int64))
+            self._parts, self._embeddings = keep_rows(self._parts, self._embeddings, rows)
+            self._rows = rows if self._rows is None else self._rows[rows]
+            self.n_rows = len(rows)
             self._choices = (*self._choices, "left out", *map(str, left_out))
             row, reason = next(iter(left_out.items()))
             self.notes.append(
                 f"{counted(len(left_out), 'row')} left out, without position or embedding; first {row} ({reason})"
             )
+
+    def row_of_catalog(self, row: int) -> int:
+        """Which row of the catalogue's file a row is."""
+        return row if self._rows is None else int(self._rows[row])
 
     def read_column(self, name: str) -> NDArray[Any]:
         """A column of the catalogue as the file has it, shape (n,); masked where values are missing, text as objects.
@@ -270,6 +281,7 @@ def open_source(
     dec: str | None = None,
     id_columns: tuple[str, ...] = (),
     embeddings: str | None = None,
+    embedding_ids: tuple[str, ...] = (),
     images: Path | None = None,
 ) -> Source:
     """Open a source of any layout: reads headers and `source.json`, not the data.
@@ -286,8 +298,11 @@ def open_source(
     id_columns : tuple of str, optional
         Columns that name a galaxy, together. Otherwise source.json's, or found by `Source.check`.
     embeddings : str, optional
-        An `.npy` file, a folder of numbered ones, or a list column of Parquet files. Otherwise source.json's column,
-        `embeddings.npy`, numbered files, or the only list column of floats.
+        An `.npy` file, a folder of numbered ones, a list column of Parquet files, or a table, HDF5 or folder of batches
+        with ids of its own, by which it is joined. Otherwise source.json's column, `embeddings.npy`, numbered files, or
+        the only list column of floats.
+    embedding_ids : tuple of str, optional
+        Columns of that table that name a galaxy. Otherwise those of the catalogue's names, or usual ones.
     images : Path, optional
         Folder of one image a row. Otherwise the layout's own images, or `images`, where it exists.
 
@@ -310,6 +325,14 @@ def open_source(
     problems, notes = check_shape(parts.catalog, description) + parts.problems, parts.notes
 
     positions = take_positions(columns, description, problems, notes)
+    joined = None
+    if isinstance(opened, EmbeddingTable):
+        joined = join_by_id(parts, opened, description.id_columns, embedding_ids)
+        if joined is not None:
+            parts, opened = keep_rows(parts, opened, joined.embedding_rows, joined.catalog_rows)
+            notes.append(joined.note)
+    elif embedding_ids:
+        problems.append(f"the embeddings have no columns: --embeddings-id {','.join(embedding_ids)} says nothing")
     if opened is not None and opened.n_rows != parts.catalog.n_rows:
         problems.append(
             f"the catalogue has {parts.catalog.n_rows:,} rows, but there are {opened.n_rows:,} embeddings "
@@ -323,7 +346,7 @@ def open_source(
     raise_problems(parts.path, problems)
     assert positions is not None and opened is not None  # their lack is a problem, raised above
 
-    used = {positions[0].name, positions[1].name, parts.embedding_column, parts.image_column}
+    used = {positions[0].name, positions[1].name, *parts.embedding_columns, parts.image_column}
     stored, found = plan_columns(c for c in columns if c.name not in used - set(description.id_columns))
     notes += found
     kept = {column.file_name for column in stored if column.component is None}
@@ -342,6 +365,7 @@ def open_source(
         positions=positions,
         stored=stored,
         description=complete_description(description, columns, stored, positions, parts.image_column, notes),
-        choices=(table or "", ra or "", dec or "", *id_columns, embeddings or ""),
+        choices=(table or "", ra or "", dec or "", *id_columns, embeddings or "", *embedding_ids),
         notes=notes,
+        joined=joined,
     )

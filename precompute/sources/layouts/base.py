@@ -39,8 +39,10 @@ class Parts:
     images : Images or None
     description : SourceDescription
         What was told, and by the layout's habits what was not.
-    embedding_column, image_column : str
-        Columns that hold embeddings and names of images; empty where none does.
+    embedding_columns : tuple of str
+        Columns that hold embeddings.
+    image_column : str
+        The column that names images; empty where none does.
     files : tuple of Path
         Files of the catalogue, and the folder of images.
     problems, notes : list of str
@@ -52,7 +54,7 @@ class Parts:
     embeddings: Embeddings | None
     images: Images | None
     description: SourceDescription
-    embedding_column: str = ""
+    embedding_columns: tuple[str, ...] = ()
     image_column: str = ""
     files: tuple[Path, ...]
     problems: list[str] = field(default_factory=list)

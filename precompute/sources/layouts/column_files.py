@@ -23,7 +23,8 @@ from atlas.errors import shorten
 from ...errors import SourceError
 from ...source_description import ColumnDescription, SourceDescription
 from ..chunk_files import find_chunk_files
-from ..embeddings import ARRAY_NAMES, CHUNK_STEM, Embeddings, open_arrays
+from ..embeddings import Embeddings
+from ..find_embeddings import ARRAY_NAMES, CHUNK_STEM, open_arrays
 from ..merge_description import fill
 from ..tables.file_column import FileColumn, FileColumnKind
 from .base import Parts, folder_images

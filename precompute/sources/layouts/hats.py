@@ -101,7 +101,7 @@ class Hats:
             embeddings=opened,
             images=pictures,
             description=description,
-            embedding_column=column,
+            embedding_columns=(column,),
             image_column=image_column,
             files=(*files, *(() if pictures is None else (pictures.folder,))),
             problems=problems,

@@ -25,7 +25,8 @@ from atlas.errors import shorten
 from ...errors import SourceError
 from ...source_description import SourceDescription
 from ..chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
-from ..embeddings import Embeddings, open_arrays
+from ..embeddings import Embeddings
+from ..find_embeddings import open_arrays
 from ..images import FolderImages, Images
 from ..merge_description import fill
 from ..tables.file_column import FileColumn, FileColumnKind

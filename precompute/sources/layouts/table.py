@@ -1,7 +1,7 @@
 """The layout of one's own survey: a catalogue file, embeddings in its order, and images in a folder.
 
 catalog.fits        or .parquet, .csv, .ecsv, .vot
-embeddings.npy      or a list column of the Parquet file
+embeddings.npy      or columns of the catalogue, or a table with ids of its own
 images/             one file a row, named by a column or by the row; optional
 source.json         what it all means; optional
 """
@@ -15,7 +15,8 @@ from ...errors import SourceError
 from ...source_description import SourceDescription
 from ..catalog_files import open_catalog
 from ..column_guesses import find_catalog, guess_positions
-from ..embeddings import open_embeddings, rows_beside
+from ..embeddings import Embeddings
+from ..find_embeddings import open_embeddings, rows_beside
 from ..tables.file_column import FileColumn
 from .base import Parts, folder_images
 
@@ -38,9 +39,11 @@ class TableLayout:
             return 2 * has_positions + (n_rows == n_embeddings)
 
         catalog = open_catalog(path, told.table, suits)
-        problems, opened, column = [], None, ""
+        problems: list[str] = []
+        opened: Embeddings | None = None
+        taken: tuple[str, ...] = ()
         try:
-            opened, column = open_embeddings(path, catalog.columns, embeddings or told.embedding_column)
+            opened, taken = open_embeddings(path, catalog, embeddings or told.embedding_column)
         except SourceError as e:
             problems.append(str(e))
         pictures, image_column = folder_images(path.parent, images, catalog, told)
@@ -50,12 +53,17 @@ class TableLayout:
             embeddings=opened,
             images=pictures,
             description=told,
-            embedding_column=column,
+            embedding_columns=taken,
             image_column=image_column,
             files=(path,) if pictures is None else (path, pictures.folder),
             problems=problems,
-            notes=list(catalog.notes),
+            notes=[*catalog.notes, *_told(taken)],
         )
+
+
+def _told(taken: tuple[str, ...]) -> list[str]:
+    """A note where many columns were taken for one."""
+    return [f"the embeddings are {len(taken)} columns, {taken[0]} … {taken[-1]}"] if len(taken) > 1 else []
 
 
 LAYOUT = TableLayout()

@@ -165,7 +165,7 @@ def test_missing_embeddings_and_wrong_names_say_what_is_needed(tmp_path: Path) -
         open_source(tmp_path, embeddings="mag")
     (tmp_path / "embeddings.npy").unlink()
     with pytest.raises(
-        SourceError, match=r"no embeddings: neither embeddings\.npy beside the catalogue nor a list column"
+        SourceError, match=r"no embeddings: neither embeddings\.npy beside the catalogue nor a column of lists"
     ):
         open_source(tmp_path)
 
