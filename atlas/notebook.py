@@ -20,8 +20,10 @@ from atlas.examples import Match, match_examples
 from atlas.exports.contents import Contents, Field, field_of, id_field, provenance, texts
 from atlas.exports.formats import format_of
 from atlas.queries.answer import answer
+from atlas.queries.feedback import embedding_of_examples
+from atlas.queries.outside_embeddings import outside_embeddings
 from atlas.queries.query import MAX_LIMIT, Query
-from atlas.queries.ranking import Similar
+from atlas.queries.ranking import Given, Similar
 from atlas.queries.selection import All, Selection, as_selection
 from atlas.queries.spacing import Spacing
 from atlas.storage import layout
@@ -200,6 +202,7 @@ def similar(
     dec_deg: Any = None,
     id: Any = None,
     rows: Any = None,
+    embedding: Any = None,
     unwanted: Any = None,
     within: Selection | str | None = None,
     k: int = 100,
@@ -221,6 +224,8 @@ def similar(
         Instead: ids.
     rows : int, list of int or Mask
         Instead: rows of this build.
+    embedding : array of shape (d,) or (m, d), str or Path, optional
+        Instead: embeddings from elsewhere, of one galaxy or several together; text names a .npy file.
     unwanted : optional
         Galaxies that the found should not be like, wrong results of a search for instance: in the form of `id` or
         `rows` where one of these is given, else in any that `galaxies` takes.
@@ -251,14 +256,18 @@ def similar(
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_LIMIT:
         raise InputError(f"k must be a whole number from 1 to {MAX_LIMIT:,}, not {shorten(k)}")
-    matched = match_examples(atlas, galaxies, ra_deg, dec_deg, id, rows, radius_arcsec=radius_arcsec)
+    matched: tuple[Match, ...] = ()
+    if embedding is None:
+        matched = match_examples(atlas, galaxies, ra_deg, dec_deg, id, rows, radius_arcsec=radius_arcsec)
+    elif any(one is not None for one in (galaxies, ra_deg, dec_deg, id, rows)):
+        raise InputError("name galaxies, or give embeddings, not both")
     unlike: tuple[Match, ...] = ()
     if unwanted is not None:
         form = "id" if id is not None else "rows" if rows is not None else "galaxies"
         unlike = match_examples(atlas, radius_arcsec=radius_arcsec, **{form: unwanted})
     query = Query(
         space=space or atlas.default_space,
-        ranking=Similar(tuple(one.row for one in matched), tuple(one.row for one in unlike)),
+        ranking=_ranking(atlas, space, matched, unlike, embedding),
         selection=All() if within is None else as_selection(within),
         limit=int(k),
         exact=exact,
@@ -277,6 +286,17 @@ def galaxy_table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | 
     data = {c.name: columns.values(c.name, rows) for c in columns}
     frame = pd.DataFrame(data, index=pd.Index(np.asarray(rows), name="row"))
     return GalaxyTable.of(atlas, frame, {c.name: c for c in columns})
+
+
+def _ranking(
+    atlas: OpenBuild, space: str | None, matched: tuple[Match, ...], unlike: tuple[Match, ...], embedding: Any
+) -> Similar | Given:
+    wanted, unwanted = (tuple(one.row for one in of) for of in (matched, unlike))
+    if embedding is None:
+        return Similar(wanted, unwanted)
+    searched = atlas.space(space)
+    good = outside_embeddings(embedding, searched.dimension)
+    return Given(tuple(embedding_of_examples(good, searched.embeddings[list(unwanted)]).tolist()))
 
 
 def _spacing(apart_arcsec: float, variety: float) -> Spacing:

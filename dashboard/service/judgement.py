@@ -13,7 +13,7 @@ from atlas import Atlas, Query, Similar
 from atlas.catalog.columns import QUANTILES
 from atlas.errors import InputError
 from atlas.queries.planner import embedding_of
-from atlas.queries.ranking import Shuffled
+from atlas.queries.ranking import ByLabels, Shuffled
 from atlas.queries.recovery import Recovery, recovery
 from atlas.queries.selection import Alike, All, Collected, Labelled
 from atlas.search.every_score import score_counts
@@ -76,7 +76,7 @@ def recovery_of(service: Service, state: State) -> Recovery | Job | None:
     """
     atlas = service.atlas
     query = question_of(atlas, state).query
-    if query is None or state.known is None or isinstance(query.ranking, Shuffled):
+    if query is None or state.known is None or isinstance(query.ranking, Shuffled | ByLabels):
         return None
     query = service.pinned(msgspec.structs.replace(query, limit=1, exact=False, spacing=None))
     known = service.canonical(state.known)

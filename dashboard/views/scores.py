@@ -34,7 +34,10 @@ LOWEST = 0.005
 COMPLETENESS = (0.5, 0.9)
 CURVE_POINTS = 400
 NO_EXAMPLE = "Choose a galaxy, or some examples: the similarity of every other galaxy to them is shown here."
-NO_ORDER = "Choose a galaxy or an order of the gallery: the known ones are looked for in it."
+NO_ORDER = (
+    "Choose a galaxy or an order of the gallery: the known ones are looked for in it. A random order ranks nothing, "
+    "and one by labels knows them already."
+)
 ABOUT_KNOWN = (
     "Known objects are galaxies of a kind that somebody found already: a collection or a label. Where they stand in "
     "the order of the gallery, among all galaxies, says how far to believe it."
