@@ -61,10 +61,11 @@ class VisitorLimits:
         """Whether there is such a limit."""
         return what in self._items
 
-    def spend(self, what: str, amount: int = 1) -> bool:
-        """Count something that the visitor of this request is given; whether it is within the limit."""
+    def spend(self, what: str, amount: int = 1, who: str = "") -> bool:
+        """Count something that a visitor, the one of this request if none is named, is given; whether that is within
+        the limit."""
         item = self._items.get(what)
-        return item is None or self._asked(lambda item, who: self._window.hit(item, who, cost=amount), item)
+        return item is None or self._asked(lambda item, who: self._window.hit(item, who, cost=amount), item, who)
 
     def has_left(self, what: str) -> bool:
         """Whether the visitor of this request may have more."""
@@ -85,9 +86,9 @@ class VisitorLimits:
                 "wait a minute, or ask for fewer and simpler ones"
             )
 
-    def _asked(self, ask: Callable[[RateLimitItem, str], bool], item: RateLimitItem) -> bool:
+    def _asked(self, ask: Callable[[RateLimitItem, str], bool], item: RateLimitItem, who: str = "") -> bool:
         try:
-            return ask(item, visitor(request.remote_addr or ""))
+            return ask(item, who or visitor(request.remote_addr or ""))
         except redis.RedisError as error:
             _log.warning("visitors are not limited: %s", error)
             return True
@@ -110,14 +111,16 @@ def register_visitor_limits(server: Flask, limits: VisitorLimits) -> None:
             limits.spend("bytes", length)
         elif limits.counts("bytes"):
             parts: Any = response.response
-            response.response = ClosingIterator(_counted(parts, limits), getattr(parts, "close", None))
+            response.response = ClosingIterator(
+                _counted(parts, limits, visitor(request.remote_addr or "")), getattr(parts, "close", None)
+            )
         return response
 
 
-def _counted(parts: Iterable[bytes], limits: VisitorLimits) -> Iterator[bytes]:
-    """A streamed answer, counted as it goes; it is not cut off, but nothing follows it."""
+def _counted(parts: Iterable[bytes], limits: VisitorLimits, who: str) -> Iterator[bytes]:
+    """A streamed answer, counted as it goes, when its request is over; it is not cut off, but nothing follows it."""
     for part in parts:
-        limits.spend("bytes", len(part))
+        limits.spend("bytes", len(part), who)
         yield part
 
 
