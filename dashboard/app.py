@@ -15,6 +15,8 @@ from .service.damage import Scrub
 from .settings import Settings
 from .views.labels import told
 from .views.page import layout
+from .web.access import register_access
+from .web.api import register_api
 from .web.cone_search import register_cone_search
 from .web.health import register_health
 from .web.job_routes import register_job_routes
@@ -82,6 +84,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     limits = VisitorLimits(settings)
     service.spend = limits.spend_operations
     register_visitor_limits(app.server, limits)
+    register_access(app.server, settings)
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
     app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)))
     register_callbacks(app, service)
@@ -90,6 +93,8 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     register_label_routes(app.server, service)
     register_list_routes(app.server, service)
     register_job_routes(app.server, service)
+    if settings.api:
+        register_api(app.server, service)
     register_health(app.server, service.ready)
     secure(app.server, app, settings)
     if watch and settings.scrub_mb_per_s:

@@ -19,6 +19,7 @@ from msgspec import Meta
 from atlas.errors import InputError, shorten
 
 PREFIX = "GALAXY_FINDER_"
+SHORTEST_TOKEN = 16
 
 # What hosting platforms set by convention; our own name wins where both are given. HOST is not among them: some shells
 # set it to the machine's name.
@@ -138,6 +139,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs_at_once: Annotated[int, Meta(ge=1, le=16, description="Long jobs that a process runs at once.")] = 2
     jobs_waiting: Annotated[int, Meta(ge=1, le=1_000, description="Long jobs that may wait in a process.")] = 32
 
+    # Who may do what
+    user_header: Annotated[
+        str,
+        Meta(
+            pattern="^([A-Za-z][A-Za-z0-9-]*)?$",
+            title="the name of a header",
+            description="Header in which the proxy in front says who has signed in, such as X-Remote-User; whoever has "
+            "none is refused. Empty: nobody signs in.",
+        ),
+    ] = ""
+    labellers: Annotated[
+        tuple[str, ...], Meta(description="Who may label and keep collections; empty: all who may look.")
+    ] = ()
+    api: Annotated[bool, Meta(description="Whether programs may ask at /api/v1, as a notebook does.")] = False
+    api_tokens: Annotated[
+        tuple[str, ...], Meta(description="Tokens of these programs; empty: whoever may look may ask there.")
+    ] = ()
+
     # What a visitor may have in a minute
     visitor_requests: Annotated[
         int, Meta(ge=0, description="Requests of one visitor in a minute, images too; 0 counts none, 1200 suits most.")
@@ -208,6 +227,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 10_000
 
     def __post_init__(self) -> None:
+        if self.user_header and not self.trust_proxy:
+            raise InputError(
+                f"{variable('user_header')} is {self.user_header}: allowed only with {variable('trust_proxy')}, since "
+                "anybody can send a header where no proxy removes it"
+            )
+        if self.labellers and not self.user_header:
+            raise InputError(f"{variable('labellers')} needs {variable('user_header')}, which says who is who")
+        if any(len(token) < SHORTEST_TOKEN for token in self.api_tokens):
+            raise InputError(f"{variable('api_tokens')}: a token has at least {SHORTEST_TOKEN} characters")
         for small, large in (("nearest_radius_arcsec", "nearest_search_arcsec"),):
             if getattr(self, small) > getattr(self, large):
                 raise InputError(

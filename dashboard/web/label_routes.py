@@ -25,6 +25,7 @@ from ..service.index_loading import WORDS
 from ..state import url as links
 from ..state.page_state import State, active, question
 from ..views.labels import told
+from .access import signed_in
 
 MOST_ENTRIES = 50
 MOST_ROWS = 500
@@ -93,7 +94,8 @@ def register_label_routes(server: Flask, service: Service) -> None:
 def _entry(service: Service, atlas: Atlas, sent: Sent) -> Entry:
     """What a browser sent, with the galaxy's position and where it was found."""
     found = {name: getattr(sent, name) for name in ("id", "kind", "who", "label", "to", "grade", "note", "key", "rank")}
-    if not sent.who.strip():
+    found["who"] = signed_in() or sent.who
+    if not found["who"].strip():
         raise InputError("say who you are first: type your name in the drawer of labels (N)")
     if sent.kind in ("undo", "class", "drop", "restore", "rename"):
         return Entry(**found)

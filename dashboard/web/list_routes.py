@@ -15,6 +15,7 @@ from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.list_reader import Listed, read_list
 from ..views.labels import told
+from .access import signed_in
 from .label_routes import members_of
 from .security import LISTS
 
@@ -31,6 +32,7 @@ def register_list_routes(server: Flask, service: Service) -> None:
         name, who, act, file = (
             parse.text(request.args, key, most) for key, most in (("name", 40), ("who", 60), ("id", 40), ("file", 200))
         )
+        who = signed_in() or who
         if not who.strip():
             raise InputError("say who you are first: type your name in the drawer of labels (N)")
         if not name.strip():

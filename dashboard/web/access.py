@@ -1,0 +1,64 @@
+"""Who may do what: names that a proxy vouches for, and tokens of programs. All off by default.
+
+    user_header     a header in which a trusted proxy tells who has signed in; whoever has none is refused
+    labellers       who of these may label and keep collections; empty: all who have signed in
+    api_tokens      what programs send as `Authorization: Bearer …`; where there are some, /api asks for one
+
+A header is believed because only the proxy can reach this server (`trust_proxy` has to be set): it must remove what
+visitors send under that name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from flask import Flask, g, request
+
+from atlas.errors import shorten
+
+from ..error_answers import error_response
+from ..settings import Settings
+from .security import LISTS
+from .visitor_limits import EXEMPT
+
+_API = "/api/"
+_KEEPING = {"/labels", LISTS}
+MOST_NAME = 60
+
+
+def register_access(server: Flask, settings: Settings) -> None:
+    """Refuse who may not: status 401 where nobody is named, 403 where the one who is may not."""
+    tokens = [hashlib.sha256(token.encode()).digest() for token in settings.api_tokens]
+
+    @server.before_request
+    def refuse():  # type: ignore[no-untyped-def]
+        if request.path in EXEMPT:
+            return None
+        is_api = request.path.startswith(_API)
+        if is_api and tokens and _is_known(request.headers.get("Authorization", ""), tokens):
+            return None
+        user = request.headers.get(settings.user_header, "").strip()[:MOST_NAME] if settings.user_header else ""
+        if settings.user_header and user:
+            g.user = user
+        elif settings.user_header:
+            return error_response(401, "Sign in first: the proxy in front of this server did not say who you are.")
+        elif is_api and tokens:
+            return error_response(401, "This address takes a token, as Authorization: Bearer and the token.")
+        rule = request.url_rule.rule if request.url_rule is not None else ""
+        if request.method == "POST" and rule in _KEEPING and settings.labellers and user not in settings.labellers:
+            return error_response(403, f"{shorten(user)} may look but not label here; ask whoever runs the server.")
+        return None
+
+
+def signed_in() -> str:
+    """Who a trusted proxy says has signed in; empty where nobody has to."""
+    name: str = g.get("user", "")
+    return name
+
+
+def _is_known(header: str, tokens: list[bytes]) -> bool:
+    scheme, _, token = header.partition(" ")
+    digest = hashlib.sha256(token.strip().encode(errors="replace")).digest()
+    # All are compared, so that the time tells nothing.
+    return scheme.lower() == "bearer" and sum(hmac.compare_digest(digest, known) for known in tokens) > 0
