@@ -11,6 +11,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 SPLITS = ("train", "val", "test")
+SAMPLE = 20_000
+"""Rows that tell the axis of the widest spread."""
+
+WIDE = 1 << 16
+"""Rows that a block is compared with at once: 256 MB of float32."""
+
+ROUNDING = 1e-3
 
 
 def duplicate_groups(
@@ -49,12 +56,30 @@ def duplicate_groups(
 
 
 def _alike(embeddings: NDArray[np.float32], similarity: float, chunk: int = 1024) -> NDArray[np.int64]:
-    """Pairs whose cosine is no less than a bound: every pair is compared, a block at a time."""
+    """Pairs whose cosine is no less than a bound, exactly.
+
+    Rows that are so alike are no farther apart along any axis than they are in all. So they are put in order along the
+    axis on which they spread most, and each block is compared with those that lie within reach of it there.
+    """
     found = [np.empty((0, 2), dtype=np.int64)]
-    for start in range(0, len(embeddings), chunk):
-        alike = embeddings[start : start + chunk] @ embeddings[start:].T >= similarity
-        first, second = np.nonzero(alike)
-        found.append(np.column_stack([first, second])[first < second] + start)
+    if len(embeddings) == 0:
+        return found[0]
+    some = embeddings[:: max(1, len(embeddings) // SAMPLE)]
+    axis = np.linalg.eigh(np.atleast_2d(np.cov(some, rowvar=False, bias=True)))[1][:, -1].astype(np.float32)
+    along = embeddings @ axis
+    order = np.argsort(along)
+    along = along[order]
+    longest = float(np.einsum("ij,ij->i", embeddings, embeddings).max())  # float16 makes unit rows a little longer
+    reach = np.sqrt(max(0.0, 2 * longest - 2 * similarity)) + ROUNDING
+    ends = np.searchsorted(along, along + reach, side="right")
+    for start in range(0, len(order), chunk):
+        block = order[start : start + chunk]
+        end = int(ends[start + block.size - 1])
+        for begin in range(start, end, WIDE):
+            others = order[begin : min(begin + WIDE, end)]
+            first, second = np.nonzero(embeddings[block] @ embeddings[others].T >= similarity)
+            is_new = start + first < begin + second  # each pair once, and no row with itself
+            found.append(np.column_stack([block[first[is_new]], others[second[is_new]]]))
     return np.concatenate(found)
 
 

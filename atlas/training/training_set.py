@@ -16,8 +16,6 @@ from atlas.labelled import is_disputed
 from atlas.training.splits import duplicate_groups, split
 
 NEGATIVE = "negative"
-MOST_GALAXIES = 50_000
-"""Galaxies of a set at most: every pair of them is compared."""
 MAGNITUDE_BINS = 10
 
 
@@ -82,7 +80,7 @@ def training_set(atlas: OpenBuild, choices: Choices) -> TrainingSet:
     Raises
     ------
     InputError
-        If nothing is labelled, or more than 50,000 galaxies would be in it.
+        If nothing is labelled.
     """
     standing = atlas.labelled.now()
     names = standing.galaxies(choices.labels)
@@ -102,8 +100,6 @@ def training_set(atlas: OpenBuild, choices: Choices) -> TrainingSet:
     )
     magnitude, drawn = _negatives(atlas, rows, atlas.labelled.rows(), choices)
     all_rows = np.concatenate([rows, drawn])
-    if all_rows.size > MOST_GALAXIES:
-        raise InputError(f"a training set may have {MOST_GALAXIES:,} galaxies, this one would have {all_rows.size:,}")
     table = pd.DataFrame(
         {
             "id": atlas.identity.names(all_rows),

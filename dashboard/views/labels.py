@@ -130,6 +130,9 @@ def _all(service: Service, labelled: int, disputed: int, gone: int) -> html.Sect
             className="gf-deeds",
         ),
     ]  # fmt: skip
+    parts.append(
+        html.P(["Training sets, however large: ", html.Code("galaxy-finder labels export")], className="gf-note")
+    )
     if disputed:
         both = {"is": "labelled", "disputed": True}
         text = f"{disputed:,} disputed" if disputed > 1 else "1 disputed"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from atlas.training import splits
 from atlas.training.splits import duplicate_groups, split
 
 RNG = np.random.default_rng(3)
@@ -34,6 +36,16 @@ def test_groups_agree_with_every_pair_compared() -> None:
     for _ in range(9):
         reach = reach @ reach
     assert ((groups[:, None] == groups) == reach).all()
+
+
+def test_alike_rows_are_found_block_by_block_as_among_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "WIDE", 50)
+    rows = unit(RNG.normal(size=(700, 5)) * [3, 1, 1, 1, 1]).astype(np.float16).astype(np.float32)
+    for similarity in (0.99, 0.9999, 1.01):
+        pairs = [tuple(sorted(pair)) for pair in splits._alike(rows, similarity, chunk=64).tolist()]
+        expected = np.argwhere(np.triu(rows @ rows.T >= similarity, 1)).tolist()
+        assert sorted(pairs) == [tuple(pair) for pair in expected], similarity
+    assert splits._alike(rows[:1, :1], 0.999).shape == (0, 2)
 
 
 def test_sides_hold_whole_groups_in_the_wanted_shares() -> None:
