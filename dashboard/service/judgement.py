@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from atlas import Atlas, Query, Similar
 from atlas.catalog.columns import QUANTILES
 from atlas.errors import InputError
+from atlas.queries.clumping import FEWEST as FEWEST_OF_REALITY
+from atlas.queries.clumping import Reality, reality
 from atlas.queries.planner import embedding_of
 from atlas.queries.ranking import ByLabels, Shuffled
 from atlas.queries.recovery import Recovery, recovery
@@ -19,7 +21,7 @@ from atlas.queries.selection import Alike, All, Collected, Labelled
 from atlas.search.every_score import score_counts
 
 from ..jobs.job import Job, Run
-from ..state.page_state import State
+from ..state.page_state import State, active
 from .atlas_service import Service
 from .gallery_query import question_of
 from .result_list import scores_of
@@ -89,6 +91,23 @@ def recovery_of(service: Service, state: State) -> Recovery | Job | None:
 
     title = f"Ranks of {rows.size:,} known galaxies"
     return service.later("recovery", f"{_text(query)} {_text(known)}", compute, Recovery, title=title)
+
+
+def reality_of(service: Service, state: State) -> Reality | Job | None:
+    """Whether what is active follows how it was observed; None where too few galaxies are active to say.
+
+    Raises
+    ------
+    InputError
+        If none of those has others of its brightness.
+    """
+    atlas = service.atlas
+    selection = service.canonical(active(state))
+    mask = service.mask(selection, atlas)
+    if mask is None or mask.count < FEWEST_OF_REALITY:
+        return None
+    title = f"Random selections beside {mask.count:,} galaxies"
+    return service.later("reality", _text(selection), lambda _: reality(atlas, mask), Reality, title=title)
 
 
 def known_rows(atlas: Atlas, known: Labelled | Collected) -> NDArray[np.int64]:

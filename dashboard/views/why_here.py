@@ -14,8 +14,10 @@ from atlas.storage import layout
 from atlas.storage.manifest import Column
 
 from ..service.atlas_service import Service
+from ..service.judgement import reality_of
 from ..state.page_state import State, active
 from . import elements as el
+from .reality import is_it_real
 
 SAMPLE = 20_000
 """Galaxies of either side that are looked at: the effect sizes of more would differ in the second decimal."""
@@ -46,6 +48,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         html.P(f"{mask.count:,} selected galaxies against the {others.count:,} others{sampled}.", className="gf-note"),
         *_section("What they are like", like[:LIKE]),
         *_section("How they were seen", seen[:SEEN]),
+        *is_it_real(reality_of(service, state)),
         None if found else el.empty("No column of the catalogue tells them from the others."),
     ]
 

@@ -29,4 +29,6 @@ def test_a_filter_is_what_tells_its_galaxies_from_the_others(on_demo: Watched) -
     told = drawer.locator(".gf-contrast", has_text="larger").first
     expect(told).to_contain_text("half_light_radius")
     assert told.locator(".gf-bars span").count() == 16
+    expect(drawer.locator(".gf-real")).to_be_visible()
+    assert drawer.locator(".gf-excess i").count() == 240
     assert on_demo.complaints == []
