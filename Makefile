@@ -1,6 +1,6 @@
 # make demo    the Hubble eXtreme Deep Field at http://127.0.0.1:8050
 # make test    every check of a change
-# make soak    the long ones: a million rows, kills at every stage, broken files, all sizes, afternoons of random clicks
+# make soak    the long ones: a million rows, kills at every stage, broken files, all sizes, benchmarks, afternoons of random clicks
 # make bench   measurements behind the README's figures
 # make serve ATLAS=DIR    any other atlas
 

@@ -59,8 +59,12 @@ def afternoon(request: pytest.FixtureRequest) -> tuple[int, int]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "large_path" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.soak)  # a million rows take minutes to build
+        # A million rows take minutes to build, and benchmarks measure: a tenth of the time, to test no part of the page.
+        if (
+            "large_path" in getattr(item, "fixturenames", ())
+            or item.path.parent == ROOT / "tests" / "unit" / "benchmarks"
+        ):
+            item.add_marker(pytest.mark.soak)
     place = {ROOT / "tests" / name: i for i, name in enumerate(DEALT_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
