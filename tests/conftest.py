@@ -29,6 +29,9 @@ sesame_url.set(["http://127.0.0.1:9/"])
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
+BENCHMARKS = ROOT / "tests" / "unit" / "benchmarks"
+"""Tests of what measures; like a million rows, whose atlas takes minutes to build, they are `make soak`'s."""
+
 DEALT_FIRST = (
     "browser/test_scale.py",
     "fault/test_command_line.py",
@@ -59,11 +62,7 @@ def afternoon(request: pytest.FixtureRequest) -> tuple[int, int]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        # A million rows take minutes to build, and benchmarks measure: a tenth of the time, to test no part of the page.
-        if (
-            "large_path" in getattr(item, "fixturenames", ())
-            or item.path.parent == ROOT / "tests" / "unit" / "benchmarks"
-        ):
+        if "large_path" in getattr(item, "fixturenames", ()) or BENCHMARKS in item.path.parents:
             item.add_marker(pytest.mark.soak)
     place = {ROOT / "tests" / name: i for i, name in enumerate(DEALT_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
