@@ -5,7 +5,7 @@
   const gf = window.galaxyFinder;
   const EVERY_MS = 250;
   const UNDER_WAY = ["waiting", "running"];
-  /** @type {Map<string, { title: string, told: string }>} */
+  /** @type {Map<string, { title: string, share: number }>} */
   const watched = new Map(); // by id; also those whose panel was closed meanwhile
   let asking = false;
 
@@ -29,7 +29,7 @@
     if (!place) return;
     const [first] = watched.values();
     const more = watched.size > 1 ? ` (and ${watched.size - 1} more)` : "";
-    place.textContent = first ? `${first.title}: ${first.told}${more}` : "";
+    place.textContent = first ? `${first.title}: ${Math.round(100 * first.share)} %${more}` : "";
   }
 
   async function ask() {
@@ -42,7 +42,7 @@
         if (answer.ok)
           Object.entries(await answer.json()).forEach(function ([id, job]) {
             const one = watched.get(id);
-            if (one) one.told = job.told;
+            if (one) one.share = job.share;
             write(id, job);
             if (!UNDER_WAY.includes(job.phase)) ended(id, job.phase);
           });
@@ -68,7 +68,7 @@
     shown("").forEach(function (element) {
       const id = element.dataset.job || "";
       if (!UNDER_WAY.includes(element.dataset.phase || "") || watched.has(id)) return;
-      watched.set(id, { title: gf.one(".gf-job-title", element).textContent || "", told: "" });
+      watched.set(id, { title: gf.one(".gf-job-title", element).textContent || "", share: 0 });
       ask();
     });
   }).observe(document.documentElement, { childList: true, subtree: true });

@@ -140,7 +140,17 @@ class ClearExamples(PlainEvent, frozen=True):
         return replace(state, wanted=(), unwanted=(), group=None)
 
 
-SENT = (Find, Pick, PickId, RandomGalaxy, Mark, ClearExamples)
+class Compare(PlainEvent, frozen=True):
+    """The galaxy of the details stays there, beside whichever is chosen next; or no more."""
+
+    take: bool
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, beside=state.focus if self.take else None)
+
+
+SENT = (Find, Pick, PickId, RandomGalaxy, Mark, ClearExamples, Compare)
 
 
 def _by_similarity(state: State) -> Order:

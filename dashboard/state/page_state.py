@@ -214,6 +214,8 @@ class State(Value, frozen=True, kw_only=True):
     ----------
     focus : Galaxy or None
         The galaxy in the details; also the query where there are no examples.
+    beside : Galaxy or None
+        The galaxy that the one in the details is compared with.
     wanted, unwanted : tuple of Galaxy
         Examples that were collected.
     group : Selection or None
@@ -271,6 +273,7 @@ class State(Value, frozen=True, kw_only=True):
     """
 
     focus: Galaxy | None = None
+    beside: Galaxy | None = None
     wanted: Annotated[tuple[Galaxy, ...], msgspec.Meta(max_length=50)] = ()
     unwanted: Annotated[tuple[Galaxy, ...], msgspec.Meta(max_length=50)] = ()
     group: Selection | None = None
@@ -346,6 +349,7 @@ def question(state: State) -> State:
         table=blank.table,
         brushed=blank.brushed,
         known=blank.known,
+        beside=blank.beside,
         labels_at=blank.labels_at,
     )
 
@@ -371,7 +375,7 @@ def parts(state: State) -> dict[str, State]:
         "sky": replace(blank, **which, **looks, sky=state.sky, sexagesimal=state.sexagesimal),
         "gallery": replace(asked, sexagesimal=state.sexagesimal),
         "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), light=state.light),
-        "details": replace(blank, **examples, sexagesimal=state.sexagesimal, color=state.color),
+        "details": replace(blank, **examples, beside=state.beside, sexagesimal=state.sexagesimal, color=state.color),
         # Sorting is the grid's own: it asks for other rows, and needs no other grid.
         "table": replace(asked, table=Table(state.table.columns), listing="table")
         if state.listing == "table"

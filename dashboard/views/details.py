@@ -21,6 +21,7 @@ from ..service.galaxies import row_of
 from ..state.coloring import column_of
 from ..state.page_state import State
 from . import elements as el
+from .compare import compare_choice, differences, kept_row, portraits_of
 
 ABOUT_ORDINARY = (
     "Of the galaxies of about its brightness that are less odd than half of all, the one most like this: "
@@ -46,13 +47,16 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
     first = first_columns(atlas, state.color)
     told = HIDDEN | {*atlas.manifest.id_columns, *(c.name for c in first)}
     rest = [c for c in atlas.columns(atlas.default_space) if c.name not in told]
+    kept = kept_row(atlas, state)
+    portrait = html.Div(
+        [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas, row)],
+        className="gf-portrait",
+    )
     return [
         html.H2(el.figure(iau_name(ra_deg, dec_deg), "Name by position, as the IAU demands: hours, minutes and seconds "
                           "of right ascension, then degrees of declination")),
-        html.Div(
-            [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas, row)],
-            className="gf-portrait",
-        ),
+        *([portrait] if kept is None else portraits_of(atlas, row, kept)),
+        *([] if kept is None else [differences(atlas, row, kept, first, words)]),
         *ordinary_galaxy(atlas, ordinary),
         html.Div(
             [
@@ -64,16 +68,19 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
             className="gf-marks",
         ),
         html.Div(id="label-card", className="gf-label-card", role="group", **{"aria-label": "Label"}),
-        html.Div(links(ra_deg, dec_deg), className="gf-links"),
+        html.Div([compare_choice(state), *links(ra_deg, dec_deg)], className="gf-links"),
         html.Dl(
             [
                 *_fact("RA, Dec", format_position(ra_deg, dec_deg, style), "Right ascension and declination, ICRS"),
                 *_fact("id", name, f"The galaxy's name in the catalogue: {', '.join(atlas.manifest.id_columns)}"),
-                *facts(atlas, row, first),
+                *([] if kept is not None else facts(atlas, row, first)),
             ]
         ),
         html.Details(
-            [html.Summary(f"all columns ({len(first) + len(rest)})"), html.Dl(facts(atlas, row, rest))],
+            [
+                html.Summary(f"all columns ({len(first) + len(rest)})"),
+                html.Dl(facts(atlas, row, rest)) if kept is None else differences(atlas, row, kept, rest, words),
+            ],
             className="gf-all-facts",
         ),
     ]  # fmt: skip
