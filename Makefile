@@ -12,7 +12,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test soak lint bench screenshots clean
+.PHONY: help demo serve test audit soak lint bench screenshots clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -55,6 +55,10 @@ DEALT := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reo
 test: lint
 	$(VENV)/bin/node --test tests/javascript/*.test.js
 	$(VENV)/bin/pytest $(DEALT) -m "not soak"
+
+# What is known of the pinned versions; a registry that does not tell is no failure.
+audit: $(VENV)/.dev
+	$(VENV)/bin/pip-audit -r requirements.txt --no-deps --disable-pip --progress-spinner off
 
 soak: $(VENV)/.dev
 	$(VENV)/bin/pytest $(DEALT) -m soak --actions 60

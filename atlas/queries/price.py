@@ -86,10 +86,10 @@ def require_affordable(selection: Selection, n_rows: int, allowed: int) -> None:
         return
     dearest = max(parts, key=lambda part: _price_of(part, n_rows))
     advice = f"leave out some of its {len(parts)} parts" if len(parts) > 1 else "make it simpler"
-    share = _price_of(dearest, n_rows)
+    share = _price_of(dearest, n_rows) / asked
     raise InputError(
         f"this selection would take {_millions(asked)} operations on {n_rows:,} galaxies, allowed are "
-        f"{_millions(allowed)}: {advice}; the dearest is {_named(dearest)}, with {_millions(share)}"
+        f"{_millions(allowed)}: {advice}; the dearest is {_named(dearest)}, which takes {share:.0%}"
     )
 
 

@@ -56,6 +56,11 @@ SUPERSAMPLED = 4
 def register_routes(server: Flask, service: Service, cached: Cached) -> None:
     """Add the addresses to a server."""
 
+    @server.before_request
+    def require_build() -> None:
+        if request.path == "/":
+            _ = service.atlas  # Dash would begin a page, and only then find that there is no build to fill it from
+
     @server.get(BOOTSTRAP_URL)
     def bootstrap() -> Response:
         return immutable(send_from_directory(BOOTSTRAP, "bootstrap.min.css"))

@@ -19,8 +19,9 @@ from atlas.search.engines import scann as engine
 from atlas.search.index import DESCRIPTION, ISOLATED
 from atlas.storage import layout
 from atlas.storage.manifest import Manifest, read_manifest, write_manifest
-from atlas.storage.publish import current_build, hash_file
+from atlas.storage.publish import END_BYTES, current_build, hash_file
 from atlas.storage.validate import validate
+from dashboard.service.damage import Damage, look_through
 from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.simulation.catalog_survey import simulate_survey
@@ -102,6 +103,23 @@ def test_a_changed_byte_is_named(root: Path, name: str) -> None:
     flip(folder_of(root)[0] / name)
     faults = validate(root)
     assert faults == [f"{name} was changed: its SHA-256 is not the manifest's"]
+
+
+def test_every_file_is_refused_with_another_header_and_found_out_with_other_data(root: Path, tmp_path: Path) -> None:
+    folder, manifest = folder_of(root)
+    damage = Damage(tmp_path / "scratch")
+    assert f"spaces/v1/index/{engine.CODES}" in manifest.files and len(manifest.files) > 60
+    for name, file in manifest.files.items():
+        path = folder / name
+        whole = path.read_bytes()
+        for at in (min(8, file.size - 1), file.size // 2):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+            if min(at, file.size - at) < END_BYTES:
+                with pytest.raises(FormatError, match=f"{name} was changed"):
+                    Atlas.open(root)
+            assert look_through(folder, manifest, damage) == [name]
+        path.write_bytes(whole)
+    assert look_through(folder, manifest, damage) == []
 
 
 def test_pieces_that_an_encoder_left_over_are_named_and_not_read(root: Path) -> None:

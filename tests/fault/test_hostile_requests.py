@@ -157,7 +157,9 @@ def test_no_request_fails_takes_long_or_is_told_the_inside(
     requests: int, seed: int, demo_path: Path, tmp_path: Path
 ) -> None:
     folders = {f"{name}_dir": tmp_path / name for name in ("cache", "scratch", "kept")}
-    settings = load({}, atlas=demo_path, labels=str(tmp_path / "labels.sqlite"), name_resolver="off", **folders)
+    settings = load(
+        {}, atlas=demo_path, labels=str(tmp_path / "labels.sqlite"), name_resolver="off", api=True, **folders
+    )
     app = create_app(settings=settings)
     client = app.server.test_client()
     attacker = Attacker(app, str((demo_path / "CURRENT").read_text().strip()), seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from atlas.storage.manifest import read_manifest, write_manifest
 from atlas.storage.publish import current_build, hash_file
 from atlas.storage.validate import open_current
 from dashboard.app import create_app
-from dashboard.service.damage import Damage, Scrub, look_again, look_through
+from dashboard.service.damage import LOOK_EVERY_S, Damage, Scrub, look_again, look_through
 from dashboard.settings import Settings, load
 
 VICTIM = "spaces/v1/knn/rows.npy"
@@ -71,6 +72,7 @@ def test_damage_found_while_serving_takes_the_build_out_of_use_until_it_is_mende
     picture = f"/cutout/{manifest.build_id}/3.webp"
     assert client.get(picture).status_code == 200
 
+    assert client.get("/").status_code == 200
     path = build / VICTIM
     flip(path, path.stat().st_size // 2)
     Atlas.open(root)  # opening cannot tell
@@ -79,6 +81,8 @@ def test_damage_found_while_serving_takes_the_build_out_of_use_until_it_is_mende
     assert sum(read) == sum(file.size for file in manifest.files.values())
 
     other = create_app(settings=settings(root)).server.test_client()  # another process, or a new start
+    time.sleep(LOOK_EVERY_S)
+    assert VICTIM in client.get("/", headers={"Accept": "text/html"}).text, "one that served a page before"
     for address in ("/", picture, f"/export/{manifest.build_id}.csv", "/readyz"):
         answer = other.get(address)
         assert answer.status_code == 503 and VICTIM in answer.text and str(root) not in answer.text, address
