@@ -145,7 +145,10 @@
 
   gf.local.collection = (e) => named(() => add({ kind: e.act, label: e.name }));
   gf.local.rename = (e, element) => gf.ask(`Another name for ${e.name}`, e.name, element, function (to) {
-    if (to && to !== e.name) named(() => add({ kind: "rename", label: e.name, to: to.slice(0, 40) }));
+    if (to && to !== e.name) named(() => add({ kind: "rename", label: e.name, to: to.slice(0, 40), note: e.note }));
+  });
+  gf.local.renote = (e, element) => gf.ask(`Note on ${e.name}`, e.note, element, function (note) {
+    if (note !== e.note) named(() => add({ kind: "rename", label: e.name, to: e.name, note: note }));
   });
 
   // A list from elsewhere, pasted or in a file, kept as far as the atlas has its galaxies.

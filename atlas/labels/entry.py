@@ -5,7 +5,7 @@
     class           a key (1 to 9) stands for a label from now on; an empty label frees it
     collection      an ordered set of galaxies was kept: a new revision of its name
     drop, restore   a collection is listed no more, or again; its revisions answer as before
-    rename          a collection is kept under another name, and its own dropped
+    rename          a collection is kept under another name, and its own dropped; under its own it gets another note
 
 Each has an id that its maker chose, so that one that is sent twice is kept once.
 """

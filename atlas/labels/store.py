@@ -295,10 +295,13 @@ def _add_one(connection: sa.Connection, entry: Entry, values: dict[str, Any]) ->
         _keep_members(connection, entry.id, entry.label, len(entry.members), members)
     elif entry.kind == "rename":
         size, members = _listed(connection, entry.label)
-        if _is_listed(connection, entry.to):
-            raise InputError(f"there is a collection {shorten(entry.to)!r} already: choose another name")
-        drop = values | {"kind": "drop", "event_id": f"{entry.id[:59]}-drop"}
-        _insert(connection, [values | {"kind": "collection", "label": entry.to, "note": f"was {entry.label}"}, drop])
+        events = [values | {"kind": "collection", "label": entry.to}]
+        if entry.to != entry.label:
+            if _is_listed(connection, entry.to):
+                raise InputError(f"there is a collection {shorten(entry.to)!r} already: choose another name")
+            events[0]["note"] = entry.note or f"was {entry.label}"
+            events.append(values | {"kind": "drop", "event_id": f"{entry.id[:59]}-drop"})
+        _insert(connection, events)
         _keep_members(connection, entry.id, entry.to, size, members)
     else:
         if (entry.kind == "drop") != _is_listed(connection, entry.label):

@@ -71,12 +71,16 @@ def _collection(one: Collection, deeds: Any) -> html.Section:
         [el.figure(one.name, told), html.Span(f"@{one.revision}", className="gf-muted"), html.Span(f"{one.size:,}")]
     )
     own = [
-        el.button("rename", kind="link", label=f"Rename {one.name}", is_="local", do="rename", name=one.name),
+        el.button("note", kind="link", label=f"Write a note on {one.name}", is_="local", do="renote", name=one.name,
+                  note=one.note),
+        el.button("rename", kind="link", label=f"Rename {one.name}", is_="local", do="rename", name=one.name,
+                  note=one.note),
         el.button("drop", kind="link", label=f"Drop {one.name}; it can be restored, and links to it stay", is_="local",
                   do="collection", act="drop", name=one.name),
     ]  # fmt: skip
     rows = (deeds(what, one.name), own)
-    return html.Section([head, *(html.Div(row, className="gf-deeds") for row in rows)], className="gf-filter")
+    note = [html.P(html.Q(one.note), className="gf-note")] if one.note else []
+    return html.Section([head, *note, *(html.Div(row, className="gf-deeds") for row in rows)], className="gf-filter")
 
 
 def _dropped(dropped: list[Collection]) -> html.Details:

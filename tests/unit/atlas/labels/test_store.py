@@ -121,11 +121,14 @@ def test_a_collection_is_renamed_dropped_and_restored(labels: Labels) -> None:
     # What is kept once more under a name that was dropped goes on from there.
     labels.add([act("collection", "rest", members=members)])
     assert names() == ["best@1", "lenses@1", "rest@2"]
+    labels.add([act("rename", "rest", to="rest", note="to be looked at")])
+    assert names()[-1] == "rest@3" and labels.collection("rest").note == "to be looked at"
+    assert labels.collection("rest").members == members
     for wrong in (act("rename", "best", to="lenses"), act("rename", "none", to="x"), act("drop", "none"),
                   act("restore", "best"), act("rename", "best"), act("rename", "best", to="a/b")):  # fmt: skip
         with pytest.raises(InputError):
             labels.add([wrong])
-    assert [one.kind for one in labels.history(3)] == ["collection", "restore", "drop"]
+    assert [one.kind for one in labels.history(4)] == ["collection", "collection", "restore", "drop"]
 
 
 def test_two_who_write_at_once_lose_nothing(place: str) -> None:
