@@ -26,7 +26,7 @@ class Atlas(OpenBuild):
     """An open build that answers questions; see `OpenBuild` for what it is opened with."""
 
     def mask(self, selection: Selection | str) -> Mask:
-        """Which rows a selection holds, exactly; text is a condition, such as "snr > 100".
+        """Rows that a selection holds, exactly; text is a condition, such as "snr > 100".
 
         Raises
         ------
@@ -40,7 +40,7 @@ class Atlas(OpenBuild):
         return answer(self, query, mask)
 
     def recovery(self, query: Query, known: Sequence[int] | NDArray[np.integer[Any]]) -> Recovery:
-        """Where known galaxies stand in the order of a query, exactly: `atlas.queries.recovery`.
+        """Places of known galaxies in the order of a query, exactly: `atlas.queries.recovery`.
 
         Raises
         ------

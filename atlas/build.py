@@ -177,7 +177,7 @@ class OpenBuild:
 
     @cached_property
     def labels(self) -> Labels:
-        """What people kept of these galaxies: labels and collections."""
+        """Labels and collections that people kept of these galaxies."""
         if self._labels is not None:
             return self._labels
         from atlas.labels.store import Labels, beside  # SQLAlchemy is loaded for those who ask for labels
@@ -186,12 +186,12 @@ class OpenBuild:
 
     @cached_property
     def labelled(self) -> LabelledRows:
-        """Which rows the labelled galaxies are."""
+        """Rows of the labelled galaxies."""
         return LabelledRows(self.labels, self.identity, self.sky, self._base)
 
     @cached_property
     def condition_columns(self) -> Columns:
-        """What a typed condition may name: columns of the catalogue and of the default space, and what people gave."""
+        """Names of a typed condition: columns of the catalogue and of the default space, and what people gave."""
         return WithGiven(self.columns(self.default_space), self._words)
 
     def _words(self, name: str) -> list[str]:

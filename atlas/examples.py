@@ -94,7 +94,7 @@ def match_examples(
 
 
 def _any(atlas: OpenBuild, galaxies: Any, radius_arcsec: float) -> Iterator[Match]:
-    """What is told apart by its type."""
+    """Examples of whichever type was given."""
     if isinstance(galaxies, str):
         if looks_like_place(galaxies) and (place := read_place(galaxies)) is not None:
             reach = place.radius_arcsec or max(radius_arcsec, place.precision_arcsec)

@@ -1,4 +1,4 @@
-"""Which rows of a build the galaxies are that people labelled or collected: by id, else by position.
+"""Rows of a build that people labelled or collected: by id, else by position.
 
 Labels outlive builds, rows do not. What is gone from a build is listed and keeps its labels; it may come back.
 """

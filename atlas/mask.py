@@ -1,4 +1,4 @@
-"""Which rows are selected: one bit a row, exact over all rows, shared by every view."""
+"""Mask of the selected rows: one bit a row, exact over all rows, shared by every view."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Mask:
         return Mask(packed, self.n_rows)
 
     def holds(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of some rows are selected; of the shape of `rows`, and without the boolean array of all."""
+        """Mask of those of some rows that are selected; in the shape of `rows`, without the boolean array of all."""
         bits: NDArray[np.uint8] = self.packed[rows >> 3] >> (rows & 7).astype(np.uint8) & 1
         return bits.view(np.bool_)
 

@@ -88,7 +88,7 @@ def match_each(
     dec: NDArray[np.float64] | None = None,
     radius_arcsec: float = 1.0,
 ) -> pd.DataFrame:
-    """What `match` returns, for a list of which each has an id, or else ("") a position (ICRS, degrees)."""
+    """Matches as `match` returns them, for a list of which each has an id, or else ("") a position (ICRS, degrees)."""
     if len(names) > MOST_MATCHED:
         raise InputError(f"at most {MOST_MATCHED:,} can be matched at once, not {len(names):,}")
     named, placed = (np.flatnonzero([bool(name) == has for name in names]) for has in (True, False))

@@ -72,7 +72,7 @@ class GalaxyTable(pd.DataFrame):
 
     @property
     def _similarity(self) -> str:
-        """What the column of similarities is called: the catalogue may have one of that name."""
+        """Name of the column of similarities: the catalogue may have one of that name."""
         return free_name(SIMILARITY, self._described)
 
     def __getstate__(self) -> dict[str, Any]:

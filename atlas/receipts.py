@@ -71,7 +71,7 @@ class ExampleGalaxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a receipt holds; see the head of this module."""
+    """Content of a receipt; see the head of this module."""
 
     format: int
     receipt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}$")]
@@ -238,7 +238,7 @@ def _rows_of(query: Query) -> set[int]:
 
 
 def _parts_of(query: Query) -> Iterator[Selection]:
-    """What all selections of a query are joined from."""
+    """Parts that all selections of a query are joined from."""
     yield from parts_of(query.selection)
     if isinstance(query.ranking, SimilarToGroup):
         yield from parts_of(query.ranking.group)

@@ -1,4 +1,4 @@
-"""What was derived from a mask, or from a mask and something else, kept while these are in use."""
+"""LRU cache of what was derived from a mask, or from a mask and something else, kept while these are in use."""
 
 from __future__ import annotations
 

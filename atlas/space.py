@@ -111,7 +111,7 @@ class OpenSpace:
 
     @cached_property
     def quality(self) -> Quality:
-        """What the build measured: recall by kind of query, trustworthiness of the map."""
+        """Quality that the build measured: recall by kind of query, trustworthiness of the map."""
         return read_quality(self._folder)
 
     @cached_property
@@ -146,7 +146,7 @@ class OpenSpace:
 
     @cached_property
     def cluster_words(self) -> dict[int, tuple[Word, ...]]:
-        """What sets clusters apart, by label, as far as the catalogue says (`atlas.catalog.cluster_labels`)."""
+        """Words that set clusters apart, by label, as far as the catalogue says (`atlas.catalog.cluster_labels`)."""
         if "cluster" not in self.columns:
             return {}
         return cluster_words(self.columns, self.telling_columns, self.n_rows, len(self.clusters))

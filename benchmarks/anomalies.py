@@ -1,4 +1,4 @@
-"""Which detectors find rare galaxies of known truth: `python -m benchmarks.anomalies [--seeds N] [--galaxies N]`.
+"""Detectors of anomalies on rare galaxies of known truth: `python -m benchmarks.anomalies [--seeds N] [--galaxies N]`.
 
 For every seed a survey is rendered and embedded by the demo's descriptor, and scored as the stage `anomalies` scores;
 k-means of 20 stand for the clusters of the map. Three others, which are in no menu, stand beside the detectors: bare

@@ -1,4 +1,4 @@
-"""What a build takes: `python -m benchmarks.build 100000 1000000 [--ten-million]`. JSON and a table are kept.
+"""Cost of builds: `python -m benchmarks.build 100000 1000000 [--ten-million]`. JSON and a table are kept.
 
 Each size is a simulated survey of 128 numbers a galaxy, with `--images` one of the mixture fitted to rendered galaxies,
 with as many columns as ssl-legacysurvey has. It is built by the command that a user would type, and watched from

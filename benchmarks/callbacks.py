@@ -39,7 +39,7 @@ def body_of(listed: list[dict[str, Any]], output: str, values: dict[str, Any], c
 
 
 def call(client: FlaskClient, output: str, values: dict[str, Any], changed: str) -> dict[str, Any]:
-    """What one callback answers, by component and property; parameters as of `body_of`."""
+    """Answer of one callback, by component and property; parameters as of `body_of`."""
     body = body_of(client.get(DEPENDENCIES).get_json(), output, values, changed)
     response = client.post(UPDATE, json=body)
     assert response.status_code == 200, response.data
@@ -48,7 +48,7 @@ def call(client: FlaskClient, output: str, values: dict[str, Any], changed: str)
 
 
 def listed(answer: dict[str, Any]) -> dict[str, Any]:
-    """What the gallery lists, as its callback answers (`GalleryList` of `dashboard.views.gallery`); nothing where it
+    """List of the gallery, as its callback answers (`GalleryList` of `dashboard.views.gallery`); nothing where it
     shows doors or says why it is empty."""
     parts = answer["gallery-told"]["children"]
     told = next((one["props"]["data-list"] for one in parts if "data-list" in one["props"]), '{"rows": []}')

@@ -1,4 +1,4 @@
-"""What the disk has to do: dropping files from the page cache, and counting what is read again."""
+"""Disk work: dropping files from the page cache, and counting what is read again."""
 
 from __future__ import annotations
 

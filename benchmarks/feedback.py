@@ -1,4 +1,4 @@
-"""What labels are worth: `python -m benchmarks.feedback [--seeds N] [--galaxies N]`.
+"""Worth of labels: `python -m benchmarks.feedback [--seeds N] [--galaxies N]`.
 
 A person is after some rare class of a rendered survey: all of lens, ring and merger, or mergers alone. They begin with
 the default detector, spoilt images hidden, and label what is listed; after every ten looks the list is made anew. Said
@@ -62,7 +62,7 @@ class Search(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What was looked at: rows, in order, and which of them were interesting."""
+    """Galaxies that were looked at: rows, in order, and which of them were interesting."""
 
     rows: NDArray[np.int64]
     interesting: NDArray[np.bool_]
@@ -73,7 +73,7 @@ Order = Callable[[Search, Looked], Floats]
 
 
 def surprise(search: Search) -> Floats:
-    """How odd each galaxy is, as our order has it."""
+    """Oddness of each galaxy, as our order has it."""
     above = np.maximum(1 - search.odd[DEFAULT] / 100, 10**-MOST_SURPRISE)
     return np.asarray(-np.log10(above))
 
@@ -166,7 +166,7 @@ def searched(seed: int, galaxies: int) -> Search:
 
 
 def next_rows(search: Search, looked: Looked, name: str) -> NDArray[np.int64]:
-    """What a way lists next, best first: the default detector where it has nothing to learn from yet."""
+    """Rows that a way lists next, best first: the default detector where it has nothing to learn from yet."""
     learns = looked.rows.size and (looked.interesting.any() or name not in NEEDS_INTERESTING)
     way = UNTAUGHT.get(name) or (TAUGHT[name] if learns else UNTAUGHT["default detector"])
     score = np.array(way(search, looked), dtype=np.float64)
@@ -190,7 +190,7 @@ def found_by(search: Search, name: str, classes: tuple[int, ...]) -> list[int]:
 
 
 def measure(seeds: int, galaxies: int) -> dict[str, dict[str, list[list[int]]]]:
-    """What `found_by` says, by interest, way and seed."""
+    """Results of `found_by`, by interest, way and seed."""
     found: dict[str, dict[str, list[list[int]]]] = {interest: {} for interest in INTERESTS}
     for seed in range(1, seeds + 1):
         search = searched(seed, galaxies)

@@ -1,4 +1,4 @@
-"""How fast filters and their histograms follow: `python -m benchmarks.filters`. Prints a table; `--json` keeps it.
+"""Speed of filters and their histograms: `python -m benchmarks.filters`. Prints a table; `--json` keeps it.
 
 Columns are drawn at random, as many rows as asked for (10,000,000), and written as an atlas keeps them; no atlas has to
 be built. Each line stands beside what plain numpy takes for the same answer, in the same run, on the same machine.

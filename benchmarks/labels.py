@@ -1,4 +1,4 @@
-"""How long labels and long galleries take on the page: `python -m benchmarks.labels ATLAS [--labels 100000]`.
+"""Times of labels and long galleries on the page: `python -m benchmarks.labels ATLAS [--labels 100000]`.
 
 Labels are drawn at random and kept in a database of its own. Prints, for headless Chromium before a real server, the
 time from the key to the drawer's answer, and for galleries of 24 and 1,000 images the time until all of it is drawn and

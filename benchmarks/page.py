@@ -1,4 +1,4 @@
-"""What a step on the page costs as a survey grows: `python -m benchmarks.page ATLAS …`, JSON and Markdown in results/.
+"""Cost of a step on the page as a survey grows: `python -m benchmarks.page ATLAS …`, JSON and Markdown in results/.
 
 The real page in headless Chromium (software GL, so that painting is a good part of every figure) before the real
 server. A step is timed from the hand's move until the graphs have been painted with the last of what it asked for; its

@@ -56,7 +56,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a method put the rows, and what that took.
+    """Places that a method gave the rows, and what that took.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def fit_umap(anchors: NDArray[np.float16], config: BuildConfig) -> Any:
 
 
 def judge(anchors: NDArray[np.float16], rows: NDArray[np.float16], placed: Placed) -> dict[str, Any]:
-    """What a method achieved, in numbers that do not depend on the units of its map."""
+    """Judge what a method achieved, in numbers that do not depend on the units of its map."""
     wide = rows.astype(np.float32)
     k = min(NEIGHBORS, len(anchors))
     nearest, _ = top_k_exact_many(anchors, wide, k)

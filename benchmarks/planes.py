@@ -1,4 +1,4 @@
-"""How fast views answer as a survey grows: `python -m benchmarks.planes [--whole]`, JSON and Markdown in results/.
+"""Speed of views as a survey grows: `python -m benchmarks.planes [--whole]`, JSON and Markdown in results/.
 
 Planes and columns of 100,000, a million and ten million simulated galaxies (with `--whole` also of 42.3 million, the
 size of the reference survey), asked the same questions in one run. Beside each answer stands what a plain numpy pass
@@ -129,7 +129,7 @@ def lasso_of_a_tenth(x: NDArray[Any], y: NDArray[Any]) -> tuple[tuple[float, flo
 
 
 class Questions:
-    """What is asked of one survey."""
+    """Questions that one survey is asked."""
 
     def __init__(self, atlas: Atlas, scratch: Path) -> None:
         self.atlas, self.n = atlas, atlas.n_rows

@@ -1,4 +1,4 @@
-"""What selections cost beside what they are priced at: `python -m benchmarks.prices ATLAS`.
+"""Costs of selections beside their prices: `python -m benchmarks.prices ATLAS`.
 
 Prints nanoseconds of all cores a row, and operations a row as `atlas.queries.price` reckons them: the first should stay
 near or below the second.

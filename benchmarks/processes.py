@@ -1,4 +1,4 @@
-"""What work takes: wall time, CPU and memory of a process and of all that it starts, watched from outside."""
+"""Watch over work: wall time, CPU and memory of a process and of all that it starts, watched from outside."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def share_around(
 def measure(
     embeddings: NDArray[np.float16], is_rare: NDArray[np.bool_], config: BuildConfig, placed_rows: int = PLACED_ROWS
 ) -> list[dict[str, Any]]:
-    """What both ways to choose anchors make of the rare class."""
+    """Measure what both ways to choose anchors make of the rare class."""
     results = []
     for method in ("ours", "uniform"):
         rows = choose(method, embeddings, config)

@@ -64,7 +64,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Questions:
-    """What every engine is asked.
+    """Questions that every engine is asked.
 
     Attributes
     ----------
@@ -255,7 +255,7 @@ def measure(
 
 
 def verdict(run: dict[str, Any]) -> str:
-    """How ours compares with the peer that is fastest at the highest wanted recall, and where its time goes."""
+    """Verdict on ours beside the peer that is fastest at the highest wanted recall, and where its time goes."""
     reached = [(of, at) for of in run["engines"] for at in of["at"] if at["recall"] and at["wanted"] == GOAL]
     ours, peers = ([one for one in reached if (one[0]["engine"] == Ours.name) is own] for own in (True, False))
     if not ours or not peers:

@@ -46,7 +46,7 @@ class Server:
         self.url = url
 
     def output(self) -> str:
-        """What the server printed so far."""
+        """Output of the server so far."""
         return self.log.read_text()
 
     def require_running(self) -> None:

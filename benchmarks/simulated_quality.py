@@ -1,4 +1,4 @@
-"""How good are similarity and anomaly on galaxies whose truth is known, and what do raw pixels score?
+"""Quality of similarity and anomaly on galaxies whose truth is known, beside what raw pixels score.
 
     python -m benchmarks.simulated_quality [--seeds N] [--galaxies N] [--json PATH]
 

@@ -1,4 +1,4 @@
-"""What an atlas takes to be opened, searched and looked at: `python -m benchmarks.survey ATLAS`; JSON and tables.
+"""Cost of opening, searching and looking at an atlas: `python -m benchmarks.survey ATLAS`; JSON and tables.
 
 Made for the whole survey, 42,272,646 galaxies of 128 numbers, and right for any atlas. Each part is measured in a
 process of its own, which has loaded nothing before:

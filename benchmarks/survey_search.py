@@ -1,4 +1,4 @@
-"""How `benchmarks.survey` measures searches: by the index, through the planner, exactly, and many at once."""
+"""Searches of `benchmarks.survey`: by the index, through the planner, exactly, and many at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Truth:
-    """How similar the neighbours of some rows truly are.
+    """True similarities of the neighbours of some rows.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Searches:
         self.exact = self.index.name == "exact"
 
     def pages_setting(self) -> SearchSetting:
-        """What the page takes for a hundred rows like one."""
+        """Setting that the page takes for a hundred rows like one."""
         if self.exact:
             return SearchSetting(1, self.k)
         chosen = choose_setting(self.space.quality, "row", self.k, wanted=WANTED_RECALL)[0]

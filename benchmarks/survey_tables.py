@@ -110,7 +110,7 @@ def views_table(of: dict[str, Any]) -> list[str]:
 
 
 def worker_table(of: dict[str, Any]) -> list[str]:
-    """What a worker does from its start on in Markdown."""
+    """Table in Markdown of what a worker does from its start on."""
     at_first = of["readiness_at_first"]
     rows = [
         ["`/` answered first after, s", f"{of['first_answer_s']:g}"],

@@ -1,4 +1,4 @@
-"""How `benchmarks.survey` measures views: planes and columns, map and sky, at seeded places."""
+"""Views of `benchmarks.survey`: planes and columns, map and sky, at seeded places."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEAREST_WITHIN_ARCSEC = 10.0
 
 @dataclass(frozen=True)
 class Places:
-    """Where one looks: all of a plane first, then about seeded galaxies, closer and closer.
+    """Places where one looks: all of a plane first, then about seeded galaxies, closer and closer.
 
     Attributes
     ----------
@@ -82,13 +82,13 @@ def draw_selections(atlas: Atlas) -> dict[str, Selection]:
 
 
 def draw_all(root: Path) -> tuple[Places, dict[str, Selection]]:
-    """What is looked at."""
+    """Draw what is looked at."""
     atlas = Atlas.open(root)
     return draw_places(atlas), draw_selections(atlas)
 
 
 def measure_views(root: Path, places: Places, selections: dict[str, Selection]) -> dict[str, Any]:
-    """What views ask of an atlas that nobody has looked at."""
+    """Measure what views ask of an atlas that nobody has looked at."""
     atlas = Atlas.open(root)
     plane, sky = atlas.space().plane, atlas.sky
     boxes, views, positions = places.map_boxes, places.sky_views, places.positions

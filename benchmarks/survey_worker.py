@@ -1,4 +1,4 @@
-"""How `benchmarks.survey` measures a server: from the start of its command to visitors who look around."""
+"""Server of `benchmarks.survey`: from the start of its command to visitors who look around."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def visit(url: str, atlas: Atlas) -> list[Visitor]:
 
 
 def wander(atlas: Atlas, seed: int) -> Iterator[dict[str, Any]]:
-    """What a visitor does: chooses a galaxy, looks at a place of the map, at one of the sky, and so on."""
+    """Do as a visitor does: choose a galaxy, looks at a place of the map, at one of the sky, and so on."""
     places = draw_places(atlas, seed)
     rows = draw_rows(atlas.n_rows, VIEWS, seed)
     for row, box, (projection, part) in zip(rows, places.map_boxes[1:], places.sky_views[1:], strict=False):

@@ -52,7 +52,7 @@ class Visitor:
             return bytes(response.read())
 
     def readiness(self) -> dict[str, Any]:
-        """What `/readyz` says, and with which status."""
+        """Answer of `/readyz`, and its status."""
         try:
             return {"status": int(HTTPStatus.OK), **json.loads(self.get("/readyz"))}
         except HTTPError as refusal:

@@ -1,4 +1,4 @@
-"""What runs when something happens. Each callback parses, calls and formats; what it calls lives elsewhere.
+"""Callbacks of the page. Each callback parses, calls and formats; what it calls lives elsewhere.
 
     event ──> reduce ──> state, and the parts of it that changed ──> one callback a panel, beside its view
 
@@ -100,7 +100,7 @@ def _field(body: Any, name: str) -> Any:
 
 
 def _message(service: Service, step: Step) -> Any:
-    """Why something could not be done, and a way to the nearest galaxy where there is one."""
+    """Message of why something could not be done, and a way to the nearest galaxy where there is one."""
     if step.nearest is None:
         return step.message
     go = el.button("Go there", kind="accent", is_="pick", row=step.nearest, build=service.atlas.build_id)

@@ -1,4 +1,4 @@
-"""What a visitor hears when something fails: what was wrong with the request, or that we failed and a reference.
+"""Error responses: what was wrong with the request, or that we failed and a reference.
 
 The text of an `InputError`, a `KeepingError` or a `DamagedError` is written for visitors and shown. Everything else may
 name paths or hold a stack: it goes to the log under a short reference, and the visitor gets a general sentence with

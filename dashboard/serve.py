@@ -91,7 +91,7 @@ def check_address(host: str, port: int) -> None:
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
-    """How gunicorn runs the dashboard.
+    """Options of gunicorn for the dashboard.
 
     Threads rather than processes, because numpy and the neighbour index release the interpreter's lock while they work
     and a process costs an open index. No preloading: a worker must be able to swap to a new build and let go of the

@@ -290,7 +290,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def in_words(name: str) -> str:
-    """What a setting means, and its default: the help of an option."""
+    """Meaning of a setting and its default: the help of an option."""
     text = str(_meta(_types()[name]).description)
     return f"{text[0].lower()}{text[1:].rstrip('.')} ({environment(Settings())[variable(name)]})"
 

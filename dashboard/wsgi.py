@@ -1,4 +1,4 @@
-"""What gunicorn serves: `gunicorn dashboard.wsgi:server`. Settings come from the environment."""
+"""Application for gunicorn: `gunicorn dashboard.wsgi:server`. Settings come from the environment."""
 
 from __future__ import annotations
 

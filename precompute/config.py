@@ -77,7 +77,7 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def parameter_help(name: str) -> str:
-    """What a parameter means, and its default."""
+    """Help of a parameter: its meaning and its default."""
     annotation = get_type_hints(BuildConfig, include_extras=True)[name]
     (meta,) = (one for one in annotation.__metadata__ if isinstance(one, Meta) and one.description)
     choices = (

@@ -19,7 +19,7 @@ PARTIAL = ".partial"
 
 
 class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What one catalogue column means.
+    """Description of one catalogue column.
 
     Attributes
     ----------

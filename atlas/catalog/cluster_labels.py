@@ -1,4 +1,4 @@
-"""What sets a group of galaxies apart, in words, where the difference is large enough to deserve one.
+"""Words for what sets a group of galaxies apart, where the difference is large enough to deserve one.
 
 A number column speaks for a group whose mean lies far from that of all galaxies: Cohen's d, the difference in units of
 the spread of all, must be 0.8 or more ("large": Cohen 1988, Statistical Power Analysis, p. 26). Where no difference is

@@ -1,4 +1,4 @@
-"""What a card tells of a cluster: some of its members, how many of them are odd or spoilt, how far it is from others.
+"""Portrait of a cluster for its card: some members, how many of them are odd or spoilt, how far it is from others.
 
 All of it is judged by the sample of `atlas.catalog.cluster_labels`, so its cost does not follow the survey.
 """

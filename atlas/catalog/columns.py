@@ -53,7 +53,7 @@ class Columns:
         return name in self._described
 
     def describe(self, name: str) -> Column:
-        """What the manifest says of a column.
+        """Entry of a column in the manifest.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class Columns:
 
 
 def bit_name(column: Column, bit: int) -> str:
-    """What a bit of a flags column is called; "bit 5" where nobody named it."""
+    """Name of a bit of a flags column; "bit 5" where nobody named it."""
     name = column.vocabulary[bit] if bit < len(column.vocabulary) else ""
     return name or f"bit {bit}"
 
@@ -176,7 +176,7 @@ def is_skewed(column: Column) -> bool:
 
 
 def from_zero(values: NDArray[Any], zero: float) -> NDArray[np.float64]:
-    """What values are above a zero, in float64: of whole numbers no digit is lost, however large they are.
+    """Values less a zero, in float64: of whole numbers no digit is lost, however large they are.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What tells some galaxies from the others: the columns that differ most, by effect size, with both distributions.
+"""Contrasts of some galaxies with the others: the columns that differ most, by effect size, with both distributions.
 
 Numbers are compared by Cohen's d, the difference of means in units of the common spread, words by his h, the difference
 of shares on the scale 2 arcsin √p (Cohen 1988, Statistical Power Analysis, p. 20 and 181). Below 0.2, which he calls

@@ -49,7 +49,7 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often a column has which values.
+    """Counts of a column's values, bin by bin.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class BitCounts:
-    """How often the bits of a flags column are set.
+    """Counts of the set bits of a flags column.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class Histograms:
         return found
 
     def bits(self, name: str, mask: Mask | None = None) -> BitCounts:
-        """How many rows have each bit of a flags column set, all or those of a mask.
+        """Number of rows with each bit of a flags column set, all or those of a mask.
 
         Raises
         ------
@@ -218,7 +218,7 @@ class Histograms:
 
     @property
     def kept_bytes(self) -> int:
-        """What the bins of rows take now."""
+        """Bytes that the bins of rows take now."""
         with self._lock:
             return sum(codes.nbytes for codes in self._codes.values())
 
@@ -323,7 +323,7 @@ def _unsigned(flags: NDArray[Any]) -> NDArray[Any]:
 
 
 def _count(codes: Codes, mask: Mask | None) -> NDArray[np.int64]:
-    """How many selected rows have each code, of shape (256,); `_ASIDE` holds no meaning."""
+    """Number of selected rows of each code, of shape (256,); `_ASIDE` holds no meaning."""
     if mask is not None and mask.count < codes.size * FEW_SHARE:
         return np.bincount(codes[mask.rows], minlength=256)
 

@@ -1,4 +1,4 @@
-"""Which row is which galaxy: id columns to row and back, in logarithmic time and without a table in memory.
+"""Identity of galaxies: id columns to row and back, in logarithmic time and without a table in memory.
 
 Rows change with each build; a galaxy is named by the survey's id columns together, joined by "-" on the page
 (`9010-123456-789`). A sorted array of 64-bit hashes finds the row; the id columns themselves confirm it. Each segment

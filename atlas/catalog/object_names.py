@@ -19,7 +19,7 @@ _SHORT = {"messier": "M", "caldwell": "C"}
 
 @lru_cache(maxsize=1_000)
 def named_place(text: str) -> Place | None:
-    """Where an object of OpenNGC lies; None where the text is no such name."""
+    """Position of an object of OpenNGC; None where the text is no such name."""
     found = _NAME.fullmatch(text.strip())
     if found is None:
         return None

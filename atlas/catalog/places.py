@@ -73,7 +73,7 @@ _SHORT = re.compile(
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What a text says of where to look.
+    """Place that a text names.
 
     Attributes
     ----------

@@ -50,7 +50,7 @@ _IAU = re.compile(r"(?:\S+\s+)?J(\d\d)(\d\d)(\d\d(?:\.\d*)?)([+-])(\d\d)(\d\d)(\
 
 
 class _Angle(NamedTuple):
-    """What was read of one half: "+", "-" or ""; one to three numbers; "h" where they are hours."""
+    """One half as it was read: "+", "-" or ""; one to three numbers; "h" where they are hours."""
 
     sign: str
     numbers: list[str]
@@ -107,7 +107,7 @@ def parse_position(text: str) -> tuple[float, float]:
 
 
 def slip(text: str) -> str:
-    """What is wrong with a text that has the form of a position but is none; empty for any other."""
+    """Fault of a text that has the form of a position but is none; empty for any other."""
     if _read(text) is None:
         return ""
     try:

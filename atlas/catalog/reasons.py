@@ -1,4 +1,4 @@
-"""Why a galaxy may be called odd: the column of the catalogue in which it stands farthest out."""
+"""Reason to call a galaxy odd: the column of the catalogue in which it stands farthest out."""
 
 from __future__ import annotations
 

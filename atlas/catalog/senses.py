@@ -1,4 +1,4 @@
-"""What little and much of a column mean, in words: bluer and redder, brighter and fainter, smaller and larger.
+"""Senses of a column, little and much in words: bluer and redder, brighter and fainter, smaller and larger.
 
 `source.json` may say them (`low`, `high`). Where it does not, the first rule that fits the unit, the UCD or the name
 does; where none fits, the column is named by its description: "lower sersic index".
@@ -68,12 +68,12 @@ _RULES = (
 
 
 def sense(column: Column) -> Sense:
-    """What little and much of a column mean."""
+    """Sense of a column: what little and much of it mean."""
     return named_sense(column) or Sense(f"lower {called(column)}", f"higher {called(column)}")
 
 
 def named_sense(column: Column) -> Sense | None:
-    """What little and much of a column mean; None where neither its source nor a rule has words for it."""
+    """Sense of a column, what little and much of it mean; None where neither its source nor a rule has words for it."""
     if column.low and column.high:
         return Sense(column.low, column.high)
     if (color := _color(column)) is not None:
@@ -102,13 +102,13 @@ def called(column: Column) -> str:
 
 
 def subject(column: Column) -> str:
-    """What a sentence about a column begins with: what it is called, and its own name where that is another."""
+    """Subject of a sentence about a column: what it is called, and its own name where that is another."""
     name = called(column)
     return name if name == column.name else f"{name} ({column.name})"
 
 
 def explanation(column: Column) -> str:
-    """What a column is: its description and unit, and what larger numbers mean."""
+    """Explanation of a column: its description and unit, and what larger numbers mean."""
     about = column.description.rstrip(". ") or column.name.replace("_", " ")
     unit = f" Unit: {column.unit}." if column.unit else ""
     high = sense(column).high
@@ -117,7 +117,7 @@ def explanation(column: Column) -> str:
 
 
 def standing(column: Column, value: object) -> str:
-    """Where a value stands among all galaxies: "redder than 83 % of the galaxies"; empty where that says nothing.
+    """Standing of a value among all galaxies: "redder than 83 % of the galaxies"; empty where that says nothing.
 
     Told by the manifest's quantiles, to a per cent.
     """

@@ -190,7 +190,7 @@ class _Sorting:
         self._place = np.argsort(np.argsort(np.array([*column.vocabulary, ""], dtype=str)[:-1]))
 
     def keys(self, rows: slice | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """What some rows are sorted by, and which of them have a value."""
+        """Sort keys of some rows, and a mask of those that have a value."""
         keys = np.asarray(self._values[rows])
         match self._column.kind:
             case "category":

@@ -49,7 +49,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file is to hold.
+    """Contents of a file.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def id_field(columns: Sequence[Column], taken: Sequence[str]) -> Field:
 
 
 def provenance(manifest: Manifest, **more: str) -> dict[str, str]:
-    """What every file says of where it came from."""
+    """Provenance that every file carries."""
     p = manifest.provenance
     told = {
         "atlas": manifest.title,

@@ -189,7 +189,7 @@ class _Outbox(io.RawIOBase):
         return len(copied)
 
     def take(self) -> bytes:
-        """What was written since the last time."""
+        """Take what was written since the last time."""
         taken = b"".join(self._waiting)
         self._waiting.clear()
         return taken

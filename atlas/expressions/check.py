@@ -111,7 +111,7 @@ def names(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Completion:
-    """What the word under the cursor may become.
+    """Completions of the word under the cursor.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ def _need(kind: ExpressionKind, node: Node, columns: Columns) -> None:
 
 
 def _held(node: Node, columns: Columns) -> str:
-    """What a column of words holds."""
+    """Content of a column of words."""
     described = _described(node, columns)
     return f"{described.name!r} holds {'text' if described.kind == 'text' else 'categories'}"
 
@@ -243,7 +243,7 @@ def _example(column: str, columns: Columns) -> str:
 
 
 def _kind(node: Node, columns: Columns) -> ExpressionKind:
-    """What a node stands for, once everything below it has been found to fit."""
+    """Kind of a node, once everything below it has been found to fit."""
     match node:
         case NumberLiteral():
             return "number"

@@ -74,7 +74,7 @@ class _Piece:
         self.size: int = rows.stop - rows.start
 
     def truth(self, node: Node) -> Truth:
-        """Where a condition holds."""
+        """Truth of a condition, row by row."""
         match node:
             case Junction("&", operands):
                 return reduce(np.logical_and, map(self.truth, operands))

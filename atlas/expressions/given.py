@@ -1,4 +1,4 @@
-"""What people gave galaxies, named in conditions like columns of text: `label == "lens" & grade != "C"`.
+"""Labels, grades and collections of people, named in conditions like columns of text: `label == "lens" & grade != "C"`.
 
     label         holds a word for each person who labelled the galaxy: == is true where one of them said so
     grade         likewise

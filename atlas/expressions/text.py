@@ -17,7 +17,7 @@ PIECE_ROWS = 1 << 15
 
 
 def equals(values: NDArray[Any], word: str) -> NDArray[np.bool_]:
-    """Which texts are a word.
+    """Mask of the texts that are a word.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def equals(values: NDArray[Any], word: str) -> NDArray[np.bool_]:
 
 
 def contains(values: NDArray[Any], word: str) -> NDArray[np.bool_]:
-    """Which texts hold a word, whatever the case of its letters a to z.
+    """Mask of the texts that hold a word, whatever the case of its letters a to z.
 
     Parameters
     ----------

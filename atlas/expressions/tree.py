@@ -1,4 +1,4 @@
-"""What an expression is once it has been read: a tree of values, and the one way to write it down."""
+"""Tree of an expression once it has been read: nodes of values, and the one way to write it down."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _SENTENCES = (
 
 
 class Database:
-    """Where labels are kept. Nothing is opened or made before it is asked for; safe to share between threads.
+    """Database of the labels. Nothing is opened or made before it is asked for; safe to share between threads.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Database:
         self._ready = False  # whether the tables are known to be there and up to date
 
     def read(self, ask: Callable[[sa.Connection], T], empty: T) -> T:
-        """What a question finds in one view of the database; `empty` where nothing was ever kept.
+        """Answer of a question in one view of the database; `empty` where nothing was ever kept.
 
         Raises
         ------

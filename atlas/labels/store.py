@@ -30,7 +30,7 @@ _AT_ONCE = 500
 
 
 class Added(msgspec.Struct, frozen=True):
-    """What came of some entries.
+    """Outcome of adding some entries.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class Labels:
         return self._database.read(ask, [])
 
     def origins(self, seqs: Sequence[int]) -> dict[int, str]:
-        """Where some labels came from, by the number of their entry."""
+        """Origins of some labels, by the number of their entry."""
 
         def ask(connection: sa.Connection) -> dict[int, str]:
             found: dict[int, str] = {}
@@ -214,7 +214,7 @@ class Labels:
 
 
 def beside(atlas: Path) -> Path:
-    """Where the labels of an atlas are kept by default."""
+    """Address of an atlas's labels by default."""
     return atlas / FILE
 
 
@@ -332,7 +332,7 @@ def _listed(connection: sa.Connection, name: str) -> tuple[int, bytes]:
 
 
 def _undone(connection: sa.Connection, who: str) -> dict[str, Any]:
-    """What an undo takes back: the person's last act that stands."""
+    """Act that an undo takes back: the person's last act that stands."""
     e = EVENT.c
     undone = sa.select(_UNDOS.c.undoes).where(_UNDOS.c.undoes.is_not(None), _UNDOS.c.who == who)
     asked = sa.select(e.event_id, e.galaxy, e.ra_deg, e.dec_deg, e.label).where(

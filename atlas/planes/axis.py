@@ -1,4 +1,4 @@
-"""Where the values of a column lie along an axis: as they are, as logarithms, or counted from a zero in a unit.
+"""Coordinates of a column along an axis: as they are, as logarithms, or counted from a zero in a unit.
 
 Planes and browsers hold coordinates in float32, of seven digits. The nights of a month, as Julian dates, differ from
 the seventh on: they are counted from a round number below them, "jd − 2459000", as astronomers draw them. What float32
@@ -31,7 +31,7 @@ LARGEST_ZERO = 1e300
 
 
 class Axis(msgspec.Struct, frozen=True):
-    """How values become coordinates: log10(value), or (value − zero) / unit.
+    """Axis of a column, from values to coordinates: log10(value), or (value − zero) / unit.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Axis(msgspec.Struct, frozen=True):
         return not self.log and self.zero == 0 and self.unit == 1
 
     def coordinates(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """Where values lie; NaN for those that are missing, beyond float32, or without a logarithm.
+        """Coordinates of values; NaN for those that are missing, beyond float32, or without a logarithm.
 
         Parameters
         ----------

@@ -26,7 +26,7 @@ Piece = TypeVar("Piece")
 
 
 class Sums(NamedTuple):
-    """What pixels or cells hold of a column.
+    """Sums of a column by pixel or cell.
 
     Attributes
     ----------

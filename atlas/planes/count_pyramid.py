@@ -1,4 +1,4 @@
-"""How many points lie where: counts in grids of 64², 128², … cells over one frame, so that any view has its raster.
+"""Count pyramid of points: counts in grids of 64², 128², … cells over one frame, so that any view has its raster.
 
 The counts of all grids stand in one flat array, coarsest grid first, each row by row from the bottom left.
 """
@@ -164,7 +164,7 @@ class _Overlaps(NamedTuple):
 
 
 def _overlaps(edges: NDArray[np.float64], origin: float, length: float, n_cells: int) -> _Overlaps:
-    """How pixels with rising edges overlap `n_cells` equal cells from `origin` to `origin + length`."""
+    """Overlaps of pixels with rising edges and `n_cells` equal cells from `origin` to `origin + length`."""
     edges = np.clip((edges - origin) * (n_cells / length), 0, n_cells)
     first, end = min(int(np.floor(edges[0])), n_cells - 1), int(np.ceil(edges[-1]))
     reach = int(np.ceil(np.diff(edges).max())) + 1  # a pixel overlaps at most so many cells

@@ -56,7 +56,7 @@ class StoreQuery(Protocol):
         """OUTSIDE, CROSSING or INSIDE for each cell of a division; CROSSING when in doubt."""
 
     def contains(self, positions: Positions) -> NDArray[np.bool_]:
-        """Which points lie in the region, exactly."""
+        """Mask of the points in the region, exactly."""
 
 
 class Ranges(NamedTuple):
@@ -126,7 +126,7 @@ class StoreRows:
 
     @cached_property
     def lists(self) -> list[NDArray[np.uint32]]:
-        """What each list of the store has of the mask."""
+        """Part of the mask that each list of the store has."""
         if not self._store.lists:
             return []
         longest = self._store.lists[-1]
@@ -207,7 +207,7 @@ class LevelStore:
         return np.searchsorted(self.cell, first, "left"), np.searchsorted(self.cell, last, "right")
 
     def starts_at(self, depth: int) -> NDArray[np.uint32]:
-        """Where each cell of a division starts, and where the last one ends; searched for where no file has it."""
+        """Starts of the cells of a division, and the end of the last one; searched for where no file has it."""
         coarser = self.header.start_depth - depth
         if coarser >= 0:
             return self.starts[:: 4**coarser]
@@ -216,7 +216,7 @@ class LevelStore:
         return starts
 
     def rows_of(self, mask: Mask) -> NDArray[np.uint32]:
-        """Which of a mask's rows are the store's, counted from its first row; ascending."""
+        """Rows of a mask that are the store's, counted from its first row; ascending."""
         first_row = self.header.first_row
         bounds = np.array([first_row, first_row + self.header.n_rows], dtype=np.uint32)
         first, end = np.searchsorted(mask.rows, bounds)
@@ -224,11 +224,11 @@ class LevelStore:
         return rows
 
     def size(self, mask: Mask | None) -> int:
-        """How many points there are of a mask, or in all."""
+        """Number of points of a mask, or in all."""
         return self.header.n_points if mask is None else self.subset(mask).positions.size
 
     def pieces(self, mask: Mask | None, step: int) -> Iterator[slice | NDArray[np.uint32]]:
-        """Where all points stand, or those of a mask, in order and at most `step` at a time: an index of the files."""
+        """Places of all points, or of those of a mask, in order and at most `step` at a time: an index of the files."""
         positions = None if mask is None else self.subset(mask).positions
         for part in chunks(self.header.n_points if positions is None else positions.size, step):
             yield part if positions is None else positions[part]
@@ -264,7 +264,7 @@ class StoreView:
         self._subset = None if mask is None else store.subset(mask)
 
     def count(self) -> tuple[int, int]:
-        """How many points are in view, exactly; and how many were looked at one by one for it, which is about √n."""
+        """Number of points in view, exactly; and of those that were looked at one by one for it, which is about √n."""
         ranges, within = self._cover.ranges(LEAF_ROWS), self._within(0)
         first, end = _ranges_within(*ranges.inside, within)
         count, touched = int((end - first).sum()), 0

@@ -40,7 +40,7 @@ H = TypeVar("H", bound=msgspec.Struct)
 
 
 class StoreHeader(msgspec.Struct, frozen=True):
-    """What a store is.
+    """Header of a store.
 
     Attributes
     ----------

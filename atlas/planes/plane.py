@@ -118,7 +118,7 @@ class Plane:
         return Sample(draw.rows, x, y, draw.in_view, draw.touched)
 
     def count(self, box: Box, mask: Mask | None = None) -> int:
-        """How many rows are in view, exactly."""
+        """Number of rows in view, exactly."""
         return segments.count(self._segments, _ask(box), mask)
 
     def polygon(self, vertices: ArrayLike) -> Mask:

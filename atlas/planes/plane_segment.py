@@ -43,7 +43,7 @@ FRAME_GROWTH = 3.0  # the frame is this much wider than what lies between the ta
 
 
 class PlaneHeader(msgspec.Struct, frozen=True):
-    """What `plane.json` holds; `extent` is None where no row has a position."""
+    """Content of `plane.json`; `extent` is None where no row has a position."""
 
     store: StoreHeader
     bits: int

@@ -58,7 +58,7 @@ def validate_polygon(vertices: ArrayLike) -> NDArray[np.float64]:
 
 
 def geometry(vertices: NDArray[np.float64]) -> Any:
-    """What a polygon goes round, as a valid shapely geometry.
+    """Area that a polygon goes round, as a valid shapely geometry.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def geometry(vertices: NDArray[np.float64]) -> Any:
 
 
 def winding_number(vertices: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How often a polygon goes round each point, counter-clockwise.
+    """Number of times that a polygon goes round each point, counter-clockwise.
 
     An edge that passes to the right of a point counts once, upwards +1 and downwards −1 (Sunday 2001).
 

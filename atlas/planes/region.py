@@ -27,7 +27,7 @@ class Region(Protocol):
         """A rectangle that holds the region."""
 
     def contains(self, x: Floats, y: Floats, margin: float = 0.0) -> NDArray[np.bool_]:
-        """Which points lie in the region, grown on all sides by `margin` (shrunk where negative); NaN never does."""
+        """Mask of the points in the region, grown on all sides by `margin` (shrunk where negative); NaN never does."""
 
     def relate(self, x0: Floats, x1: Floats, y0: Floats, y1: Floats) -> NDArray[np.int8]:
         """INSIDE where all points of the closed rectangle are in the region, OUTSIDE where none is, else CROSSING."""
@@ -127,7 +127,7 @@ class Polygon:
 
 
 class BoxDifference:
-    """What lies in one rectangle but not in another.
+    """One rectangle without another.
 
     Parameters
     ----------

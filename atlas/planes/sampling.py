@@ -1,4 +1,4 @@
-"""Which rows are drawn when not all can be: a fixed random order of the rows, the same in every view.
+"""Sampling of rows where not all can be drawn: a fixed random order of the rows, the same in every view.
 
 Each row has a 64-bit hash that depends on the row and the seed of the build, on nothing else. A uniform sample of any
 set of rows is the members with the smallest hashes. So a sample of what is in view never depends on how it was found,
@@ -92,7 +92,7 @@ def level_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
 
 
 def smallest(hashes: NDArray[np.uint64], budget: int) -> NDArray[np.intp]:
-    """Where the `budget` smallest hashes are, smallest first.
+    """Positions of the `budget` smallest hashes, smallest first.
 
     Parameters
     ----------

@@ -62,12 +62,12 @@ class Draw(NamedTuple):
     touched: int
 
     def joined(self, read: Iterable[NDArray[Any]]) -> NDArray[Any]:
-        """What was read of each store at its positions, in the order of the rows."""
+        """Join what was read of each store at its positions, in the order of the rows."""
         return np.concatenate(list(read))[self.order]
 
 
 def require_consecutive(stores: Sequence[tuple[Path, StoreHeader]]) -> int:
-    """How many rows stores have that follow each other.
+    """Number of rows of stores, which have to follow each other.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def require_consecutive(stores: Sequence[tuple[Path, StoreHeader]]) -> int:
 
 
 def count(segments: Sequence[S], ask: Ask[S], mask: Mask | None = None) -> int:
-    """How many points lie in a region, exactly."""
+    """Number of points in a region, exactly."""
     return sum(StoreView(segment.store, ask(segment), mask).count()[0] for segment in segments)
 
 
@@ -150,7 +150,7 @@ def draw(segments: Sequence[S], ask: Ask[S], budget: int, mask: Mask | None = No
 
 
 def _deal(found: Sequence[Positions], chosen: NDArray[np.intp]) -> tuple[Sequence[Positions], NDArray[np.intp] | slice]:
-    """What was chosen from all that was found, as `Draw` has it."""
+    """Choice from all that was found, as `Draw` has it."""
     if len(found) == 1:
         return [found[0][chosen]], slice(None)
     ends = np.cumsum([positions.size for positions in found])

@@ -1,1 +1,1 @@
-"""What can be asked of an atlas, and how it is answered."""
+"""Questions to an atlas, and their answers."""

@@ -1,4 +1,4 @@
-"""What an open build is asked: which rows a selection holds, and which a query finds."""
+"""Answers of an open build: the rows that a selection holds, and those that a query finds."""
 
 from __future__ import annotations
 

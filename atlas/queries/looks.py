@@ -1,4 +1,4 @@
-"""What labelling has come to: how many galaxies were looked at, how many were wanted, and what to expect next."""
+"""Account of labelling: how many galaxies were looked at, how many were wanted, and what to expect next."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Looks(NamedTuple):
 
 
 def looks_of(atlas: OpenBuild, ranking: ByLabels) -> Looks:
-    """What the labels of a ranking have come to, at its revision."""
+    """Account of the labels of a ranking, at its revision."""
     standing = atlas.labelled.at(ranking.revision)
     given = sorted(standing.of.values(), key=lambda labels: min(one.seq for one in labels))
     wanted = np.array([any(one.label in ranking.wanted for one in labels) for labels in given], dtype=bool)

@@ -1,4 +1,4 @@
-"""How far a selection respects neighbourhoods: the share of its galaxies' true neighbours that it leaves out.
+"""Neighbourhoods that a selection cuts through: the share of its galaxies' true neighbours that it leaves out.
 
 A map in two dimensions has to tear neighbourhoods apart, and a lasso drawn on it may cut through more of them. The ten
 nearest of every row in the space of the embeddings were found when the atlas was built (`atlas.storage.layout`:
@@ -24,7 +24,7 @@ _STEP = 1 << 16
 
 @dataclass(frozen=True)
 class Outside:
-    """What a selection leaves out.
+    """Neighbours that a selection leaves out.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Outside:
 
 
 def neighbours_outside(space: OpenSpace, mask: Mask, sample: int = SAMPLE_ROWS) -> Outside:
-    """How many of the true neighbours of the selected rows lie outside the selection.
+    """Share of the selected rows' true neighbours that lie outside the selection.
 
     Parameters
     ----------

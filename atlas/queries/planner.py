@@ -1,4 +1,4 @@
-"""How a query runs: the cheapest way that keeps its promise, chosen by what the selection holds.
+"""Planner of queries: the cheapest way that keeps its promise, chosen by what the selection holds.
 
 A ranking by inner product runs
     without a selection     on the index, at the cheapest setting that measured the wanted recall; further until the

@@ -1,4 +1,4 @@
-"""What a selection costs, told before it is evaluated: pure, from the selection and the number of rows alone.
+"""Price of a selection, told before it is evaluated: pure, from the selection and the number of rows alone.
 
 The unit is the *operation*: a comparison or a sum of two numbers in one row, about a nanosecond of a core. A power or a
 logarithm takes more, a lasso as many as it has corners in each row that may lie on either side of its outline.

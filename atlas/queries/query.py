@@ -23,7 +23,7 @@ Method = Literal["index", "exact", "exact on the selection", "column order"]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which galaxies, in what order.
+    """Question: galaxies in an order.
 
     Attributes
     ----------

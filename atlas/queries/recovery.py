@@ -1,4 +1,4 @@
-"""How soon an order leads to galaxies that are known already: a search judged by what it should have found."""
+"""Recovery of galaxies that are known already by an order: a search judged by what it should have found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST = (10, 100, 1_000, 10_000)
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """Where known galaxies stand in an order.
+    """Places of known galaxies in an order.
 
     Attributes
     ----------
@@ -42,11 +42,11 @@ class Recovery(msgspec.Struct, frozen=True):
         return int(np.searchsorted(self.ranks, first, side="right"))
 
     def by_chance(self, first: int) -> float:
-        """How many of them a random order has there, on average."""
+        """Number of them that a random order has there, on average."""
         return self.ranks.size * min(first, self.total) / self.total if self.total else 0.0
 
     def looks_for(self, completeness: float) -> int:
-        """How many galaxies hold that share of the known ones.
+        """Number of galaxies that hold that share of the known ones.
 
         Raises
         ------
@@ -82,7 +82,7 @@ def recovery(
     mask: Mask | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> Recovery:
-    """Where known galaxies stand in the order of a query, among all that it selects; exactly, in one pass over them.
+    """Places of known galaxies in the order of a query, among all that it selects; exactly, in one pass over them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which galaxies: an algebra of immutable values.
+"""Selections of galaxies: an algebra of immutable values.
 
     All                            every row
     Rows(rows)                     these rows
@@ -348,7 +348,7 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
 
 
 def parts_of(selection: Selection) -> Iterator[Selection]:
-    """What a selection is joined from."""
+    """Parts that a selection is joined from."""
     match selection:
         case And(of) | Or(of):
             for one in of:

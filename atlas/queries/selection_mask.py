@@ -107,7 +107,7 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
 
 
 def _given(atlas: OpenBuild, revision: int) -> GivenRows:
-    """What people gave, as masks."""
+    """Masks of what people gave."""
 
     def mask_of(name: str) -> Callable[[Callable[[str], bool]], Mask]:
         return lambda wanted: Mask.from_rows(atlas.labelled.given(name, wanted, revision), atlas.n_rows)
@@ -116,7 +116,7 @@ def _given(atlas: OpenBuild, revision: int) -> GivenRows:
 
 
 def _examples(atlas: OpenBuild, alike: Alike) -> NDArray[np.float32]:
-    """What stands for the examples, as for a ranking by the same ones: in order of row."""
+    """Embedding of the examples, as for a ranking by the same ones: in order of row."""
     space = atlas.space()
     good, bad = (
         space.embeddings[sorted({atlas.identity.row(name) for name in names})]

@@ -1,4 +1,4 @@
-"""What is left out of an answer, or put later in it: near twins on the sky, and what adds nothing to what came before.
+"""Spacing of an answer: near twins on the sky are left out, and what adds nothing new comes later.
 
 Steps on a ranked list, after the search: a galaxy that lies within some arcseconds of a better one is most often the
 same one, or its other half; and the best hundred of a large survey may all look the same.
@@ -23,7 +23,7 @@ MOST_VARIED = 300
 
 
 class Spacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an answer is spread out.
+    """Spacing of an answer.
 
     Attributes
     ----------

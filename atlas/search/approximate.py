@@ -52,7 +52,7 @@ def candidate_rows(index: NeighborIndex, query: NDArray[np.float32], setting: Se
 
 
 def _proposed(index: NeighborIndex, query: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
-    """What the engine proposes: ascending, each once, no padding."""
+    """Candidates that the engine proposes: ascending, each once, no padding."""
     found = distinct(index.candidates(query[None], setting)[0])
     return found[found.searchsorted(0) :]
 

@@ -1,4 +1,4 @@
-"""What needs the score of every row: how scores are spread, and which rows lie between two of them.
+"""Passes over the score of every row: how scores are spread, and which rows lie between two of them.
 
 A pass takes about 30 ms a million rows of 128 numbers. It scores in float16 or float32, as rows are stored; where a row
 lies too close to a bound to call, it is scored as `exact_scores` does, so that an answer is exact.
@@ -24,7 +24,7 @@ Advance = Callable[[int], object]
 def score_counts(
     embeddings: EmbeddingArray, query: NDArray[np.floating[Any]], advance: Advance = lambda _: None
 ) -> NDArray[np.int64]:
-    """How many rows have which cosine similarity to the query, to about a thousandth.
+    """Counts of rows by cosine similarity to the query, to about a thousandth.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ EmbeddingArray = NDArray[np.floating[Any]]
 
 
 class Adjustment(NamedTuple):
-    """What is made of cosines before rows are put in order by it.
+    """Adjustment of cosines before rows are put in order by it.
 
     Attributes
     ----------

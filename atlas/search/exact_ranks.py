@@ -1,4 +1,4 @@
-"""Where given rows stand in an order of all rows, exactly and without sorting it."""
+"""Ranks of given rows in an order of all rows, exactly and without sorting it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ranks_by_similarity(
     mask: NDArray[np.bool_] | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """How many rows are more similar to the query than each of some, plus one.
+    """Number of rows more similar to the query than each of some, plus one.
 
     One pass over all rows in float32; those too close to call are scored as `exact_scores` does, so ranks agree with
     the order of `top_k_exact`. Equal scores share the better rank.
@@ -77,7 +77,7 @@ def ranks_by_value(
     descending: bool,
     mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """How many rows come before each of some by a column's value, plus one; missing values come last, together.
+    """Number of rows before each of some by a column's value, plus one; missing values come last, together.
 
     Parameters
     ----------

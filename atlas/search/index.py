@@ -1,4 +1,4 @@
-"""What a neighbour index is, whoever made it, and the file that says so.
+"""Neighbour index, whoever made it, and the file that says so.
 
 index/index.json     engine, its version, number of rows and dimensions, leaves, parameters   (`IndexDescription`)
       isolated.npy   uint32, rows that the engine's codes describe worst
@@ -22,7 +22,7 @@ ISOLATED = "isolated.npy"
 
 
 class SearchSetting(msgspec.Struct, frozen=True):
-    """How hard an approximate search tries.
+    """Effort of an approximate search.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class SearchSetting(msgspec.Struct, frozen=True):
 
 
 class IndexDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What `index.json` says.
+    """Content of `index.json`.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class NeighborIndex(Protocol):
 
 
 def read_index_description(directory: Path) -> IndexDescription:
-    """What an index's `index.json` says.
+    """Read an index's `index.json`.
 
     Raises
     ------

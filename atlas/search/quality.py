@@ -1,4 +1,4 @@
-"""What a build measured about itself: how often its search is right, and how far its map can be believed.
+"""Quality that a build measured of itself: how often its search is right, and how far its map can be believed.
 
     spaces/<name>/quality.json     `Quality`
 

@@ -131,7 +131,7 @@ def _step(least: float, style: Style, *, hours: bool) -> float:
 def _crossing(
     along: NDArray[np.float64], other: NDArray[np.float64], level: float, visible: NDArray[np.bool_]
 ) -> tuple[float, float] | None:
-    """Where a line first reaches a level in one coordinate, next to where it is visible: (level, other)."""
+    """Point where a line first reaches a level in one coordinate, next to where it is visible: (level, other)."""
     below = along < level
     steps = np.flatnonzero((below[1:] != below[:-1]) & (visible[1:] | visible[:-1]))
     if not steps.size:

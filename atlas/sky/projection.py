@@ -28,7 +28,7 @@ _TAN_LIMIT_DEG = 89.9
 
 @dataclass(frozen=True)
 class Discs:
-    """Where discs of the sky come to lie in a plane, generously; arrays of shape (k,), in degrees.
+    """Bounds of discs of the sky in a plane, generously; arrays of shape (k,), in degrees.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class Projection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return np.where(ra == 360, 0.0, ra), np.degrees(dec)  # the remainder of −1e-20 is 360
 
     def discs(self, centers: Array, radius_deg: float) -> Discs:
-        """Where discs of the sky come to lie.
+        """Bounds of discs of the sky.
 
         Parameters
         ----------

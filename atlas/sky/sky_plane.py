@@ -122,7 +122,7 @@ class SkyPlane:
         return Sample(draw.rows, x.astype(np.float32), y.astype(np.float32), draw.in_view, draw.touched)
 
     def count(self, projection: Projection, box: Box, mask: Mask | None = None) -> int:
-        """How many rows are in view, exactly."""
+        """Number of rows in view, exactly."""
         return segments.count(self._segments, _in_view(projection, box), mask)
 
     def polygon(self, projection: Projection, vertices: ArrayLike) -> Mask:
@@ -306,7 +306,7 @@ class SkyPlane:
 
     @cached_property
     def _starts(self) -> NDArray[np.uint32]:
-        """How many rows lie before each cell of the finest order that is counted.
+        """Number of rows before each cell of the finest order that is counted.
 
         One segment has a file of it. That of several is added up when first asked for, and takes 4 bytes a cell: no
         more than 1.4 bytes a row.

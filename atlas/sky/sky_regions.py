@@ -25,7 +25,7 @@ Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class Stars(Protocol):
-    """Where positions of names and numbers come from."""
+    """Source of positions, by name or number."""
 
     def stored(self, positions: Positions) -> Coordinates:
         """RA and Dec in degrees, rounded."""
@@ -35,7 +35,7 @@ class Stars(Protocol):
 
 
 class InView:
-    """What a region of a projection's plane holds.
+    """Region of a projection's plane.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class InView:
 
 
 class InCone:
-    """What lies within a distance of a position, the distance itself included.
+    """Cone about a position, the distance itself included.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ _Inside = Callable[[float], NDArray[np.bool_]]
 def _decide(
     stars: Stars, positions: Positions, place: Callable[[Any, Any], _Inside], margin: float
 ) -> NDArray[np.bool_]:
-    """Which rows are inside: by their stored positions, except for those within `margin` of the edge."""
+    """Mask of the rows inside: by their stored positions, except for those within `margin` of the edge."""
     inside_with = place(*stars.stored(positions))
     inside = inside_with(-margin)
     unsure = np.flatnonzero(inside_with(margin) & ~inside)

@@ -37,7 +37,7 @@ _DEC_STEP = 180 / (2**32 - 1)
 
 
 class SkyHeader(msgspec.Struct, frozen=True):
-    """What `sky.json` holds: the store, and a circle that holds all its rows."""
+    """Content of `sky.json`: the store, and a circle that holds all its rows."""
 
     store: StoreHeader
     ra_deg: float

@@ -113,7 +113,7 @@ class Thumbnails(_Record, frozen=True, kw_only=True):
 
 
 class Provenance(_Record, frozen=True, kw_only=True):
-    """Where the galaxies came from; `bibtex` is what publications are to cite."""
+    """Provenance of the galaxies; `bibtex` is what publications are to cite."""
 
     survey: str = ""
     release: str = ""
@@ -124,7 +124,7 @@ class Provenance(_Record, frozen=True, kw_only=True):
 
 
 class RandomPick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a random galaxy is drawn from a survey whose rows begin with the brightest.
+    """Rule for drawing a random galaxy from a survey whose rows begin with the brightest.
 
     Its rank in brightness is log-normal, which shows bright galaxies far more often than their share; the very first
     ranks are skipped, where errors of observation crowd.
@@ -143,7 +143,7 @@ class RandomPick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StageRecord(_Record, frozen=True, kw_only=True):
-    """What a stage of the build did.
+    """Record of a stage of the build.
 
     Attributes
     ----------
@@ -255,7 +255,7 @@ class _Version(msgspec.Struct):
 
 
 def _check(manifest: Manifest, path: Path) -> None:
-    """What types cannot say."""
+    """Check what types cannot say."""
     stop = 0
     for segment in manifest.segments:
         if segment.start != stop or segment.stop <= segment.start:

@@ -63,7 +63,7 @@ def read_rows(stored: NDArray[Any], rows: NDArray[np.integer[Any]]) -> NDArray[A
 
 
 def disk_reads() -> int:
-    """How often this thread has had to wait for the disk to read what is mapped; 0 where the system does not tell."""
+    """Number of waits of this thread for the disk to read what is mapped; 0 where the system does not tell."""
     return resource.getrusage(_WHO).ru_majflt if CAN_ASK else 0
 
 

@@ -40,7 +40,7 @@ class ThumbnailStore:
         return bool(self._lengths[row])
 
     def which(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of some rows have an image."""
+        """Mask of those of some rows that have an image."""
         return np.asarray(self._lengths[rows] > 0)
 
     def read(self, row: int) -> bytes | None:

@@ -19,7 +19,7 @@ CHUNK = 5_000
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What came of an import.
+    """Outcome of an import.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ MAGNITUDE_BINS = 10
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """How a training set is made.
+    """Choices by which a training set is made.
 
     Attributes
     ----------

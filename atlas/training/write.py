@@ -56,7 +56,7 @@ def export(atlas: OpenBuild, folder: Path, choices: Choices | None = None) -> Tr
 
 
 def catalogue(table: pd.DataFrame, folder: Path, side: str) -> pd.DataFrame:
-    """What Zoobot reads: `id_str`, `file_loc`, and a column of 0 and 1 for each label."""
+    """Catalogue for Zoobot: `id_str`, `file_loc`, and a column of 0 and 1 for each label."""
     part = table[table["split"] == side]
     found = pd.DataFrame({"id_str": part["id"], "file_loc": [str(folder / file) for file in part["file"]]})
     for label in sorted(table["label"].unique()):
@@ -86,7 +86,7 @@ def safe(text: str) -> str:
 
 
 def dataset_card(atlas: OpenBuild, made: TrainingSet, choices: Choices, images: int) -> str:
-    """How a training set was made, in Markdown."""
+    """Card of a training set in Markdown: how it was made."""
     table, manifest = made.table, atlas.manifest
     counts = pd.crosstab(table["label"], table["split"]).reindex(columns=list(SPLITS), fill_value=0)
     lines = [f"| {row.Index} | {row.train} | {row.val} | {row.test} |" for row in counts.itertuples()]

@@ -1,4 +1,4 @@
-"""What links refer to when it is too long for them: kept by the hash of its content, for as long as there is room.
+"""Store for what is too long for a link: kept by the hash of its content, for as long as there is room.
 
 The folder stands beside the cache and is not pruned with it, since a link that was sent to a colleague should open
 next year. Names are hashes, so nobody finds what nobody gave away, and equal contents are kept once. Where Redis is
@@ -142,5 +142,5 @@ def name_of(content: bytes) -> str:
 
 
 def gone() -> InputError:
-    """What a reader hears whose content is not here."""
+    """Error for a reader whose content is not here."""
     return InputError("what this link refers to is not kept on this server (any more)")

@@ -104,5 +104,5 @@ class RedisLocks:
 
 
 def busy(wait_s: float) -> ResourceError:
-    """What a waiter raises whose patience ended."""
+    """Error of a waiter whose patience ended."""
     return ResourceError(f"an equal request was still under way after {wait_s:g} s")

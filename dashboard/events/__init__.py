@@ -1,1 +1,1 @@
-"""What can happen to the page: a family of events a module, from what a browser sends to what becomes of the state."""
+"""Events of the page: a family of events a module, from what a browser sends to what becomes of the state."""

@@ -1,4 +1,4 @@
-"""What the planes and the table show: viewports, the columns on the axes, the order of the rows."""
+"""Events of the planes and the table: viewports, the columns on the axes, the order of the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the scores of all galaxies: a threshold to select by, known objects to judge an order by."""
+"""Events about the scores of all galaxies: a threshold to select by, known objects to judge an order by."""
 
 from __future__ import annotations
 

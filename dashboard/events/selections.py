@@ -1,4 +1,4 @@
-"""What is selected: by a hand on a plane, by a cluster or label, and what becomes of it."""
+"""Events of the selection: by a hand on a plane, by a cluster or label, and what becomes of it."""
 
 from __future__ import annotations
 

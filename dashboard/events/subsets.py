@@ -17,7 +17,7 @@ from .selections import taken
 
 
 class Keep(PlainEvent, frozen=True):
-    """What is active was kept as a subset."""
+    """Keep what is active as a subset."""
 
     name: SubsetName
 

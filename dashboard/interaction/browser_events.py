@@ -41,7 +41,7 @@ _LIMIT = re.compile(r"(<=|>=|<|>) (-?[0-9.e+]+)")
 
 
 def batch(body: Any) -> list[Any]:
-    """What happened in the browser, in order, each for `event` to read.
+    """Batch of what happened in the browser, in order, each for `event` to read.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def event(body: Any, settings: Settings) -> BrowserEvent:
 
 
 def sentence(error: msgspec.ValidationError) -> str:
-    """What is wrong with a value, for people: msgspec names a path and a type, which say nothing to a visitor.
+    """Fault of a value, for people: msgspec names a path and a type, which say nothing to a visitor.
 
     The limit stays where somebody may have typed what is beyond it.
     """
@@ -109,7 +109,7 @@ class _Sorted(msgspec.Struct, frozen=True):
 
 
 class _RowsRequest(msgspec.Struct, frozen=True):
-    """What a grid asks for; its other fields are not read."""
+    """Request of a grid; its other fields are not read."""
 
     startRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
     endRow: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
@@ -184,7 +184,7 @@ def whole(args: Any, name: str, low: int, high: int) -> int:
 
 
 def shading(args: Any) -> Shading:
-    """How numbers become colours, of a URL's query string; as by default where it says nothing of it.
+    """Shading of a URL's query string; as by default where it says nothing of it.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from . import browser_events as parse
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What came of some events.
+    """Outcome of some events.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where jobs are written so that every worker sees them: small files on one machine, Redis for several.
+"""Board of jobs, written so that every worker sees them: small files on one machine, Redis for several.
 
     <id>.json     the job as its owner last told it
     <id>.cancel   somebody does not want it any more
@@ -48,7 +48,7 @@ class Board(Protocol):
         """Publish how a job stands."""
 
     def read(self, job_id: str) -> Job | None:
-        """How a job stands, as its owner last told it."""
+        """State of a job, as its owner last told it."""
 
     def drop(self, job_id: str) -> None:
         """Forget a job, and that it was cancelled."""

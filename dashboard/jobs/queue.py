@@ -105,7 +105,7 @@ class Jobs:
             return new
 
     def find(self, job_id: str) -> Job | None:
-        """How a job stands; None where nobody asked for it, or long ago."""
+        """State of a job; None where nobody asked for it, or long ago."""
         task = self._mine.get(job_id)
         if task is not None:
             return task.run.job
@@ -116,7 +116,7 @@ class Jobs:
         return replace(ended, phase="interrupted") if ended is not None and ended.under_way else ended
 
     def wait(self, job_id: str, seconds: float) -> Job | None:
-        """How a job of this process stands when it has ended, or after some seconds."""
+        """State of a job of this process when it has ended, or after some seconds."""
         task = self._mine.get(job_id)
         if task is not None:
             task.run.ended.wait(seconds)

@@ -1,1 +1,1 @@
-"""What the page asks of an atlas, each answer computed once."""
+"""Service of the page: what it asks of an atlas, each answer computed once."""

@@ -223,13 +223,13 @@ class Service:
         return self._cached.answer(key, lambda: atlas.histograms.get(column, self._mask(selection, atlas)), Histogram)
 
     def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
-        """How often the bits of a flags column are set in a selection (None: all rows), exact."""
+        """Counts of the set bits of a flags column in a selection (None: all rows), exact."""
         selection = All() if selection is None else self.canonical(selection)
         key = cache_key(atlas.build_id, "bits", column, selections.encode_selection(selection).decode())
         return self._cached.answer(key, lambda: atlas.histograms.bits(column, self._mask(selection, atlas)), BitCounts)
 
     def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
-        """How far a selection cuts through neighbourhoods; None where nothing is selected."""
+        """Neighbours that a selection leaves out; None where nothing is selected."""
         selection = self.canonical(selection)
         mask = self._mask(selection, atlas)
         if mask is None or mask.count == 0:
@@ -249,7 +249,7 @@ class Service:
             return self._orders[atlas]
 
     def link(self, state: State) -> str:
-        """What names a state in a URL: the state itself, or its hash where it is long."""
+        """Name of a state in a URL: the state itself, or its hash where it is long."""
         return links.to_link(state, self.kept, self.settings.max_state_bytes)
 
     def remember(self, selection: Selection, atlas: Atlas) -> str:
@@ -361,7 +361,7 @@ class Service:
         return job if found is None else found
 
     def progress(self, atlas: Atlas) -> LoadingState:
-        """How far the index of a build is."""
+        """Progress of the index of a build."""
         return self._indexes.progress(atlas)
 
     def ready(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which build a worker answers from: the one that it has, until the index of a newer one is in memory.
+"""Build that a worker answers from: the one that it has, until the index of a newer one is in memory.
 
     CURRENT is written ──> the new build is opened ──> a thread reads its index ──> the new build is taken up
                            where it cannot be:         where it does not answer:    and the one before let go
@@ -105,7 +105,7 @@ class Builds:
             self._indexes.start(newest)
 
     def _loaded(self, atlas: Atlas, outcome: LoadingState) -> None:
-        """What becomes of a build whose index is loaded, or cannot be; called by the thread that loaded it."""
+        """Take up a build whose index is loaded, or drop one whose cannot be; called by the thread that loaded it."""
         with self._lock:
             if atlas is not self._next:
                 return  # another one was published meanwhile
@@ -124,7 +124,7 @@ class Builds:
 
 
 def _written(root: Path) -> tuple[int, int] | None:
-    """Which CURRENT this is: it changes whenever the file is written; None where there is none."""
+    """Mark of this CURRENT: it changes whenever the file is written; None where there is none."""
     try:
         found = (root / CURRENT).stat()
     except OSError:

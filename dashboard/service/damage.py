@@ -37,7 +37,7 @@ _names = msgspec.json.Decoder(tuple[str, ...])
 
 
 class Damage:
-    """What is known to be damaged, of all builds; shared by the processes of a machine by files. Safe to share between
+    """Known damage of all builds; shared by the processes of a machine by files. Safe to share between
     threads.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What is listed, whole, for its download: a part at a time, so that a million rows need no memory."""
+"""Downloads of what is listed, whole: a part at a time, so that a million rows need no memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ What = Literal["table", "selection"]
 
 
 def contents_of(service: Service, state: State, what: What) -> Contents:
-    """What is downloaded: the table as it stands, or all that the gallery is of, with every column.
+    """Contents of a download: the table as it stands, or all that the gallery is of, with every column.
 
     Both begin with the id, and with the similarity where there is one.
     """

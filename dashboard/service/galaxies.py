@@ -48,7 +48,7 @@ def row_of(atlas: Atlas, one: Galaxy) -> int | None:
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a typed text led to.
+    """Galaxy that a typed text led to.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def radius_words(arcsec: float) -> str:
 
 
 def typed_examples(atlas: Atlas) -> str:
-    """What can be typed, by a galaxy of this atlas: its position in degrees, its id, its sexagesimal position."""
+    """Examples of what can be typed, by a galaxy of this atlas: position in degrees, id, sexagesimal position."""
     sexagesimal, degrees = _written(atlas)
     return "  ·  ".join([degrees, atlas.identity.name(_example(atlas)), sexagesimal])
 
@@ -169,7 +169,7 @@ def bright_rank(pick: RandomPick, n_rows: int, share: float) -> int:
 
 
 def positions(atlas: Atlas, axes: Axes | None, rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where rows lie on the plane of the map's panel, float32; NaN where they have no place there."""
+    """Positions of rows on the plane of the map's panel, float32; NaN where they have no place there."""
     columns = atlas.columns(atlas.default_space)
     if axes is None:
         x, y = (np.asarray(columns.array(name)[rows], dtype=np.float32) for name in ("map_x", "map_y"))

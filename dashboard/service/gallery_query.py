@@ -19,7 +19,7 @@ VARIETY = 0.5
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What the gallery shows.
+    """Question of the gallery.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Indexes:
-    """How far the index of each open build is. Safe to share between threads."""
+    """Indexes of the open builds, and how far each is. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,7 +47,7 @@ class Indexes:
         threading.Thread(target=self._load, args=(atlas, then), name="load-index", daemon=True).start()
 
     def progress(self, atlas: Atlas) -> LoadingState:
-        """How far it is; an index that nobody asked for yet, or whose process is gone, begins to load."""
+        """Progress of an index; one that nobody asked for yet, or whose process is gone, begins to load."""
         with self._lock:
             found = self._progress.get(atlas)
             if found == "ready" and not atlas.space().index_loaded:

@@ -1,4 +1,4 @@
-"""What is known of an order as a whole: how the scores of all galaxies are spread, where known ones stand.
+"""Judgement of an order as a whole: how the scores of all galaxies are spread, where known ones stand.
 
 Both need a pass over every row, and are jobs (`Service.later`), kept by what they were asked of.
 """
@@ -30,7 +30,7 @@ LIKENESS_ROWS = 4_096
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """How many galaxies have which similarity: counts of shape (`every_score.BINS`,), int64, from −1 to 1."""
+    """Spread of similarity over the galaxies: counts of shape (`every_score.BINS`,), int64, from −1 to 1."""
 
     counts: NDArray[np.int64]
 
@@ -52,7 +52,7 @@ def alike(state: State, low: float | None, high: float | None) -> Alike:
 
 
 def spread_of(service: Service, state: State) -> Spread | Job | None:
-    """How similar all galaxies are to the page's examples; None where there is none."""
+    """Spread of the similarity of all galaxies to the page's examples; None where there is none."""
     atlas = service.atlas
     like = question_of(atlas, state).like
     if like is None:
@@ -69,7 +69,7 @@ def spread_of(service: Service, state: State) -> Spread | Job | None:
 
 
 def recovery_of(service: Service, state: State) -> Recovery | Job | None:
-    """Where the page's known objects stand in the order of its gallery; None where there is no order or none is known.
+    """Places of the page's known objects in the order of its gallery; None where there is no order or none is known.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the page has to know of the labels all the time: their revision, and which key gives which.
+"""Label book, what the page has to know of the labels all the time: their revision, and which key gives which.
 
 Every event of the page asks for it, so it is read at most twice a second, and a database that is away is not waited for
 again and again: what was known last is told meanwhile.
@@ -29,7 +29,7 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class LabelBook:
-    """What was known last of the labels. Safe to share between threads.
+    """Latest knowledge of the labels. Safe to share between threads.
 
     Parameters
     ----------

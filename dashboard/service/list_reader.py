@@ -37,7 +37,7 @@ FORMS = "CSV, TSV, ECSV, VOTable, FITS, or text with a position or an id on each
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """What a list holds, one of its lines after the other.
+    """Content of a list, one of its lines after the other.
 
     Attributes
     ----------

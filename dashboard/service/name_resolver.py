@@ -45,7 +45,7 @@ class NameResolver:
         self._silent_until = 0.0
 
     def find(self, text: str) -> Place | None:
-        """Where an object lies; None where the text is no name or nobody is asked.
+        """Position of an object; None where the text is no name or nobody is asked.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What is active as one long list in an order, read a page at a time."""
+"""Result list: what is active in an order, read a page at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which labels order the gallery: those that are wanted, and the revision at which they are taken."""
+"""Labels that order the gallery: those that are wanted, and the revision at which they are taken."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NO_LABELS = "no galaxy has a label yet: give some first, by the keys 1 to 9 (N),
 
 
 def teaching_of(service: Service, before: Teaching | None, wanted: tuple[str, ...], mode: LabelMode | None) -> Teaching:
-    """What labels teach by now: the wanted ones as they are named, as before, or "interesting", or those of the lowest
-    key.
+    """Teaching of the labels by now: the wanted ones as they are named, as before, or "interesting", or those of the
+    lowest key.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""What the page shows, as one value, and how it stands in a URL."""
+"""State of the page, as one value, and its form in a URL."""

@@ -1,4 +1,4 @@
-"""What the page is coloured by, as state and links name it: a colouring of the page's own, or a column.
+"""Colouring of the page, as state and links name it: a colouring of the page's own, or a column.
 
 The page's own names are words that a catalogue may use too: a column of such a name is marked.
 """

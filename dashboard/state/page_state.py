@@ -1,4 +1,4 @@
-"""What the page shows, as one value; `dashboard.events` says how it changes, `dashboard.state.url` how it stands
+"""State of the page, as one value; `dashboard.events` says how it changes, `dashboard.state.url` how it stands
 in a URL.
 
 Views are functions of the part of the state that `parts` hands them, and of nothing that another view holds.
@@ -131,7 +131,7 @@ class Subset(Value, frozen=True):
 
 
 class Shading(Value, frozen=True):
-    """How the numbers of a column become colours.
+    """Shading: from the numbers of a column to colours.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ def _whole(text: str) -> int:
 
 
 class Table(Value, frozen=True):
-    """How the table stands: columns in order (none: the usual ones), and the column that sorts it (none: the order of
+    """State of the table: columns in order (none: the usual ones), and the column that sorts it (none: the order of
     the gallery)."""
 
     columns: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] = ()
@@ -307,7 +307,7 @@ class State(Value, frozen=True, kw_only=True):
 
 
 def active(state: State) -> Selection:
-    """Which galaxies every view is about: inside the selection, through all filters, and true to the expression."""
+    """Selection that every view is about: inside what is selected, through all filters, and true to the expression."""
     typed: tuple[Selection, ...] = (Expression(state.expression),) if state.expression else ()
     parts = (state.selection, *state.filters, *typed)
     held = tuple(part for part in parts if not isinstance(part, All))
@@ -355,7 +355,7 @@ def question(state: State) -> State:
 
 
 def parts(state: State) -> dict[str, State]:
-    """What each view depends on: the state with all else at its default, so that equal parts need no new answer."""
+    """Part of the state for each view: all else is at its default, so that equal parts need no new answer."""
     blank = State()
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
     examples = {"wanted": state.wanted, "unwanted": state.unwanted, "group": state.group, "focus": state.focus}
@@ -407,7 +407,7 @@ _SCORED = ("focus", "wanted", "unwanted", "group", "order", "within", "known", "
 
 
 def _drawer_needs(state: State) -> dict[str, object]:
-    """What the open drawer depends on beside its name."""
+    """Fields that the open drawer depends on beside its name."""
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
     match state.drawer:
         case "labels":

@@ -1,4 +1,4 @@
-"""What is in view at first, and where a view moves.
+"""Viewports: what is in view at first, and where a view moves.
 
 The sky is seen in a projection: the whole sky in Hammer-Aitoff, anything smaller on a tangent plane.
 

@@ -1,4 +1,4 @@
-"""What can be chosen on the page as it stands: orders, colours, planes and their axes."""
+"""Choices of the page as it stands: orders, colours, planes and their axes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def order_shown(state: State, columns: Columns | None = None) -> str:
 
 
 def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
-    """What the points can be coloured by: density, subsets, what the build found, then the catalogue."""
+    """Colourings of the points: density, subsets, what the build found, then the catalogue."""
     own = {c.name: c for c in atlas.space().described.columns}
     first = [own[name] for name in ("cluster", *DETECTORS, "trust") if name in own]
     catalogue = [
@@ -85,7 +85,7 @@ def _label(column: str) -> str:
 
 
 def planes(atlas: Atlas, axes: Axes | None) -> list[dict[str, str]]:
-    """What the map's panel can show: the map, a few pairs of columns that astronomers draw, and the pair in view."""
+    """Planes of the map's panel: the map, a few pairs of columns that astronomers draw, and the pair in view."""
     shown = None if axes is None else (axes.x, axes.y)
     pairs = dict.fromkeys([*([] if shown is None else [shown]), *usual_pairs(atlas)])
     # Two menus beside this one name the columns in view.

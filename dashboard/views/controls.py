@@ -1,4 +1,4 @@
-"""What stands in the heads of the panels: examples, menus and choices, each as the state has it."""
+"""Controls in the heads of the panels: examples, menus and choices, each as the state has it."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def words(column: Column, value: Any) -> str:
 
 
 def links(ra_deg: float, dec_deg: float) -> list[Any]:
-    """Where else this galaxy can be looked at."""
+    """Links to other places that show this galaxy."""
     here = f"{ra_deg:.6f} {dec_deg:+.6f}"
     viewer = urlencode({"ra": f"{ra_deg:.6f}", "dec": f"{dec_deg:.6f}", "layer": "ls-dr9", "zoom": 15})
     spaced, field = f"{ra_deg:.6f} {dec_deg:.6f}", 0.02
@@ -149,7 +149,7 @@ def links(ra_deg: float, dec_deg: float) -> list[Any]:
 
 
 def welcome(atlas: Atlas) -> html.Div:
-    """What stands here before a galaxy is chosen: what one looks at, and how to begin."""
+    """Welcome before a galaxy is chosen: what one looks at, and how to begin."""
     p = atlas.manifest.provenance
     return html.Div(
         [
@@ -174,7 +174,7 @@ def welcome(atlas: Atlas) -> html.Div:
 
 
 def image_note(atlas: Atlas, row: int) -> Any:
-    """What an image is where it is no picture of the galaxy."""
+    """Note on an image that is no picture of the galaxy."""
     if atlas.thumbnails is not None and atlas.thumbnails.has(row):
         return None
     return html.Div("No image of this galaxy: the pattern is its embedding.", className="gf-note")

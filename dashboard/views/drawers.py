@@ -1,4 +1,4 @@
-"""What slides out of the rail: filters, subsets and clusters (in modules of their own), anomalies, the atlas."""
+"""Drawers of the rail: filters, subsets and clusters (in modules of their own), anomalies, the atlas."""
 
 from __future__ import annotations
 

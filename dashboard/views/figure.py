@@ -1,4 +1,4 @@
-"""What the two graphs share: arrays as the browser reads them fastest, and the parts of a figure."""
+"""Parts that the two graphs share: arrays as the browser reads them fastest, and the parts of a figure."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def _scatter(name: str, marker: dict[str, Any]) -> dict[str, Any]:
 
 
 def patch_points(shown: PlanePicture, look: Theme) -> Patch:
-    """What a new view changes of any plane: points, pictures, outlines, and the colour of rings."""
+    """Patch of a new view of any plane: points, pictures, outlines, and the colour of rings."""
     patch = Patch()
     patch["data"][POINTS].update(shown.points)
     patch["layout"]["images"] = shown.images

@@ -99,7 +99,7 @@ def _section(service: Service, atlas: Atlas, state: State, column: Column) -> ht
 
 
 def _choices(service: Service, atlas: Atlas, column: Column, rest: Selection, own: Filter | None) -> list[Any]:
-    """What can be chosen of a column, among the galaxies that pass the rest."""
+    """Choices of a column, among the galaxies that pass the rest."""
     if column.kind == "flags":
         now = service.bits(column.name, rest, atlas)
         return _bits(column, now, own if isinstance(own, Bits) else Bits(column.name))
@@ -171,7 +171,7 @@ def _end(column: Column, of: Histogram, place: int) -> str:
 
 
 def _ends(now: Histogram) -> str:
-    """What the histogram does not show."""
+    """Ends that the histogram does not show."""
     told = []
     if now.missing:
         told.append(f"{now.missing:,} missing")

@@ -41,7 +41,7 @@ NO_ANSWER: dict[LoadingState, str] = {
 def contents(
     atlas: Atlas, query: Query | None, result: Result | None, state: State, progress: LoadingState
 ) -> list[Any]:
-    """What the gallery holds: galaxies, the doors where nothing is asked, or why there is no answer yet."""
+    """Content of the gallery: galaxies, the doors where nothing is asked, or why there is no answer yet."""
     if query is None:
         return doors(atlas)
     if result is None:
@@ -93,7 +93,7 @@ def gallery_list(atlas: Atlas, query: Query, result: Result, state: State) -> Ga
 
 
 def _captions(atlas: Atlas, query: Query, result: Result) -> tuple[list[str], list[str], list[str]]:
-    """What stands under each image, what it means, and of an anomaly the word that tells most of it."""
+    """Captions of the images, what each means, and of an anomaly the word that tells most of it."""
     ranking, scores = query.ranking, result.scores.astype(np.float64).tolist()
     if not (isinstance(ranking, ByColumn) and ranking.column in DETECTORS):
         told = ["" if np.isnan(s) else f"{s:.3f}" for s in scores]
@@ -121,7 +121,7 @@ def _why(word: Word | None) -> str:
 
 
 def _meaning(atlas: Atlas, query: Query) -> str:
-    """What the figure under an image says."""
+    """Meaning of the figure under an image."""
     if isinstance(query.ranking, ByColumn):
         return explanation(atlas.columns(query.space).describe(query.ranking.column))
     if isinstance(query.ranking, ByLabels):
@@ -130,7 +130,7 @@ def _meaning(atlas: Atlas, query: Query) -> str:
 
 
 def title(query: Query | None, atlas: Atlas) -> str:
-    """What the gallery shows, in words."""
+    """Title of the gallery."""
     if query is None:
         return "Begin"
     match query.ranking:

@@ -39,12 +39,12 @@ def job_card(job: Job) -> html.Div:
 
 
 def job_told(job: Job) -> dict[str, Any]:
-    """How a job stands, as the browser is told: phase, share done, and a sentence."""
+    """State of a job, as the browser is told: phase, share done, and a sentence."""
     return {"phase": job.phase, "share": round(job.share, 4), "told": job_words(job)}
 
 
 def job_words(job: Job) -> str:
-    """How a job stands, in a few words."""
+    """State of a job in a few words."""
     match job.phase:
         case "waiting":
             return "waiting for its turn"

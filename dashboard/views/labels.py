@@ -34,7 +34,7 @@ SAID = {
 
 
 def told(known: Known) -> dict[str, Any]:
-    """What the browser has to know: the revision, and label and colour of each key."""
+    """Labels as the browser has to know them: the revision, and label and colour of each key."""
     classes = [
         {"key": key, "label": label, "color": CLUSTER_COLORS[KEY_COLORS[key - 1]]}
         for key, label in sorted(known.classes.items())
@@ -95,7 +95,7 @@ def _line(key: Any, color: int, name: Any, count: int | None) -> html.Header:
 
 
 def _deeds_of(label: str, line: html.Header, key: int = 0) -> html.Section:
-    """What can be done with the galaxies of a label."""
+    """Buttons for the galaxies of a label."""
     what = {"is": "labelled", "labels": [label]}
     deeds = [] if not label else [html.Div(_deeds(what, label), className="gf-deeds")]
     return html.Section([line, *deeds], className="gf-filter gf-label", **{"data-key": str(key)})

@@ -16,7 +16,7 @@ from .words import FEW, WordButton, chosen, word_list, word_row
 
 
 def legend(coloring: Coloring | None, column: Column | None, state: State) -> list[Any]:
-    """What the colours of the points mean.
+    """Legend of the points' colours.
 
     Parameters
     ----------

@@ -189,7 +189,7 @@ def _title(column: Column, axis: Axis, look: Theme) -> dict[str, Any]:
 
 
 def axis_words(name: str, axis: Axis) -> str:
-    """What is written along an axis: "log₁₀ flux", "jd − 2459000", "lum / 10⁴³"."""
+    """Title of an axis: "log₁₀ flux", "jd − 2459000", "lum / 10⁴³"."""
     if axis.log:
         return f"log₁₀ {name}"
     sign = "−" if axis.zero > 0 else "+"

@@ -144,7 +144,7 @@ def head(atlas: Atlas, state: State, grouped: int) -> list[Any]:
 
 
 def tab_title(atlas: Atlas, state: State) -> str:
-    """What the page shows, as the title of the browser's tab."""
+    """Title of the browser's tab: what the page shows."""
     n_examples = len(state.wanted) + len(state.unwanted) + (state.group is not None)
     shown = []
     if n_examples:

@@ -1,4 +1,4 @@
-"""What colours the points of both planes: a column, the subsets, or one colour for all."""
+"""Paint of the points of both planes: a column, the subsets, or one colour for all."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _color_by_likeness(service: Service, state: State, rows: NDArray[Any], look:
 
 
 def mean_query(column: Column, state: State) -> dict[str, str]:
-    """What the address of a picture says of the mean that it shows."""
+    """Query of a picture's address for the mean that it shows."""
     shading = {} if state.shading == Shading() else {"shading": msgspec.json.encode(state.shading).decode()}
     return {"column": column.name, **shading}
 

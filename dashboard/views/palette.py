@@ -83,7 +83,7 @@ def theme(light: bool) -> Theme:
 
 
 class Coloring(msgspec.Struct, frozen=True):
-    """How a column colours points.
+    """Colours of points by a column.
 
     Attributes
     ----------

@@ -153,7 +153,7 @@ def _known(service: Service, state: State) -> html.Section:
 
 
 def known_words(known: Labelled | Collected) -> str:
-    """Which objects are known."""
+    """Words for the objects that are known."""
     return known.name if isinstance(known, Collected) else ", ".join(known.labels) or "all labelled"
 
 

@@ -1,4 +1,4 @@
-"""What narrows the galaxies, in a few words."""
+"""Words for what narrows the galaxies."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def range_words(low: float | None, high: float | None) -> str:
 
 
 def active_words(state: State) -> str:
-    """What narrows the galaxies, in a few words."""
+    """Words for what narrows the galaxies."""
     conditions = len(state.filters) + bool(state.expression)
     words = [selection_words(state.selection)] if not isinstance(state.selection, All) else []
     if conditions:

@@ -20,7 +20,7 @@ WORDS: dict[Span, str] = {100: "all values", 98: "98 %", 90: "90 %", 50: "50 %"}
 
 
 def shading_menu(column: Column, shading: Shading) -> html.Details:
-    """What can be chosen of a column's colours, as it stands."""
+    """Menu of a column's colours, as it stands."""
     scale = scale_of(column, shading)
     positive = scale.low > 0
     palettes = [

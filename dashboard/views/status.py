@@ -30,7 +30,7 @@ UNWANTED = (
 
 
 def selected(atlas: Atlas, count: int | None) -> list[Any]:
-    """How many galaxies are selected, exactly."""
+    """Number of selected galaxies, exactly."""
     if count is None:
         return [el.figure([html.B(f"{atlas.n_rows:,}"), " galaxies"], "All of this atlas: nothing is selected")]
     why = "Counted over all galaxies of the atlas, not over those that are drawn"
@@ -38,7 +38,7 @@ def selected(atlas: Atlas, count: int | None) -> list[Any]:
 
 
 def drawn(n_drawn: int, in_view: int, outliers: int) -> list[Any]:
-    """How the map was drawn."""
+    """Words for how the map was drawn."""
     if n_drawn == in_view:
         how, why = f"all {n_drawn:,} in view drawn", "Every galaxy that lies in view on the map is a point"
     else:
@@ -51,14 +51,14 @@ def drawn(n_drawn: int, in_view: int, outliers: int) -> list[Any]:
 
 
 def under_way(atlas: Atlas, axes: Axes | None) -> list[Any]:
-    """What is said while the plane of two columns is being made."""
+    """Words while the plane of two columns is being made."""
     if axes is None:
         return []
     return [html.Span(f"putting {atlas.n_rows:,} galaxies in order by {axes.x} and {axes.y}, this first time …")]
 
 
 def trust(mean: float | None, outside: Outside | None) -> list[Any]:
-    """How far the map can be believed where one looks, and how a selection cuts through neighbourhoods."""
+    """Words for how far the map can be believed where one looks, and how a selection cuts through neighbourhoods."""
     told: list[Any] = []
     if outside is not None and outside.rows:
         share = f"{100 * outside.share:.0f} % of neighbours outside"
@@ -83,7 +83,7 @@ def trust(mean: float | None, outside: Outside | None) -> list[Any]:
 
 
 def how_found(question: Question, result: Result | None, state: State) -> list[Any]:
-    """How the gallery's answer was found, how fast and how sure."""
+    """Words for how the gallery's answer was found, how fast and how sure."""
     if result is None or question.query is None:
         return []
     took = "Time that this search took when it ran, in thousandths of a second"
@@ -135,7 +135,7 @@ def receipt_line(atlas: Atlas, result: Result | None, token: str) -> list[Any]:
 
 
 def engine(atlas: Atlas, progress: LoadingState) -> str:
-    """Which neighbour index answers."""
+    """Name of the neighbour index that answers."""
     if progress != "ready":
         return "search is loading" if progress == "loading" else "search does not answer"
     names = {"exact": "exact scan", "scann": "ScaNN", "faiss": "faiss"}

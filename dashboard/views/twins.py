@@ -20,7 +20,7 @@ OF_THE_FIELD = 0.01
 
 
 def radius_of(atlas: Atlas) -> float:
-    """How near a twin lies, in arcseconds: less where the whole atlas is small, or all of it would be one's twin."""
+    """Radius of twins, arcseconds: less where the whole atlas is small, or all of it would be one's twin."""
     return min(TWIN_ARCSEC, float(f"{OF_THE_FIELD * 3600 * atlas.sky.footprint[2]:.1g}"))
 
 
@@ -41,7 +41,7 @@ def twin_choice(atlas: Atlas, query: Query | None, result: Result | None) -> lis
 
 
 def count_twins(atlas: Atlas, query: Query, result: Result, radius_arcsec: float) -> int:
-    """How many of an answer lie within a radius of one before them, or of an example."""
+    """Number of an answer's galaxies within a radius of one before them, or of an example."""
     examples = np.asarray(examples_of(query), dtype=np.int64)
     rows = np.concatenate([examples, result.rows])
     ra, dec = (atlas.columns().array(name)[rows] for name in (layout.RA, layout.DEC))

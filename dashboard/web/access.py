@@ -1,4 +1,4 @@
-"""Who may do what: names that a proxy vouches for, and tokens of programs. All off by default.
+"""Access, or who may do what: names that a proxy vouches for, and tokens of programs. All off by default.
 
     user_header     a header in which a trusted proxy tells who has signed in; whoever has none is refused
     labellers       who of these may label and keep collections; empty: all who have signed in
@@ -52,7 +52,7 @@ def register_access(server: Flask, settings: Settings) -> None:
 
 
 def signed_in() -> str:
-    """Who a trusted proxy says has signed in; empty where nobody has to."""
+    """Name of who has signed in, as a trusted proxy says; empty where nobody has to."""
     name: str = g.get("user", "")
     return name
 

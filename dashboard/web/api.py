@@ -84,7 +84,7 @@ def register_api(server: Flask, service: Service) -> None:
 
 
 def described(atlas: Atlas) -> dict[str, Any]:
-    """What is served."""
+    """Description of what is served."""
     manifest = atlas.manifest
     return {
         "title": manifest.title,

@@ -189,7 +189,7 @@ def _same_id(received: object, slot: Slot, matched: dict[str, object]) -> bool:
 
 
 def _check_changed(received: object, inputs: list[Slot]) -> None:
-    """What is said to have changed are declared inputs; a component that has just left the page may be among them."""
+    """Require that declared inputs have changed; a component that has just left the page may be among them."""
     if not isinstance(received, list):
         raise InputError("changedPropIds is not a list")
     for prop_id in received:

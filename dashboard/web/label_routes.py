@@ -92,7 +92,7 @@ def register_label_routes(server: Flask, service: Service) -> None:
 
 
 def _entry(service: Service, atlas: Atlas, sent: Sent) -> Entry:
-    """What a browser sent, with the galaxy's position and where it was found."""
+    """Entry of what a browser sent, with the galaxy's position and where it was found."""
     found = {name: getattr(sent, name) for name in ("id", "kind", "who", "label", "to", "grade", "note", "key", "rank")}
     found["who"] = signed_in() or sent.who
     if not found["who"].strip():

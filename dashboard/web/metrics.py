@@ -1,4 +1,4 @@
-"""What whoever runs the server can see of it: a line a request, and figures for Prometheus at `/metrics`.
+"""Metrics for whoever runs the server: a line a request, and figures for Prometheus at `/metrics`.
 
 Figures are kept where `metrics` is set, and told to whoever asks this process itself: a request that a proxy passed on
 finds nothing there. Several processes add theirs up in files (`dashboard.serve` names their folder).

@@ -168,7 +168,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
 
 
 class RasterArguments(msgspec.Struct, frozen=True):
-    """What a picture of a plane shows.
+    """Arguments of a picture of a plane.
 
     Attributes
     ----------

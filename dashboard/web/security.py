@@ -1,4 +1,4 @@
-"""What stands between the network and the application: headers, limits, refusals, compression.
+"""Guards between the network and the application: headers, limits, refusals, compression.
 
 `secure` puts it around a Flask server that carries a Dash app:
 

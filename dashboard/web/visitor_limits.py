@@ -1,4 +1,4 @@
-"""What one visitor may ask of a public server in a minute: requests, operations of selections, bytes.
+"""Limits of one visitor of a public server in a minute: requests, operations of selections, bytes.
 
 All are off by default. A visitor is an address (of IPv6 its /64, which one household has), as the trusted proxies tell
 it. Counts are kept where the cache is: in Redis for all processes and machines, else in each process by itself. Where
@@ -125,7 +125,7 @@ def _counted(parts: Iterable[bytes], limits: VisitorLimits, who: str) -> Iterato
 
 
 def visitor(address: str) -> str:
-    """Who asks, for counting: an address, of IPv6 the network of its first 64 bits."""
+    """Visitor, for counting: an address, of IPv6 the network of its first 64 bits."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -116,7 +116,7 @@ def first_rows(manifest: Manifest) -> int:
 
 
 def _refuse_misfits(source: Source, before: Path, old: Manifest) -> None:
-    """What can be told before any row is read."""
+    """Refuse misfits that can be told before any row is read."""
     if len(old.spaces) > 1:
         raise SourceError(f"the atlas has {len(old.spaces)} embedding spaces; rows can be appended to one alone")
     if old.n_rows + source.n_rows > MAX_ROWS:

@@ -24,7 +24,7 @@ from .conform import conform
 
 @dataclass
 class NewRows:
-    """What the columns of an atlas hold of new rows.
+    """Columns of an atlas for new rows.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a build will take, said before it starts: time, memory and disk of each stage, and whether they are there.
+"""Estimate of a build, said before it starts: time, memory and disk of each stage, and whether they are there.
 
 Each stage knows its own cost (`precompute.stages.costs`). Its times are scaled by how fast this machine does two small
 tasks, which takes a third of a second (`calibrate`).
@@ -35,7 +35,7 @@ GIB = 2**30
 
 
 class StageEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What one stage will take.
+    """Estimate of one stage.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class StageEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a build will take.
+    """Estimate of a build.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 def estimate_build(
     n_rows: int, dimension: int, config: BuildConfig, *, columns: int, images: int = 0, speed: float = 1.0
 ) -> Estimate:
-    """What a build will take, from sizes alone.
+    """Estimate of a build from sizes alone.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ def _space(build: Path, n_rows: int, config: BuildConfig, knn: dict[str, Any]) -
 
 
 def _of_sample(name: str, knn: dict[str, Any]) -> str:
-    """What a column means where the nearest of a sample alone were looked for with care; told after its description."""
+    """Addition to a column's description where the nearest of a sample alone were looked for with care."""
     if "sampled" not in knn:
         return ""
     match name:

@@ -271,7 +271,7 @@ class NewSegment:
         write_part(folder / LENGTHS, self._number, lengths)
 
     def _finish(self, ctx: StageContext) -> None:
-        """What is small and of all rows is written anew; the plain arrays have gone into those of the atlas."""
+        """Write anew what is small and of all rows; the plain arrays have gone into those of the atlas."""
         columns = self._space / layout.COLUMNS
         outliers = anomalies.outlier_rows(np.asarray(open_array(columns / f"{DEFAULT}.npy")))
         replace_array(self._space / layout.OUTLIERS, outliers)

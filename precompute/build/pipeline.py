@@ -87,7 +87,7 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
 
 
 def estimate_source(source: Source, config: BuildConfig, *, speed: float = 1.0) -> Estimate:
-    """What building from a source will take."""
+    """Estimate of building from a source."""
     return estimate_build(
         source.n_rows,
         reduced_width(source.dimension, config.pca),

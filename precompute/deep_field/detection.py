@@ -20,7 +20,7 @@ STAR_RADIUS_PIXELS = 12
 
 
 class Detections(NamedTuple):
-    """What `sep` found.
+    """Detections of `sep`.
 
     Attributes
     ----------

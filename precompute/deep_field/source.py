@@ -116,7 +116,7 @@ def _cutout_columns(found: Detections, half_width: NDArray[np.float64]) -> dict[
 
 
 def describe_source(sky_background: BackgroundDescription) -> SourceDescription:
-    """What the files mean, where they come from, and what they are not."""
+    """Describe what the files mean, where they come from, and what they are not."""
     return SourceDescription(
         name="xdf",
         title="Hubble eXtreme Deep Field",

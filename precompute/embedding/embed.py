@@ -53,7 +53,7 @@ CHUNK_ROWS = 65_536
 
 
 class EmbedRecipe(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides the embeddings; what another recipe left half done is thrown away."""
+    """Recipe that decides the embeddings; what another recipe left half done is thrown away."""
 
     encoder: str
     pictures: str
@@ -64,7 +64,7 @@ class EmbedRecipe(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Embedded:
-    """What was made.
+    """Record of what was made.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ def check_source_folder(out: Path) -> None:
 
 
 class _Measured:
-    """What was measured so far, on the disk: a picture a row."""
+    """Measurements so far, on the disk: a picture a row."""
 
     def __init__(self, folder: Path, n: int, width: int) -> None:
         self._done = folder / DONE

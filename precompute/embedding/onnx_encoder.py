@@ -35,7 +35,7 @@ Ratio = Annotated[float, Meta(gt=0)]
 
 
 class EncoderDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the input of an encoder means.
+    """Description of an encoder's input.
 
     A level of 0 to 255 becomes (level · `scale` − `mean`) / `std`, band by band.
 

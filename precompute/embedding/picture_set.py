@@ -110,7 +110,7 @@ def names_of(pictures: PictureSet) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class PictureFrame:
-    """How each picture is brought to one form.
+    """Frame that brings each picture to one form.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ def _scaled(bands: ImageFloats, pixels: int) -> ImageFloats:
 
 
 def _band_scale(heights: NDArray[np.floating[Any]], n_bands: int, as_seen: bool) -> ImageFloats:
-    """What brings the bright parts of all bands to one level; 1 where they are alike, as in 8-bit pictures."""
+    """Scale that brings the bright parts of all bands to one level; 1 where they are alike, as in 8-bit pictures."""
     middle = np.nanmedian(heights, axis=0)
     if as_seen or not (np.isfinite(middle) & (middle > 0)).all() or middle.max() < ALIKE * middle.min():
         return np.ones(n_bands, np.float32)

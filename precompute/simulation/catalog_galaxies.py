@@ -1,4 +1,4 @@
-"""What simulated galaxies are: groups in embedding space, classes, photometry and redshifts that agree with them.
+"""Simulated galaxies: groups in embedding space, classes, photometry and redshifts that agree with them.
 
 Every row belongs to a group, every group to a class. A row's embedding is
 
@@ -249,7 +249,7 @@ def _draw_directions(
     centres: NDArray[np.float64],
     landscape: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """What each latent adds to a row of each group, shape (groups, latents, d)."""
+    """Directions that each latent adds to a row of each group, shape (groups, latents, d)."""
     n_groups, dimension = centres.shape
     arcs = np.array([CLASSES[c].arc for c in group_class])[:, None]
     spread = np.array([0.4 if CLASSES[c].share else 1.0 for c in group_class])[:, None, None]
@@ -301,7 +301,7 @@ def _draw_photometry(
 
 
 def _rank_within(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many earlier entries hold the same key."""
+    """Number of earlier entries with the same key."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     first = np.searchsorted(ordered, ordered)

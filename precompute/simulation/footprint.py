@@ -1,4 +1,4 @@
-"""Where simulated galaxies lie: a footprint with holes that crosses RA 0/360 and holds the north celestial pole."""
+"""Footprint of simulated galaxies: an area with holes that crosses RA 0/360 and holds the north celestial pole."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Footprint:
         )
 
     def contains(self, xyz: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which unit vectors, shape (m, 3), lie in the footprint; shape (m,)."""
+        """Mask of the unit vectors, shape (m, 3), in the footprint; shape (m,)."""
         inside: NDArray[np.bool_] = xyz[:, 2] > np.sin(np.radians(MIN_DEC_DEG))
         inside &= np.abs(sin_galactic_latitude(xyz)) > np.sin(np.radians(MIN_GALACTIC_LATITUDE_DEG))
         in_hole = xyz @ self.hole_xyz.T > np.cos(np.radians(self.hole_radius_deg))

@@ -30,7 +30,7 @@ _OURS = re.compile(r"images_npix\d+_\d{9}_\d{9}\.h5|representations_\d{9}_\d{9}\
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides the bytes of the files; what another recipe left half done is thrown away."""
+    """Recipe that decides the bytes of the files; what another recipe left half done is thrown away."""
 
     n: int
     first_row: int

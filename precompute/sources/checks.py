@@ -1,4 +1,4 @@
-"""What must hold of positions and ids before an atlas is built, and how a violation is told: count, first rows."""
+"""Checks of positions and ids before an atlas is built, and how a violation is told: count, first rows."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def check_positions(ra: NDArray[Any], dec: NDArray[Any]) -> CheckedPositions:
 
 
 def check_ids(columns: dict[str, NDArray[Any]]) -> list[str]:
-    """What keeps columns from naming each galaxy once, together: kinds, missing values, duplicates.
+    """Problems that keep columns from naming each galaxy once, together: kinds, missing values, duplicates.
 
     Parameters
     ----------

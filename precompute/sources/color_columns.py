@@ -25,7 +25,7 @@ class Color(NamedTuple):
 
     @property
     def about(self) -> ColumnDescription:
-        """What the manifest says of it."""
+        """Entry in the manifest."""
         return ColumnDescription(
             "mag", "phot.color", f"Colour, {self.bluer} - {self.redder}, computed when this was built"
         )

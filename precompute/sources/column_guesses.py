@@ -1,4 +1,4 @@
-"""What a source does not say, found by the habits of surveys: which file, which columns. Guesses become notes."""
+"""Guesses at what a source does not say, by the habits of surveys: which file, which columns. Guesses become notes."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ EXACT_IN_FLOAT64 = 2**53
 
 
 class StoredColumn(msgspec.Struct, frozen=True):
-    """Where an atlas column comes from: a column of the file, or one component of a vector there."""
+    """Origin of an atlas column: a column of the file, or one component of a vector there."""
 
     name: str
     file_name: str
@@ -69,7 +69,7 @@ class NormalizedColumn:
 
 
 def plan_columns(columns: Iterable[FileColumn]) -> tuple[list[StoredColumn], list[str]]:
-    """Which columns an atlas takes over and what it calls them.
+    """Plan the columns that an atlas takes over, and their names.
 
     Valid names are kept; others are cleaned, reserved ones get a prefix, vectors of up to 16 numbers become one
     column a component. Names never differ in case only, since some file systems could not tell them apart.

@@ -218,7 +218,7 @@ class BatchEmbeddings(EmbeddingTable):
 
 
 def open_embedding_table(path: Path) -> EmbeddingTable | None:
-    """What a path names, if it is embeddings with ids; a column, dataset or field may stand behind it after a colon.
+    """Embeddings with ids that a path names, if it does; a column, dataset or field may stand behind it after a colon.
 
     Raises
     ------

@@ -193,7 +193,7 @@ class ListEmbeddings:
 
 @dataclass(frozen=True)
 class EmbeddingReport:
-    """What a pass over embeddings found; reports of consecutive chunks add up.
+    """Report of a pass over embeddings; reports of consecutive chunks add up.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ class EmbeddingReport:
 
     @property
     def problems(self) -> list[str]:
-        """What forbids a build; empty when nothing does."""
+        """Problems that forbid a build; empty when nothing does."""
         found = (
             ("NaN or infinity", self.n_bad, self.first_bad),
             ("only zeros", self.n_zero, self.first_zero),
@@ -237,7 +237,7 @@ class EmbeddingReport:
 
     @property
     def notes(self) -> list[str]:
-        """What was changed."""
+        """Notes of what was changed."""
         if not self.n_rescaled:
             return []
         return [f"embeddings normalised, since they were not of unit length: {self.n_rescaled:,} of {self.n_rows:,}"]

@@ -1,4 +1,4 @@
-"""Where the embeddings of a source lie: files beside it, a column of its catalogue, or a table of their own."""
+"""Search for the embeddings of a source: files beside it, a column of its catalogue, or a table of their own."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def open_arrays(folder: Path, wanted: str) -> Embeddings:
 
 
 def rows_beside(catalog: Path, wanted: str) -> int | None:
-    """How many embeddings lie in files beside a catalogue; None where they are elsewhere or cannot be read."""
+    """Number of embeddings in files beside a catalogue; None where they are elsewhere or cannot be read."""
     try:
         found = find_arrays(catalog.parent, wanted or EMBEDDINGS)
     except SourceError:
@@ -107,7 +107,7 @@ def rows_beside(catalog: Path, wanted: str) -> int | None:
 
 
 def find_arrays(folder: Path, wanted: str) -> Embeddings | None:
-    """What `open_arrays` finds where it is told where to look; None where nothing is there."""
+    """Arrays that `open_arrays` finds where it is told where to look; None where nothing is there."""
     for path in (Path(wanted), folder / wanted):
         if (table := open_embedding_table(path)) is not None:
             return table

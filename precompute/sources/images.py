@@ -19,7 +19,7 @@ SHOWN = 3
 
 
 class Images(Protocol):
-    """Where the images of a source come from; safe to share between threads.
+    """Images of a source; safe to share between threads.
 
     Attributes
     ----------

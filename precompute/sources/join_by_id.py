@@ -21,7 +21,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """Which row of the catalogue each embedding is of.
+    """Rows of the catalogue that the embeddings are of.
 
     Attributes
     ----------

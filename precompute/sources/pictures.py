@@ -56,7 +56,7 @@ _BROKEN = (
 
 
 class Odd(enum.IntFlag):
-    """What may be told of a picture that is used all the same."""
+    """Oddities of a picture that is used all the same."""
 
     GREY = 1
     SIXTEEN_BIT = 2
@@ -72,7 +72,7 @@ NOTHING_ODD = Odd(0)
 
 @dataclass(frozen=True, eq=False)
 class PicturePixels:
-    """What a file holds.
+    """Pixels of a file.
 
     Attributes
     ----------

@@ -52,7 +52,7 @@ LAYOUTS: tuple[Layout, ...] = (hats.LAYOUT, legacy_survey.LAYOUT, column_files.L
 
 @dataclass(frozen=True, eq=False)
 class CheckedCatalog:
-    """What `Source.check` returns.
+    """Result of `Source.check`.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class Source:
         return self._parts.images is not None
 
     def image_count(self, wanted: int) -> int:
-        """How many images a build stores.
+        """Number of images that a build stores.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class Source:
             )
 
     def row_of_catalog(self, row: int) -> int:
-        """Which row of the catalogue's file a row is."""
+        """Row of the catalogue's file that a row is."""
         return row if self._rows is None else int(self._rows[row])
 
     def read_column(self, name: str) -> NDArray[Any]:

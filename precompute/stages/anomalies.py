@@ -51,7 +51,7 @@ MIXED = ("anomaly_form", "anomaly_detail")
 
 
 class AnomalyInputs(msgspec.Struct, frozen=True):
-    """What a galaxy's scores are made from, for all rows.
+    """Inputs of the galaxies' scores, for all rows.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ def as_percentiles(scores: Mapping[str, ScoreFloats], quantiles: Mapping[str, Sc
 
 
 def odder(found: Mapping[str, ScoreFloats]) -> ScoreFloats:
-    """What the default ranks by: the larger of the percentiles in `MIXED`."""
+    """Score that the default ranks by: the larger of the percentiles in `MIXED`."""
     larger: ScoreFloats = np.maximum(*(found[name] for name in MIXED))
     return larger
 

@@ -1,4 +1,4 @@
-"""How far a galaxy lies from others of its brightness.
+"""Distances of a galaxy from others of its brightness.
 
 Faint galaxies are unlike each other by noise, and bright ones by the detail that shows: a distance that knows nothing
 of magnitude finds faint discs. So galaxies are compared within groups of like magnitude. In each the embedding is
@@ -42,7 +42,7 @@ class AnomalyScores(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """What whitens a group of like magnitude: x @ axes − offset, of which the first columns are of form alone.
+    """Whitening of a group of like magnitude: x @ axes − offset, of which the first columns are of form alone.
 
     `middle` and `spread` are of the scores: log distance by form, by detail, and distance to the ten nearest.
     """

@@ -50,12 +50,12 @@ CHECKED_ROWS = 500
 
 
 def search_setting(index: NeighborIndex, k: int, setting: SearchSetting) -> SearchSetting:
-    """How hard a pass over all rows searches; the exact index needs no spare candidates."""
+    """Setting of a search for all rows; the exact index needs no spare candidates."""
     return SearchSetting(1, k + 1) if index.name == "exact" else setting
 
 
 def quick_setting(n_rows: int, leaves: int) -> SearchSetting:
-    """How hard a pass over the rows of an index of so many leaves searches that keeps mean distances alone."""
+    """Setting of a quick search over an index of so many leaves, which keeps mean distances alone."""
     wanted = round(QUICK_ROWS * leaves / n_rows)
     return SearchSetting(min(SETTING.leaves, max(QUICK_LEAVES, wanted)), QUICK_CANDIDATES)
 

@@ -1,4 +1,4 @@
-"""What counts as nearby on the map: the surroundings of a position hold one in a hundred of the points."""
+"""Neighbourhood on the map: the surroundings of a position hold one in a hundred of the points."""
 
 from __future__ import annotations
 

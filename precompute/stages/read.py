@@ -89,7 +89,7 @@ class Read(BuildStage):
 
 
 def describe_column(name: str, values: NormalizedColumn, about: ColumnDescription, *, truth: bool) -> Column:
-    """What the manifest says of a column."""
+    """Entry of a column in the manifest."""
     array: NDArray[Any] = values.array
     missing, quantiles = values.missing_count, tuple[int | float, ...]()
     if values.kind == "number":

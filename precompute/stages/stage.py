@@ -1,4 +1,4 @@
-"""What a stage of the build sees: its folder, its parameters, and a way to show progress."""
+"""Context of a stage of the build: its folder, its parameters, and a way to show progress."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class StageContext:
         return self.build / layout.STAGES / f"{self.name}.progress"
 
     def kept(self) -> PassRecord:
-        """What a killed run of this stage had kept; no rows for a fresh start."""
+        """Record that a killed run of this stage had kept; no rows for a fresh start."""
         try:
             return msgspec.json.decode(self._record.read_bytes(), type=PassRecord)
         except (FileNotFoundError, msgspec.DecodeError):

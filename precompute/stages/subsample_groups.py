@@ -226,7 +226,7 @@ def _draw(rows: NDArray[np.float32], count: int, rng: np.random.Generator) -> ND
 
 
 def _positions_of_each(groups: NDArray[np.signedinteger[Any]], n_groups: int) -> list[NDArray[np.int64]]:
-    """Where each of the groups 0 … stands in `groups`, ascending."""
+    """Positions of each of the groups 0 … in `groups`, ascending."""
     order = np.argsort(groups, kind="stable")
     edges = np.searchsorted(groups[order], np.arange(n_groups + 1))
     return [order[start:stop] for start, stop in itertools.pairwise(edges)]

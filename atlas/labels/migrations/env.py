@@ -1,4 +1,4 @@
-"""What Alembic runs: the steps, on the connection that `atlas.labels.database` hands over."""
+"""Environment of Alembic: the steps, on the connection that `atlas.labels.database` hands over."""
 
 from __future__ import annotations
 

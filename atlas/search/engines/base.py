@@ -1,4 +1,4 @@
-"""What indexes that hold codes of the embeddings have in common, whichever engine made the codes."""
+"""Base of indexes that hold codes of the embeddings, whichever engine made the codes."""
 
 from __future__ import annotations
 

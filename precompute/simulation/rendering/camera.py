@@ -157,7 +157,7 @@ def _add_stars(image: BandPlanes, stars: NDArray[np.float64], g: Any) -> None:
 
 @compiled
 def _observe(seed: int, g: Any, image: BandPlanes) -> None:
-    """What the camera adds to the light: wells that overflow, noise of photons and sky, streaks, dead columns."""
+    """Observe the light as the camera does: wells that overflow, noise of photons and sky, streaks, dead columns."""
     stream = open_stream(seed, g.number, PURPOSE_NOISE)
     pixels = image.shape[1]
     noise = np.empty(pixels * pixels, np.float32)

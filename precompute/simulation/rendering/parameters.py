@@ -1,4 +1,4 @@
-"""What the rendered survey's galaxies are: classes, how rare each is, and the parameters that an image is drawn from.
+"""Galaxies of the rendered survey: classes, how rare each is, and the parameters that an image is drawn from.
 
 A galaxy's parameters come from its own stream (`simulated_random`), so any can be drawn again from the survey's seed
 and its number alone. Numbers here are in the manner of the Legacy Surveys (Dey et al. 2019, AJ 157, 168), not theirs.

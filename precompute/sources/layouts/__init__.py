@@ -1,1 +1,1 @@
-"""How surveys lie on the disk."""
+"""Layouts of surveys on the disk."""

@@ -1,4 +1,4 @@
-"""What a layout makes of a source's files: a catalogue, embeddings and images, each with one face for all layouts.
+"""Parts that a layout makes of files: a catalogue, embeddings and images, each with one face for all layouts.
 
     table            a catalogue file beside `embeddings.npy`, images in a folder      (`.table`)
     HATS             Parquet partitions of the sky                                      (`.hats`)

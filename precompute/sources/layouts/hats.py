@@ -216,7 +216,7 @@ def _open_catalog(partitions: list[Partition], problems: list[str]) -> tuple[lis
 
 
 def _differences(first: pa.Schema, other: pa.Schema) -> list[str]:
-    """How the columns of a partition differ from those of the first."""
+    """Differences of a partition's columns from those of the first."""
     lacking = [name for name in first.names if name not in other.names]
     problems = [f"no column {', '.join(lacking)}, which the first partition has"] if lacking else []
     return problems + [

@@ -56,7 +56,7 @@ class StoredImages:
         return None if grz is None else asinh_rgb(grz)[::-1]
 
     def _read(self, chunk: h5py.File, at: int) -> Any:
-        """What the file has of a row; called by one thread at a time."""
+        """Read what the file has of a row; called by one thread at a time."""
         images = chunk.get(IMAGES)
         return None if images is None else images[at]
 

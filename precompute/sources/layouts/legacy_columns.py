@@ -1,4 +1,4 @@
-"""What the columns of the Legacy Surveys mean, in whichever files they come.
+"""Meanings of the columns of the Legacy Surveys, in whichever files they come.
 
 Told by the survey's description of its sweep catalogues (legacysurvey.org/dr9/catalogs) and of the photometric
 redshifts (Zhou et al. 2021, MNRAS 501, 3309).
@@ -94,7 +94,7 @@ def type_words(codes: NDArray[Any]) -> NDArray[np.bytes_]:
 
 
 def column_description(name: str, dtype: str) -> ColumnDescription:
-    """What the survey means by a column; -99 is missing in all of its numbers but positions, ids and flags."""
+    """Description of a column of the survey; -99 is missing in all of its numbers but positions, ids and flags."""
     about = COLUMNS.get(name, ColumnDescription())
     if about.ucd.startswith(("pos.", "meta.id")) or about.flags:
         return about

@@ -50,7 +50,7 @@ class Dataset(msgspec.Struct, frozen=True):
 
 
 class ReadColumn(msgspec.Struct, frozen=True):
-    """How a column comes from a dataset: one band of it or all, and what is done to the numbers."""
+    """Reading of a column from a dataset: one band of it or all, and what is done to the numbers."""
 
     dataset: str
     band: int | None = None
@@ -238,7 +238,7 @@ def _kind(dataset: Dataset) -> FileColumnKind:
 
 
 def _nature(dataset: Dataset) -> tuple[str, tuple[int, ...]]:
-    """What has to be the same in all files: integers may be of any size, but not stand beside texts."""
+    """Nature that has to be the same in all files: integers may be of any size, but not stand beside texts."""
     kind = np.dtype(dataset.dtype).kind
     return {"u": "i", "b": "i", "S": "O"}.get(kind, kind), dataset.shape[1:]
 

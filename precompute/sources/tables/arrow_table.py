@@ -69,7 +69,7 @@ def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int) -> Catal
 
 
 def _described_by_astropy(schema: pa.Schema) -> dict[str, dict[str, Any]]:
-    """What astropy's own Parquet writer noted of each column, by name; empty for files of other writers."""
+    """Notes of astropy's own Parquet writer on each column, by name; empty for files of other writers."""
     text = (schema.metadata or {}).get(b"table_meta_yaml")
     if text is None:
         return {}

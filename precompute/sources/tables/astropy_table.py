@@ -40,7 +40,7 @@ class AstropyCatalog:
 
 
 def with_warnings(read: Callable[[], T]) -> tuple[T, list[str]]:
-    """What `read` returns, and the warnings that it gave."""
+    """Result of `read`, and the warnings that it gave."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = read()

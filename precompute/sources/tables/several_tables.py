@@ -18,7 +18,7 @@ SHOWN_COLUMNS = 4
 
 
 class TableHead(msgspec.Struct, frozen=True):
-    """What is known of a table before it is read; `place` is the number by which `--hdu` names it."""
+    """Head of a table, known before it is read; `place` is the number by which `--hdu` names it."""
 
     place: int
     name: str

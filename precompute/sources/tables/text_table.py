@@ -50,7 +50,7 @@ _POINT_DECIMAL = re.compile(r"[+-]?\d+\.\d+")
 
 
 class Form(msgspec.Struct, frozen=True):
-    """How a file is written.
+    """Form in which a file is written.
 
     Attributes
     ----------

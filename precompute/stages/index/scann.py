@@ -74,7 +74,7 @@ CODES_BY_LEAF = "codes-by-leaf.npy"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a ScaNN index is built. None of it but `leaves` and the samples changes what comes out.
+    """Plan of a ScaNN index. None of it but `leaves` and the samples changes what comes out.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncodingProgress(msgspec.Struct, frozen=True):
-    """What is on disk of an index: the leaves of so many rows, the codes of so many in the order of the leaves."""
+    """Progress of an index on disk: the leaves of so many rows, the codes of so many in the order of the leaves."""
 
     assigned: int = 0
     encoded: int = 0
