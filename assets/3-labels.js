@@ -134,6 +134,18 @@
     });
   };
 
+  // Keys 1 and 2 say what is interesting and what is not, as far as they say nothing else.
+  gf.local.judge = () => named(function () {
+    const [yes, no] = ["interesting", "boring"].map(function (label, at) {
+      if (classes[at + 1]) return classes[at + 1].label;
+      add({ kind: "class", key: at + 1, label: label });
+      return label;
+    });
+    say(`1 says ${yes}, 2 says ${no}, and leads on to the next. Then order the gallery by “Your labels”.`);
+    const first = tiles()[0];
+    if (first) first.focus();
+  });
+
   // What is listed or selected, kept under a name.
   gf.local.collect = function (e) {
     const field = document.querySelector("input#collection-name");

@@ -16,6 +16,7 @@ from . import clusters, filters, labels, scores, subsets, why_here
 from . import elements as el
 
 ANOMALY_IMAGES = 12
+ABOUT_JUDGING = "Key 1 labels a galaxy interesting, 2 boring; “Your labels” then orders all by them"
 
 
 def drawer(service: Service, state: State) -> list[Any]:
@@ -49,6 +50,11 @@ def anomalies(service: Service, state: State) -> list[Any]:
     return [
         filters.artefact_switch(service, atlas, state),
         *(_detector(name, chosen=name == state.order) for name in offered(columns)),
+        html.P(
+            ["Say what is interesting as you look: the page learns which others are. ",
+             el.button("Judge with the keys 1 and 2", kind="link", label=ABOUT_JUDGING, is_="local", do="judge")],
+            className="gf-note",
+        ),
         html.H3("Golden on the map"),
         html.Div(
             [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -70,3 +71,35 @@ def test_labels_order_the_gallery_until_it_is_ranked_again_and_a_link_answers_as
     on_judged.settle()
     assert on_judged.rows() == first
     assert on_judged.complaints == []
+
+
+@pytest.fixture
+def on_rare(chromium: Browser, small_path: Path, small: Atlas, tmp_path: Path) -> Iterator[Watched]:
+    with serving.serve(small_path, tmp_path / "server") as server:
+        yield from watch(chromium, server, small)
+
+
+def test_a_class_of_one_in_ten_thousand_is_found_by_looking(on_rare: Watched) -> None:
+    page, columns = on_rare.page, on_rare.atlas.columns()
+    codes = np.asarray(columns.array("true_class"))
+    lenses = np.flatnonzero(codes == columns.code("true_class", "lens")).tolist()
+    assert len(lenses) * 10_000 == on_rare.atlas.n_rows
+    page.add_init_script("localStorage.setItem('gf-who', 'Ada')")
+    on_rare.open()
+    page.keyboard.press("a")
+    page.locator("#drawer .gf-detector").first.click()
+    on_rare.settle()
+    page.select_option("#shown", "250")
+    on_rare.settle()
+    page.locator("#drawer button", has_text="Judge with the keys").click()
+    found = [row for row in on_rare.rows() if row in lenses]
+    assert len(found) == 1
+    tile = page.locator(f'#gallery .gf-tile[data-row="{found[0]}"]')
+    page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
+    tile.focus()
+    page.keyboard.press("1")
+    expect(tile).to_have_attribute("data-label", "interesting")
+    tile.click()
+    on_rare.settle()
+    assert on_rare.rows()[0] == next(row for row in lenses if row not in found)
+    assert on_rare.complaints == []
