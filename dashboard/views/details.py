@@ -161,6 +161,7 @@ def welcome(atlas: Atlas) -> html.Div:
                     html.Li([html.B("Click"), " a galaxy anywhere to see what is like it."]),
                     html.Li([html.B("Lasso"), " a region of the map or the sky (", html.Kbd("L"), ") to select it."]),
                     html.Li([html.B("Type"), " a position or an id (", html.Kbd("/"), ")."]),
+                    html.Li([html.Kbd("C"), " clusters, ", html.Kbd("A"), " anomalies, ", html.Kbd("N"), " labels."]),
                     html.Li([html.Kbd("F"), " filters, ", html.Kbd("U"), " subsets, ", html.Kbd("X"),
                              " columns against each other, ", html.Kbd("V"), " a table."]),
                     html.Li([html.Kbd("?"), " lists all keys."]),

@@ -407,5 +407,5 @@ def _help() -> dbc.Modal:
     rows = [html.Tr([html.Td([html.Kbd(k) for k in keys.split("  ")]), html.Td(what)]) for keys, what in KEYS]
     return dbc.Modal(
         [dbc.ModalHeader(dbc.ModalTitle("Keys")), dbc.ModalBody(html.Table(html.Tbody(rows), className="gf-keys"))],
-        id="help", is_open=False, size="sm", scrollable=True,
+        id="help", is_open=False, size="lg", scrollable=True,
     )  # fmt: skip
