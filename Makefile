@@ -63,7 +63,7 @@ audit: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(VENV)/bin/pytest $(DEALT) -m soak --actions 60
 
-# `python -m benchmarks.page ATLAS …` and `python -m benchmarks.survey ATLAS` measure atlases that are there already.
+# `python -m benchmarks.page ATLAS …`, `… survey ATLAS` and `… filtered ATLAS` measure atlases that are there already.
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.planes
@@ -74,6 +74,7 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.simulated_quality
 	$(RUN) -m benchmarks.examples
 	$(RUN) -m benchmarks.build 100000 1000000
+	$(RUN) -m benchmarks.filtered data/benchmarks/atlas-1000000
 
 screenshots: $(VENV)/.dev
 	$(RUN) -m benchmarks.screenshots docs
