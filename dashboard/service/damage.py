@@ -74,7 +74,7 @@ class Damage:
             more = f" and {len(files) - 1} more" if files[1:] else ""
             raise DamagedError(
                 f"this atlas is out of use: its file {files[0]}{more} is no longer as it was written; "
-                "whoever runs the server has to put it back or build the atlas again"
+                "whoever runs the server has to put it back, or remove this build and build anew"
             )
 
     def write(self, build_id: str, files: Sequence[str]) -> None:
