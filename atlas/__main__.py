@@ -10,7 +10,7 @@ from typing import Any
 
 from atlas import receipts
 from atlas.atlas import Atlas
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, ResourceError
 from atlas.labels.store import Labels
 from atlas.training import Choices, export, import_labels, read_table
 
@@ -68,7 +68,16 @@ def _import(args: argparse.Namespace) -> int:
     print(f"{found.fresh:,} labels kept, {found.known:,} were there before")
     if found.missing:
         print(f"note: not in this atlas, {len(found.missing):,}: {', '.join(found.missing[:5])}", file=sys.stderr)
+    if args.unmatched is not None:
+        _write_lines(args.unmatched, found.missing)
     return 0
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    try:
+        path.write_text("".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise ResourceError(f"{path.name} cannot be written: {error.strerror or error}") from error
 
 
 def _labelled(args: argparse.Namespace) -> Atlas:
@@ -113,6 +122,7 @@ def _label_commands(commands: Any) -> None:
         "--who", required=True, metavar="NAME", help="whose labels they are, where the table does not say"
     )
     bring.add_argument("--radius", type=float, default=1.0, metavar="ARCSEC", help="how near a galaxy must lie (1)")
+    bring.add_argument("--unmatched", type=Path, metavar="FILE", help="where those that match no galaxy are listed")
     bring.set_defaults(run=_import)
     for one in (out, bring):
         one.add_argument("--atlas", type=Path, required=True, metavar="DIR", help="folder of the atlas")

@@ -110,5 +110,14 @@ def test_the_command_exports_and_imports(
     table = str(tmp_path / "set" / "training_set.parquet")
     assert main(["labels", "import", table, "--who", "Grace", *place]) == 0
     assert "58 labels kept" in capsys.readouterr().out
+    # By position, with those that lie nowhere in a file.
+    ra, dec = labelled.position(7)
+    (tmp_path / "places.csv").write_text(f"ra,dec,label\n{ra},{dec + 0.5 / 3600},edge-on\n10,10,edge-on\n")
+    bring = ["labels", "import", str(tmp_path / "places.csv"), "--who", "Grace", *place]
+    assert main([*bring, "--unmatched", str(tmp_path / "rest.txt")]) == 0
+    assert "1 labels kept" in capsys.readouterr().out
+    assert (tmp_path / "rest.txt").read_text() == "10.0 10.0\n"
+    assert main([*bring, "--unmatched", str(tmp_path / "none" / "rest.txt")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
     assert main(["labels", "import", str(tmp_path / "nothing.csv"), "--who", "Grace", *place]) == 1
     assert "cannot be read" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -162,6 +163,37 @@ def test_the_steps_lead_to_the_tables_of_the_program(place: str, labels: Labels)
     newer = Labels(place)
     with pytest.raises(KeepingError, match="newer Galaxy Finder"):
         newer.labels()
+    newer.close()
+
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.add_column("label_event", sa.Column("colour", sa.String(8), nullable=False, server_default="red"))
+"""
+
+
+def test_a_step_keeps_what_an_older_program_kept(
+    place: str, labels: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels.add([label("1", "lens"), label("2", "ring")])
+    before = labels.history()
+    shutil.copytree(database._MIGRATIONS, tmp_path / "migrations")
+    (tmp_path / "migrations" / "versions" / "v0002_colour.py").write_text(NEXT)
+    monkeypatch.setattr(database, "_MIGRATIONS", tmp_path / "migrations")
+    monkeypatch.setattr(database, "HEAD", "0002")
+    newer = Labels(place)
+    assert newer.history() == before  # whoever reads first brings the tables up to date
+    with newer._database._engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT DISTINCT colour FROM label_event")).scalars().all() == ["red"]
+    newer.add([label("3", "lens")])
+    assert len(newer.labels()) == 3
     newer.close()
 
 
