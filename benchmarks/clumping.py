@@ -32,7 +32,7 @@ SIZES = (20, 100, 1_000)
 
 
 def measure(seed: int, galaxies: int, folder: Path) -> tuple[int, dict[str, str]]:
-    """How many random selections warn, and what is said of each class of artefacts."""
+    """Measure how many random selections warn, and what is said of each class of artefacts."""
     survey, rng = describe_galaxies(seed, galaxies), np.random.default_rng(seed)
     parameters = survey.parameters
     spoilt = artefact_columns(survey.features[:, len(GALAXY) :], DEFAULT_PIXELS**2)[ARTEFACT]

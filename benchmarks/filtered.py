@@ -22,7 +22,7 @@ K = 100
 
 
 class Line(NamedTuple):
-    """What was measured at a share of rows that pass."""
+    """Measurement at a share of rows that pass."""
 
     share: float
     rows: int

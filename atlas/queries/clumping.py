@@ -54,7 +54,7 @@ Kind = Literal["clumping", "share", "mean"]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What a selection and its draws were compared in.
+    """Figure in which a selection and its draws were compared.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ def _draws(steps: NDArray[np.int64], chosen: int, rng: np.random.Generator) -> N
 
 
 def _compared(atlas: OpenBuild, columns: Columns, rows: NDArray[np.int64], chosen: int) -> Iterator[_Compared]:
-    """What galaxies can be compared in, by the names of the columns that there are."""
+    """Figures in which galaxies can be compared, by the names of the columns that there are."""
     ra, dec = (np.asarray(columns.array(name)[rows], dtype=np.float64) for name in (layout.RA, layout.DEC))
     yield _Compared("clumping", "a patch of the sky", _cells(ra, dec, chosen), 1.0)
     catalogue = list(atlas.columns())

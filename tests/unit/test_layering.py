@@ -93,3 +93,16 @@ def test_no_callback_is_longer_than_fifty_lines() -> None:
     ]
     assert len(functions) > 8
     assert not [(name, one.name) for name, one in functions if one.end_lineno - one.lineno >= 50]
+
+
+def test_docstrings_open_with_a_noun_or_a_verb() -> None:
+    clauses = {"How", "What", "Where", "Which", "Who", "Why"}
+    opened = {
+        f"{path.relative_to(ROOT)}: {told.splitlines()[0]}"
+        for package in ("atlas", "dashboard", "precompute")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (told := ast.get_docstring(node))
+        if told.split()[0] in clauses
+    }
+    assert not opened
