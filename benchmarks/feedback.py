@@ -13,6 +13,8 @@ of each way to make it: interesting galaxies among the next 100 and 1,000 after 
     Protege          Lochner & Rudnick 2024 (arXiv 2411.04188): expected improvement by a Gaussian process
     the default detector, odd form, isolation forest, at random: no labels
 
+Then: how often the interval that the page tells of the next hundred holds it.
+
 For a quick look: `--seeds 1 --galaxies 2000`.
 """
 
@@ -34,6 +36,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from atlas.catalog.anomalies import ARTEFACT, DEFAULT, SPOILT
 from atlas.queries.by_labels import MOST_SURPRISE
 from atlas.queries.feedback import embedding_of_examples
+from atlas.queries.looks import LAST, share_expected
 from atlas.queries.ranking import ByLabels
 from benchmarks.anomalies import describe_galaxies, detect, detect_otherwise, magnitude_of
 from precompute.config import BuildConfig
@@ -46,6 +49,7 @@ SEEDS = 3
 GALAXIES = 8_000
 AFTER = (0, 20, 100)
 NEXT = (100, 1_000)
+EXPECTED_AFTER = (20, 40, 70, 100, 150)
 STEP = 10
 INTERESTS = {"lens, ring or merger": (LENS, RING, MERGER), "merger": (MERGER,)}
 
@@ -189,15 +193,33 @@ def found_by(search: Search, name: str, classes: tuple[int, ...]) -> list[int]:
     return found
 
 
-def measure(seeds: int, galaxies: int) -> dict[str, dict[str, list[list[int]]]]:
-    """Results of `found_by`, by interest, way and seed."""
+def expected_held(search: Search, classes: tuple[int, ...]) -> list[bool]:
+    """Whether the interval that the page tells held the share of interesting galaxies of the next 100, with our order
+    and from the first interesting galaxy on, at each of `EXPECTED_AFTER`."""
+    interesting = np.isin(search.true_class, classes)
+    rows, held = np.empty(0, np.int64), []
+    for looks in EXPECTED_AFTER:
+        while rows.size < looks:
+            more = next_rows(search, Looked(rows, interesting[rows]), OURS)
+            rows = np.concatenate([rows, more[: min(STEP, looks - rows.size)]])
+        if interesting[rows].any():
+            low, high = share_expected(int(interesting[rows[-LAST:]].sum()), LAST)
+            share = interesting[next_rows(search, Looked(rows, interesting[rows]), OURS)[:100]].mean()
+            held.append(bool(low <= share <= high))
+    return held
+
+
+def measure(seeds: int, galaxies: int) -> tuple[dict[str, dict[str, list[list[int]]]], list[bool]]:
+    """Results of `found_by`, by interest, way and seed, and those of `expected_held`, of all."""
+    held: list[bool] = []
     found: dict[str, dict[str, list[list[int]]]] = {interest: {} for interest in INTERESTS}
     for seed in range(1, seeds + 1):
         search = searched(seed, galaxies)
         for interest, classes in INTERESTS.items():
             for name in (*TAUGHT, *UNTAUGHT):
                 found[interest].setdefault(name, []).append(found_by(search, name, classes))
-    return found
+            held += expected_held(search, classes)
+    return found, held
 
 
 def as_text(found: dict[str, dict[str, list[list[int]]]], galaxies: int) -> str:
@@ -221,7 +243,9 @@ def main() -> None:
     parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
     arguments = parser.parse_args()
     begun = time.perf_counter()
-    print(as_text(measure(arguments.seeds, arguments.galaxies), arguments.galaxies))
+    found, held = measure(arguments.seeds, arguments.galaxies)
+    print(as_text(found, arguments.galaxies))
+    print(f"\nThe interval that the page tells held the next hundred in {sum(held)} of {len(held)} cases.")
     print(f"\n{time.perf_counter() - begun:.0f} s")
 
 

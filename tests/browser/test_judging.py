@@ -50,6 +50,10 @@ def test_labels_order_the_gallery_until_it_is_ranked_again_and_a_link_answers_as
     first = atlas.run(Query(space="v1", ranking=ByLabels(("interesting",), revision=revision), limit=24)).rows.tolist()
     assert on_judged.rows() == first
     expect(page.locator("#judging")).to_contain_text("2 found in 6 looks")
+    for href in (page.get_attribute("#export", "href"), f"{page.get_attribute('#export', 'href')}&what=table"):
+        lines = page.evaluate("href => fetch(href).then(answer => answer.text())", href).splitlines()
+        told = [line.split(",")[0] for line in lines if not line.startswith("#")]
+        assert told[1:11] == atlas.identity.names(first[:10]), "a download has the order of the page"
     link = page.url
     page.locator("#gallery .gf-tile").first.focus()
     page.keyboard.press("1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.feedback import AFTER, OURS, Search, found_by
+from benchmarks.feedback import AFTER, EXPECTED_AFTER, OURS, Search, expected_held, found_by
 
 
 @pytest.fixture
@@ -23,4 +23,5 @@ def search() -> Search:
 def test_labels_find_what_a_detector_alone_does_not(search: Search) -> None:
     ours, alone = found_by(search, OURS, (1,)), found_by(search, "default detector", (1,))
     assert len(ours) == 3 * len(AFTER) and ours[:2] == alone[:2], "without a label both are the detector"
+    assert len(expected_held(search, (1,))) == len(EXPECTED_AFTER)
     assert ours[6] == 41 > alone[6], "all of them in a hundred looks"
