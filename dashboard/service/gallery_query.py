@@ -59,7 +59,7 @@ def question_of(atlas: Atlas, state: State) -> Question:
         selection=among,
         exact=state.exact,
         limit=state.shown,
-        spacing=Spacing(state.apart_arcsec, VARIETY if state.order == "varied" and like is not None else 0.0),
+        spacing=_spacing(state, like),
     )
     return Question(query, gone, like)
 
@@ -67,6 +67,12 @@ def question_of(atlas: Atlas, state: State) -> Question:
 def by_labels_of(teaching: Teaching) -> ByLabels:
     """The ranking that labels teach."""
     return ByLabels(teaching.wanted, teaching.mode, teaching.revision)
+
+
+def _spacing(state: State, like: Similar | None) -> Spacing | None:
+    """How the gallery is spread out; None where neither twins are hidden nor variety is asked for."""
+    variety = VARIETY if state.order == "varied" and like is not None else 0.0
+    return Spacing(state.apart_arcsec, variety) if state.apart_arcsec or variety else None
 
 
 def _ranking(atlas: Atlas, state: State, like: Similar | None) -> Ranking | None:
