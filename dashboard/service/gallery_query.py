@@ -70,7 +70,7 @@ def by_labels_of(teaching: Teaching) -> ByLabels:
 
 
 def _spacing(state: State, like: Similar | None) -> Spacing | None:
-    """How the gallery is spread out; None where neither twins are hidden nor variety is asked for."""
+    """Spacing of the gallery; None where neither twins are hidden nor variety is asked for."""
     variety = VARIETY if state.order == "varied" and like is not None else 0.0
     return Spacing(state.apart_arcsec, variety) if state.apart_arcsec or variety else None
 
