@@ -1,4 +1,4 @@
-"""Worth of labels: `python -m benchmarks.feedback [--seeds N] [--galaxies N]`.
+"""Worth of labels: `python -m benchmarks.feedback [--seeds N] [--first-seed N] [--galaxies N]`.
 
 A person is after some rare class of a rendered survey: all of lens, ring and merger, or mergers alone. They begin with
 the default detector, spoilt images hidden, and label what is listed; after every ten looks the list is made anew. Said
@@ -107,7 +107,7 @@ def kernel(width: float, strength: float, oddness: float) -> Order:
 
 
 def astronomaly(detector: str) -> Order:
-    """Equation 1 of arXiv 2010.11202, with the parameters of its code."""
+    """Order by the idea of arXiv 2010.11202, written anew: what people said, times the score, less so far away."""
 
     def order(search: Search, looked: Looked) -> Floats:
         forest = RandomForestRegressor(100, random_state=0)
@@ -209,11 +209,11 @@ def expected_held(search: Search, classes: tuple[int, ...]) -> list[bool]:
     return held
 
 
-def measure(seeds: int, galaxies: int) -> tuple[dict[str, dict[str, list[list[int]]]], list[bool]]:
+def measure(seeds: range, galaxies: int) -> tuple[dict[str, dict[str, list[list[int]]]], list[bool]]:
     """Results of `found_by`, by interest, way and seed, and those of `expected_held`, of all."""
     held: list[bool] = []
     found: dict[str, dict[str, list[list[int]]]] = {interest: {} for interest in INTERESTS}
-    for seed in range(1, seeds + 1):
+    for seed in seeds:
         search = searched(seed, galaxies)
         for interest, classes in INTERESTS.items():
             for name in (*TAUGHT, *UNTAUGHT):
@@ -240,10 +240,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"surveys to render ({SEEDS})")
+    parser.add_argument("--first-seed", type=int, default=1, help="seed of the first (1)")
     parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
     arguments = parser.parse_args()
     begun = time.perf_counter()
-    found, held = measure(arguments.seeds, arguments.galaxies)
+    first = arguments.first_seed
+    found, held = measure(range(first, first + arguments.seeds), arguments.galaxies)
     print(as_text(found, arguments.galaxies))
     print(f"\nThe interval that the page tells held the next hundred in {sum(held)} of {len(held)} cases.")
     print(f"\n{time.perf_counter() - begun:.0f} s")
