@@ -17,6 +17,8 @@
   let known = new Map(); // by row
   /** @type {Set<number>} */
   let asked = new Set();
+  /** @type {Map<string, number>} */
+  const rowsOf = new Map(); // the row of each act of this page, by the act's name
   let sending = false;
   let failures = 0;
   let alone = 0; // how many acts next go out one by one
@@ -32,13 +34,16 @@
   const many = (n) => n.toLocaleString("en");
   const colorOf = (label) => (Object.values(classes).find((c) => c.label === label) || { color: "#b9c2cd" }).color;
 
+  // Whether an act of this page is still under way, so that no answer knows better what a galaxy's labels are.
+  const isAhead = (row) => unsent().some((entry) => rowsOf.get(entry.id) === row);
+
   // What is told of labels. After acts of this page it holds all that changed since a revision; where that is not known
   // here, somebody else did something meanwhile.
   function learn(told) {
     if (told.revision !== revision && !(told.since !== undefined && told.since <= revision)) asked = new Set();
     revision = told.revision;
     classes = Object.fromEntries(told.classes.map((c) => [c.key, c]));
-    Object.entries(told.rows || {}).forEach(([row, given]) => known.set(Number(row), given));
+    Object.entries(told.rows || {}).forEach(([row, given]) => isAhead(Number(row)) || known.set(Number(row), given));
   }
 
   // The galaxy of a tile, or else that of the details; null where there is none.
@@ -70,8 +75,10 @@
 
   const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
 
-  function add(entry) {
-    hold(unsent().concat([Object.assign({ id: newId(), who: who() }, entry)]));
+  function add(entry, row = -1) {
+    const id = newId();
+    rowsOf.set(id, row);
+    hold(unsent().concat([Object.assign({ id: id, who: who() }, entry)]));
     flush();
   }
 
@@ -92,9 +99,9 @@
     asked.add(target.row);
     paint();
     gf.above.redraw();
-    const about = { galaxy: target.id, link: link() };
-    if (target.rank) about.rank = target.rank;
-    add(Object.assign(about, label ? { kind: "label", label: label, grade: grade, note: note } : { kind: "clear" }));
+    const act = { galaxy: target.id, link: link() };
+    if (target.rank) act.rank = target.rank;
+    add(Object.assign(act, label ? { kind: "label", label: label, grade: grade, note: note } : { kind: "clear" }), target.row);
   }
 
   // Another grade or note of a label that was given; `change` makes [grade, note] of those before.
@@ -273,6 +280,7 @@
   function drop(batch) {
     const done = new Set(batch.map((entry) => entry.id));
     hold(unsent().filter((entry) => !done.has(entry.id)));
+    batch.forEach((entry) => rowsOf.delete(entry.id));
   }
 
   /**
@@ -334,7 +342,7 @@
       const response = await window.fetch(`/labels/${gf.build}/of.json?rows=${some.join(",")}`);
       if (!response.ok) return;
       const told = await response.json();
-      some.forEach((row) => known.delete(row));
+      some.forEach((row) => isAhead(row) || known.delete(row));
       learn(told);
       some.forEach((row) => asked.add(row));
       gf.above.redraw();
@@ -354,7 +362,7 @@
     seen: function (at) {
       if (at === revision || sending) return;
       revision = at;
-      known = new Map();
+      known = new Map(Array.from(known).filter(([row]) => isAhead(row)));
       asked = new Set();
       look();
     },

@@ -29,8 +29,16 @@ sesame_url.set(["http://127.0.0.1:9/"])
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
-BENCHMARKS = ROOT / "tests" / "unit" / "benchmarks"
-"""Tests of what measures; like a million rows, whose atlas takes minutes to build, they are `make soak`'s."""
+LONG = tuple(
+    ROOT / "tests" / name
+    for name in (
+        "unit/benchmarks",
+        "unit/precompute/simulation",
+        "integration/test_new_build.py",
+    )
+)
+"""What `make soak` tests besides a million rows, whose atlas takes minutes to build: what measures and what simulates,
+and what `integration/test_taking_up.py` tests within one process."""
 
 DEALT_FIRST = (
     "browser/test_scale.py",
@@ -62,7 +70,7 @@ def afternoon(request: pytest.FixtureRequest) -> tuple[int, int]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "large_path" in getattr(item, "fixturenames", ()) or BENCHMARKS in item.path.parents:
+        if "large_path" in getattr(item, "fixturenames", ()) or {item.path, *item.path.parents} & {*LONG}:
             item.add_marker(pytest.mark.soak)
     place = {ROOT / "tests" / name: i for i, name in enumerate(DEALT_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))

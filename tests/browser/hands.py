@@ -103,8 +103,11 @@ def histogram(watched: Watched, name: str) -> dict[str, list[float]]:
 
 def downloaded(page: Watched) -> list[dict[str, str]]:
     """Lines of the CSV that the page's button downloads."""
+    export = page.page.locator("#export")
+    if not export.is_visible():  # folded, where the head of the gallery is full
+        page.page.locator(".gf-fold:has(#export) > summary").click()
     with page.page.expect_download() as download:
-        page.page.locator("#export").click()
+        export.click()
     return list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
 
 

@@ -86,6 +86,7 @@ def test_a_number_that_no_column_can_hold_is_answered_in_words(on_demo: Watched)
     expect(on_demo.page.locator("#details")).to_contain_text(on_demo.atlas.identity.name(5))
 
 
+@pytest.mark.soak
 def test_a_server_that_is_away_is_waited_for_and_nothing_is_lost(
     chromium: Browser, demo_path: Path, demo: Atlas, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_everything_wrong_with_a_source_is_said_at_once(source: Path, tmp_path: 
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.soak
 def test_an_interrupted_build_goes_on_and_the_old_atlas_stays(source: Path, built: Path, tmp_path: Path) -> None:
     out = tmp_path / "atlas"
     shutil.copytree(built, out)
@@ -109,6 +110,7 @@ def test_an_interrupted_build_goes_on_and_the_old_atlas_stays(source: Path, buil
     assert validate(out) == []
 
 
+@pytest.mark.soak
 def test_validate_tells_a_changed_byte(built: Path, tmp_path: Path) -> None:
     out = tmp_path / "atlas"
     shutil.copytree(built, out)
