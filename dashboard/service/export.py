@@ -16,7 +16,7 @@ from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
 from atlas.planes.sampling import row_hash
 from atlas.queries.by_labels import in_order_of_labels
 from atlas.queries.planner import SETTINGS
-from atlas.queries.query import canonical_query, receipt
+from atlas.queries.query import receipt
 from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, canonical_ranking
 from atlas.queries.selection import All
 from atlas.storage import layout
@@ -44,19 +44,20 @@ def contents_of(service: Service, state: State, what: What) -> Contents:
     atlas = service.atlas
     if what == "table":
         listing = listing_of(service, state, state.table.sort, state.table.descending)
-        return _contents(atlas, state, columns_of(atlas, state), listing)
-    return _contents(atlas, state, list(atlas.columns(atlas.default_space)), _whole(service, state))
+        return _contents(service, state, columns_of(atlas, state), listing)
+    return _contents(service, state, list(atlas.columns(atlas.default_space)), _whole(service, state))
 
 
-def name_of_receipt(atlas: Atlas, state: State) -> str:
-    """The hash that names the question of a page; empty where it asks none."""
-    query = question_of(atlas, state).query
-    return "" if query is None else receipt(atlas.build_id, canonical_query(query), SETTINGS)
+def name_of_receipt(service: Service, state: State) -> str:
+    """The hash that names the question of a page, labels as of now; empty where it asks none."""
+    query = question_of(service.atlas, state).query
+    return "" if query is None else receipt(service.atlas.build_id, service.pinned(query), SETTINGS)
 
 
-def _contents(atlas: Atlas, state: State, columns: list[Column], listing: ResultList) -> Contents:
+def _contents(service: Service, state: State, columns: list[Column], listing: ResultList) -> Contents:
+    atlas = service.atlas
     similarity = Field(name=SIMILARITY, dtype="float32", description=ABOUT_SIMILARITY)
-    asked = name_of_receipt(atlas, state) or NO_QUESTION
+    asked = name_of_receipt(service, state) or NO_QUESTION
     told = similarity if listing.scored else None
     return export_contents(atlas, columns, listing.total, lambda: _pages(listing), told, receipt=asked)
 

@@ -138,7 +138,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
         # The first part is made before the answer begins: what is wrong can still be said.
         first = next(written)
         response = Response(stream_with_context(chain([first], written)), mimetype=FORMATS[kind].mime)
-        asked = name_of_receipt(service.atlas, state)
+        asked = name_of_receipt(service, state)
         name = "-".join(["galaxies", build, *([asked] if asked else [])]) + FORMATS[kind].ending
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         return response

@@ -123,6 +123,11 @@ def test_a_gallery_of_a_label_follows_it(client: FlaskClient, demo: Atlas) -> No
     assert rows_of(client, state) == []
     keep(client, act(1, demo.identity.name(3), "lens"), act(2, demo.identity.name(8), "lens"))
     assert sorted(rows_of(client, state)) == [3, 8] == sorted(rows_of(client, typed))
+    # What is downloaded is called by the receipt that the page gives, labels as of now.
+    for one in (state, typed):
+        said = client.get(f"/export/{demo.build_id}.csv?s={to_token(one)}").headers["Content-Disposition"]
+        asked = said.rpartition("-")[2].partition(".")[0]
+        assert client.get(f"/receipt/{demo.build_id}/{asked}.json?s={to_token(one)}").status_code == 200
     like = State(group=Labelled(("lens",)))
     before = rows_of(client, like)
     assert 3 not in before and 8 not in before
