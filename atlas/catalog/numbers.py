@@ -73,6 +73,16 @@ def exact_text(value: Number) -> str:
     return str(value) if isinstance(value, int) else repr(float(value)).removesuffix(".0")
 
 
+def short_text(value: float) -> str:
+    """A figure to two digits, whole beyond ten, never as a power of ten: 0.25, 2.5, 160, 1,600."""
+    return f"{value:.2g}" if abs(value) < 9.95 else f"{value:,.0f}"
+
+
+def percent_text(share: float) -> str:
+    """A share to two digits, in per cent."""
+    return f"{short_text(100 * share)} %"
+
+
 def column_text(column: Column, value: Any, digits: int = FEWEST_DIGITS) -> str:
     """A number of a column in as many digits as tell its values apart: five of its range, and five of its own at least.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
+from atlas.catalog.numbers import short_text
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.queries.planner import embedding_of
@@ -68,7 +69,7 @@ class Recovery(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         found = ", ".join(
-            f"{self.found(first):,} in the first {first:,} (by chance {self.by_chance(first):.2g})"
+            f"{self.found(first):,} in the first {first:,} (by chance {short_text(self.by_chance(first))})"
             for first in FIRST
             if first < self.total
         )

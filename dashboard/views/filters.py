@@ -20,7 +20,7 @@ from atlas.catalog.anomalies import ARTEFACT, DEFAULT, DETECTORS, SPOILT, offere
 from atlas.catalog.cluster_labels import speaks_of_galaxies
 from atlas.catalog.columns import QUANTILES, bit_name, is_magnitude
 from atlas.catalog.histogram import BitCounts, Histogram
-from atlas.catalog.numbers import Number, column_text, exact_text
+from atlas.catalog.numbers import Number, column_text, exact_text, percent_text
 from atlas.catalog.senses import explanation, sense
 from atlas.expressions.check import names
 from atlas.expressions.text import examples
@@ -217,7 +217,7 @@ def _bits(column: Column, now: BitCounts, own: Bits) -> list[Any]:
                 [
                     html.I(style={"width": f"{100 * count / most:.1f}%"}),
                     html.Span(name),
-                    html.B(_percent(share), tabIndex="0"),
+                    html.B(percent_text(share), tabIndex="0"),
                     _toggle("+", f"Only galaxies with {name} of {column.name}", own, on=own.on, bit=bit),
                     _toggle("−", f"Without galaxies with {name} of {column.name}", own, off=own.off, bit=bit),
                 ],
@@ -241,11 +241,6 @@ def _toggle(
         **{"aria-label": label, **el.why(label), "aria-pressed": "true" if bit in chosen else "false"},
         **el.on_click(is_="filter", column=own.column, **bits),
     )  # fmt: skip
-
-
-def _percent(share: float) -> str:
-    """A share to two digits, in per cent."""
-    return "0 %" if share == 0 else f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
 def _says(own: Filter | None, column: Column) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from dash import html
 
+from atlas.catalog.numbers import percent_text, short_text
 from atlas.queries.clumping import DRAWS, Difference, Reality
 
 from ..jobs.job import Job
@@ -49,15 +50,11 @@ def said(one: Difference) -> str:
     """A difference in words."""
     match one.kind:
         case "clumping":
-            return f"two of them share {one.what} {one.effect:.3g} times as often as random galaxies do"
+            return f"two of them share {one.what} {short_text(one.effect)} times as often as random galaxies do"
         case "share":
-            return f"{one.what}: {_per_cent(one.here)} of them, {_per_cent(one.drawn)} of random galaxies"
+            return f"{one.what}: {percent_text(one.here)} of them, {percent_text(one.drawn)} of random galaxies"
     more = "more" if one.effect > 0 else "less"
-    return f"{one.what} is {abs(one.effect):.2g} of its scatter {more} than of random galaxies"
-
-
-def _per_cent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+    return f"{one.what} is {short_text(abs(one.effect))} of its scatter {more} than of random galaxies"
 
 
 def _how(found: Reality) -> str:

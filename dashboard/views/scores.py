@@ -13,6 +13,7 @@ import numpy as np
 from dash import dcc, html
 from numpy.typing import NDArray
 
+from atlas.catalog.numbers import percent_text, short_text
 from atlas.queries.recovery import FIRST, Recovery
 from atlas.queries.selection import Alike, Collected, Labelled
 from atlas.search.every_score import BINS
@@ -228,7 +229,9 @@ def curve(found: Recovery, look: Theme) -> dict[str, Any]:
 
 def _table(found: Recovery) -> html.Table:
     rows = [
-        html.Tr([html.Td(f"{first:,}"), html.Td(f"{found.found(first):,}"), html.Td(f"{found.by_chance(first):.2g}")])
+        html.Tr(
+            [html.Td(f"{first:,}"), html.Td(f"{found.found(first):,}"), html.Td(short_text(found.by_chance(first)))]
+        )
         for first in FIRST
         if first < found.total
     ]
@@ -239,5 +242,5 @@ def _table(found: Recovery) -> html.Table:
 
 
 def _completeness(found: Recovery, share: float) -> str:
-    of_the_kind = f"at least {100 * found.purity(share):.2g} % of those are of the kind"
+    of_the_kind = f"at least {percent_text(found.purity(share))} of those are of the kind"
     return f"{100 * share:.0f} % of them within the first {found.looks_for(share):,}; {of_the_kind}."

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas.catalog.columns import describe_numbers, from_zero
-from atlas.catalog.numbers import column_text, exact_text, parse_number
+from atlas.catalog.numbers import column_text, exact_text, parse_number, percent_text, short_text
 from atlas.errors import InputError
 from atlas.storage.manifest import Column
 from dashboard.views.palette import color_by
@@ -86,3 +86,9 @@ def test_a_galaxy_is_coloured_by_its_own_date(dtype: type) -> None:
     told = color_by(column(dates), dates, "#000")
     assert np.unique(told.values).size > 0.9 * dates.size
     assert told.ends[0].startswith("≤ 2459000.5") and told.ends[1].startswith("≥ 2459002")
+
+
+def test_a_short_figure_is_never_a_power_of_ten() -> None:
+    values = (0.0, 0.0512, 0.25, 2.512, 9.96, 100.0, 160.4, 1_600.0)
+    assert [short_text(v) for v in values] == ["0", "0.051", "0.25", "2.5", "10", "100", "160", "1,600"]
+    assert [percent_text(s) for s in (0.0, 0.00123, 0.0996, 1.0)] == ["0 %", "0.12 %", "10 %", "100 %"]
