@@ -101,13 +101,18 @@ def histogram(watched: Watched, name: str) -> dict[str, list[float]]:
     return found
 
 
+def click_export(page: Watched) -> None:
+    """Ask for the CSV, from the menu of tools where the head of the gallery has no room for them."""
+    export = page.page.locator("#export")
+    if not export.is_visible():
+        page.page.locator(".gf-fold:has(#export) > summary").click()
+    export.click()
+
+
 def downloaded(page: Watched) -> list[dict[str, str]]:
     """Lines of the CSV that the page's button downloads."""
-    export = page.page.locator("#export")
-    if not export.is_visible():  # folded, where the head of the gallery is full
-        page.page.locator(".gf-fold:has(#export) > summary").click()
     with page.page.expect_download() as download:
-        export.click()
+        click_export(page)
     return list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
 
 

@@ -24,6 +24,7 @@ from tests.browser.hands import (
     brush,
     choose,
     circle,
+    click_export,
     expect_count,
     histogram,
     lasso,
@@ -361,7 +362,7 @@ def test_what_is_active_downloads_as_csv_in_order(on_large: Watched) -> None:
     expect_count(page, expected.size)
     choose(page, int(expected[3]))
     with page.page.expect_download() as download:
-        page.page.locator("#export").click()
+        click_export(page)
     lines = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
     assert len(lines) == expected.size
     stored = np.asarray(page.atlas.space().embeddings[expected], dtype=np.float64)
