@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,8 @@ EMBEDDINGS = "embeddings.npy"
 IMAGES = "images"
 # A folder inside a source that a command of ours is still writing; a source that holds one is not complete.
 PARTIAL = ".partial"
+# What is being made there, so that another recipe does not go on with it.
+RECIPE = "recipe.json"
 
 
 class ColumnDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -113,3 +116,14 @@ def write_description(folder: Path, description: SourceDescription) -> None:
     """Write `source.json` into a folder."""
     data = msgspec.json.format(msgspec.json.encode(description), indent=2)
     (folder / FILENAME).write_bytes(data + b"\n")
+
+
+def begin_partial(folder: Path, recipe: msgspec.Struct) -> Path:
+    """The folder of unfinished files of a source, with those of an earlier run of the same recipe and no other's."""
+    partial = folder / PARTIAL
+    told = partial / RECIPE
+    if not told.exists() or told.read_bytes() != msgspec.json.encode(recipe):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        told.write_bytes(msgspec.json.encode(recipe))
+    return partial

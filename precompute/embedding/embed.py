@@ -35,6 +35,8 @@ from ..source_description import (
     EMBEDDINGS,
     IMAGES,
     PARTIAL,
+    RECIPE,
+    begin_partial,
     write_description,
 )
 from ..sources.pictures import Odd
@@ -44,7 +46,7 @@ from .source_files import catalog_columns, link_pictures, write_odd
 
 CATALOG = "catalog.parquet"
 ODD = "odd_pictures.csv"
-RECIPE = "embedded.json"
+EMBEDDED = "embedded.json"
 MEASURED, KINDS, PLACES, DONE = "measured.npy", "odd.npy", "places.npy", "rows_done"
 
 BLOCK_BYTES = 32 << 20
@@ -129,7 +131,7 @@ def embed(
     frame = choose_frame(pictures.paths, pixels=pixels or encoder.pixels, crop=crop, as_seen=encoder.as_seen)
     n = len(pictures.paths)
     require_disk(out.absolute(), n * (encoder.width * 8 + 256), "embeddings of pictures")
-    partial = _begin(out, recipe)
+    partial = begin_partial(out, recipe)
     work = _Measured(partial, n, encoder.width + N_MEASURES)
     _measure(pictures.paths, frame, encoder, work, thread_count(threads), quiet)
     return _write(pictures, out, encoder, frame, work, recipe)
@@ -137,7 +139,7 @@ def embed(
 
 def is_embedded(out: Path, recipe: EmbedRecipe) -> bool:
     """Whether a folder holds what this recipe makes, whole."""
-    told = out / RECIPE
+    told = out / EMBEDDED
     return not (out / PARTIAL).exists() and told.exists() and told.read_bytes() == msgspec.json.encode(recipe)
 
 
@@ -152,7 +154,7 @@ def check_source_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give a folder for the source")
     there = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    is_ours = (out / RECIPE).exists() or (out / PARTIAL / RECIPE).exists()
+    is_ours = (out / EMBEDDED).exists() or (out / PARTIAL / RECIPE).exists()
     if there and not is_ours:
         raise InputError(f"{out} holds {shorten(there[0])!r} and nothing of this command; give a new folder")
 
@@ -184,17 +186,6 @@ def _digest(pictures: PictureSet) -> str:
         status = path.stat()
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-def _begin(out: Path, recipe: EmbedRecipe) -> Path:
-    """The folder of unfinished work, with that of an earlier run of the same recipe and no other's."""
-    partial = out / PARTIAL
-    told = partial / RECIPE
-    if not told.exists() or told.read_bytes() != msgspec.json.encode(recipe):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        told.write_bytes(msgspec.json.encode(recipe))
-    return partial
 
 
 def _measure(
@@ -253,7 +244,7 @@ def _write(
     if told.sky_background is not None and pictures.table is not None:
         shutil.copyfile(pictures.table.parent / told.sky_background.file, out / told.sky_background.file)
     write_description(out, told)
-    (out / RECIPE).write_bytes(msgspec.json.encode(recipe))
+    (out / EMBEDDED).write_bytes(msgspec.json.encode(recipe))
     shutil.rmtree(partial)
     has_positions = pictures.catalog is not None or bool(np.isfinite(places).all())
     return Embedded(len(good), dimension, tuple(notes), has_positions)

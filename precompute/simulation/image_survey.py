@@ -33,7 +33,7 @@ from ..descriptor import artefact_columns
 from ..descriptor import features as descriptor
 from ..descriptor.features import FEATURES, GALAXY, Descriptor, describe
 from ..parallel import run_chunks, thread_count
-from ..source_description import SourceDescription, write_description
+from ..source_description import SourceDescription, begin_partial, write_description
 from .catalog_galaxies import BLOCK_ROWS, draw_places
 from .embedding_mixture import NATURAL, Mixture, fitting_numbers
 from .footprint import Footprint
@@ -44,7 +44,6 @@ from .image_survey_files import (
     NAME,
     NewHdf5,
     Recipe,
-    begin_files,
     check_folder,
     publish_files,
     save,
@@ -158,7 +157,7 @@ def simulate_images(
     row_bytes += 12 * pixels**2 + 4 * (dimension + len(FEATURES)) if is_rendered else 2 * dimension
     require_disk(folder.absolute(), n * row_bytes, f"the simulated survey of {n:,} galaxies")
 
-    partial = begin_files(folder, recipe)
+    partial = begin_partial(folder, recipe)
     if not (partial / COMPLETE).exists():
         work = _Work(recipe, partial, thread_count(threads), quiet)
         work.draw_order()

@@ -25,7 +25,6 @@ from .rendering.parameters import PIXEL_ARCSEC
 NAME = "simulated-images"
 COMPLETE = "complete"  # in `.partial`, once all that is left to do is to move files
 MAX_RENDERED = 100_000
-RECIPE = "recipe.json"
 _OURS = re.compile(r"images_npix\d+_\d{9}_\d{9}\.h5|representations_\d{9}_\d{9}\.npy")
 
 
@@ -90,17 +89,6 @@ def save(path: Path, array: NDArray[Any]) -> None:
     with unfinished.open("wb") as f:
         np.save(f, array, allow_pickle=False)
     unfinished.replace(path)
-
-
-def begin_files(folder: Path, recipe: Recipe) -> Path:
-    """The folder of unfinished files, with those of an earlier run of the same recipe and no others."""
-    partial = folder / PARTIAL
-    told = partial / RECIPE
-    if not told.exists() or told.read_bytes() != msgspec.json.encode(recipe):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        told.write_bytes(msgspec.json.encode(recipe))
-    return partial
 
 
 def publish_files(folder: Path, recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from atlas.errors import InputError
 from precompute.__main__ import main
 from precompute.descriptor.sky_level import ImageFloats
-from precompute.embedding.embed import ODD, RECIPE, Embedded, embed
+from precompute.embedding.embed import EMBEDDED, ODD, Embedded, embed
 from precompute.embedding.encoder import DescriptorEncoder
 from precompute.embedding.picture_set import find_pictures, pictures_of_catalog
 from precompute.errors import SourceError
@@ -200,7 +200,7 @@ def test_a_folder_of_something_else_is_not_written_to(folder: Path, tmp_path: Pa
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"thesis\.tex"):
         made(folder, tmp_path / "mine")
-    assert not (tmp_path / "mine" / RECIPE).exists()
+    assert not (tmp_path / "mine" / EMBEDDED).exists()
 
 
 @pytest.mark.parametrize(
