@@ -57,6 +57,20 @@ def one_shot(embeddings, directory, leaves):
         ).build().serialize(str(directory), relative_path=True)
 
 
+def equal_but_for_ties(leaf, expected, centroids, embeddings):
+    """Check that rows lie in the same leaves, or in others that are as near; tells which lie in the same.
+
+    Two centroids may coincide, and a matrix product of another shape rounds in another way: which of them is nearer is
+    then decided by the last bit of a float32.
+    """
+    rows, centroids = embeddings.astype(np.float64), centroids.astype(np.float64)
+    away, away_expected = (np.linalg.norm(rows - centroids[leaves], axis=1) for leaves in (leaf, expected))
+    np.testing.assert_allclose(away, away_expected, rtol=0, atol=1e-5)
+    same = leaf == expected
+    assert same.mean() > 0.98
+    return same
+
+
 class TestLayout:
     """What `scann_build` assumes of files that ScaNN does not document."""
 
@@ -233,15 +247,16 @@ class TestResume:
         assert (tmp_path / scann_pieces.TREE).read_bytes() == tree
         scann_build.finish(tmp_path)
         assert {file.name for file in tmp_path.iterdir()} == engine.FILES
-        leaf = LeafFinder(scann_pieces.Tree(tmp_path).centroids).nearest(embeddings)
-        np.testing.assert_array_equal(np.load(tmp_path / engine.LEAF_OF_ROW), leaf)
+        centroids, leaf = scann_pieces.Tree(tmp_path).centroids, np.load(tmp_path / engine.LEAF_OF_ROW)
+        equal_but_for_ties(leaf, LeafFinder(centroids).nearest(embeddings), centroids, embeddings)
         # Killed halfway, it is what a run without a break makes of the same tree.
         codes = np.load(tmp_path / engine.CODES)
         for name in (engine.CODES, engine.LEAF_OF_ROW):
             np.save(tmp_path / name, np.zeros_like(np.load(tmp_path / name)))
         (tmp_path / scann_build.PROGRESS).write_text("{}")
         scann_build.build_scann(embeddings, tmp_path, pieces, seed=0, threads=1)
-        np.testing.assert_array_equal(np.load(tmp_path / engine.CODES), codes)
+        same = equal_but_for_ties(np.load(tmp_path / engine.LEAF_OF_ROW), leaf, centroids, embeddings)
+        np.testing.assert_array_equal(np.load(tmp_path / engine.CODES)[same], codes[same])
 
     def test_a_run_killed_while_leaves_are_found_goes_on_there(self, tmp_path, embeddings, monkeypatch):
         found, nearest = [], LeafFinder.nearest
@@ -262,7 +277,8 @@ class TestResume:
         rows = []
         leaf = scann_build.build_scann(embeddings, tmp_path, pieces, seed=0, threads=1, step=rows.append)
         assert rows[0] == 1_000 and sum(rows) == 2 * N
-        np.testing.assert_array_equal(leaf, nearest(LeafFinder(scann_pieces.Tree(tmp_path).centroids), embeddings))
+        centroids = scann_pieces.Tree(tmp_path).centroids
+        equal_but_for_ties(leaf, nearest(LeafFinder(centroids), embeddings), centroids, embeddings)
 
     def test_a_run_killed_once_its_codes_are_in_order_computes_none_again(self, tmp_path, embeddings, monkeypatch):
         def killed(*args, **kwargs):
