@@ -2,6 +2,7 @@
 
 Parquet          pyarrow; a column is read when asked for
 FITS             astropy, memory-mapped; a column is read when asked for
+Feather          pyarrow, memory-mapped; held in memory where it is compressed
 CSV, TSV         pyarrow, after `text_table` found their form; the file is held in memory
 VOTable, ECSV    astropy; the file is held in memory
 """
@@ -21,7 +22,7 @@ from astropy.table import Table
 from atlas.errors import shorten
 
 from ..errors import SourceError
-from .tables.arrow_table import ArrowCatalog, open_parquet
+from .tables.arrow_table import ArrowCatalog, open_feather, open_parquet
 from .tables.astropy_table import AstropyCatalog, described_by_meta, warnings_note, with_warnings
 from .tables.file_column import CatalogFile, FileColumn
 from .tables.fits_table import FitsCatalog
@@ -48,6 +49,7 @@ _FORMATS = {
     ending: name
     for name, endings in {
         "Parquet": PARQUET_ENDINGS,
+        "Feather": (".feather", ".arrow"),
         "FITS": (".fits", ".fit", ".fits.gz", ".fit.gz"),
         "CSV": (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
         "ECSV": (".ecsv", ".ecsv.gz"),
@@ -93,6 +95,8 @@ def open_catalog(path: Path, table: str = "", suits: Suits = _any_table) -> Cata
         match known:
             case "Parquet":
                 return open_parquet([path], pq.read_schema(path), pq.read_metadata(path).num_rows)
+            case "Feather":
+                return open_feather(path)
             case "FITS":
                 return FitsCatalog(path, table, suits)
             case "VOTable":

@@ -1,4 +1,4 @@
-"""Catalogues that Arrow reads, Parquet and text, and Arrow's values as numpy's."""
+"""Catalogues that Arrow reads, Parquet, Feather and text, and Arrow's values as numpy's."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from ...source_description import ColumnDescription
 from ..names import unique_names
 from .file_column import CatalogFile, FileColumn, FileColumnKind
 
+_ARROW_FILE = b"ARROW1"
+
 
 class ArrowCatalog:
-    """Parquet and CSV: both are read by Arrow and differ in where a column comes from."""
+    """Parquet, Feather and CSV: all are read by Arrow and differ in where a column comes from."""
 
     def __init__(
         self, schema: pa.Schema, n_rows: int, read: Callable[[str], pa.ChunkedArray], notes: tuple[str, ...] = ()
@@ -66,6 +68,17 @@ def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int) -> Catal
         [field.with_name(name) for name, field in zip(names, schema, strict=True)], metadata=schema.metadata
     )
     return ArrowCatalog(unique, n_rows, read, tuple(notes))
+
+
+def open_feather(path: Path) -> CatalogFile:
+    """A file of Arrow's own format, of files (pandas, polars) or of streams (Hugging Face's `datasets`)."""
+    with pa.memory_map(str(path)) as mapped:
+        is_file = mapped.read(len(_ARROW_FILE)) == _ARROW_FILE
+    source = pa.memory_map(str(path))
+    table = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source).read_all()
+    names, notes = unique_names(table.schema.names)
+    table = table.rename_columns(names)
+    return ArrowCatalog(table.schema, table.num_rows, table.column, tuple(notes))
 
 
 def _described_by_astropy(schema: pa.Schema) -> dict[str, dict[str, Any]]:

@@ -74,7 +74,7 @@ def test_every_format_gives_the_same_normalised_columns(any_format: Path) -> Non
     assert kinds.array.tolist() == [int(i % 3 != 0) for i in range(N)]
 
 
-@pytest.mark.parametrize("name", ["catalog.parquet", "catalog.fits", "catalog.vot", "catalog.ecsv"])
+@pytest.mark.parametrize("name", ["catalog.parquet", "catalog.feather", "catalog.fits", "catalog.vot", "catalog.ecsv"])
 def test_units_descriptions_and_ucds_are_kept_where_the_format_carries_them(tmp_path: Path, name: str) -> None:
     WRITERS[name](tmp_path / name, a_table())
     np.save(tmp_path / "embeddings.npy", embeddings())

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 from astropy.io.votable import from_table
 from astropy.table import MaskedColumn, Table
+from pyarrow.feather import write_feather
 
 from precompute.source_description import (
     SourceDescription,
@@ -42,8 +43,8 @@ def a_table() -> Table:
     return table
 
 
-def write_arrow(path: Path, table: Table) -> None:
-    """Parquet with units in the metadata of its fields."""
+def as_arrow(table: Table) -> pa.Table:
+    """Arrow's form, with units in the metadata of its fields."""
     fields, arrays = [], []
     for column in table.columns.values():
         values = np.ma.getdata(column.data)
@@ -55,7 +56,19 @@ def write_arrow(path: Path, table: Table) -> None:
             "description": column.description or "",
         }
         fields.append(pa.field(column.name, arrays[-1].type, metadata=told))
-    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), path)
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def write_arrow(path: Path, table: Table) -> None:
+    """Parquet."""
+    pq.write_table(as_arrow(table), path)
+
+
+def write_stream(path: Path, table: Table) -> None:
+    """A stream of Arrow's batches, as Hugging Face's `datasets` keeps them."""
+    arrow = as_arrow(table)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, arrow.schema) as stream:
+        stream.write_table(arrow, max_chunksize=5)
 
 
 def write_fits(path: Path, table: Table) -> None:
@@ -69,6 +82,8 @@ def write_fits(path: Path, table: Table) -> None:
 
 WRITERS: dict[str, Callable[[Path, Table], None]] = {
     "catalog.parquet": write_arrow,
+    "catalog.feather": lambda path, table: write_feather(as_arrow(table), path),
+    "catalog.arrow": write_stream,
     "catalog.fits": write_fits,
     "catalog.vot": lambda path, table: from_table(table).to_xml(str(path)),
     "catalog.ecsv": lambda path, table: table.write(path, format="ascii.ecsv"),
