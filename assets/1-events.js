@@ -87,6 +87,12 @@
   };
   gf.get = (name) => ({ ...DEFAULTS, ...gf.state })[name];
 
+  // The page of the method opens in the theme of this one.
+  document.addEventListener("click", function (e) {
+    const link = e.target instanceof Element && e.target.closest("a.gf-method-link");
+    if (link) link.setAttribute("href", "/method" + (gf.get("light") ? "?light=1" : ""));
+  }, true);
+
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     gf: {
       open: function (boot) {

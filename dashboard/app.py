@@ -19,22 +19,17 @@ from .web.access import register_access
 from .web.api import register_api
 from .web.cone_search import register_cone_search
 from .web.health import register_health
+from .web.icon import ICON
 from .web.job_routes import register_job_routes
 from .web.label_routes import register_label_routes
 from .web.list_routes import register_list_routes
+from .web.method_page import register_method
 from .web.metrics import register_metrics
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.security import secure
 from .web.strict_plotly import register_strict_plotly
 from .web.visitor_limits import VisitorLimits, register_visitor_limits
 
-# Inside the page: a browser asks for an icon anew whenever the address changes, which is at each click.
-ICON = (
-    '<link rel="icon" href="data:image/svg+xml,'
-    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
-    "%3Cellipse cx='8' cy='8' rx='7.5' ry='3' fill='%236cb6ff' transform='rotate(-30 8 8)'/%3E"
-    "%3Ccircle cx='8' cy='8' r='2.5' fill='%23ffb454'/%3E%3C/svg%3E\">"
-)
 INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head>{%metas%}<title>{%title%}</title>ICON{%css%}</head>
@@ -89,6 +84,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)))
     register_callbacks(app, service)
     register_routes(app.server, service, cached)
+    register_method(app.server, service, cached)
     register_cone_search(app.server, service)
     register_label_routes(app.server, service)
     register_list_routes(app.server, service)

@@ -168,7 +168,8 @@ def welcome(atlas: Atlas) -> html.Div:
                 ]
             ),
             html.P(p.acknowledgement, className="gf-note"),
-            el.button("About this atlas", kind="link", is_="change", drawer="about"),
+            html.P([el.method_link("How it works"), " ",
+                    el.button("About this atlas", kind="link", is_="change", drawer="about")], className="gf-links"),
         ],
         className="gf-welcome",
     )  # fmt: skip

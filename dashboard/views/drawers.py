@@ -94,6 +94,7 @@ def about(atlas: Atlas) -> list[Any]:
     ]  # fmt: skip
     return [
         html.Dl([part for name, value, why in facts for part in (_term(name, why), html.Dd(value, **el.why(why)))]),
+        html.P(el.method_link("How it works: the method, in pictures of this atlas"), className="gf-links"),
         html.P(p.acknowledgement, className="gf-note"),
         *([html.H3("To cite"), html.Pre(p.bibtex, className="gf-bibtex", tabIndex="0")] if p.bibtex else []),
         *(html.P(note, className="gf-note") for note in p.notes),

@@ -67,6 +67,11 @@ def pick(atlas: Atlas, row: int) -> dict[str, str]:
     return on_click(is_="pick", row=row, build=atlas.build_id)
 
 
+def method_link(text: str) -> html.A:
+    """A link to the page that explains the method, in the theme of this one (assets/1-events.js)."""
+    return html.A(text, href="/method", className="gf-method-link", target="_blank", rel="noopener")
+
+
 def empty(text: str) -> html.Div:
     """A panel with nothing in it says why."""
     return html.Div(text, className="gf-empty")

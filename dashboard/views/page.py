@@ -405,7 +405,9 @@ def _group_chip(grouped: int) -> html.Button:
 
 def _help() -> dbc.Modal:
     rows = [html.Tr([html.Td([html.Kbd(k) for k in keys.split("  ")]), html.Td(what)]) for keys, what in KEYS]
+    method = html.P(el.method_link("How it works: the method, in pictures of this atlas"), className="gf-links")
     return dbc.Modal(
-        [dbc.ModalHeader(dbc.ModalTitle("Keys")), dbc.ModalBody(html.Table(html.Tbody(rows), className="gf-keys"))],
+        [dbc.ModalHeader(dbc.ModalTitle("Keys")),
+         dbc.ModalBody([method, html.Table(html.Tbody(rows), className="gf-keys")])],
         id="help", is_open=False, size="lg", scrollable=True,
     )  # fmt: skip
