@@ -94,7 +94,20 @@
     return ends.every(Number.isFinite) && (ends.length < 2 || ends[0] < ends[1] || (allowEqual && ends[0] === ends[1]));
   }
 
+  // What a look makes of brightness, 65 points from black to white: an asinh stretch, then contrast, then inversion.
+  const STRETCH = [0, 3, 10, 30];
+  function curve({ faint = 0, contrast = 0, invert = false }) {
+    const a = STRETCH[Math.abs(faint)];
+    const slope = 1.35 ** contrast;
+    return Array.from({ length: 65 }, function (_, at) {
+      const t = at / 64;
+      const stretched = faint > 0 ? Math.asinh(a * t) / Math.asinh(a) : faint < 0 ? Math.sinh(t * Math.asinh(a)) / a : t;
+      const v = Math.max(0, Math.min(1, (stretched - 0.5) * slope + 0.5));
+      return invert ? 1 - v : v;
+    });
+  }
+
   /** @type {Pure} */
-  const pure = { rounder, thin, alike, carried, middlemost, beside, tileAt, inward, outward, scale, tidy, numeral, exact, inOrder };
+  const pure = { rounder, thin, alike, carried, middlemost, beside, tileAt, inward, outward, scale, tidy, numeral, exact, inOrder, curve };
   window.galaxyFinder = /** @type {GalaxyFinder} */ ({ pure: pure });
 })();

@@ -83,7 +83,7 @@
   /** @type {State} */
   const DEFAULTS = {
     order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "",
-    listing: "gallery", focus: null, axes: null, map: null, sky: null, filters: [], expression: "", subsets: [], table: {}, shading: {},
+    listing: "gallery", focus: null, axes: null, map: null, sky: null, filters: [], expression: "", subsets: [], table: {}, shading: {}, look: {},
   };
   gf.get = (name) => ({ ...DEFAULTS, ...gf.state })[name];
 
@@ -112,6 +112,7 @@
         gf.ready = true;
         if (gf.labels) gf.labels.seen(ack.labels);
         document.documentElement.dataset.bsTheme = gf.get("light") ? "light" : "dark";
+        if (gf.look) gf.look();
         if (ack.seq !== inFlight) return;
         release();
         if (said) tell("toast", { children: said, is_open: true });

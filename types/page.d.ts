@@ -23,9 +23,13 @@ interface State {
   table: { columns?: string[]; sort?: string; descending?: boolean };
   sexagesimal: boolean;
   light: boolean;
+  look: Look;
   enlarged: "" | "map" | "sky" | "gallery";
   drawer: string;
 }
+
+/** How images look (`dashboard/state/image_look.py`). */
+type Look = { channel?: string; faint?: number; contrast?: number; invert?: boolean };
 
 /** What scripts send (`dashboard/events/`); buttons bring more of them in `data-event`. */
 type PageEvent =
@@ -70,6 +74,8 @@ interface GalaxyFinder {
     attach(gd: Graph): void;
     shapes(gd: Graph): object[];
   };
+  /** Show images as the state says. */
+  look(): void;
   signs: { attach(gd: Graph): void };
   explain(element: HTMLElement | null, isStill: () => boolean): void;
   grid(): any;
@@ -121,6 +127,7 @@ interface Pure {
   numeral(text: string): string | null;
   exact(text: string | null): number | string | null;
   inOrder(low: string | null, high: string | null, allowEqual: boolean): boolean;
+  curve(look: Look): number[];
 }
 
 /** plotly's graph, and what of its inside is read: it has no other way to tell. */

@@ -15,6 +15,7 @@ from ..service.atlas_service import Service
 from ..settings import Settings
 from ..state import url as links
 from ..state.coloring import LONGEST, column_of
+from ..state.image_look import ImageLook
 from ..state.page_state import (
     Arcsec,
     ClusterOrder,
@@ -90,6 +91,7 @@ class Change(PlainEvent, frozen=True):
     listing: Listing | None = None
     sexagesimal: bool | None = None
     light: bool | None = None
+    look: ImageLook | None = None
     enlarged: Panel | None = None
     drawer: Drawer | None = None
     cluster_order: ClusterOrder | None = None

@@ -40,6 +40,7 @@ from atlas.sky.projection import Projection
 from atlas.storage.manifest import Name
 
 from .coloring import LIKENESS, LONGEST, column_of
+from .image_look import ImageLook
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Detected = Literal[
@@ -264,6 +265,8 @@ class State(Value, frozen=True, kw_only=True):
         How positions are written.
     light : bool
         The light theme.
+    look : ImageLook
+        How images are looked at.
     enlarged, drawer
         Which panel fills the page, which drawer is open.
     cluster_order : str
@@ -300,6 +303,7 @@ class State(Value, frozen=True, kw_only=True):
     table: Table = Table()
     sexagesimal: bool = False
     light: bool = False
+    look: ImageLook = ImageLook()
     enlarged: Panel = ""
     drawer: Drawer = ""
     cluster_order: ClusterOrder = "size"
@@ -339,6 +343,7 @@ def question(state: State) -> State:
         sky=blank.sky,
         sexagesimal=blank.sexagesimal,
         light=blank.light,
+        look=blank.look,
         enlarged=blank.enlarged,
         drawer=blank.drawer,
         cluster_order=blank.cluster_order,

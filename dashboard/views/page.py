@@ -17,6 +17,7 @@ from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_exa
 from . import choices
 from . import elements as el
 from . import figure as fig
+from .image_look import look_menu
 from .selection_words import active_words
 
 # The spaces between are the reader's: a phrase, then its key.
@@ -288,12 +289,13 @@ def _gallery() -> html.Section:
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
                                    **el.why("Download as CSV what is listed here, in this order")),
                             _downloads(),
+                            look_menu(),
                             el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
                                       do="listing"),
                             el.icon("⤢", "Enlarge", label="Enlarge the gallery (G)", is_="local", do="enlarge",
                                     name="gallery"),
                         ],
-                        "gallery", "Download, table, enlarge",
+                        "gallery", "Download, images, table, enlarge",
                     ),
                 ]
             ),

@@ -84,3 +84,20 @@ test("ends that were typed are numbers in order", () => {
   assert.deepEqual(["1152921504606846977", "15", "1e20", null].map(pure.exact), ["1152921504606846977", 15, 1e20, null]);
   assert.ok(!pure.inOrder("one", null, true) && !pure.inOrder("Infinity", null, true));
 });
+
+test("a look keeps black and white where they are, and undoes what it does", () => {
+  const straight = pure.curve({});
+  assert.deepEqual([straight[0], straight[32], straight[64]], [0, 0.5, 1]);
+  for (const look of [{ faint: 3 }, { faint: -3 }, { contrast: 3 }, { faint: 1, contrast: 2 }]) {
+    const curve = pure.curve(look);
+    assert.ok(Math.abs(curve[64] - 1) < 1e-12 && curve.every((v, at) => v >= 0 && v <= 1 && (!at || v >= curve[at - 1])));
+    const turned = pure.curve({ ...look, invert: true });
+    assert.ok(curve.every((v, at) => Math.abs(v + turned[at] - 1) < 1e-12));
+  }
+  assert.ok(Math.abs(pure.curve({ faint: 2 })[16] - Math.asinh(10 / 4) / Math.asinh(10)) < 1e-12, "Lupton's asinh");
+  const bright = pure.curve({ faint: 2 })[16];
+  const back = pure.curve({ faint: -2 });
+  const at = bright * 64;
+  const low = Math.floor(at);
+  assert.ok(Math.abs(back[low] + (at - low) * (back[low + 1] - back[low]) - 0.25) < 0.01, "fainter undoes brighter");
+});

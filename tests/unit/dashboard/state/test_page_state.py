@@ -27,6 +27,7 @@ from dashboard.events.planes import SetAxes, SetTable, ViewMap
 from dashboard.events.registry import reduce
 from dashboard.events.selections import Drawn
 from dashboard.state import url as links
+from dashboard.state.image_look import ImageLook
 from dashboard.state.page_state import (
     Axes,
     Galaxy,
@@ -182,3 +183,13 @@ def test_a_panel_is_concerned_only_by_what_it_depends_on() -> None:
     assert concerned(state, reduce(state, ViewMap(Viewport(0, 1, 0, 1)))) == {"map"}
     assert {"map", "sky", "gallery"} <= concerned(state, reduce(state, Drawn(MapPolygon("v1", TRIANGLE))))
     assert concerned(state, reduce(state, Change(enlarged="map"))) == {"page"}
+
+
+def test_how_images_look_is_kept_in_links_and_asks_nothing() -> None:
+    look = ImageLook("red", faint=2, contrast=-1, invert=True)
+    state = reduce(State(), Change(look=look))
+    assert state.look == look and not is_step(State(), state)
+    assert parts(state) == parts(State())
+    assert links.from_token(links.to_token(state)).look == look
+    with pytest.raises(InputError):
+        links.from_json('{"look": {"faint": 4}}')
