@@ -1,4 +1,4 @@
-"""Rows that have no place in an atlas, for want of a position or an embedding."""
+"""Rows that have no place in an atlas, for want of a possible position or an embedding."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import MAX_DEC, RA_RANGE
 from .embeddings import check_and_normalize
 from .join_by_id import Joined
 from .source import Source
@@ -18,7 +19,7 @@ _CHUNK = 1 << 23
 
 
 def find_bad_rows(source: Source) -> dict[int, str]:
-    """Rows without a position or an embedding, ascending, each with the reason; one pass over the embeddings."""
+    """Rows without a possible position or an embedding, ascending, and why; one pass over the embeddings."""
     reasons: dict[int, list[str]] = {}
 
     def add(is_bad: Any, start: int, reason: str) -> None:
@@ -28,6 +29,8 @@ def find_bad_rows(source: Source) -> dict[int, str]:
     ra, dec = source.degrees()
     add(~np.isfinite(ra), 0, "no right ascension")
     add(~np.isfinite(dec), 0, "no declination")
+    add((ra < RA_RANGE[0]) | (ra > RA_RANGE[1]), 0, "impossible right ascension")
+    add(np.abs(dec) > MAX_DEC, 0, "impossible declination")
     for start, rows in source.embedding_chunks(max(1, _CHUNK // source.dimension)):
         unit, _ = check_and_normalize(rows, start)
         add(~np.isfinite(rows).all(axis=1), start, "embedding with NaN or infinity")

@@ -21,6 +21,10 @@ from .column_types import MAX_TEXT, normalize_column
 # Spellings that catalogues use and astropy does not all know; no unit means degrees, too.
 DEGREES = frozenset(("", "deg", "degree", "degrees", "°"))
 SHOWN = 5
+MAX_DEC = 90
+RA_RANGE = (-180, 360)
+"""Right ascensions of either convention lie within; which of the two is for all rows together to say."""
+
 WAY_OUT = "--drop-bad-rows leaves such rows out"
 _CHUNK = 1 << 20
 
@@ -58,9 +62,9 @@ def raise_problems(what: object, problems: Iterable[str]) -> None:
         raise SourceError(f"{what} has {len(problems)} problems:" + "".join(f"\n  - {p}" for p in problems))
 
 
-def counted(n: int, noun: str) -> str:
-    """A number with its noun: `1 row`, `2,000 rows`."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+def counted(n: int, noun: str, several: str = "") -> str:
+    """A number with its noun: `1 row`, `2,000 rows`; `several` is its plural where an s does not make it."""
+    return f"{n:,} {noun if n == 1 else several or f'{noun}s'}"
 
 
 def name_rows(rows: NDArray[Any], values: NDArray[Any] | None = None) -> str:
@@ -107,17 +111,18 @@ def check_positions(ra: NDArray[Any], dec: NDArray[Any]) -> CheckedPositions:
         missing = np.flatnonzero(~np.isfinite(values))
         if missing.size:
             problems.append(f"no {name} in {counted(missing.size, 'row')}; {name_rows(missing)}; {WAY_OUT}")
-    outside = np.flatnonzero(np.abs(dec_deg) > 90)
+    outside = np.flatnonzero(np.abs(dec_deg) > MAX_DEC)
     if outside.size:
         problems.append(
-            f"declination outside -90…90° in {counted(outside.size, 'row')}; {name_rows(outside, dec[outside[:SHOWN]])}"
+            f"declination outside -90…90° in {counted(outside.size, 'row')}; "
+            f"{name_rows(outside, dec[outside[:SHOWN]])}; {WAY_OUT}"
         )
     negative, beyond_half = ra_deg < 0, ra_deg > 180
-    outside = np.flatnonzero((ra_deg < -180) | (ra_deg > 360))
+    outside = np.flatnonzero((ra_deg < RA_RANGE[0]) | (ra_deg > RA_RANGE[1]))
     if outside.size:
         problems.append(
             f"right ascension outside both 0…360° and -180…180° in {counted(outside.size, 'row')}; "
-            f"{name_rows(outside, ra[outside[:SHOWN]])}"
+            f"{name_rows(outside, ra[outside[:SHOWN]])}; {WAY_OUT}"
         )
     elif negative.any() and beyond_half.any():
         problems.append(

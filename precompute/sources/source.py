@@ -187,7 +187,8 @@ class Source:
             self._choices = (*self._choices, "left out", *map(str, left_out))
             row, reason = next(iter(left_out.items()))
             self.notes.append(
-                f"{counted(len(left_out), 'row')} left out, without position or embedding; first {row} ({reason})"
+                f"{counted(len(left_out), 'row')} left out, without a possible position or an embedding; "
+                f"first {row} ({reason})"
             )
 
     def row_of_catalog(self, row: int) -> int:

@@ -1,4 +1,4 @@
-"""Rows without position or embedding: left out on demand, listed, and told by `plan`; all else stays in its row."""
+"""Rows without a possible position or an embedding: left out on demand and listed; all else stays in its row."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from precompute.sources.bad_rows import find_bad_rows, write_list
 from precompute.sources.source import Source, open_source
 from tests.unit.odd_files import DEC, RA, N, beside, stored
 
-BAD = {3: "no declination", 7: "embedding with NaN or infinity", 11: "embedding of zeros"}
+BAD = {
+    3: "no declination",
+    5: "impossible right ascension",
+    6: "impossible declination",
+    7: "embedding with NaN or infinity",
+    11: "embedding of zeros",
+}
 
 
 @pytest.fixture
 def spoilt(tmp_path: Path) -> Path:
-    dec = DEC.copy()
-    dec[3] = np.nan
-    pq.write_table(pa.table({"ra": RA, "dec": dec, "mag": np.arange(N)}), tmp_path / "catalog.parquet")
+    ra, dec = RA.copy(), DEC.copy()
+    dec[3], ra[5], dec[6] = np.nan, 361, -90.5
+    pq.write_table(pa.table({"ra": ra, "dec": dec, "mag": np.arange(N)}), tmp_path / "catalog.parquet")
     rows = np.load(beside(tmp_path) / "embeddings.npy")
     rows[7, 1], rows[11] = np.nan, 0
     np.save(tmp_path / "embeddings.npy", rows)
@@ -45,7 +51,7 @@ def test_rows_left_out_leave_all_others_with_what_is_theirs(spoilt: Path, chunk:
     assert [start for start, _ in chunks] == np.cumsum([0, *(len(rows) for _, rows in chunks)])[:-1].tolist()
     assert np.array_equal(np.concatenate([rows for _, rows in chunks]), np.load(spoilt / "embeddings.npy")[kept])
     assert source.fingerprint() != whole.fingerprint()
-    assert any("3 rows left out" in note for note in source.notes)
+    assert any("5 rows left out" in note for note in source.notes)
 
 
 def test_the_list_names_each_row_and_why(tmp_path: Path) -> None:
@@ -54,6 +60,6 @@ def test_the_list_names_each_row_and_why(tmp_path: Path) -> None:
 
 def test_plan_tells_of_the_rows_that_a_build_would_refuse(spoilt: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(spoilt), "--out", str(spoilt)]) == 0
-    assert "would refuse 3 rows, first 3 (no declination): --drop-bad-rows" in capsys.readouterr().out
+    assert "would refuse 5 rows, first 3 (no declination): --drop-bad-rows" in capsys.readouterr().out
     assert main(["plan", str(spoilt), "--out", str(spoilt), "--drop-bad-rows"]) == 0
-    assert "3 rows left out" in capsys.readouterr().err
+    assert "5 rows left out" in capsys.readouterr().err
