@@ -131,7 +131,7 @@ def _plan(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace) -> int:
     from .build.pipeline import build
 
-    build(_open(args), args.out, _config(args), quiet=args.quiet)
+    build(_open(args), args.out, _config(args), force=args.force, quiet=args.quiet)
     return 0
 
 
@@ -261,6 +261,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
     build = commands.add_parser("build", help="build an atlas from a catalogue and its embeddings")
     build.add_argument("--out", type=Path, required=True, help="folder of the atlas")
+    build.add_argument(
+        "--force", action="store_true", help="build also where that drops what was appended, updated or removed since"
+    )
     build.set_defaults(run=_build)
     _add_source(build)
     _add_parameters(build)
@@ -299,7 +302,9 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--embeddings-id", help="column or columns of that table that name a galaxy (found)")
     parser.add_argument(
-        "--drop-bad-rows", action="store_true", help="leave rows without position or embedding out, and list them"
+        "--drop-bad-rows",
+        action="store_true",
+        help="leave rows without a possible position or an embedding out, and list them",
     )
     parser.add_argument("--images", type=Path, help="folder of one image a galaxy (images/, or those of the chunks)")
 

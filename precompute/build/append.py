@@ -27,11 +27,12 @@ from atlas.storage.validate import check_files, open_current
 
 from ..config import BuildConfig
 from ..errors import SourceError
+from ..sources.checks import counted
 from ..sources.source import Source
 from ..stages import embeddings
 from .new_segment import VERSION, NewSegment
 from .pipeline import estimate_source
-from .stage_runner import digest, files_after, link_files, say
+from .stage_runner import CHANGE, digest, files_after, link_files, say
 
 COMPACT = "compact"
 """Name of the record that `compact` leaves; it tells the rows of the first build."""
@@ -150,6 +151,7 @@ def _assemble(
         peak_mib=max(step.peak_mib for step in segment.records),
         measured={
             "source": fingerprint,
+            CHANGE: f"{counted(source.n_rows, 'galaxy', 'galaxies')} of {source.folder.name} appended",
             "rows": source.n_rows,
             "steps": {step.name: step.seconds for step in segment.records},
         },

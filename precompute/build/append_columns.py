@@ -112,8 +112,10 @@ def _keep(values: NormalizedColumn, column: Column, found: NewRows) -> None:
 def _id_problems(source: Source, old: Manifest, identity: Identity, found: NewRows) -> list[str]:
     """Ids that are missing, repeated, or those of galaxies that the atlas has."""
     names = old.id_columns
-    problems = check_ids({name: source.read_column(name) for name in names if name in source.column_names})
-    if problems:
+    named = [name for name in names if name in source.column_names]
+    if not named:
+        return []  # rows of their own name them, counted on
+    if problems := check_ids({name: source.read_column(name) for name in named}):
         return problems
     rows = identity.find([found.columns[name] for name in names])
     known = np.flatnonzero(rows >= 0)

@@ -16,7 +16,7 @@ from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, read_manifest
-from atlas.storage.validate import check_files
+from atlas.storage.validate import check_files, open_current
 
 from ..config import BuildConfig
 from ..errors import SourceError
@@ -26,12 +26,12 @@ from ..stages.reduction import reduced_width
 from ..stages.stage import StageContext
 from .estimate import Estimate, check_fits, estimate_build
 from .manifest_assembly import assemble_manifest
-from .stage_runner import digest, hash_files, run_stage, say
+from .stage_runner import CHANGE, digest, hash_files, run_stage, say
 
 FEWEST_ROWS = 16
 
 
-def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False) -> Manifest:
+def build(source: Source, out: Path, config: BuildConfig, *, force: bool = False, quiet: bool = False) -> Manifest:
     """Build an atlas, or finish one that was interrupted; nothing is done twice.
 
     Parameters
@@ -42,6 +42,8 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
         Folder of the atlas; an older build in it stays in use until this one is whole.
     config : BuildConfig
         The parameters.
+    force : bool
+        Build also where that drops what was appended to the atlas, updated or removed since it was built.
     quiet : bool
         Show no progress.
 
@@ -53,7 +55,7 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
     Raises
     ------
     SourceError
-        If the source cannot be built from.
+        If the source cannot be built from, or the atlas holds what is not in it.
     ResourceError
         If disk or memory are too small, or another build of the same atlas runs.
     """
@@ -65,6 +67,8 @@ def build(source: Source, out: Path, config: BuildConfig, *, quiet: bool = False
     keys = stage_keys(source.fingerprint(), config)
     build_id = digest([layout.FORMAT_VERSION, keys])[:12]
     with writer.locked(out):
+        if not force:
+            _refuse_to_put_back(out, source)
         finished = _finished(out, build_id)
         if finished is not None:
             say(quiet, f"{out}: build {build_id} is up to date")
@@ -106,6 +110,21 @@ def stage_keys(fingerprint: str, config: BuildConfig) -> dict[str, str]:
         reads = fingerprint if stage.reads_source else ""
         keys[stage.name] = digest([stage.name, stage.version, parameters, [keys[n] for n in stage.needs], reads])
     return keys
+
+
+def _refuse_to_put_back(out: Path, source: Source) -> None:
+    """Refuse a build in the place of an atlas that has come further than its source."""
+    if writer.current_build(out) is None:
+        return
+    try:
+        manifest = open_current(out)[1]
+    except FormatError:
+        return  # what cannot be read can be lost
+    if changes := [str(r.measured[CHANGE]) for r in manifest.stages if CHANGE in r.measured]:
+        raise SourceError(
+            f"{out} has changed since it was built: {'; '.join(changes)}. A build would put it back to "
+            f"the {source.n_rows:,} galaxies of {source.folder}: --force does so, another --out keeps both"
+        )
 
 
 def _finished(out: Path, build_id: str) -> Manifest | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import resource
@@ -25,6 +26,12 @@ from atlas.storage.validate import file_faults
 
 from ..native_code import trim_heap
 from ..stages.stage import Stage, StageContext
+
+CHANGE = "change"
+"""Where the record of a change to a finished atlas says, for a person, what it changed: what a build would undo."""
+
+NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, errno.ENOSYS))
+"""What file systems answer that know no hard links (exFAT, many network shares), or have no more for a file."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +136,19 @@ def _is_whole(build: Path, outputs: list[str]) -> bool:
 
 
 def link(old: Path, new: Path) -> None:
-    """Give a file, or each file of a folder, a second name in the new build: no byte is copied."""
+    """Give a file, or each file of a folder, a second name in the new build; copied where that cannot be."""
     for source in files_of(old):
         target = new / source.relative_to(old) if old.is_dir() else new
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(source, target)
+        try:
+            os.link(source, target)
+        except OSError as e:
+            if e.errno not in NO_LINKS:
+                raise
+            # There as a whole or not at all, since a run that goes on takes what it finds.
+            scratch = target.with_name(f".{target.name}.tmp")
+            shutil.copyfile(source, scratch)
+            scratch.replace(target)
 
 
 def files_of(path: Path) -> Iterator[Path]:

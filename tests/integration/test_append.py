@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import time
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -319,7 +321,12 @@ def test_columns_that_the_atlas_lacks_are_left_out_and_told(small: Path, survey:
 def test_a_build_after_an_append_does_not_take_over_what_grew(small: Path, survey: Path, tmp_path: Path) -> None:
     append(some_rows(survey, tmp_path / "more", *EDGES[1:3]), small, quiet=True)
     again = some_rows(survey, tmp_path / "again", *EDGES[:2])
-    manifest = build(again, small, EXACT, quiet=True)
+    with pytest.raises(
+        SourceError, match=r"800 galaxies of more appended. A build would put it back to the 1,500 .*--force"
+    ):
+        build(again, small, EXACT, quiet=True)
+    assert Atlas.open(small).n_rows == EDGES[2]
+    manifest = build(again, small, EXACT, force=True, quiet=True)
     assert manifest.n_rows == EDGES[1] and len(manifest.segments) == 1
     assert validate(small) == []
 
@@ -430,3 +437,23 @@ def test_the_page_shows_new_rows_without_a_restart(
 def test_an_atlas_of_one_segment_has_nothing_to_compact(small: Path) -> None:
     before = current_build(small)
     assert compact(small, quiet=True).build_id == before
+
+
+def test_an_atlas_named_by_row_grows_without_images_and_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(running.os, "link", refuse)
+    random = np.random.default_rng(3)
+    for name, n in (("a", 200), ("b", 50)):
+        (tmp_path / name).mkdir()
+        pq.write_table(
+            pa.table({"ra": random.uniform(0, 9, n), "dec": random.uniform(0, 9, n)}), tmp_path / name / CATALOG
+        )
+        np.save(tmp_path / name / "embeddings.npy", random.normal(size=(n, 8)).astype(np.float32))
+    build(open_source(tmp_path / "a"), tmp_path / "atlas", EXACT, quiet=True)
+    manifest = append(open_source(tmp_path / "b"), tmp_path / "atlas", quiet=True)
+    assert manifest.id_columns == (layout.SOURCE_ROW,) and validate(tmp_path / "atlas") == []
+    assert Atlas.open(tmp_path / "atlas").identity.name(249) == "249"
