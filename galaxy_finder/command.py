@@ -14,6 +14,7 @@ COMMANDS = {
     "embed": (_BUILDS, "make embeddings of a folder of pictures"),
     "build": (_BUILDS, "build an atlas of your survey"),
     "append": (_BUILDS, "add galaxies to an atlas"),
+    "update": (_BUILDS, "add columns to an atlas, or replace them"),
     "compact": (_BUILDS, "make one segment of all that was appended"),
     "plan": (_BUILDS, "say what a build would take, without building"),
     "simulate": (_BUILDS, "write a simulated survey"),

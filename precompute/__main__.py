@@ -1,4 +1,4 @@
-"""`python -m precompute`: demo, simulate, embed, plan, build, append, compact, info, validate.
+"""`python -m precompute`: demo, simulate, embed, plan, build, append, update, compact, info, validate.
 
 Parses, calls, prints; logic lives elsewhere.
 """
@@ -142,6 +142,31 @@ def _append(args: argparse.Namespace) -> int:
     return 0
 
 
+def _update(args: argparse.Namespace) -> int:
+    from atlas.storage.validate import open_current
+
+    from .build.update import update
+    from .sources.further_columns import open_further
+
+    manifest = open_current(args.atlas)[1]
+    further = open_further(
+        args.catalog,
+        manifest.columns,
+        manifest.id_columns,
+        table=args.hdu or "",
+        id_columns=_names(args.id),
+        wanted=_names(args.columns),
+        skipped=_names(args.skip_columns),
+    )
+    update(further, args.atlas, others=args.others or "", quiet=args.quiet)
+    return 0
+
+
+def _names(told: str | None) -> tuple[str, ...]:
+    """Names of columns that an option gives, joined by commas."""
+    return tuple(name for name in told.split(",") if name) if told else ()
+
+
 def _compact(args: argparse.Namespace) -> int:
     from .build.compact import compact
 
@@ -273,6 +298,28 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     append.set_defaults(run=_append)
     _add_source(append)
     _add_parameters(append, MACHINE)
+
+    update = commands.add_parser("update", help="add columns to an atlas, or replace them, by id")
+    update.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
+    update.add_argument(
+        "--catalog",
+        type=Path,
+        required=True,
+        help="catalogue of the columns, in any format that `build` reads: a file, a folder that holds one, or HATS",
+    )
+    update.add_argument("--columns", help="columns to take, joined by commas (all but ids and positions)")
+    update.add_argument("--skip-columns", help="columns to leave, joined by commas (none)")
+    update.add_argument(
+        "--id",
+        help="columns of the catalogue that name a galaxy, in the order of the atlas's (those of the same names)",
+    )
+    update.add_argument("--hdu", help="number or name of the table in a FITS file or VOTable of several (found)")
+    update.add_argument(
+        "--others",
+        choices=("keep", "missing"),
+        help="value of a replaced column in galaxies that the catalogue lacks: the one before, or none (asked for)",
+    )
+    update.set_defaults(run=_update)
 
     compact = commands.add_parser("compact", help="make one segment of all that were appended")
     compact.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")

@@ -200,7 +200,7 @@ class NewSegment:
     def _score(self, ctx: StageContext) -> None:
         # By the model and the percentiles of the first build, since scores must mean the same for all rows.
         columns = self._space / layout.COLUMNS
-        magnitude = anomalies.magnitude_name(self._old.columns)
+        magnitude = anomalies.fitted_magnitude(self._old)
         rows = anomalies.AnomalyInputs(
             self._embeddings,
             open_array(columns / "anomaly_knn.npy"),

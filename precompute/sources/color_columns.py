@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ..source_description import ColumnDescription
 
 BANDS = "ugrizyjhk"
+COMPUTED = "Colour, "
+"""Begins the description of a colour that was computed."""
+
 _MAGNITUDE = re.compile(rf"mag_([{BANDS}])")
 
 
@@ -27,7 +30,7 @@ class Color(NamedTuple):
     def about(self) -> ColumnDescription:
         """Entry in the manifest."""
         return ColumnDescription(
-            "mag", "phot.color", f"Colour, {self.bluer} - {self.redder}, computed when this was built"
+            "mag", "phot.color", f"{COMPUTED}{self.bluer} - {self.redder}, computed when this was built"
         )
 
 

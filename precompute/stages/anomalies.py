@@ -20,7 +20,7 @@ from atlas.catalog.anomalies import DEFAULT, PERCENTILES, SCORED, percentiles, q
 from atlas.catalog.key_columns import magnitude_column
 from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
-from atlas.storage.manifest import Column
+from atlas.storage.manifest import Column, Manifest
 
 from ..config import BuildConfig
 from .anomaly_model import AnomalyModel, ScoreFloats
@@ -134,6 +134,12 @@ def magnitude_name(columns: Iterable[Column]) -> str:
     """The column that brightness is told by; empty where a catalogue has none."""
     found = magnitude_column(columns)
     return "" if found is None else found.name
+
+
+def fitted_magnitude(manifest: Manifest) -> str:
+    """The column that the scores of an atlas tell brightness by, whatever columns have come to it since."""
+    told = [record.measured["magnitude"] for record in manifest.stages if "magnitude" in record.measured]
+    return str(told[0]) if told else magnitude_name(manifest.columns)
 
 
 def outlier_rows(score: ScoreFloats) -> NDArray[np.uint32]:

@@ -35,10 +35,12 @@ from precompute.build import stage_runner as running
 from precompute.build.append import append
 from precompute.build.compact import compact
 from precompute.build.pipeline import build
+from precompute.build.update import update
 from precompute.config import BuildConfig
 from precompute.errors import SourceError
 from precompute.simulation.catalog_survey import simulate_survey
 from precompute.sources.asinh_rgb import asinh_rgb
+from precompute.sources.further_columns import open_further
 from precompute.sources.source import Source, open_source
 from precompute.stages import anomalies
 from tests.sources import CATALOG, some_rows
@@ -456,4 +458,10 @@ def test_an_atlas_named_by_row_grows_without_images_and_hard_links(
     build(open_source(tmp_path / "a"), tmp_path / "atlas", EXACT, quiet=True)
     manifest = append(open_source(tmp_path / "b"), tmp_path / "atlas", quiet=True)
     assert manifest.id_columns == (layout.SOURCE_ROW,) and validate(tmp_path / "atlas") == []
-    assert Atlas.open(tmp_path / "atlas").identity.name(249) == "249"
+    pq.write_table(pa.table({"size": np.arange(250.0)}), tmp_path / "more.parquet")
+    update(
+        open_further(tmp_path / "more.parquet", manifest.columns, manifest.id_columns), tmp_path / "atlas", quiet=True
+    )
+    atlas = Atlas.open(tmp_path / "atlas")
+    assert atlas.identity.name(249) == "249" and atlas.columns().array("size").tolist() == list(range(250))
+    assert (atlas.build / "columns/size.npy.1").exists(), "a further segment goes on from there"

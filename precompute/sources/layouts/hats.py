@@ -23,6 +23,7 @@ from atlas.errors import shorten
 
 from ...errors import SourceError
 from ...source_description import SourceDescription
+from ..checks import raise_problems
 from ..column_guesses import guess_embedding_column
 from ..embeddings import Embeddings, ListEmbeddings
 from ..merge_description import fill
@@ -72,11 +73,7 @@ class Hats:
         kind = properties.get("dataproduct_type", TYPES[0])
         if kind not in TYPES:
             raise SourceError(f"{root} is a HATS {shorten(kind)}; an atlas is built from an object catalogue")
-        partitions = find_partitions(root)
-        if not partitions:
-            raise SourceError(f"{root} holds no partitions: {DATASET}/Norder=…/Dir=…/Npix=….parquet are needed")
-        problems = check_partitions(partitions, _listed_pixels(root))
-        files, catalog = _open_catalog(partitions, problems)
+        files, catalog, problems = _open_partitions(root)
         told_rows = properties.get("hats_nrows", "")
         if told_rows.isdecimal() and int(told_rows) != catalog.n_rows:
             problems.append(f"the properties say {int(told_rows):,} rows, the partitions hold {catalog.n_rows:,}")
@@ -107,6 +104,28 @@ class Hats:
             problems=problems,
             notes=list(catalog.notes),
         )
+
+
+def open_catalogue(path: Path) -> tuple[Path, CatalogFile]:
+    """Folder and rows of a HATS catalogue, whatever is in its columns.
+
+    Raises
+    ------
+    SourceError
+        With everything that is wrong with its partitions.
+    """
+    root = _catalogue_of(path)
+    _, catalog, problems = _open_partitions(root)
+    raise_problems(root, problems)
+    return root, catalog
+
+
+def _open_partitions(root: Path) -> tuple[list[Path], CatalogFile, list[str]]:
+    partitions = find_partitions(root)
+    if not partitions:
+        raise SourceError(f"{root} holds no partitions: {DATASET}/Norder=…/Dir=…/Npix=….parquet are needed")
+    problems = check_partitions(partitions, _listed_pixels(root))
+    return *_open_catalog(partitions, problems), problems
 
 
 def find_partitions(root: Path) -> list[Partition]:
