@@ -5,6 +5,7 @@
         builds/<id>/
             manifest.json             written last: without a valid manifest a build does not exist
             columns/<name>.npy        shared by all spaces, in source order (row = uint32), memory-mappable
+            artefacts/<name>.npy      such columns measured from the images, where the catalogue does not have them
             identity/keys.npy         uint64, sorted hashes of the id columns
                      rows.npy         uint32, the row of each key
             sky/levels.npy …          level store of the sky (`atlas.sky.sky_plane`)
@@ -48,6 +49,7 @@ BUILDS = "builds"
 MANIFEST = "manifest.json"
 COLUMNS = "columns"
 IDENTITY = "identity"
+ARTEFACTS = "artefacts"
 SKY = "sky"
 SKY_BACKGROUND = "sky/background.png"
 THUMBNAILS = "thumbnails"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ class NewRows:
     notes: list[str] = field(default_factory=list)
 
 
+def is_measured(column: Column) -> bool:
+    """Whether a column of an atlas was measured from its images, and is from those of new rows, too."""
+    return Path(column.file).parts[0] == layout.ARTEFACTS
+
+
 def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: int) -> NewRows:
     """Read a source's catalogue as rows of an atlas.
 
@@ -67,7 +73,8 @@ def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: 
     found.columns |= {layout.RA: catalog.ra_deg, layout.DEC: catalog.dec_deg}
     generated = SOURCE_ROW in old.id_columns and SOURCE_ROW not in source.column_names
     wrong: dict[str, str] = {}
-    for column in old.columns:
+    expected = [column for column in old.columns if not is_measured(column)]
+    for column in expected:
         name = column.name
         try:
             if name == SOURCE_ROW and generated:
@@ -89,7 +96,7 @@ def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: 
                 _keep(NormalizedColumn("number", values), column, found)
     problems = list(wrong.values())
     # A colour is lacking for want of its magnitudes, which are told.
-    lacking = [c.name for c in old.columns if c.name not in found.columns.keys() | wrong.keys() | computed.keys()]
+    lacking = [c.name for c in expected if c.name not in found.columns.keys() | wrong.keys() | computed.keys()]
     if lacking:
         problems.append(f"the atlas has {counted(len(lacking), 'column')} that it lacks: {', '.join(lacking)}")
     if not problems:

@@ -99,7 +99,14 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def estimate_build(
-    n_rows: int, dimension: int, config: BuildConfig, *, columns: int, images: int = 0, speed: float = 1.0
+    n_rows: int,
+    dimension: int,
+    config: BuildConfig,
+    *,
+    columns: int,
+    images: int = 0,
+    measured: int = 0,
+    speed: float = 1.0,
 ) -> Estimate:
     """Estimate of a build from sizes alone.
 
@@ -111,6 +118,8 @@ def estimate_build(
         Of the catalogue.
     images : int
         That are stored.
+    measured : int
+        Whose artefacts are measured.
     speed : float
         Of this machine, as `calibrate` finds it.
     """
@@ -124,6 +133,7 @@ def estimate_build(
         known=n if config.knn == "all" else min(n, config.knn_sample),
         columns=columns,
         images=images,
+        measured=measured,
         leaves=plan.leaves,
         exact=engine == "exact",
         config=config,

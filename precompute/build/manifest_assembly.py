@@ -34,7 +34,8 @@ def assemble_manifest(
         When the build was finished, with its time zone.
     """
     measured = {record.name: record.measured for record in records}
-    columns = msgspec.convert(measured["read"]["columns"], type=tuple[Column, ...])
+    found = (*measured["read"]["columns"], *measured["artefacts"]["columns"])
+    columns = msgspec.convert(found, type=tuple[Column, ...])
     description = source.description
     background = description.sky_background
     thumbnails = measured["thumbnails"]

@@ -30,14 +30,14 @@ from atlas.storage.thumbnails import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
 
 from ..config import BuildConfig
 from ..sources.source import Source
-from ..stages import anomalies, embeddings, knn, thumbnails
+from ..stages import anomalies, artefacts, embeddings, knn, thumbnails
 from ..stages.index import stage as index
 from ..stages.measure import fill_trust
 from ..stages.place import place_rows
 from ..stages.row_passes import fill_rows
 from ..stages.stage import StageContext
 from ..stages.umap import ANCHORS_XY
-from .append_columns import read_new_rows
+from .append_columns import is_measured, read_new_rows
 from .stage_runner import WorkStep, replace_array, run_stage
 
 VERSION = 3
@@ -110,6 +110,7 @@ class NewSegment:
             ("anomalies", self._score),
             ("trust", self._trust),
             ("planes", self._order),
+            ("artefacts", self._measure_artefacts),
             ("thumbnails", self._pack),
             ("finish", self._finish),
         )
@@ -138,7 +139,8 @@ class NewSegment:
         columns = self._segment / layout.COLUMNS
         ids = [np.load(columns / f"{name}.npy", mmap_mode="r") for name in self._old.id_columns]
         write_identity(self._segment / layout.IDENTITY, ids, first_row=self._first)
-        self._go_on(self._build / layout.COLUMNS, columns, *(Path(c.file).name for c in self._old.columns))
+        read = (Path(c.file) for c in self._old.columns if not is_measured(c))
+        self._go_on(self._build / layout.COLUMNS, columns, *(file.name for file in read))
         ctx.measured = {"vocabularies": found.vocabularies, "missing": found.missing, "notes": found.notes}
 
     def _embed(self, ctx: StageContext) -> None:
@@ -248,6 +250,14 @@ class NewSegment:
         write_plane(self._own / layout.MAP_PLANE, x, y, seed=seed, first_row=self._first, frame=base.frame)
         write_sky(self._segment / layout.SKY, ra, dec, seed=seed, first_row=self._first)
 
+    def _measure_artefacts(self, ctx: StageContext) -> None:
+        names = [c.name for c in self._old.columns if is_measured(c)]
+        own = self._segment / layout.ARTEFACTS
+        if names:
+            artefacts.fill_columns(ctx, names, own)
+            self._go_on(self._build / layout.ARTEFACTS, own, *(f"{name}.npy" for name in names))
+            ctx.forget()
+
     def _pack(self, ctx: StageContext) -> None:
         if self._old.thumbnails is None:
             if self._source.has_images:
@@ -279,8 +289,12 @@ class NewSegment:
         labels = open_array(columns / "cluster.npy")[self._first :]
         size = size + np.bincount(labels[labels >= 0], minlength=size.size)
         replace_array(self._space / layout.CLUSTERS / "size.npy", size)
-        for folder in (self._segment / layout.COLUMNS, self._segment / layout.THUMBNAILS, self._own / layout.COLUMNS,
-                       self._own / layout.KNN):  # fmt: skip
+        of_segment = (layout.COLUMNS, layout.ARTEFACTS, layout.THUMBNAILS)
+        for folder in (
+            *(self._segment / name for name in of_segment),
+            self._own / layout.COLUMNS,
+            self._own / layout.KNN,
+        ):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self._own / layout.EMBEDDINGS, self._own / layout.MAP / "nearest_anchor.npy"):
             file.unlink(missing_ok=True)

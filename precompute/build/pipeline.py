@@ -21,6 +21,7 @@ from atlas.storage.validate import check_files, open_current
 from ..config import BuildConfig
 from ..errors import SourceError
 from ..sources.source import Source
+from ..stages import artefacts
 from ..stages.order import STAGES
 from ..stages.reduction import reduced_width
 from ..stages.stage import StageContext
@@ -98,6 +99,7 @@ def estimate_source(source: Source, config: BuildConfig, *, speed: float = 1.0) 
         config,
         columns=len(source.column_names),
         images=source.image_count(config.thumbnails),
+        measured=artefacts.count_measured(source),
         speed=speed,
     )
 

@@ -16,7 +16,7 @@ COLUMNS = {
         "",
         "meta.code.qual",
         "How plain the strongest artefact of the image is, 0 to 1: a streak, a bad column, a saturated star, a blank "
-        "part. Above 0.5 the image is spoilt.",
+        "part. Above 0.5 the image is spoilt; 0 also where there is none.",
     ),
     "line_strength": ColumnDescription("", "stat.snr", f"Strongest {_LINE}; above 7.25 a streak."),
     "bad_column_strength": ColumnDescription(

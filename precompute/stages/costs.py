@@ -29,8 +29,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
         Rows, and numbers of an embedding as it is stored.
     anchors, known : int
         Rows that UMAP sees; those whose nearest are looked for with care.
-    columns, images : int
-        Of the catalogue; those that are stored.
+    columns, images, measured : int
+        Of the catalogue; those that are stored; those whose artefacts are measured.
     leaves : int
         Of the index's tree.
     exact : bool
@@ -44,6 +44,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     known: int
     columns: int
     images: int
+    measured: int
     leaves: int
     exact: bool
     config: BuildConfig

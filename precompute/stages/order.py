@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import anomalies, clusters, embeddings, knn, measure, place, planes, read, subsample, thumbnails, umap
+from . import anomalies, artefacts, clusters, embeddings, knn, measure, place, planes, read, subsample, thumbnails, umap
 from .index import stage as index
 from .stage import BuildStage
 
@@ -17,6 +17,7 @@ STAGES: tuple[BuildStage, ...] = (
     clusters.STAGE,
     anomalies.STAGE,
     planes.STAGE,
+    artefacts.STAGE,
     thumbnails.STAGE,
     measure.STAGE,
 )

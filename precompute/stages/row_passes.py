@@ -24,7 +24,13 @@ KEEP_EVERY = 262_144
 
 
 def fill_rows(
-    ctx: StageContext, work: Callable[[slice], None], n_rows: int, size: int, arrays: Sequence[np.memmap[Any, Any]]
+    ctx: StageContext,
+    work: Callable[[slice], None],
+    n_rows: int,
+    size: int,
+    arrays: Sequence[np.memmap[Any, Any]],
+    *,
+    keep_every: int = KEEP_EVERY,
 ) -> None:
     """Do `work` on all rows in chunks, from where a killed run of this stage ended; shows progress.
 
@@ -39,13 +45,15 @@ def fill_rows(
         Rows in all, and in one slice.
     arrays : sequence of memmap
         From `StageContext.open_or_create`.
+    keep_every : int
+        Rows between two records of progress.
     """
     kept = ctx.kept().rows
     with ctx.progress(n_rows) as bar:
         bar.update(kept)
         for part in run_chunks(work, n_rows, size, thread_count(ctx.config.threads), start=kept):
             bar.update(part.stop - part.start)
-            if part.stop - kept >= KEEP_EVERY or part.stop == n_rows:
+            if part.stop - kept >= keep_every or part.stop == n_rows:
                 for array in arrays:
                     array.flush()
                 kept = part.stop

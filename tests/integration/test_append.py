@@ -239,7 +239,19 @@ class Killed(BaseException):
     """Stands for a kill: not an Exception, so nothing may catch it on the way."""
 
 
-STEPS = ("read", "embeddings", "index", "knn", "place", "anomalies", "trust", "planes", "thumbnails", "finish")
+STEPS = (
+    "read",
+    "embeddings",
+    "index",
+    "knn",
+    "place",
+    "anomalies",
+    "trust",
+    "planes",
+    "artefacts",
+    "thumbnails",
+    "finish",
+)
 
 
 @pytest.mark.parametrize("last", STEPS)
