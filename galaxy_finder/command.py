@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": (_BUILDS, "build an atlas of the Hubble eXtreme Deep Field, and serve it"),
     "embed": (_BUILDS, "make embeddings of a folder of pictures"),
     "build": (_BUILDS, "build an atlas of your survey"),
+    "add-space": (_BUILDS, "add a second embedding of the same galaxies to an atlas"),
     "append": (_BUILDS, "add galaxies to an atlas"),
     "update": (_BUILDS, "add columns to an atlas, or replace them"),
     "compact": (_BUILDS, "make one segment of all that was appended"),

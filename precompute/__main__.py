@@ -1,4 +1,4 @@
-"""`python -m precompute`: demo, simulate, embed, plan, build, append, update, compact, info, validate.
+"""`python -m precompute`: demo, simulate, embed, plan, build, add-space, append, update, compact, info, validate.
 
 Parses, calls, prints; logic lives elsewhere.
 """
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 DEMO_OUT = Path("data/xdf")
 MACHINE = ("threads", "memory_gib")
+OF_A_SPACE = tuple(
+    name for name in BuildConfig.__struct_fields__ if name not in ("space", "thumbnails", "thumbnail_pixels")
+)
+EMBEDDINGS_HELP = ".npy file, folder of numbered ones, list column of Parquet files, or a table or HDF5 with ids"
+EMBEDDINGS_ID_HELP = "column or columns of that table that name a galaxy (found)"
 IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
 
 
@@ -132,6 +137,16 @@ def _build(args: argparse.Namespace) -> int:
     from .build.pipeline import build
 
     build(_open(args), args.out, _config(args), force=args.force, quiet=args.quiet)
+    return 0
+
+
+def _add_space(args: argparse.Namespace) -> int:
+    from .build.add_space import add_space
+
+    config = _config(args)
+    given = {name: getattr(config, name) for name in OF_A_SPACE if getattr(args, name) is not None}
+    ids = tuple(args.embeddings_id.split(",")) if args.embeddings_id else ()
+    add_space(args.atlas, config.space, args.embeddings, ids=ids, parameters=given, quiet=args.quiet)
     return 0
 
 
@@ -293,6 +308,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     _add_source(build)
     _add_parameters(build)
 
+    space = commands.add_parser("add-space", help="add a second embedding of the same galaxies to an atlas")
+    space.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
+    space.add_argument("space", metavar="NAME", help="name of the new space: v2, spectra …")
+    space.add_argument("--embeddings", required=True, help=f"{EMBEDDINGS_HELP}; of an array, row by row as the atlas's")
+    space.add_argument("--embeddings-id", help=EMBEDDINGS_ID_HELP)
+    space.set_defaults(run=_add_space)
+    _add_parameters(space, OF_A_SPACE)
+
     append = commands.add_parser("append", help="add the galaxies of a further source to an atlas")
     append.add_argument("--out", type=Path, required=True, help="folder of the atlas")
     append.set_defaults(run=_append)
@@ -343,11 +366,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
     parser.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
     parser.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
-    parser.add_argument(
-        "--embeddings",
-        help=".npy file, folder of numbered ones, list column of Parquet files, or a table or HDF5 with ids (found)",
-    )
-    parser.add_argument("--embeddings-id", help="column or columns of that table that name a galaxy (found)")
+    parser.add_argument("--embeddings", help=f"{EMBEDDINGS_HELP} (found)")
+    parser.add_argument("--embeddings-id", help=EMBEDDINGS_ID_HELP)
     parser.add_argument(
         "--drop-bad-rows",
         action="store_true",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser
 
 from atlas import Atlas
 from benchmarks import serving
-from tests.sources import many_words, wide_numbers
+from tests.sources import many_words, second_embedding, wide_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "tests"
@@ -125,6 +126,23 @@ def demo_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def spaces_path(demo_path: Path) -> Path:
+    """The demo with a second embedding of its galaxies, joined by id."""
+    out = KEPT / "two-spaces"
+    source = source_of(out)
+    with one_process_at_a_time(out):
+        of = (demo_path / "CURRENT").read_text()
+        if not (source / "of").exists() or (source / "of").read_text() != of:
+            for old in (out, source):
+                shutil.rmtree(old, ignore_errors=True)
+            shutil.copytree(demo_path, out)
+            second_embedding(Atlas.open(demo_path), source)
+            precompute("--quiet", "add-space", out, "v2", "--embeddings", source / "v2.parquet")
+            (source / "of").write_text(of)
+    return out
+
+
+@pytest.fixture(scope="session")
 def small_path() -> Path:
     """20,000 simulated galaxies: enough for a real index, built in half a minute."""
     return simulated(SMALL, 128, "--subsample", 4_000, "--n-epochs", 100, "--recall-queries", 60)
@@ -167,6 +185,11 @@ def words_path() -> Path:
 @pytest.fixture(scope="session")
 def demo(demo_path: Path) -> Atlas:
     return Atlas.open(demo_path)
+
+
+@pytest.fixture(scope="session")
+def spaces(spaces_path: Path) -> Atlas:
+    return Atlas.open(spaces_path)
 
 
 @pytest.fixture(scope="session")

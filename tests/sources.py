@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atlas import Atlas
 from precompute.sources.source import Source, open_source
 
 CATALOG, EMBEDDINGS, DESCRIPTION = "catalog.parquet", "embeddings.npy", "source.json"
@@ -22,6 +23,17 @@ def some_rows(whole: Path, folder: Path, start: int, stop: int, catalog: pa.Tabl
     np.save(folder / EMBEDDINGS, np.load(whole / EMBEDDINGS, mmap_mode="r")[start:stop])
     shutil.copyfile(whole / DESCRIPTION, folder / DESCRIPTION)
     return open_source(folder)
+
+
+def second_embedding(atlas: Atlas, folder: Path) -> None:
+    """Other embeddings of the galaxies of an atlas, fewer numbers each, as a table with ids in another order."""
+    random = np.random.default_rng(16)
+    order = random.permutation(atlas.n_rows)
+    turned = np.asarray(atlas.space().embeddings, dtype=np.float32)[:, :6] ** 2
+    vectors = turned[order] + np.float32(1e-3)
+    ids = {name: atlas.columns().array(name)[order] for name in atlas.manifest.id_columns}
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({**ids, "embedding": list(vectors)}), folder / "v2.parquet")
 
 
 NAMES_OF_OURS = (

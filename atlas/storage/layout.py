@@ -26,6 +26,7 @@
                 anomalies/quantiles.npy   float32 (6, 1025): makes percentiles of scores (`atlas.catalog.anomalies`)
                 columns/<name>.npy    map_x map_y stray cluster anomaly anomaly_… trust: they belong to the space
             stages/<name>.json        what each stage of the build read, wrote and measured
+                   <space>/           likewise those of a space that was added
             …/<array>.npy.1           how an array of rows goes on with those appended first: `appended_array`
             segments/1/               what else these rows have of their own, in the same places: identity/ sky/
                                       spaces/<name>/index/ spaces/<name>/map/plane/

@@ -51,7 +51,7 @@ def assemble_manifest(
         key_columns=description.key_columns,
         random_pick=description.random_pick,
         columns=columns,
-        spaces=(_space(build, source.n_rows, config, measured["knn"]),),
+        spaces=(describe_space(build, source.n_rows, config, measured["knn"]),),
         provenance=Provenance(
             survey=description.survey,
             release=description.release,
@@ -86,7 +86,8 @@ def _thumbnail_scale(scale_arcsec: float | None, source_pixels: int, config: Bui
     return scale_arcsec * source_pixels / config.thumbnail_pixels
 
 
-def _space(build: Path, n_rows: int, config: BuildConfig, knn: dict[str, Any]) -> Space:
+def describe_space(build: Path, n_rows: int, config: BuildConfig, knn: dict[str, Any]) -> Space:
+    """Entry of a space in the manifest; `knn` is what the stage of that name measured."""
     folder = layout.space_path(build, config.space)
     embeddings = open_array(folder / layout.EMBEDDINGS)
     columns = []

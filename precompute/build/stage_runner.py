@@ -69,14 +69,14 @@ def run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None = None
     StageRecord
         Of the run that made the outputs.
     """
-    path = ctx.build / layout.STAGES / f"{stage.name}.json"
+    path = ctx.records / f"{stage.name}.json"
     record = read_record(path)
     if record is not None and record.key == key:
         ctx.note("done before")
         return record
     outputs = [output.format(space=f"{layout.SPACES}/{ctx.config.space}") for output in stage.outputs]
     if old is not None:
-        reused = read_record(old / layout.STAGES / path.name)
+        reused = read_record(old / path.relative_to(ctx.build))
         if reused is not None and reused.key == key and _is_whole(old, outputs):
             for output in outputs:
                 _remove(ctx.build / output)

@@ -58,6 +58,8 @@ class StageContext:
         Folder of the build under way.
     space : Path
         Folder of the space under way, `<build>/spaces/<name>`.
+    records : Path
+        Folder of the records of the stages, `<build>/stages`; of a space that was added, one of its name in that.
     config : BuildConfig
         The parameters.
     source : Source
@@ -67,10 +69,18 @@ class StageContext:
     """
 
     def __init__(
-        self, build: Path, config: BuildConfig, *, name: str, quiet: bool = False, source: Source | None = None
+        self,
+        build: Path,
+        config: BuildConfig,
+        *,
+        name: str,
+        quiet: bool = False,
+        source: Source | None = None,
+        records: str = "",
     ) -> None:
         self.build = build
         self.space = layout.space_path(build, config.space)
+        self.records = build / layout.STAGES / records
         self.config = config
         self.name = name
         self.quiet = quiet
@@ -127,7 +137,7 @@ class StageContext:
 
     @property
     def _record(self) -> Path:
-        return self.build / layout.STAGES / f"{self.name}.progress"
+        return self.records / f"{self.name}.progress"
 
     def kept(self) -> PassRecord:
         """Record that a killed run of this stage had kept; no rows for a fresh start."""
