@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +61,8 @@ class OpenBuild:
             for s in manifest.spaces
         }
         self.default_space = manifest.spaces[0].name
+        self._seen: dict[str, Self] = {self.default_space: self}
+        self._seeing = threading.Lock()
         self.column_planes = ColumnPlanes(self.build_id, self.columns(self.default_space), self.n_rows)
 
     @classmethod
@@ -100,6 +104,46 @@ class OpenBuild:
         if name not in self._spaces:
             raise InputError(f"no space {name!r}; this atlas has {', '.join(self._spaces)}")
         return self._spaces[name]
+
+    @property
+    def space_names(self) -> tuple[str, ...]:
+        """Names of the embedding spaces, the first of them the one that a build opens in."""
+        return tuple(self._spaces)
+
+    def seen_in(self, name: str | None) -> Self:
+        """The same open build with another of its spaces as the default: columns, conditions and searches follow it.
+
+        Its `build_id` has the name of the space behind a dot, unless that is the first: answers differ.
+
+        Parameters
+        ----------
+        name : str or None
+            The first space where none is named.
+
+        Raises
+        ------
+        InputError
+            If there is no space of that name.
+        """
+        name = name or self.space_names[0]
+        self.space(name)
+        with self._seeing:
+            if name not in self._seen:
+                self._seen[name] = self._made_in(name)
+            return self._seen[name]
+
+    def _made_in(self, name: str) -> Self:
+        first = self._seen[self.space_names[0]]
+        shared = ("sky", "identity", "thumbnails", *(("labelled",) if first._labels is not None else ()))
+        for part in shared:
+            getattr(first, part)  # opened once for all
+        made = copy.copy(first)
+        for own in ("histograms", "condition_columns"):
+            made.__dict__.pop(own, None)
+        made.default_space = name
+        made.build_id = f"{first.build_id}.{name}"
+        made.column_planes = ColumnPlanes(made.build_id, made.columns(name), made.n_rows)
+        return made
 
     @cached_property
     def sky(self) -> SkyPlane:

@@ -240,7 +240,7 @@ def similar(
     variety : float
         0 to 0.95: how much being unlike those before counts against being like the examples.
     space : str, optional
-        Embedding space; the first by default.
+        Embedding space; the first by default. Conditions and columns are of that space, too.
     radius_arcsec : float
         How near a galaxy must lie to a position.
 
@@ -254,6 +254,7 @@ def similar(
     InputError
         If an argument is of no known form, or names what the atlas does not have.
     """
+    atlas = atlas.seen_in(space or atlas.default_space)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_LIMIT:
         raise InputError(f"k must be a whole number from 1 to {MAX_LIMIT:,}, not {shorten(k)}")
     matched: tuple[Match, ...] = ()
@@ -266,15 +267,15 @@ def similar(
         form = "id" if id is not None else "rows" if rows is not None else "galaxies"
         unlike = match_examples(atlas, radius_arcsec=radius_arcsec, **{form: unwanted})
     query = Query(
-        space=space or atlas.default_space,
-        ranking=_ranking(atlas, space, matched, unlike, embedding),
+        space=atlas.default_space,
+        ranking=_ranking(atlas, matched, unlike, embedding),
         selection=All() if within is None else as_selection(within),
         limit=int(k),
         exact=exact,
         spacing=_spacing(apart_arcsec, variety),
     )
     result = answer(atlas, query)
-    found = galaxy_table(atlas, result.rows, space)
+    found = galaxy_table(atlas, result.rows)
     found.insert(0, found._similarity, result.scores)
     found.matched, found.matched_unwanted, found.receipt = matched, unlike, result.receipt
     return found
@@ -289,12 +290,12 @@ def galaxy_table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | 
 
 
 def _ranking(
-    atlas: OpenBuild, space: str | None, matched: tuple[Match, ...], unlike: tuple[Match, ...], embedding: Any
+    atlas: OpenBuild, matched: tuple[Match, ...], unlike: tuple[Match, ...], embedding: Any
 ) -> Similar | Given:
     wanted, unwanted = (tuple(one.row for one in of) for of in (matched, unlike))
     if embedding is None:
         return Similar(wanted, unwanted)
-    searched = atlas.space(space)
+    searched = atlas.space()
     good = outside_embeddings(embedding, searched.dimension)
     return Given(tuple(embedding_of_examples(good, searched.embeddings[list(unwanted)]).tolist()))
 

@@ -77,7 +77,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     receipt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}$")]
     created: ReceiptText
     atlas: ReceiptText
-    build: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
+    build: Annotated[str, msgspec.Meta(pattern=f"^{layout.SEEN}$")]
     query: Query
     settings: dict[str, Any]
     examples: Annotated[tuple[ExampleGalaxy, ...], msgspec.Meta(max_length=MOST_NAMED)]
@@ -188,13 +188,16 @@ def open_for(root: Path, receipt: Receipt) -> Atlas:
     ------
     FormatError
         If there is no atlas, or files are missing, of the wrong size, or with another header.
+    InputError
+        If it has not the space that the receipt was made in.
     """
-    build = layout.build_path(root, receipt.build)
+    build_id, _, space = receipt.build.partition(".")
+    build = layout.build_path(root, build_id)
     if not (build / layout.MANIFEST).exists():
-        return Atlas.open(root)
+        return Atlas.open(root).seen_in(space)
     manifest = read_manifest(build)
     validate.check_files(build, manifest)
-    return Atlas(build, manifest)
+    return Atlas(build, manifest).seen_in(space)
 
 
 def replay(atlas: Atlas, receipt: Receipt) -> Replay:

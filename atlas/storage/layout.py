@@ -78,6 +78,9 @@ DEFAULT_SPACE = "v1"
 
 BUILD_ID = re.compile(r"[0-9a-f]{12}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+SEEN = r"[0-9a-f]{12}(\.[A-Za-z][A-Za-z0-9_]{0,63})?"
+"""Name of a build as it is seen: its id, and behind a dot the space where that is not the first (`OpenBuild.seen_in`).
+What is remembered of a build, its addresses and receipts go by it."""
 
 
 def build_path(root: Path, build_id: str) -> Path:

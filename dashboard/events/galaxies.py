@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from atlas import Atlas
 from atlas.errors import InputError
 from atlas.queries.selection import Cone, Row
+from atlas.storage.layout import SEEN
 
 from ..service.atlas_service import Service
 from ..service.galaxies import find, galaxy, positions, random_row
@@ -19,7 +20,7 @@ from ..state.page_state import SIMILARITY, Galaxy, Order, SkyView, State, Viewpo
 from ..state.viewports import frame, reveal, reveal_on_map
 from .event import BrowserEvent, Event, PlainEvent
 
-Build = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}$")]
+Build = Annotated[str, msgspec.Meta(pattern=f"^{SEEN}$")]
 GalaxyId = Annotated[str, msgspec.Meta(max_length=200)]
 
 
@@ -52,7 +53,7 @@ class Pick(BrowserEvent, frozen=True):
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
         atlas = service.atlas
-        if self.build != atlas.build_id:
+        if self.build.partition(".")[0] != atlas.manifest.build_id:  # rows are the same in all spaces
             raise InputError("the atlas was built anew since this page was loaded; reload the page")
         if self.row >= atlas.n_rows:
             raise InputError(f"row {self.row} does not exist: this atlas has {atlas.n_rows:,} rows")

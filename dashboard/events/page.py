@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from atlas import Atlas
 from atlas.catalog.reserved_names import DENSITY
 from atlas.errors import InputError
+from atlas.storage.manifest import Name
 
 from ..service.atlas_service import Service
 from ..settings import Settings
@@ -25,6 +26,7 @@ from ..state.page_state import (
     Paint,
     Panel,
     Shading,
+    SpaceChoice,
     State,
     Table,
 )
@@ -45,7 +47,9 @@ class OpenToken(BrowserEvent, frozen=True, tag="open"):
 
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
-        opened = _known(service.atlas, links.from_link(self.token, service.kept))
+        opened = links.from_link(self.token, service.kept)
+        service.see(opened.space)
+        opened = _known(service.atlas, opened)
         return Open(replace(opened, labels_at=service.book.known().revision))
 
 
@@ -121,7 +125,35 @@ class Change(PlainEvent, frozen=True):
         return after
 
 
-SENT = (OpenToken, LabelsChanged, Change)
+class See(BrowserEvent, frozen=True):
+    """Another embedding space of the same galaxies was chosen."""
+
+    space: Name
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        service.atlas.space(self.space)
+        return SeenIn(_space(service.atlas, self.space))
+
+
+class SeenIn(Event, frozen=True):
+    """The page shows another space: galaxies that were chosen stay, the map is another."""
+
+    space: SpaceChoice
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        if self.space == state.space:
+            return state
+        return replace(state, space=self.space, map=None if state.axes is None else state.map)
+
+
+SENT = (OpenToken, LabelsChanged, Change, See)
+
+
+def _space(atlas: Atlas, name: str) -> SpaceChoice:
+    """A space as a state names it: the first, and what this atlas does not have, by nothing."""
+    return name if name in atlas.space_names[1:] else ""
 
 
 def _known(atlas: Atlas, state: State) -> State:
@@ -133,6 +165,7 @@ def _known(atlas: Atlas, state: State) -> State:
     color = column_of(state.color)
     return replace(
         state,
+        space=_space(atlas, state.space),
         axes=axes,
         map=state.map if axes == state.axes else None,
         color=state.color if color is None or color in columns else DENSITY,

@@ -37,6 +37,7 @@ FIELDS = {
 }
 """Fields that a person fills, in words."""
 
+_SEEN = re.compile(layout.SEEN)
 _LIMIT = re.compile(r"(<=|>=|<|>) (-?[0-9.e+]+)")
 
 
@@ -137,14 +138,14 @@ def rows_request(body: Any, settings: Settings) -> tuple[int, int, str, bool] | 
 
 
 def build_id(text: str) -> str:
-    """The id of a build, as an address names it.
+    """The id of a build as an address names it, perhaps with a space (`OpenBuild.seen_in`).
 
     Raises
     ------
     InputError
         If it is none.
     """
-    if not layout.BUILD_ID.fullmatch(text):
+    if not _SEEN.fullmatch(text):
         raise InputError(f"{shorten(text)!r} is not the id of a build")
     return text
 

@@ -20,6 +20,7 @@ from ..state import viewports as skyview
 from ..state.page_state import State, active, is_step
 from ..state.viewports import grounded, home_box
 from . import browser_events as parse
+from .held_state import read_state
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     moves: dict[str, list[float]] = {}
     # Whatever goes wrong, the browser must hear of it, or it would wait for an answer to its event.
     try:
-        before = after = parse.state(held)
+        before = after = read_state(service, held)
         one_by_one = parse.batch(events)
     except Exception as error:
         message, one_by_one = explain(error), []
@@ -66,7 +67,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
         try:
             raw = parse.event(one, service.settings)
             event = raw.resolve(service, after)
-            previous, after = after, _bounded(service, after, grounded(service.atlas, reduce(after, event)))
+            previous, after = after, _next(service, after, reduce(after, event))
             travelled |= isinstance(raw, OpenToken)
             notice = event.words if isinstance(event, Focus) and isinstance(raw, Find) else notice
             if not isinstance(raw, View) or raw.box is None or _held_back(raw, after):
@@ -75,6 +76,7 @@ def advance(service: Service, held: Any, events: Any) -> Step:
             if message:
                 continue
             message = explain(error)
+            service.see(after.space)
             nearest = error.row if isinstance(error, NothingNearError) else None
     if travelled and held is not None:
         # Going back undoes the question, not the lamp.
@@ -82,6 +84,12 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     if held is None:
         moves = {}  # what is drawn first brings its own view
     return Step(before, after, message, nearest, moves, notice, not travelled and is_step(before, after))
+
+
+def _next(service: Service, before: State, after: State) -> State:
+    """The next state as the atlas, seen in its space, can show it."""
+    service.see(after.space)
+    return _bounded(service, before, grounded(service.atlas, after))
 
 
 def _bounded(service: Service, before: State, after: State) -> State:

@@ -115,6 +115,12 @@ class Service:
         kept: Atlas = g.atlas
         return kept
 
+    def see(self, space: str) -> None:
+        """Let the rest of this request be about a space of the build; the first where it has none of that name."""
+        atlas = self.atlas
+        if has_request_context():
+            g.atlas = atlas.seen_in(space if space in atlas.space_names else None)
+
     def start(self) -> None:
         """Open the atlas, so that one that cannot be opened is known, and begin to load its index.
 
@@ -125,16 +131,20 @@ class Service:
         """
         self.progress(self._builds.current())
 
-    def build(self, build_id: str) -> Atlas:
-        """The build that a URL names, if it is still on disk.
+    def build(self, seen: str) -> Atlas:
+        """The build that a URL names, in the space that it names, if it is still on disk.
 
         Raises
         ------
         InputError
-            If its folder is gone.
+            If its folder is gone, or it has no such space.
         """
+        build_id, _, space = seen.partition(".")
+        return self._build(build_id).seen_in(space)
+
+    def _build(self, build_id: str) -> Atlas:
         current = self.atlas
-        if build_id == current.build_id:
+        if build_id == current.manifest.build_id:
             return current
         self.damage.require_whole(build_id)
         opened = self._builds.opened(build_id)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from atlas import Atlas, Query
 from atlas.catalog.anomalies import detector_of
 from atlas.queries.ranking import ByColumn, ByLabels, Ranking, Shuffled, Similar, SimilarToGroup, Typical
-from atlas.queries.selection import All, And, Cluster, Not
+from atlas.queries.selection import All, And, Cluster, Not, Selection
 from atlas.queries.spacing import Spacing
 
 from ..state.page_state import DETECTED, Galaxy, State, Teaching, active, is_narrowed
@@ -69,6 +69,11 @@ def by_labels_of(teaching: Teaching) -> ByLabels:
     return ByLabels(teaching.wanted, teaching.mode, teaching.revision)
 
 
+def _is_cluster_of(atlas: Atlas, selection: Selection) -> bool:
+    """Whether a cluster is selected, one of the space that is asked: others have no middle there."""
+    return isinstance(selection, Cluster) and selection.label >= 0 and selection.space == atlas.default_space
+
+
 def _spacing(state: State, like: Similar | None) -> Spacing | None:
     """Spacing of the gallery; None where neither twins are hidden nor variety is asked for."""
     variety = VARIETY if state.order == "varied" and like is not None else 0.0
@@ -79,7 +84,8 @@ def _ranking(atlas: Atlas, state: State, like: Similar | None) -> Ranking | None
     match state.order:
         case order if order in DETECTED:
             return ByColumn(detector_of(order, atlas.columns(atlas.default_space)))
-        case "typical" if isinstance(state.selection, Cluster) and state.selection.label >= 0:
+        case "typical" if _is_cluster_of(atlas, state.selection):
+            assert isinstance(state.selection, Cluster)
             return Typical(state.selection.label)
         case "labels" if state.teaching is not None:
             return by_labels_of(state.teaching)

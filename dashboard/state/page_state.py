@@ -60,6 +60,9 @@ Span = Literal[100, 98, 90, 50]
 Listing = Literal["gallery", "table"]
 LassoRegion = MapPolygon | ColumnPolygon | SkyPolygon
 Filter = Range | Category | Bits | Contains
+SpaceChoice = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9_]{0,63})?$")]
+"""A space of the atlas, or nothing for the first."""
+
 SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
 MOST_SUBSETS = 12
@@ -213,6 +216,8 @@ class State(Value, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    space : str
+        Embedding space that map, search, clusters and anomalies are of; empty for the first.
     focus : Galaxy or None
         The galaxy in the details; also the query where there are no examples.
     beside : Galaxy or None
@@ -275,6 +280,7 @@ class State(Value, frozen=True, kw_only=True):
         Revision of the labels that the page shows; no part of a link, which shows those of its day.
     """
 
+    space: SpaceChoice = ""
     focus: Galaxy | None = None
     beside: Galaxy | None = None
     wanted: Annotated[tuple[Galaxy, ...], msgspec.Meta(max_length=50)] = ()
@@ -361,7 +367,7 @@ def question(state: State) -> State:
 
 def parts(state: State) -> dict[str, State]:
     """Part of the state for each view: all else is at its default, so that equal parts need no new answer."""
-    blank = State()
+    blank = State(space=state.space)
     which = {"selection": state.selection, "filters": state.filters, "expression": state.expression}
     examples = {"wanted": state.wanted, "unwanted": state.unwanted, "group": state.group, "focus": state.focus}
     likened = state.color == LIKENESS

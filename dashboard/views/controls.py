@@ -6,10 +6,10 @@ from typing import Any
 
 from dash import Dash, Input, Output
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import choices, page, table
+from . import choices, page, spaces, table
 from .paint import coloring_column, has_mean
 
 
@@ -31,12 +31,13 @@ def register(app: Dash, service: Service) -> None:
             "paint": Output("paint", "children"),
             "within": Output("within", "children"),
             "columns": Output("columns", "children"),
+            "spaces": Output("spaces", "children"),
         },
         inputs=[Input("part-page", "data")],
         prevent_initial_call=True,
     )
     def on_page(part: Any) -> dict[str, Any]:
-        state = parse.state(part)
+        state = read_state(service, part)
         atlas = service.atlas
         column = coloring_column(atlas, state)
         return {
@@ -53,6 +54,7 @@ def register(app: Dash, service: Service) -> None:
             "paint": choices.paint(state, column is not None and has_mean(column)),
             "within": page.within(state),
             "columns": table.chooser(atlas, state),
+            "spaces": spaces.space_choice(atlas),
         }
 
 

@@ -15,7 +15,7 @@ from atlas.catalog.senses import explanation, standing
 from atlas.queries.ordinary import ordinary_like
 from atlas.storage.manifest import Column
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..service.galaxies import row_of
 from ..state.coloring import column_of
@@ -191,7 +191,7 @@ def register(app: Dash, service: Service) -> None:
 
     @app.callback(Output("details", "children"), Input("part-details", "data"), prevent_initial_call=True)
     def on_details(part: Any) -> Any:
-        state = parse.state(part)
+        state = read_state(service, part)
         return panel(service.atlas, state, _ordinary(service, state))
 
 

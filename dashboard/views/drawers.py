@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, html
 from atlas import Atlas
 from atlas.catalog.anomalies import DETECTORS, offered
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
 from . import clusters, filters, labels, scores, subsets, why_here
@@ -120,4 +120,4 @@ def register(app: Dash, service: Service) -> None:
         prevent_initial_call=True,
     )
     def on_drawer(part: Any, _: Any) -> Any:
-        return drawer(service, parse.state(part))
+        return drawer(service, read_state(service, part))

@@ -16,7 +16,7 @@ from atlas.catalog.senses import explanation
 from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..service.gallery_query import question_of
 from ..service.index_loading import LoadingState
@@ -164,7 +164,7 @@ def title(query: Query | None, atlas: Atlas) -> str:
 def doors(atlas: Atlas) -> list[Any]:
     """The first screen's ways in: a galaxy, the clusters, the anomalies."""
     space = atlas.space()
-    rng = np.random.default_rng(int(atlas.build_id, 16))
+    rng = np.random.default_rng(int(atlas.manifest.build_id, 16))
     # Surveys list bright galaxies first, and those show best what an image holds.
     first = min(atlas.n_rows, max(DOOR_IMAGES, atlas.n_rows // 10))
     some = rng.choice(first, size=min(DOOR_IMAGES, first), replace=False)
@@ -212,7 +212,7 @@ def register(app: Dash, service: Service) -> None:
         prevent_initial_call=True,
     )
     def on_gallery(part: Any, _: Any) -> dict[str, Any]:
-        state = parse.state(part)
+        state = read_state(service, part)
         atlas = service.atlas
         # Asked before the search: where the index comes into memory in between, the page asks once more.
         progress = service.progress(atlas)

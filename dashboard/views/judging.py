@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, html
 from atlas.queries.looks import LAST, Looks, looks_of
 from atlas.queries.ranking import LabelMode
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..service.gallery_query import by_labels_of
 from ..state.page_state import State, Teaching
@@ -101,4 +101,4 @@ def register(app: Dash, service: Service) -> None:
 
     @app.callback(Output("judging", "children"), Input("part-judging", "data"), prevent_initial_call=True)
     def on_judging(part: Any) -> Any:
-        return strip(service, parse.state(part))
+        return strip(service, read_state(service, part))

@@ -30,7 +30,7 @@ from atlas.queries.selection import ColumnPolygon, MapPolygon
 from atlas.space import ClusterInfo
 from atlas.storage.manifest import Column
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..service.galaxies import positions
 from ..state.page_state import Axes, State, Viewport, active, is_narrowed
@@ -127,7 +127,7 @@ def picture(service: Service, state: State) -> MapPicture | None:
         annotations=labels + annotations,
         coloring=coloring,
         mean=mean,
-        key=plane_key(state.axes),
+        key=plane_key(atlas, state.axes),
         view=box,
         drawn=drawn,
         in_view=sample.in_view,
@@ -136,9 +136,12 @@ def picture(service: Service, state: State) -> MapPicture | None:
     )
 
 
-def plane_key(axes: Axes | None) -> str:
-    """Names a plane, so that the browser's and the server's can be compared."""
-    return MAP_KEY if axes is None else f"{axes.x}--{axes.y}"
+def plane_key(atlas: Atlas, axes: Axes | None) -> str:
+    """Names a plane, so that the browser's and the server's can be compared; spaces have maps of their own."""
+    if axes is not None:
+        return f"{axes.x}--{axes.y}"
+    _, *others = atlas.space_names
+    return f"{MAP_KEY} of {atlas.default_space}" if atlas.default_space in others else MAP_KEY
 
 
 def axes_layout(atlas: Atlas, axes: Axes | None, view: Viewport, look: Theme) -> dict[str, dict[str, Any]]:
@@ -155,7 +158,7 @@ def axes_layout(atlas: Atlas, axes: Axes | None, view: Viewport, look: Theme) ->
             "xaxis": {**bare, "range": [view.x0, view.x1]},
             "yaxis": {**bare, "range": [view.y0, view.y1], "scaleanchor": "x"},
             "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-            "meta": {"key": MAP_KEY, "flip": [False, False]},
+            "meta": {"key": plane_key(atlas, axes), "flip": [False, False]},
         }
     columns = atlas.columns(atlas.default_space)
     x, y = columns.describe(axes.x), columns.describe(axes.y)
@@ -175,7 +178,7 @@ def axes_layout(atlas: Atlas, axes: Axes | None, view: Viewport, look: Theme) ->
             "scaleanchor": False,
         },
         "margin": {"l": 52, "r": 8, "t": 36, "b": 40},
-        "meta": {"key": plane_key(axes), "flip": flip},
+        "meta": {"key": plane_key(atlas, axes), "flip": flip},
     }
 
 
@@ -361,7 +364,7 @@ def register(app: Dash, service: Service) -> None:
         prevent_initial_call=True,
     )
     def on_map(part: Any, _: Any, shown_before: Any) -> dict[str, Any]:
-        state = parse.state(part)
+        state = read_state(service, part)
         atlas = service.atlas
         mask = service.mask(active(state), atlas)
         selected = status.selected(atlas, None if mask is None else mask.count)

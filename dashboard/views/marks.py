@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from dash import Dash, Input, Output, Patch
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..service.galaxies import positions, row_of
 from ..service.gallery_query import question_of
@@ -56,7 +56,7 @@ def register(app: Dash, service: Service) -> None:
     )
     def on_marks(part: Any, *_: Any) -> dict[str, Patch]:
         patches = {"map": Patch(), "sky": Patch()}
-        for plane, traces in rings(service, parse.state(part)).items():
+        for plane, traces in rings(service, read_state(service, part)).items():
             for trace, values in traces.items():
                 patches[plane]["data"][trace].update(values)
         return patches

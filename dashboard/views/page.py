@@ -187,6 +187,7 @@ def _header(title: str, example: str) -> html.Header:
                 className="gf-find",
             ),
             el.button("Random", label="A random galaxy (R)", is_="random"),
+            html.Span(id="spaces", className="gf-spaces", role="group", **{"aria-label": "Embedding space"}),
             html.Div(id="examples", className="gf-examples"),
             html.Span(title, className="gf-title", **el.why(title)),
             el.fold(

@@ -20,7 +20,7 @@ from atlas.sky.graticule import graticule
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Column
 
-from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import SkyView, State, active, is_narrowed
 from ..state.viewports import home
@@ -216,7 +216,7 @@ def register(app: Dash, service: Service) -> None:
         prevent_initial_call=True,
     )
     def on_sky(part: Any, shown_before: Any) -> dict[str, Any]:
-        shown = picture(service, parse.state(part))
+        shown = picture(service, read_state(service, part))
         view = shown.view
         patch = fig.patch_points(shown, DARK)
         patch["data"][fig.GRATICULE].update(shown.graticule)

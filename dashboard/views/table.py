@@ -20,6 +20,7 @@ from atlas.catalog.senses import explanation
 from atlas.storage.manifest import Column
 
 from ..interaction import browser_events as parse
+from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..service.gallery_query import question_of
 from ..service.result_list import ResultList, columns_of, columns_offered, listing_of
@@ -187,7 +188,7 @@ def register(app: Dash, service: Service) -> None:
         prevent_initial_call=True,
     )
     def on_table(_: Any, held: Any) -> Any:
-        state = parse.state(held)
+        state = read_state(service, held)
         return grid(service, state) if state.listing == "table" else []
 
     @app.callback(
@@ -198,7 +199,7 @@ def register(app: Dash, service: Service) -> None:
     )
     def on_rows(request: Any, held: Any) -> Any:
         asked = parse.rows_request(request, service.settings)
-        return no_update if asked is None else rows(service, parse.state(held), *asked)
+        return no_update if asked is None else rows(service, read_state(service, held), *asked)
 
     for prop, function in (("getRowsRequest", "sorted"), ("cellClicked", "picked")):
         app.clientside_callback(

@@ -35,9 +35,10 @@ ROOT = "/api/v1"
 
 
 class Counted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A question of how many."""
+    """A question of how many; conditions on what belongs to a space are of the first, if none is named."""
 
     selection: Selection = All()
+    space: Name | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,13 +57,15 @@ def register_api(server: Flask, service: Service) -> None:
 
     @server.post(f"{ROOT}/count")
     def count() -> Response:
-        atlas, asked = service.atlas, _decoded(Counted)
+        asked = _decoded(Counted)
+        atlas = service.atlas.seen_in(asked.space)
         mask = service.mask(asked.selection, atlas)
         return jsonify(build=atlas.build_id, count=atlas.n_rows if mask is None else mask.count, of=atlas.n_rows)
 
     @server.post(f"{ROOT}/query")
     def query() -> Response:
-        atlas, asked = service.atlas, _decoded(Asked)
+        asked = _decoded(Asked)
+        atlas = service.atlas.seen_in(asked.query.space)  # its columns and conditions are of that space, too
         kind = request.args.get("format", "json")
         if kind not in ("json", *FORMATS):
             raise InputError(f"there is no format {shorten(kind)!r}: allowed are json, {', '.join(FORMATS)}")

@@ -221,8 +221,9 @@ def _atlas(service: Service, build: str) -> Atlas:
 def _current(service: Service, build: str) -> Atlas:
     """The build in use, which is the only one that lists and receipts are made from."""
     atlas = _atlas(service, build)
-    if atlas.build_id != service.atlas.build_id:
+    if atlas.manifest.build_id != service.atlas.manifest.build_id:
         raise InputError("the atlas was built anew since this page was loaded; reload the page")
+    service.see(atlas.default_space)
     return atlas
 
 

@@ -205,7 +205,7 @@ def _assemble(
     name = config.space
     measured = {record.name: record.measured for record in records}
     space = describe_space(partial, old.n_rows, config, measured[knn.STAGE.name])
-    column = agreement.describe(partial, old.spaces[0].name, name)
+    column = agreement.disagreement_column(partial, old.spaces[0].name, name)
     notes = (*source.notes, *measured[embeddings.STAGE.name].get("notes", ()))
     told = tuple(note for note in old.provenance.notes if not note.startswith(f"space {name}: "))
     others = tuple(record for record in old.stages if not record.name.startswith(f"{name}/"))

@@ -58,7 +58,7 @@ class SpaceSource(Source):
         self.notes: list[str] = []
         self.scratch = Path()
         self._embeddings = opened
-        self._choices = (embeddings, *ids)
+        self._choices = (Path(embeddings).name, *ids)
         self._atlas_rows: NDArray[np.int64] | None = None
         joined = None
         if isinstance(opened, EmbeddingTable):

@@ -1,4 +1,4 @@
-"""How differently two embedding spaces see each galaxy: of its ten nearest in one, how many are not in the other."""
+"""Disagreement of two embedding spaces: of the ten nearest in one, the share not among the ten nearest in the other."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _neighbors(ctx: StageContext, space: Path, n_rows: int) -> tuple[NDArray[np.
     return ctx.load(space / layout.KNN / layout.KNN_ROWS), known
 
 
-def describe(build: Path, first: str, second: str) -> Column:
+def disagreement_column(build: Path, first: str, second: str) -> Column:
     """Entry of the column in the manifest."""
     path = build / layout.COLUMNS / f"{column_name(second)}.npy"
     array = open_array(path)

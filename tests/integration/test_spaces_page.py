@@ -1,0 +1,130 @@
+"""The page in another embedding space: what was chosen stays, all that is of a space follows."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+
+from atlas import Atlas, receipts
+from atlas.errors import InputError
+from atlas.queries.selection import Expression, MapPolygon
+from dashboard.cache.results import Cached
+from dashboard.interaction.held_state import read_state
+from dashboard.interaction.step import Step, advance
+from dashboard.service.atlas_service import Service
+from dashboard.service.gallery_query import question_of
+from dashboard.settings import load
+from dashboard.state import url as links
+from dashboard.state.page_state import State, Viewport, parts
+from dashboard.views import map as map_view
+from dashboard.views.spaces import space_choice
+
+
+@pytest.fixture(scope="module")
+def server(spaces_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Flask, Service]:
+    settings = load({}, atlas=str(spaces_path), cache_dir=str(tmp_path_factory.mktemp("cache") / "own"))
+    flask = Flask("test")
+    return flask, Service(settings, Cached(flask, settings))
+
+
+@pytest.fixture
+def service(server: tuple[Flask, Service]) -> Iterator[Service]:
+    """A service during a request of its own."""
+    flask, service = server
+    with flask.test_request_context("/"):
+        yield service
+
+
+def step(service: Service, *events: dict[str, Any], state: State | None = None) -> Step:
+    return advance(service, None if state is None else links.to_json(state), list(events))
+
+
+def test_what_was_chosen_stays_and_the_map_is_another(service: Service) -> None:
+    before = step(
+        service,
+        {"is": "find", "text": service.atlas.identity.name(5)},
+        {"is": "express", "text": "snr > 20"},
+        {"is": "view", "plane": "map", "box": {"x0": 0, "x1": 1, "y0": 0, "y1": 1}},
+    ).after
+    seen = step(service, {"is": "see", "space": "v2"}, state=before)
+    assert not seen.message
+    assert (seen.after.space, seen.after.map) == ("v2", None)
+    assert (seen.after.focus, seen.after.expression) == (before.focus, before.expression)
+    assert seen.remember
+    changed = {name for name, part in parts(seen.after).items() if part != parts(before)[name]}
+    assert changed == set(parts(before))
+    back = step(service, {"is": "see", "space": "v1"}, state=seen.after)
+    assert back.after.space == ""
+
+
+def test_a_request_is_about_the_space_of_its_state(service: Service, spaces: Atlas) -> None:
+    state = read_state(service, links.to_json(State(space="v2", expression="anomaly > 90")))
+    assert service.atlas.default_space == "v2"
+    expected = np.flatnonzero(spaces.columns("v2").array("anomaly") > 90)
+    mask = service.mask(Expression(state.expression))
+    assert mask is not None and mask.rows.tolist() == expected.tolist()
+    shown = map_view.picture(service, state)
+    assert shown is not None and shown.key == "map of v2"
+    rows, x = (
+        np.frombuffer(base64.b64decode(shown.points[name]["bdata"]), shown.points[name]["dtype"])
+        for name in ("customdata", "x")
+    )
+    assert len(rows) > 20 and np.allclose(x, spaces.columns("v2").array("map_x")[rows])
+
+
+def test_a_lasso_stays_of_the_map_that_it_was_drawn_on(service: Service, spaces: Atlas) -> None:
+    drawn = [[-100.0, -100.0], [100.0, -100.0], [0.0, 100.0]]
+    state = step(service, {"is": "lasso", "plane": "map", "vertices": drawn, "join": "new"}).after
+    seen = step(service, {"is": "see", "space": "v2"}, state=state).after
+    assert isinstance(seen.selection, MapPolygon) and seen.selection.space == "v1"
+    here, there = (service.mask(one.selection) for one in (state, seen))
+    assert here is not None and there is not None and here.rows.tolist() == there.rows.tolist()
+
+
+def test_an_unknown_space_is_refused_and_a_link_to_one_opens_the_first(service: Service) -> None:
+    refused = step(service, {"is": "see", "space": "v9"})
+    assert "no space 'v9'" in refused.message and refused.after == State()
+    opened = step(service, {"is": "open", "token": links.to_token(State(space="v9", shown=48))})
+    assert opened.after == State(shown=48)
+    opened = step(service, {"is": "open", "token": links.to_token(State(space="v2", map=Viewport(0, 1, 0, 1)))})
+    assert opened.after.space == "v2" and service.atlas.default_space == "v2"
+
+
+def test_a_receipt_of_another_space_gives_the_same_rows_again(service: Service, spaces_path: Path) -> None:
+    state = step(service, {"is": "find", "text": service.atlas.identity.name(5)}, {"is": "see", "space": "v2"}).after
+    query = question_of(service.atlas, state).query
+    assert query is not None and query.space == "v2"
+    while service.progress(service.atlas) == "loading":
+        time.sleep(0.05)
+    result = service.run(query)
+    assert result is not None
+    receipt = receipts.read_receipt(receipts.make_receipt(service.atlas, service.pinned(query), result))
+    again = receipts.replay(receipts.open_for(spaces_path, receipt), receipt)
+    assert again.result.rows.tolist() == result.rows.tolist() and not again.notes
+
+
+def test_addresses_name_the_space(service: Service) -> None:
+    build = service.atlas.build_id
+    assert service.build(f"{build}.v2").default_space == "v2"
+    assert service.build(build).default_space == "v1"
+    with pytest.raises(InputError, match="no space"):
+        service.build(f"{build}.v9")
+
+
+def test_the_choice_is_there_where_there_is_one(demo: Atlas, spaces: Atlas) -> None:
+    assert space_choice(demo) == []
+    _, *buttons = space_choice(spaces.seen_in("v2"))
+    assert [(b.children, getattr(b, "aria-pressed")) for b in buttons] == [("v1", "false"), ("v2", "true")]
+
+
+def test_conditions_of_a_notebook_are_of_the_space_that_is_searched(spaces: Atlas) -> None:
+    found = spaces.similar(rows=3, space="v2", within="anomaly > 80", k=20)
+    assert (spaces.columns("v2").array("anomaly")[found.index] > 80).all()
+    assert np.allclose(found["map_x"], spaces.columns("v2").array("map_x")[found.index])
