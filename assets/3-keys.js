@@ -32,6 +32,7 @@
     n: drawer("labels"),
     w: drawer("why"),
     e: drawer("scores"),
+    q: drawer("compare"),
     i: drawer("about"),
     z: () => gf.unlabel(),
     d: () => gf.grade(),

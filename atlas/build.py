@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class OpenBuild:
             for s in manifest.spaces
         }
         self.default_space = manifest.spaces[0].name
-        self._seen: dict[str, Self] = {self.default_space: self}
+        self._seen: dict[str, OpenBuild] = {self.default_space: self}
         self._seeing = threading.Lock()
         self.column_planes = ColumnPlanes(self.build_id, self.columns(self.default_space), self.n_rows)
 
@@ -130,9 +130,9 @@ class OpenBuild:
         with self._seeing:
             if name not in self._seen:
                 self._seen[name] = self._made_in(name)
-            return self._seen[name]
+            return cast("Self", self._seen[name])
 
-    def _made_in(self, name: str) -> Self:
+    def _made_in(self, name: str) -> OpenBuild:
         first = self._seen[self.space_names[0]]
         shared = ("sky", "identity", "thumbnails", *(("labelled",) if first._labels is not None else ()))
         for part in shared:

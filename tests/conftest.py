@@ -17,6 +17,7 @@ from playwright.sync_api import Browser
 
 from atlas import Atlas
 from benchmarks import serving
+from precompute.build.add_space import add_space
 from tests.sources import many_words, second_embedding, wide_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,8 +138,8 @@ def spaces_path(demo_path: Path) -> Path:
                 shutil.rmtree(old, ignore_errors=True)
             shutil.copytree(demo_path, out)
             second_embedding(Atlas.open(demo_path), source)
-            precompute("--quiet", "add-space", out, "v2", "--embeddings", source / "v2.parquet")
             (source / "of").write_text(of)
+        add_space(out, "v2", str(source / "v2.parquet"), quiet=True)
     return out
 
 

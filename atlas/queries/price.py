@@ -39,6 +39,7 @@ from atlas.queries.selection import (
     Expression,
     Labelled,
     MapPolygon,
+    Named,
     Not,
     Or,
     Range,
@@ -51,6 +52,7 @@ from atlas.queries.selection import (
 
 # Operations a row.
 RANGE, CATEGORY, CLUSTER, BIT, CONE, POWER, LOGARITHM, TEXT = 2, 15, 1, 2, 25, 12, 12, 60
+NAMED = 20_000  # an id is read, hashed and looked up
 ALIKE = 30  # all numbers of an embedding, many at once
 COLUMN_LASSO = 70  # two columns are put on their axes
 LASSO = 20  # a row in doubt, before the first corner is looked at
@@ -113,6 +115,8 @@ def _price_of(part: Selection, n: int) -> int:
             return 0
         case Rows(rows):
             return len(rows)
+        case Named(ids):
+            return NAMED * len(ids)
         case MapPolygon(_, vertices) | SkyPolygon(_, vertices):
             return round(n + rows_in_doubt(vertices, n) * (LASSO + CORNER * len(vertices)))
         case ColumnPolygon(_, _, vertices):

@@ -48,6 +48,7 @@ ExampleId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Cosine = Annotated[float, msgspec.Meta(ge=-1.01, le=1.01)]
 Vertices = Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=2000)]
 MAX_DEPTH = 8
+MOST_NAMED = 1_000
 MAX_LEAVES = 64
 
 
@@ -72,6 +73,12 @@ class Rows(_Selection, frozen=True):
     """These rows of this build."""
 
     rows: tuple[Row, ...]
+
+
+class Named(_Selection, frozen=True):
+    """Galaxies by their ids, which outlive a build; those that an atlas does not have are left out."""
+
+    ids: Annotated[tuple[ExampleId, ...], msgspec.Meta(max_length=MOST_NAMED)]
 
 
 class MapPolygon(_Selection, frozen=True):
@@ -236,6 +243,7 @@ class Not(_Selection, frozen=True):
 Selection = (
     All
     | Rows
+    | Named
     | MapPolygon
     | SkyPolygon
     | ColumnPolygon
@@ -318,6 +326,8 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
             )
         case Rows(rows):
             return Rows(tuple(sorted(set(rows))))
+        case Named(ids):
+            return Named(tuple(sorted(set(ids))))
         case Category(column, values):
             return Category(column, tuple(sorted(set(values))))
         case Labelled(labels):

@@ -37,6 +37,7 @@ from atlas.queries.selection import (
     Expression,
     Labelled,
     MapPolygon,
+    Named,
     Not,
     Or,
     Range,
@@ -66,6 +67,9 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
             if beyond:
                 raise InputError(f"row {beyond[0]} does not exist: this atlas has {n:,} rows")
             return Mask.from_rows(np.asarray(rows, dtype=np.int64), n)
+        case Named(ids):
+            found = atlas.identity.rows(ids)
+            return Mask.from_rows(found[found >= 0], n)
         case MapPolygon(space, vertices):
             return atlas.space(space).plane.polygon(np.asarray(vertices))
         case SkyPolygon(projection, vertices):

@@ -29,10 +29,17 @@ from ..state.page_state import (
     SpaceChoice,
     State,
     Table,
+    question,
 )
 from ..state.viewports import are_numbers
 from .event import BrowserEvent, Event, PlainEvent
 from .teaching import Teach
+
+ASKED = (
+    "space", "focus", "wanted", "unwanted", "group", "selection", "filters", "expression", "order", "teaching",
+    "within", "exact", "apart_arcsec",
+)  # fmt: skip
+"""Fields of a state that its gallery's question is made of."""
 
 
 class OpenToken(BrowserEvent, frozen=True, tag="open"):
@@ -148,7 +155,29 @@ class SeenIn(Event, frozen=True):
         return replace(state, space=self.space, map=None if state.axes is None else state.map)
 
 
-SENT = (OpenToken, LabelsChanged, Change, See)
+class KeepAnswer(PlainEvent, frozen=True):
+    """The answer of the gallery was kept, to be compared with those that follow, or was let go."""
+
+    take: bool
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        asked = replace(question(state), kept=None, subsets=(), axes=None)
+        return replace(state, kept=asked if self.take else None)
+
+
+class SeeKept(PlainEvent, frozen=True):
+    """The answer that was kept was asked for once more."""
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        if state.kept is None:
+            return state
+        of_question = {name: getattr(state.kept, name) for name in ASKED}
+        return replace(state, **of_question, map=None if state.axes is None else state.map)
+
+
+SENT = (OpenToken, LabelsChanged, Change, See, KeepAnswer, SeeKept)
 
 
 def _space(atlas: Atlas, name: str) -> SpaceChoice:
@@ -166,6 +195,7 @@ def _known(atlas: Atlas, state: State) -> State:
     return replace(
         state,
         space=_space(atlas, state.space),
+        kept=None if state.kept is None else replace(state.kept, space=_space(atlas, state.kept.space), kept=None),
         axes=axes,
         map=state.map if axes == state.axes else None,
         color=state.color if color is None or color in columns else DENSITY,

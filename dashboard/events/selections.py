@@ -11,12 +11,15 @@ from atlas.errors import InputError
 from atlas.planes.column_plane import column_axes
 from atlas.queries.column_lasso import column_lasso
 from atlas.queries.selection import (
+    MOST_NAMED,
     All,
     And,
     Cluster,
     Collected,
+    ExampleId,
     Labelled,
     MapPolygon,
+    Named,
     Not,
     Or,
     Selection,
@@ -100,6 +103,16 @@ class Clear(PlainEvent, frozen=True):
         return replace(state, selection=All(), order=order, within=True)
 
 
+class SelectNamed(PlainEvent, frozen=True, tag="named"):
+    """Some galaxies of a comparison were selected."""
+
+    ids: Annotated[tuple[ExampleId, ...], msgspec.Meta(min_length=1, max_length=MOST_NAMED)]
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, selection=canonical(Named(self.ids)), within=True)
+
+
 class Group(PlainEvent, frozen=True):
     """All that is active became one wanted example, in place of what narrows the galaxies; or it stopped being one."""
 
@@ -158,7 +171,7 @@ class Choose(PlainEvent, frozen=True):
         return replace(state, selection=taken(state.selection, self.what, self.do), within=True)
 
 
-SENT = (Lasso, Invert, Clear, Group, OpenClusterLabel, Choose)
+SENT = (Lasso, SelectNamed, Invert, Clear, Group, OpenClusterLabel, Choose)
 
 
 def joined(selection: Selection, other: Selection, join: Join) -> Selection:

@@ -106,7 +106,8 @@ def _bounded(service: Service, before: State, after: State) -> State:
 def _selections(state: State) -> list[Selection]:
     """Whatever the views of a state will evaluate."""
     group = () if state.group is None else (state.group,)
-    return [active(state), *group, *(one.selection for one in state.subsets)]
+    kept = [] if state.kept is None else _selections(state.kept)
+    return [active(state), *group, *(one.selection for one in state.subsets), *kept]
 
 
 def _held_back(raw: View, after: State) -> bool:

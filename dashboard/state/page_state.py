@@ -52,7 +52,7 @@ Detected = Literal[
 DETECTED: tuple[str, ...] = get_args(Detected)
 Order = Literal["most", "varied", "least", "typical", "random", "labels"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
-Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "scores", "about"]
+Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "scores", "compare", "about"]
 ClusterOrder = Literal["size", "oddness", "distinctness"]
 Paint = Literal["points", "mean"]
 Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
@@ -234,6 +234,8 @@ class State(Value, frozen=True, kw_only=True):
         A typed condition; empty for none.
     subsets : tuple of Subset
         Selections that were kept.
+    kept : State or None
+        The question of an answer that was kept, to compare others with.
     known : Labelled, Collected or None
         Galaxies that a search should find, which judge it.
     brushed : tuple of str
@@ -290,6 +292,7 @@ class State(Value, frozen=True, kw_only=True):
     filters: Annotated[tuple[Filter, ...], msgspec.Meta(max_length=MOST_FILTERS)] = ()
     expression: ExpressionText = ""
     subsets: Annotated[tuple[Subset, ...], msgspec.Meta(max_length=MOST_SUBSETS)] = ()
+    kept: State | None = None
     known: Labelled | Collected | None = None
     brushed: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] = ()
     order: Order = "most"
@@ -360,6 +363,7 @@ def question(state: State) -> State:
         table=blank.table,
         brushed=blank.brushed,
         known=blank.known,
+        kept=blank.kept,
         beside=blank.beside,
         labels_at=blank.labels_at,
     )
@@ -391,7 +395,7 @@ def parts(state: State) -> dict[str, State]:
         "table": replace(asked, table=Table(state.table.columns), listing="table")
         if state.listing == "table"
         else blank,
-        "drawer": replace(blank, drawer=state.drawer, **(_drawer_needs(state))),
+        "drawer": replace(blank, **{"drawer": state.drawer, **_drawer_needs(state)}),
         "judging": replace(blank, order=state.order, teaching=state.teaching, labels_at=state.labels_at)
         if state.order == "labels"
         else blank,
@@ -433,6 +437,13 @@ def _drawer_needs(state: State) -> dict[str, object]:
             return {**which, "order": state.order}
         case "why":
             return {**which}
+        case "compare":
+            # All that the gallery's question depends on: it is asked again, in another space or beside another.
+            asked = replace(question(state), axes=None, subsets=())
+            return {name: getattr(asked, name) for name in State.__struct_fields__ if name != "space"} | {
+                "drawer": state.drawer,
+                "kept": state.kept,
+            }
         case "scores":
             return {name: getattr(state, name) for name in _SCORED} | {**which, "labels_at": state.labels_at}
     return {}

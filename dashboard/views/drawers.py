@@ -12,7 +12,7 @@ from atlas.catalog.anomalies import DETECTORS, offered
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import clusters, filters, labels, scores, subsets, why_here
+from . import clusters, comparison, filters, labels, scores, subsets, why_here
 from . import elements as el
 
 ANOMALY_IMAGES = 12
@@ -37,6 +37,8 @@ def drawer(service: Service, state: State) -> list[Any]:
             return _frame("Why here?", why_here.drawer(service, state))
         case "scores":
             return _frame("Scores", scores.drawer(service, state))
+        case "compare":
+            return _frame("Compare", comparison.drawer(service, state))
         case "about":
             return _frame("This atlas", about(atlas))
     return []

@@ -11,6 +11,7 @@ from atlas.queries.selection import (
     Cone,
     Labelled,
     MapPolygon,
+    Named,
     Selection,
     SkyPolygon,
 )
@@ -30,6 +31,8 @@ def selection_words(selection: Selection) -> str:
             return "region on sky"
         case Cone(_, _, radius_arcsec):
             return f"{radius_words(radius_arcsec)} on sky"
+        case Named(ids):
+            return f"{len(ids)} named"
         case Labelled(labels):
             return " or ".join(labels) if labels else "disputed" if selection.disputed else "labelled"
         case Collected(name):

@@ -33,7 +33,7 @@ from ..stages.stage import Stage, StageContext
 from .append import config_of
 from .estimate import check_fits, estimate_build
 from .manifest_assembly import describe_space
-from .stage_runner import WorkStep, digest, files_after, link_files, run_stage, say
+from .stage_runner import CHANGE, WorkStep, digest, files_after, link_files, run_stage, say
 
 VERSION = 1
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -189,6 +189,7 @@ def _order(ctx: StageContext) -> None:
 def _compare(first: str) -> Callable[[StageContext], None]:
     def compare(ctx: StageContext) -> None:
         agreement.write_disagreement(ctx, layout.space_path(ctx.build, first), ctx.space)
+        ctx.measured[CHANGE] = f"space {ctx.config.space} added"
 
     return compare
 

@@ -69,7 +69,7 @@ def build(source: Source, out: Path, config: BuildConfig, *, force: bool = False
     build_id = digest([layout.FORMAT_VERSION, keys])[:12]
     with writer.locked(out):
         if not force:
-            _refuse_to_put_back(out, source)
+            _refuse_to_put_back(out, source, config)
         finished = _finished(out, build_id)
         if finished is not None:
             say(quiet, f"{out}: build {build_id} is up to date")
@@ -114,7 +114,7 @@ def stage_keys(fingerprint: str, config: BuildConfig) -> dict[str, str]:
     return keys
 
 
-def _refuse_to_put_back(out: Path, source: Source) -> None:
+def _refuse_to_put_back(out: Path, source: Source, config: BuildConfig) -> None:
     """Refuse a build in the place of an atlas that has come further than its source."""
     if writer.current_build(out) is None:
         return
@@ -122,6 +122,11 @@ def _refuse_to_put_back(out: Path, source: Source) -> None:
         manifest = open_current(out)[1]
     except FormatError:
         return  # what cannot be read can be lost
+    if config.space not in (names := [space.name for space in manifest.spaces]):
+        raise SourceError(
+            f"{out} has the embedding space {', '.join(names)}; add-space {out} {config.space} brings a further one "
+            f"beside it, --force puts {config.space} in its place"
+        )
     if changes := [str(r.measured[CHANGE]) for r in manifest.stages if CHANGE in r.measured]:
         raise SourceError(
             f"{out} has changed since it was built: {'; '.join(changes)}. A build would put it back to "

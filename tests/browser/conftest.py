@@ -95,6 +95,11 @@ def demo_server(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
+def spaces_server(spaces_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
+    yield from served(spaces_path, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def small_server(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
     yield from served(small_path, tmp_path_factory)
 
@@ -202,6 +207,11 @@ def tidy(page: Page) -> None:
 @pytest.fixture
 def on_demo(on: On, demo_server: serving.Server, demo: Atlas) -> Watched:
     return on(demo_server, demo)
+
+
+@pytest.fixture
+def on_spaces(on: On, spaces_server: serving.Server, spaces: Atlas) -> Watched:
+    return on(spaces_server, spaces)
 
 
 @pytest.fixture

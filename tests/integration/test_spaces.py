@@ -13,7 +13,10 @@ from atlas import Atlas
 from atlas.storage.manifest import read_manifest
 from atlas.storage.validate import validate
 from precompute.build import add_space as adding
+from precompute.build.pipeline import build
+from precompute.config import BuildConfig
 from precompute.errors import SourceError
+from precompute.sources.source import open_source
 from precompute.sources.space_source import SpaceSource
 from precompute.stages.agreement import disagreement
 from tests.sources import second_embedding
@@ -26,8 +29,9 @@ def test_a_second_space_runs_its_own_stages_and_links_all_else(demo: Atlas, spac
     assert [s.name for s in after.spaces] == ["v1", "v2"]
     assert after.stages[: len(before.stages)] == before.stages
     assert [r.name for r in after.stages[len(before.stages) :]] == [f"v2/{name}" for name in OWN_STAGES]
-    first = spaces_path / "builds" / before.build_id
-    assert all((spaces.build / name).samefile(first / name) for name in before.files)
+    assert after.files.items() >= before.files.items()
+    (linked,) = (one for one in spaces.build.parent.iterdir() if one != spaces.build)
+    assert all((spaces.build / name).samefile(linked / name) for name in before.files)
     assert validate(spaces_path) == []
 
 
@@ -70,6 +74,16 @@ def test_refusals_say_the_way_out(demo: Atlas, demo_path: Path, tmp_path: Path) 
     for name, path, told in wrong:
         with pytest.raises(SourceError, match=told):
             adding.add_space(demo_path, name, str(path), quiet=True)
+
+
+def test_a_build_does_not_put_an_atlas_of_two_spaces_back_unasked(spaces_path: Path, demo_path: Path) -> None:
+    source = open_source(demo_path.with_name("xdf-source"))
+    build_id = (spaces_path / "CURRENT").read_text()
+    with pytest.raises(SourceError, match=r"space v2 added.*--force"):
+        build(source, spaces_path, BuildConfig(), quiet=True)
+    with pytest.raises(SourceError, match=r"add-space .* v3 brings a further one"):
+        build(source, demo_path, BuildConfig(space="v3"), quiet=True)
+    assert (spaces_path / "CURRENT").read_text() == build_id
 
 
 def test_embeddings_of_other_galaxies_are_left_aside(demo: Atlas, tmp_path: Path) -> None:

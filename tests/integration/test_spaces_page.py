@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from flask import Flask
@@ -15,15 +16,18 @@ from flask import Flask
 from atlas import Atlas, receipts
 from atlas.errors import InputError
 from atlas.queries.selection import Expression, MapPolygon
+from atlas.search.exact import exact_scores
 from dashboard.cache.results import Cached
 from dashboard.interaction.held_state import read_state
 from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
+from dashboard.service.comparison import COMPARED, TwoAnswers, two_answers
 from dashboard.service.gallery_query import question_of
 from dashboard.settings import load
 from dashboard.state import url as links
 from dashboard.state.page_state import State, Viewport, parts
 from dashboard.views import map as map_view
+from dashboard.views.drawers import drawer
 from dashboard.views.spaces import space_choice
 
 
@@ -101,8 +105,7 @@ def test_a_receipt_of_another_space_gives_the_same_rows_again(service: Service, 
     state = step(service, {"is": "find", "text": service.atlas.identity.name(5)}, {"is": "see", "space": "v2"}).after
     query = question_of(service.atlas, state).query
     assert query is not None and query.space == "v2"
-    while service.progress(service.atlas) == "loading":
-        time.sleep(0.05)
+    ready(service)
     result = service.run(query)
     assert result is not None
     receipt = receipts.read_receipt(receipts.make_receipt(service.atlas, service.pinned(query), result))
@@ -128,3 +131,44 @@ def test_conditions_of_a_notebook_are_of_the_space_that_is_searched(spaces: Atla
     found = spaces.similar(rows=3, space="v2", within="anomaly > 80", k=20)
     assert (spaces.columns("v2").array("anomaly")[found.index] > 80).all()
     assert np.allclose(found["map_x"], spaces.columns("v2").array("map_x")[found.index])
+
+
+def test_the_same_question_in_two_spaces_is_compared_exactly(service: Service, spaces: Atlas) -> None:
+    state = step(service, {"is": "find", "text": service.atlas.identity.name(5)}).after
+    found = two_answers(service, state, msgspec.structs.replace(state, space="v2"))
+    assert isinstance(found, TwoAnswers)
+    expected = []
+    for name in ("v1", "v2"):
+        scores = exact_scores(spaces.space(name).embeddings, np.arange(spaces.n_rows), unit(spaces, name, 5))
+        scores[5] = -2
+        expected.append(np.argsort(-scores, kind="stable")[:COMPARED])
+    assert [set(found.a), set(found.b)] == [set(one) for one in expected]
+    assert found.agreement.shared[-1] == (COMPARED, len(set(expected[0]) & set(expected[1])))
+    told = str(drawer(service, msgspec.structs.replace(state, drawer="compare")))
+    assert f"only v2 {found.agreement.only_b.size}" in told
+
+
+def unit(atlas: Atlas, space: str, row: int) -> np.ndarray:
+    return np.asarray(atlas.space(space).embeddings[row], dtype=np.float32)
+
+
+def test_an_answer_that_was_kept_is_compared_with_the_next(service: Service) -> None:
+    names = service.atlas.identity.names(np.array([5, 60]))
+    kept = step(service, {"is": "find", "text": names[0]}, {"is": "keepanswer", "take": True}).after
+    assert kept.kept is not None and kept.kept.focus == kept.focus
+    now = step(service, {"is": "find", "text": names[1]}, {"is": "change", "drawer": "compare"}, state=kept).after
+    assert "A in v1" in str(drawer(service, now))
+    chosen = step(service, {"is": "named", "ids": names}, state=now).after
+    mask = service.mask(chosen.selection)
+    assert mask is not None and sorted(mask.rows.tolist()) == [5, 60]
+    found = two_answers(service, kept.kept, chosen)
+    assert isinstance(found, TwoAnswers) and found.b.size == COMPARED  # a part of a comparison does not narrow it
+    back = step(service, {"is": "seekept"}, state=now).after
+    assert back.focus == kept.focus
+    assert step(service, {"is": "keepanswer", "take": False}, state=now).after.kept is None
+    assert links.from_token(links.to_token(now)) == now
+
+
+def ready(service: Service) -> None:
+    while service.progress(service.atlas) == "loading":
+        time.sleep(0.05)
