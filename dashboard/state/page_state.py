@@ -443,6 +443,7 @@ def _drawer_needs(state: State) -> dict[str, object]:
             return {name: getattr(asked, name) for name in State.__struct_fields__ if name != "space"} | {
                 "drawer": state.drawer,
                 "kept": state.kept,
+                "light": state.light,
             }
         case "scores":
             return {name: getattr(state, name) for name in _SCORED} | {**which, "labels_at": state.labels_at}
