@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from atlas import Atlas
-from atlas.storage.manifest import read_manifest
+from atlas.storage.manifest import Manifest, read_manifest
 from atlas.storage.validate import validate
 from precompute.build import add_space as adding
 from precompute.build.pipeline import build
@@ -18,8 +21,20 @@ from precompute.config import BuildConfig
 from precompute.errors import SourceError
 from precompute.sources.source import open_source
 from precompute.sources.space_source import SpaceSource
+from precompute.stages import measure
 from precompute.stages.agreement import disagreement
+from precompute.stages.stage import StageContext
+from tests.conftest import source_of
 from tests.sources import second_embedding
+
+
+class Record(NamedTuple):
+    """What tells one run of a stage from another."""
+
+    name: str
+    key: str
+    seconds: float
+
 
 OWN_STAGES = [stage.name for stage in adding.OF_A_SPACE] + ["plane", "agreement"]
 
@@ -58,6 +73,42 @@ def test_the_same_embeddings_again_change_nothing(spaces_path: Path) -> None:
     build = (spaces_path / "CURRENT").read_text()
     adding.add_space(spaces_path, "v2", str(spaces_path.with_name("two-spaces-source") / "v2.parquet"), quiet=True)
     assert (spaces_path / "CURRENT").read_text() == build
+
+
+def test_a_killed_run_leaves_the_atlas_and_goes_on_where_it_was(
+    spaces_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "atlas"
+    shutil.copytree(spaces_path, out)
+    build_id, before = (out / "CURRENT").read_text(), Atlas.open(out).manifest
+    again = {"parameters": {"recall_queries": 5}, "quiet": True}  # read by one stage alone
+    runs = []
+    monkeypatch.setattr(type(measure.STAGE), "run", count(measure.STAGE.run, runs))
+    with monkeypatch.context() as killed:
+        killed.setattr(adding, "files_after", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            adding.add_space(out, "v2", str(source_of(spaces_path) / "v2.parquet"), **again)  # type: ignore[arg-type]
+    assert (out / "CURRENT").read_text() == build_id
+    after = adding.add_space(out, "v2", str(source_of(spaces_path) / "v2.parquet"), **again)  # type: ignore[arg-type]
+    assert len(runs) == 1
+    assert {r.name for r in set_of(after) ^ set_of(before)} == {"v2/measure"}
+    assert [s.name for s in after.spaces] == ["v1", "v2"] and validate(out) == []
+
+
+def set_of(manifest: Manifest) -> set[Record]:
+    return {Record(r.name, r.key, r.seconds) for r in manifest.stages}
+
+
+def count(run: Callable[[StageContext], None], runs: list[str]) -> Callable[[object, StageContext], None]:
+    def counted(_: object, ctx: StageContext) -> None:
+        runs.append(ctx.name)
+        run(ctx)
+
+    return counted
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_refusals_say_the_way_out(demo: Atlas, demo_path: Path, tmp_path: Path) -> None:
