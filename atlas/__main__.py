@@ -1,4 +1,4 @@
-"""`python -m atlas`: replay, labels. Parses, calls and prints; logic lives elsewhere."""
+"""`python -m atlas`: replay, labels, export. Parses, calls and prints; logic lives elsewhere."""
 
 from __future__ import annotations
 
@@ -73,6 +73,14 @@ def _import(args: argparse.Namespace) -> int:
     return 0
 
 
+def _save(args: argparse.Namespace) -> int:
+    made = Atlas.open(args.atlas, labels=Labels(args.labels) if args.labels else None).save_hats(args.hats, args.within)
+    print(f"{made.n_rows:,} galaxies in {args.hats}, {made.n_partitions:,} partitions")
+    if made.left_out:
+        print(f"note: left out, since HATS calls its folders so: {', '.join(made.left_out)}", file=sys.stderr)
+    return 0
+
+
 def _write_lines(path: Path, lines: list[str]) -> None:
     try:
         path.write_text("".join(f"{line}\n" for line in lines))
@@ -138,6 +146,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     replay.add_argument("--receipts", type=Path, metavar="DIR", help="folder where a hash is looked up, as HASH.json")
     replay.set_defaults(run=_replay)
     _label_commands(commands)
+    whole = commands.add_parser("export", help="write galaxies with their embeddings as a HATS catalogue")
+    whole.add_argument("--atlas", type=Path, required=True, metavar="DIR", help="folder of the atlas")
+    whole.add_argument("--hats", type=Path, required=True, metavar="FOLDER", help="a new folder for the catalogue")
+    whole.add_argument("--within", metavar="CONDITION", help='which galaxies, such as "mag_r < 20"; else all')
+    whole.add_argument("--labels", metavar="PLACE", help="SQLite file or postgresql://…; else beside the atlas")
+    whole.set_defaults(run=_save)
     return parser
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import matching, notebook
+from atlas import hats_catalog, matching, notebook
 from atlas.build import OpenBuild
 from atlas.mask import Mask
 from atlas.queries.answer import answer, rows_of
@@ -55,3 +55,7 @@ class Atlas(OpenBuild):
     match = matching.match
     similar = notebook.similar
     table = notebook.galaxy_table
+
+    # And out again, whole.
+
+    save_hats = hats_catalog.save_hats

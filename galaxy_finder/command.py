@@ -23,6 +23,7 @@ COMMANDS = {
     "validate": (_BUILDS, "check every file of an atlas"),
     "serve": ("galaxy_finder.dashboard.serve", "serve an atlas"),
     "labels": ("atlas.__main__", "write labels as a training set, or bring a table of them in"),
+    "export": ("atlas.__main__", "write galaxies with their embeddings as a HATS catalogue"),
     "replay": ("atlas.__main__", "ask once more what a receipt says was asked"),
 }
 """The module whose `main` knows each command, and what it does."""

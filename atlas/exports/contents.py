@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.catalog.columns import free_name
+from atlas.catalog.columns import Columns, free_name
 from atlas.storage import layout
 from atlas.storage.manifest import Column, Manifest
 
@@ -108,6 +108,13 @@ def provenance(manifest: Manifest, **more: str) -> dict[str, str]:
         **more,
     }
     return {name: " ".join(text.split()) for name, text in told.items() if text}
+
+
+def cells(columns: Columns, column: Column, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Values of a column: numbers in the type in which they are stored, which has the digits that they have."""
+    if column.kind in ("number", "flags"):
+        return np.asarray(columns.array(column.name)[rows])
+    return texts(columns.values(column.name, rows))
 
 
 def texts(values: Sequence[object]) -> NDArray[np.object_]:

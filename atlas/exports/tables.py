@@ -55,13 +55,13 @@ def parquet(contents: Contents) -> Iterator[bytes]:
     lengths = {f"table::len::{f.name}": str(f.width) for f in contents.fields if f.is_text}
     units = "\n".join(get_yaml_from_table(table_of(contents, None)))
     schema = pa.schema(
-        [pa.field(f.name, _arrow_type(f), metadata=_told(f)) for f in contents.fields],
+        [arrow_field(f) for f in contents.fields],
         metadata={**contents.about, **lengths, "table_meta_yaml": units},
     )
     sink = _Outbox()
     with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
         for part in contents.parts():
-            arrays = [_arrow(f, part[f.name]) for f in contents.fields]
+            arrays = [arrow_array(f, part[f.name]) for f in contents.fields]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             yield sink.take()
     yield sink.take()
@@ -160,11 +160,14 @@ def _told(field: Field) -> dict[str, str]:
     return {name: text for name, text in told.items() if text}
 
 
-def _arrow_type(field: Field) -> Any:
-    return pa.string() if field.is_text else pa.from_numpy_dtype(np.dtype(field.dtype))
+def arrow_field(field: Field) -> Any:
+    """A field of a Parquet file, with what is known of it beside it."""
+    kind = pa.string() if field.is_text else pa.from_numpy_dtype(np.dtype(field.dtype))
+    return pa.field(field.name, kind, metadata=_told(field))
 
 
-def _arrow(field: Field, values: NDArray[Any]) -> Any:
+def arrow_array(field: Field, values: NDArray[Any]) -> Any:
+    """Values of a field; missing text is null."""
     return pa.array([v or None for v in values], pa.string()) if field.is_text else pa.array(values)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas, Query
 from atlas.catalog.columns import free_name
-from atlas.exports.contents import Contents, Field, Part, field_of, id_field, provenance, texts
+from atlas.exports.contents import Contents, Field, Part, cells, field_of, id_field, provenance, texts
 from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
 from atlas.planes.sampling import row_hash
 from atlas.queries.by_labels import in_order_of_labels
@@ -95,7 +95,7 @@ def export_contents(
         for rows, figures in pages():
             # Positions too, chosen or not: for what points at the sky.
             wanted = (*columns, *(described.describe(name) for name in (layout.RA, layout.DEC)))
-            values = {column.name: _cells(atlas, column, rows) for column in wanted}
+            values = {column.name: cells(described, column, rows) for column in wanted}
             if measured is not None:
                 values[first[1].name] = figures
             yield {own.name: texts(atlas.identity.names(rows)), **values}
@@ -107,14 +107,6 @@ def export_contents(
         about=provenance(atlas.manifest, **told),
         parts=parts,
     )
-
-
-def _cells(atlas: Atlas, column: Column, rows: NDArray[np.uint32]) -> NDArray[Any]:
-    """Values of a column: numbers in the type in which they are stored, which has the digits that they have."""
-    columns = atlas.columns(atlas.default_space)
-    if column.kind in ("number", "flags"):
-        return np.asarray(columns.array(column.name)[rows])
-    return texts(columns.values(column.name, rows))
 
 
 def pages_of(rows: NDArray[np.uint32], figures: NDArray[Any]) -> Iterator[tuple[NDArray[np.uint32], NDArray[Any]]]:
