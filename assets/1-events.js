@@ -98,6 +98,7 @@
       open: function (boot) {
         gf.build = boot.build;
         if (gf.labels) gf.labels.boot(boot.labels);
+        if (gf.samp) gf.samp(boot.samp);
         gf.send({ is: "open", token: token() });
       },
       settle: function (ack, state) {

@@ -178,6 +178,7 @@
         if (!field.value.trim()) return say("Paste a list first: a position or an id on each line.");
         return bring(field.value, "pasted", () => (gf.one("textarea#list-text").value = ""));
       }
+      if (e.file) return bring(e.file, e.file.name);
       const chooser = document.createElement("input");
       chooser.type = "file";
       chooser.addEventListener("change", function () {

@@ -26,6 +26,7 @@ from .web.list_routes import register_list_routes
 from .web.method_page import register_method
 from .web.metrics import register_metrics
 from .web.routes import BOOTSTRAP_URL, register_routes
+from .web.samp_routes import register_samp
 from .web.security import secure
 from .web.strict_plotly import register_strict_plotly
 from .web.visitor_limits import VisitorLimits, register_visitor_limits
@@ -81,7 +82,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     register_visitor_limits(app.server, limits)
     register_access(app.server, settings)
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
-    app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)))
+    app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)), samp=settings.samp)
     register_callbacks(app, service)
     register_routes(app.server, service, cached)
     register_method(app.server, service, cached)
@@ -89,6 +90,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     register_label_routes(app.server, service)
     register_list_routes(app.server, service)
     register_job_routes(app.server, service)
+    register_samp(app.server, service)
     if settings.api:
         register_api(app.server, service)
     register_health(app.server, service.ready)

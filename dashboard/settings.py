@@ -26,6 +26,9 @@ SHORTEST_TOKEN = 16
 CONVENTIONAL = {"PORT": "port", "WEB_CONCURRENCY": "workers"}
 
 
+LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table. Each row's default, bounds and meaning stand together; `load` fills it from the environment."""
 
@@ -219,6 +222,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "nobody, or a Sesame of your own.",
         ),
     ] = "astropy"
+    samp: Annotated[
+        bool,
+        Meta(
+            description="Whether the page sends tables and positions to TOPCAT, Aladin and DS9, and hears from them "
+            "(SAMP); for a server on your own machine, by one process."
+        ),
+    ] = False
     cone_search_deg: Annotated[
         float, Meta(gt=0, le=180, description="Largest radius that the cone search answers, degrees.")
     ] = 10.0
@@ -231,6 +241,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InputError(
                 f"{variable('user_header')} is {self.user_header}: allowed only with {variable('trust_proxy')}, since "
                 "anybody can send a header where no proxy removes it"
+            )
+        if self.samp and (self.host not in LOOPBACK or self.workers > 1 or self.trust_proxy):
+            raise InputError(
+                f"{variable('samp')} is for a server on your own machine: allowed with {variable('host')}=127.0.0.1, "
+                "one process and no proxy"
             )
         if self.labellers and not self.user_header:
             raise InputError(f"{variable('labellers')} needs {variable('user_header')}, which says who is who")

@@ -76,6 +76,8 @@ interface GalaxyFinder {
   };
   /** Show images as the state says. */
   look(): void;
+  /** Listen to other programs, where the server does. */
+  samp(on: boolean): void;
   signs: { attach(gd: Graph): void };
   explain(element: HTMLElement | null, isStill: () => boolean): void;
   grid(): any;

@@ -51,10 +51,11 @@ AGAIN_MS = 800  # how often a plane that is being made, or an index that is bein
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
-def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
+def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False) -> html.Div:
     """The page before any state: empty panels, and the stores that events and states pass through.
 
-    `labels` is what the browser has to know of these (`views.labels.told`).
+    `labels` is what the browser has to know of these (`views.labels.told`); `samp` says whether it listens to other
+    programs.
     """
     stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready", "job-ended",
               *(f"part-{name}" for name in parts(State())))  # fmt: skip
@@ -62,7 +63,7 @@ def layout(atlas: Atlas, labels: dict[str, Any]) -> html.Div:
         [
             *(dcc.Store(id=name) for name in stores),
             *(dcc.Interval(id=name, interval=AGAIN_MS, disabled=True) for name in ("again", "search-again")),
-            dcc.Store(id="boot", data={"build": atlas.build_id, "labels": labels}),
+            dcc.Store(id="boot", data={"build": atlas.build_id, "labels": labels, "samp": samp}),
             _header(atlas.manifest.title, typed_examples(atlas)),
             html.Main(
                 [
@@ -313,7 +314,7 @@ def _gallery() -> html.Section:
     )  # fmt: skip
 
 
-FORMATS_WHY = "Formats: Parquet, FITS, VOTable, DS9 regions, MOC …"
+FORMATS_WHY = "Formats: Parquet, FITS, VOTable, DS9 regions, MOC …; to TOPCAT"
 
 
 def _downloads() -> html.Details:
@@ -330,6 +331,18 @@ def _downloads() -> html.Details:
                 ]
             )
         )  # fmt: skip
+    groups.append(html.Small("To TOPCAT, Aladin, DS9 (SAMP)"))
+    groups.append(
+        html.Div(
+            [
+                el.button(what, label=why, is_="local", do="samp", what=what)
+                for what, why in (
+                    ("table", "Send the table to every program that takes tables"),
+                    ("position", "Let them point at the galaxy of the details"),
+                )
+            ]
+        )
+    )
     summary = html.Summary("▾", **el.why(FORMATS_WHY), **{"aria-label": FORMATS_WHY})
     return html.Details([summary, html.Div(groups)], className="gf-menu gf-downloads")
 
