@@ -12,6 +12,8 @@
     for (const part of head.querySelectorAll(":scope > *, .gf-fold > div > *")) {
       const box = part.getBoundingClientRect();
       if (box.width <= 1 || part.matches(".gf-fold")) continue;
+      // Examples that would have to be scrolled to.
+      if (part.matches(".gf-examples") && part.scrollWidth > part.clientWidth + 1 && !part.querySelector(".gf-menu")) return false;
       if (box.right > room.right + 0.5 || box.left < reached - 0.5) return false;
       reached = box.right;
     }

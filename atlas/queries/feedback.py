@@ -14,7 +14,10 @@ It stays one embedding, so every way to search for one serves. `benchmarks.examp
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,23 @@ LOSS = 0.3
 
 _SHORTEST = 1e-6
 
+_N = TypeVar("_N", int, str)
+
+
+def weighted_examples(
+    wanted: Iterable[_N], unwanted: Iterable[_N], *, alone: bool = True
+) -> tuple[tuple[_N, ...], tuple[_N, ...]]:
+    """Examples sorted, each as often as it counts.
+
+    Where all are wanted, or all are not, and `alone` says that nothing else is an example, only the proportion matters:
+    none is named more often than it takes.
+    """
+    good, bad = sorted(wanted), sorted(unwanted)
+    often = Counter(good or bad)
+    if alone and not (good and bad) and (common := math.gcd(*often.values())) > 1:
+        good, bad = good[::common], bad[::common]
+    return tuple(good), tuple(bad)
+
 
 def embedding_of_examples(
     wanted: NDArray[np.floating[Any]], unwanted: NDArray[np.floating[Any]]
@@ -35,7 +55,7 @@ def embedding_of_examples(
     Parameters
     ----------
     wanted : ndarray of shape (m, d)
-        Unit embeddings, each once. Where there is none, the order is away from the mean of the unwanted.
+        Unit embeddings, each as often as it counts. Where there is none, the order is away from the unwanted.
     unwanted : ndarray of shape (u, d)
         Theirs.
 

@@ -21,6 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas.queries import selection as selections
+from atlas.queries.feedback import weighted_examples
 from atlas.queries.selection import Row, Selection
 from atlas.storage.manifest import Name
 
@@ -36,7 +37,8 @@ class Similar(_Ranking, frozen=True):
     """Similarity to examples: to the mean embedding of the wanted, turned away from the unwanted
     (`atlas.queries.feedback`).
 
-    With one wanted example the score is the cosine similarity to it. `least` turns the order round.
+    With one wanted example the score is the cosine similarity to it. One that is named several times counts as often.
+    `least` turns the order round.
     """
 
     wanted: Annotated[tuple[Row, ...], msgspec.Meta(max_length=1000)]
@@ -45,8 +47,8 @@ class Similar(_Ranking, frozen=True):
 
     @property
     def examples(self) -> tuple[int, ...]:
-        """All rows that the ranking is made from."""
-        return (*self.wanted, *self.unwanted)
+        """All rows that the ranking is made from, each once."""
+        return tuple(dict.fromkeys((*self.wanted, *self.unwanted)))
 
 
 class SimilarToGroup(Similar, frozen=True, kw_only=True):
@@ -127,9 +129,10 @@ def query_kind(ranking: Ranking) -> QueryKind | None:
 
 
 def canonical_ranking(ranking: Ranking, form: Callable[[Selection], Selection] = selections.canonical) -> Ranking:
-    """The one form of equal rankings: examples sorted, each once; `form` makes that of a group."""
+    """The one form of equal rankings: examples as `weighted_examples` has them; `form` makes that of a group."""
     if isinstance(ranking, Similar):
-        wanted, unwanted = (tuple(sorted(set(rows))) for rows in (ranking.wanted, ranking.unwanted))
+        alone = not isinstance(ranking, SimilarToGroup)
+        wanted, unwanted = weighted_examples(ranking.wanted, ranking.unwanted, alone=alone)
         ranking = replace(ranking, wanted=wanted, unwanted=unwanted)
     if isinstance(ranking, ByLabels):
         ranking = replace(ranking, wanted=tuple(sorted(set(ranking.wanted))))

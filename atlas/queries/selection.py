@@ -38,6 +38,7 @@ from atlas.expressions.parser import MAX_CHARACTERS, normalised
 from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.axis import LARGEST_ZERO, Unit, Zero
 from atlas.planes.polygon import canonical_polygon, simplify, validate_polygon
+from atlas.queries.feedback import weighted_examples
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Name
 
@@ -208,7 +209,7 @@ class Alike(_Selection, frozen=True):
     Attributes
     ----------
     wanted, unwanted : tuple of str
-        Ids.
+        Ids, each as often as it counts.
     group : Selection or None
         Galaxies that are one more wanted example together.
     low, high : float or None
@@ -337,7 +338,7 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
                 raise InputError("similarity needs at least one example galaxy")
             if low is not None and high is not None and low > high:
                 raise InputError(f"the range of similarity is reversed: {low:g} is above {high:g}")
-            names = (tuple(sorted(set(wanted))), tuple(sorted(set(unwanted))))
+            names = weighted_examples(wanted, unwanted, alone=group is None)
             return Alike(*names, None if group is None else canonical(group, depth + 1), low, high)
         case Bits(column, on, off):
             if both := sorted(set(on) & set(off)):

@@ -123,8 +123,7 @@ def _examples(atlas: OpenBuild, alike: Alike) -> NDArray[np.float32]:
     """Embedding of the examples, as for a ranking by the same ones: in order of row."""
     space = atlas.space()
     good, bad = (
-        space.embeddings[sorted({atlas.identity.row(name) for name in names})]
-        for names in (alike.wanted, alike.unwanted)
+        space.embeddings[sorted(atlas.identity.row(name) for name in names)] for names in (alike.wanted, alike.unwanted)
     )
     if alike.group is not None:
         good = np.concatenate([group_embedding(space, evaluate(atlas, alike.group))[None], good])

@@ -21,6 +21,9 @@ from ..state.viewports import frame, reveal, reveal_on_map
 from .event import BrowserEvent, Event, PlainEvent
 
 Build = Annotated[str, msgspec.Meta(pattern=f"^{SEEN}$")]
+MOST_TIMES = 3
+"""As often as one example may count."""
+
 GalaxyId = Annotated[str, msgspec.Meta(max_length=200)]
 
 
@@ -133,6 +136,35 @@ class Example(Event, frozen=True):
         return replace(state, wanted=wanted, unwanted=unwanted, order=_by_similarity(state))
 
 
+class Weigh(BrowserEvent, frozen=True):
+    """It was said how often an example counts."""
+
+    id: GalaxyId
+    times: Annotated[int, msgspec.Meta(ge=1, le=MOST_TIMES)]
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        others = sum(one.id != self.id for one in (*state.wanted, *state.unwanted))
+        if others + self.times > (most := service.settings.max_examples):
+            raise InputError(f"examples may count {most} times together")
+        return Weighed(self.id, self.times)
+
+
+class Weighed(Event, frozen=True):
+    """An example counts so many times."""
+
+    id: GalaxyId
+    times: int
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`; what is no example stays none."""
+        wanted, unwanted = (
+            tuple(one for g in dict.fromkeys(of) for one in [g] * (self.times if g.id == self.id else of.count(g)))
+            for of in (state.wanted, state.unwanted)
+        )
+        return replace(state, wanted=wanted, unwanted=unwanted)
+
+
 class ClearExamples(PlainEvent, frozen=True):
     """All examples were dropped."""
 
@@ -151,7 +183,7 @@ class Compare(PlainEvent, frozen=True):
         return replace(state, beside=state.focus if self.take else None)
 
 
-SENT = (Find, Pick, PickId, RandomGalaxy, Mark, ClearExamples, Compare)
+SENT = (Find, Pick, PickId, RandomGalaxy, Mark, Weigh, ClearExamples, Compare)
 
 
 def _by_similarity(state: State) -> Order:

@@ -20,6 +20,11 @@ def why(text: str) -> dict[str, str]:
     return {"data-why": text} if text else {}
 
 
+def says(label: str) -> dict[str, str]:
+    """Attributes of what shows no words: a name that explains."""
+    return {"aria-label": label, **why(label)}
+
+
 def explained(text: str) -> dict[str, str]:
     """Context of a column of the table whose head explains itself (assets/7-explain.js)."""
     return {"why": text}
@@ -32,7 +37,7 @@ def figure(children: Any, text: str, *, kind: str = "") -> html.Span:
 
 def button(children: Any, *, label: str = "", kind: str = "", disabled: bool = False, **event: Any) -> html.Button:
     """A button that sends an event."""
-    more: dict[str, Any] = {"aria-label": label, **why(label)} if label else {}
+    more: dict[str, Any] = says(label) if label else {}
     return html.Button(
         children, type="button", className=f"gf-button {kind}".strip(), disabled=disabled, **on_click(**event), **more
     )

@@ -141,10 +141,11 @@ def title(query: Query | None, atlas: Atlas) -> str:
         case _ if query.spacing is not None and query.spacing.variety:
             return "Similar and varied"
         case Similar((), unwanted):
-            return f"Unlike {len(unwanted)}"
+            return f"Unlike {len({*unwanted})}"
         case Similar(wanted, unwanted):
-            several = f" to {len(wanted)}" if unwanted or len(wanted) > 1 else ""
-            return f"Most similar{several}" + (f", unlike {len(unwanted)}" if unwanted else "")
+            n_wanted, n_unwanted = len({*wanted}), len({*unwanted})
+            several = f" to {n_wanted}" if n_unwanted or n_wanted > 1 else ""
+            return f"Most similar{several}" + (f", unlike {n_unwanted}" if n_unwanted else "")
         case Typical(cluster):
             return f"Cluster {cluster}, most typical first"
         case ByColumn(column):

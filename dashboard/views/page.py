@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -12,6 +13,7 @@ from atlas.catalog.position_text import iau_name
 from atlas.exports.formats import FORMATS
 from atlas.queries.selection import All
 
+from ..events.galaxies import MOST_TIMES
 from ..service.galaxies import row_of, typed_examples
 from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
 from . import choices
@@ -48,6 +50,7 @@ KEYS = (
 )
 CHIPS_IN_LINE = 4  # more examples than these fold into a menu
 AGAIN_MS = 800  # how often a plane that is being made, or an index that is being loaded, is asked for
+TIMES = {1: "once", 2: "twice", 3: "three times"}
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
@@ -134,7 +137,8 @@ def head(atlas: Atlas, state: State, grouped: int) -> list[Any]:
     button = el.button("like the selection", kind="link", label=words, is_="group", take=True)
     offer = [button] if is_narrowed(state) else []
     chips = [] if state.group is None else [_group_chip(grouped)]
-    chips += [_chip(atlas, one, +1) for one in state.wanted] + [_chip(atlas, one, -1) for one in state.unwanted]
+    for sign, examples in ((+1, state.wanted), (-1, state.unwanted)):
+        chips += [_chip(atlas, one, sign, times) for one, times in Counter(examples).items()]
     if not chips:
         return offer
     clear = el.button("clear", kind="link", label="Drop all examples", is_="clearexamples")
@@ -148,7 +152,7 @@ def head(atlas: Atlas, state: State, grouped: int) -> list[Any]:
 
 def tab_title(atlas: Atlas, state: State) -> str:
     """Title of the browser's tab: what the page shows."""
-    n_examples = len(state.wanted) + len(state.unwanted) + (state.group is not None)
+    n_examples = len({*state.wanted, *state.unwanted}) + (state.group is not None)
     shown = []
     if n_examples:
         shown.append(f"{n_examples} example{'s' if n_examples > 1 else ''}")
@@ -402,14 +406,20 @@ def _tools(plane: str) -> list[Any]:
     return tools
 
 
-def _chip(atlas: Atlas, one: Galaxy, sign: int) -> html.Button:
+def _chip(atlas: Atlas, one: Galaxy, sign: int, times: int) -> html.Span:
     row = row_of(atlas, one)
     inside: list[Any] = [html.Span("gone")] if row is None else [el.image(atlas, row, f"galaxy {one.id}")]
-    return html.Button(
-        [*inside, html.B("+" if sign > 0 else "−")], type="button",
-        className=f"gf-chip {'good' if sign > 0 else 'bad'}", **el.why(f"{one.id}: click to drop"),
-        **el.on_click(is_="mark", id=one.id, sign=0), **({} if row is None else {"data-row": str(row)}),
+    drop = html.Button(
+        inside, type="button", **el.says(f"{one.id}: click to drop"), **el.on_click(is_="mark", id=one.id, sign=0),
+        **({} if row is None else {"data-row": str(row)}),
     )  # fmt: skip
+    word, often = "+" if sign > 0 else "−", times % MOST_TIMES + 1
+    weigh = html.Button(
+        html.B(word if times == 1 else f"{word}{times}"), type="button",
+        **el.says(f"{one.id} counts {TIMES[times]}: click to count {TIMES[often]}"),
+        **el.on_click(is_="weigh", id=one.id, times=often),
+    )  # fmt: skip
+    return html.Span([drop, weigh], className=f"gf-chip {'good' if sign > 0 else 'bad'}", role="group")
 
 
 def _group_chip(grouped: int) -> html.Button:

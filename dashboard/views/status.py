@@ -113,7 +113,7 @@ def how_found(question: Question, result: Result | None, state: State) -> list[A
             why = "Search exactly: every galaxy is compared, and none is missed"
             found.append(el.button("search exactly", kind="link", label=why, is_="change", exact=True))
     if isinstance(question.query.ranking, Similar) and question.query.ranking.unwanted:
-        found.append(el.figure(f"{len(question.query.ranking.unwanted)} unwanted", UNWANTED))
+        found.append(el.figure(f"{len({*question.query.ranking.unwanted})} unwanted", UNWANTED))
     if question.gone:
         names = ", ".join(g.id for g in question.gone[:3])
         found.append(html.Span(f"not in this build: {names}", className="gf-warning"))

@@ -255,7 +255,14 @@ def test_examples_are_collected_as_chips_and_searched_together(on_demo: Watched)
     assert on_demo.rows() == expected
     assert on_demo.page.locator("#gallery-title").inner_text() == "Most similar to 1, unlike 1"
     assert "1 unwanted" in on_demo.page.locator(".gf-status").inner_text()
-    on_demo.page.locator(".gf-chip").first.click()
+    # An example that counts twice is a search in which it is named twice.
+    on_demo.page.locator(".gf-chip").first.get_by_role("button", name="click to count twice").click()
+    on_demo.settle()
+    expected = on_demo.atlas.run(Query(space="v1", ranking=Similar((6, 6), (9,)), limit=24)).rows.tolist()
+    assert on_demo.rows() == expected
+    assert on_demo.page.locator(".gf-chip").first.inner_text() == "+2"
+    assert on_demo.page.locator("#gallery-title").inner_text() == "Most similar to 1, unlike 1"
+    on_demo.page.locator(".gf-chip").first.get_by_role("button", name="click to drop").click()
     on_demo.settle()
     assert on_demo.page.locator(".gf-chip").count() == 1
     assert on_demo.page.locator("#gallery-title").inner_text() == "Unlike 1"

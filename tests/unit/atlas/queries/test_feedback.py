@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from atlas.errors import InputError
-from atlas.queries.feedback import LOSS, embedding_of_examples
+from atlas.queries.feedback import LOSS, embedding_of_examples, weighted_examples
 
 CLASSES = 6
 MEMBERS = 200
@@ -87,3 +87,19 @@ def test_examples_that_leave_nothing_are_refused(galaxies: NDArray[np.float64]) 
         embedding_of_examples(galaxies[:0], galaxies[:0])
     with pytest.raises(InputError, match="cancel"):
         embedding_of_examples(np.stack([galaxies[0], -galaxies[0]]), galaxies[:0])
+
+
+def test_an_example_that_is_named_twice_counts_twice(galaxies: NDArray[np.float64]) -> None:
+    a, b, unwanted = galaxies[0], galaxies[1], galaxies[[250]]
+    weighted = unit((2 * a + b) / 3)
+    assert np.allclose(embedding_of_examples(np.stack([a, a, b]), unwanted[:0]), weighted, atol=1e-6)
+    once, twice = (embedding_of_examples(np.stack([a, b]), np.repeat(unwanted, n, axis=0)) for n in (1, 2))
+    assert unwanted[0] @ twice < unwanted[0] @ once
+
+
+def test_only_the_proportion_of_examples_of_one_sign_matters() -> None:
+    assert weighted_examples((9, 3, 9, 3, 9, 9), ()) == ((3, 9, 9), ())
+    assert weighted_examples((), ("b", "b")) == ((), ("b",))
+    # Against what it is set off from, an example weighs more when it is named more often.
+    assert weighted_examples((4, 4), (7, 7)) == ((4, 4), (7, 7))
+    assert weighted_examples((4, 4), (), alone=False) == ((4, 4), ())

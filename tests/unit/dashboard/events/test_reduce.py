@@ -25,7 +25,7 @@ from atlas.queries.selection import (
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Column
 from dashboard.events.filters import ClearFilters, Express, SetFilter
-from dashboard.events.galaxies import ClearExamples, Example, Focus
+from dashboard.events.galaxies import ClearExamples, Example, Focus, Weighed
 from dashboard.events.page import Change
 from dashboard.events.planes import SetTable
 from dashboard.events.registry import reduce
@@ -42,7 +42,7 @@ from dashboard.state.page_state import (
 )
 from dashboard.views.choices import order_shown, orders
 
-A, B = Galaxy("1-2-3", 10.0, -5.0), Galaxy("1-2-4", 11.0, -5.5)
+A, B, C = (Galaxy(f"1-2-{3 + i}", 10.0 + i, -5.0 - i / 2) for i in range(3))
 TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
 TAN = Projection("tan", 53.0, -27.0)
 OTHER = ((5.0, 5.0), (6.0, 5.0), (5.0, 6.0))
@@ -64,6 +64,15 @@ def test_an_example_is_wanted_or_unwanted_but_never_both() -> None:
     assert reduce(state, Example(A, 0)) == State()
     both = reduce(reduce(State(), Example(A, 1)), Example(B, -1))
     assert reduce(both, ClearExamples()) == State()
+
+
+def test_an_example_counts_as_often_as_was_said_and_is_dropped_at_once() -> None:
+    state = State(wanted=(A, B), unwanted=(C,))
+    heavy = reduce(state, Weighed(A.id, 3))
+    assert heavy.wanted == (A, A, A, B) and heavy.unwanted == (C,)
+    assert reduce(heavy, Weighed(A.id, 1)) == state
+    assert reduce(heavy, Weighed("another", 2)) == heavy
+    assert reduce(heavy, Example(A, 0)).wanted == (B,)
 
 
 def test_a_lasso_replaces_the_selection_and_clear_removes_it() -> None:
