@@ -11,9 +11,12 @@
   let sequence = 0;
   let said = ""; // a refusal that answers to what waited behind it must not close
   let alone = 0; // how many events next go out one by one
+  /** @type {{ job: string, events: PageEvent[] } | null} */
+  let waits = null; // events that a job must make something for first
   const MOST_EVENTS = 50;
 
   gf.send = function (event) {
+    if (event.is !== "view") waits = null; // who goes on does not want to be taken back to it
     // A choice reaches this twice: by its menu and by Dash.
     const last = waiting[waiting.length - 1] || (inFlight ? sending[sending.length - 1] : null);
     if (["change", "against"].includes(event.is) && JSON.stringify(event) === JSON.stringify(last)) return;
@@ -55,6 +58,13 @@
     Object.entries(inForce).forEach(([id, value]) => tell(id, { value: value }));
     release();
     said = gf.idle() ? "" : text;
+  };
+
+  gf.jobEnded = function (id, phase) {
+    if (!waits || waits.job !== id || !["done", "gone"].includes(phase)) return;
+    const events = waits.events;
+    tell("toast", { is_open: false });
+    events.forEach(gf.send);
   };
 
   // Elements that must be there, within another and around it.
@@ -114,6 +124,7 @@
         if (gf.labels) gf.labels.seen(ack.labels);
         document.documentElement.dataset.bsTheme = gf.get("light") ? "light" : "dark";
         if (gf.look) gf.look();
+        if (ack.waits) waits = ack.waits;
         if (ack.seq !== inFlight) return;
         release();
         if (said) tell("toast", { children: said, is_open: true });

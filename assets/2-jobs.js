@@ -22,6 +22,7 @@
   function ended(id, phase) {
     watched.delete(id);
     window.dash_clientside.set_props("job-ended", { data: { id: id, phase: phase, at: Date.now() } });
+    gf.jobEnded(id, phase);
   }
 
   function line() {

@@ -20,6 +20,7 @@ from .state.page_state import State, parts
 from .views import controls, details, drawers, gallery, judging, marks, page, sky, table
 from .views import elements as el
 from .views import map as map_view
+from .views.jobs import job_card
 
 PARTS = tuple(parts(State()))
 
@@ -65,21 +66,22 @@ def _register_event(app: Dash, service: Service) -> None:
         # A page that shows another build's rows is drawn anew from top to bottom.
         fresh = held is None or _field(body, "build") != build
         # A link that could not be read stays in the address bar: whoever typed it can mend it.
-        keep_address = held is None and step.message
+        keep_address = held is None and (step.message or step.job)
         title = page.tab_title(service.atlas, step.after)
         return {
             "state": links.to_json(step.after),
             "parts": _changed(step, fresh),
             "move": step.moves or no_update,
             "url": no_update if keep_address else {"token": link, "push": step.remember},
-            "toast": _message(service, step) if step.message else step.notice or no_update,
+            "toast": _message(service, step) or no_update,
             # A new question closes what was said of the old one; a graph that tells of its view does not.
-            "toast_open": True if step.message or step.notice else False if step.remember else no_update,
+            "toast_open": True if _message(service, step) else False if step.remember else no_update,
             "ack": {
                 "seq": _field(body, "seq"),
                 "build": build,
                 "title": title,
                 "labels": service.book.known().revision,
+                "waits": None if step.job is None else {"job": step.job.id, "events": step.held_back},
             },
             "export": f"/export/{build}.csv?s={link}",
         }
@@ -100,7 +102,10 @@ def _field(body: Any, name: str) -> Any:
 
 
 def _message(service: Service, step: Step) -> Any:
-    """Message of why something could not be done, and a way to the nearest galaxy where there is one."""
+    """Message of why something could not be done, with a way to the nearest galaxy where there is one; the job that
+    something waits for; or what was understood."""
+    if not step.message:
+        return step.notice if step.job is None else [job_card(step.job)]
     if step.nearest is None:
         return step.message
     go = el.button("Go there", kind="accent", is_="pick", row=step.nearest, build=service.atlas.build_id)

@@ -200,6 +200,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "a dearer one is refused before it runs.",
         ),
     ] = 5_000_000_000
+    job_operations: Annotated[
+        int,
+        Meta(
+            ge=1_000,
+            description="Operations from which on a selection is a job, which its visitor can follow and end, rather "
+            "than part of a request.",
+        ),
+    ] = 300_000_000
     max_polygon_vertices_received: Annotated[
         int, Meta(ge=3, le=100_000, description="Vertices of a lasso as it arrives.")
     ] = 2_000

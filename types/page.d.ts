@@ -61,6 +61,8 @@ interface GalaxyFinder {
   get<K extends keyof State>(name: K): State[K];
   send(event: PageEvent): void;
   idle(): boolean;
+  /** Send again what waited for a job that is done, or that begins anew. */
+  jobEnded(id: string, phase: string): void;
   refused(sequence: number, text: string): void;
   script(path: string): Promise<unknown>;
   /** What `data-event='{"is": "local", "do": …}'` names. */

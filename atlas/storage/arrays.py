@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,6 @@ def create_array(path: Path, dtype: Any, size: int) -> NDArray[Any]:
     return np.asarray(np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(size,)))
 
 
-def chunks(size: int, step: int = CHUNK) -> Iterator[slice]:
+def chunks(size: int, step: int = CHUNK) -> list[slice]:
     """Slices of `step` entries that cover an array of `size`."""
-    for first in range(0, size, step):
-        yield slice(first, min(first + step, size))
+    return [slice(first, min(first + step, size)) for first in range(0, size, step)]

@@ -152,6 +152,14 @@ class Cached:
         found = self._read(key if isinstance(key, str) else cache_key(*key))
         return None if found is None else msgspec.convert(found[0], of, dec_hook=lambda _, value: value)
 
+    def holds(self, key: str) -> bool:
+        """Whether there is something under a key; it is not read."""
+        try:
+            return bool(self._backend.has(key))
+        except redis.RedisError as error:
+            _log.warning("cache not read: %s", error)
+            return False
+
     def clear(self) -> None:
         """Forget everything."""
         self._backend.clear()

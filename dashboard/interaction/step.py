@@ -14,6 +14,7 @@ from ..events.galaxies import Find, Focus
 from ..events.page import OpenToken
 from ..events.planes import View
 from ..events.registry import reduce
+from ..jobs.job import Job, UnderWayError
 from ..service.atlas_service import Service
 from ..state import url as links
 from ..state import viewports as skyview
@@ -41,6 +42,10 @@ class Step(msgspec.Struct, frozen=True):
         What was understood of what was typed, where it is not the very same.
     remember : bool
         Whether the browser's history gets an entry of its own.
+    job : Job or None
+        Makes what a state needs before it can be shown.
+    held_back : tuple
+        Events, as the browser sent them, that wait for it: to be sent again when it has ended.
     """
 
     before: State
@@ -50,6 +55,8 @@ class Step(msgspec.Struct, frozen=True):
     moves: dict[str, list[float]]
     notice: str
     remember: bool
+    job: Job | None = None
+    held_back: tuple[Any, ...] = ()
 
 
 def advance(service: Service, held: Any, events: Any) -> Step:
@@ -57,6 +64,8 @@ def advance(service: Service, held: Any, events: Any) -> Step:
     before = after = State()
     message, notice, nearest, travelled = "", "", None, False
     moves: dict[str, list[float]] = {}
+    job: Job | None = None
+    held_back: list[Any] = []
     # Whatever goes wrong, the browser must hear of it, or it would wait for an answer to its event.
     try:
         before = after = read_state(service, held)
@@ -72,6 +81,9 @@ def advance(service: Service, held: Any, events: Any) -> Step:
             notice = event.words if isinstance(event, Focus) and isinstance(raw, Find) else notice
             if not isinstance(raw, View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
+        except UnderWayError as error:
+            job = job or error.job
+            held_back.append(one)
         except Exception as error:
             if message:
                 continue
@@ -83,7 +95,8 @@ def advance(service: Service, held: Any, events: Any) -> Step:
         after = msgspec.structs.replace(after, light=before.light, sexagesimal=before.sexagesimal)
     if held is None:
         moves = {}  # what is drawn first brings its own view
-    return Step(before, after, message, nearest, moves, notice, not travelled and is_step(before, after))
+    remember = not travelled and is_step(before, after)
+    return Step(before, after, message, nearest, moves, notice, remember, job, tuple(held_back))
 
 
 def _next(service: Service, before: State, after: State) -> State:
@@ -93,13 +106,12 @@ def _next(service: Service, before: State, after: State) -> State:
 
 
 def _bounded(service: Service, before: State, after: State) -> State:
-    """A state that is small enough to travel with every request, and whose selections may be evaluated."""
+    """A state that is small enough to travel with every request, and whose selections may be evaluated at once."""
     if len(links.to_json(after).encode()) > links.MAX_JSON_BYTES:
         raise InputError("the page holds too much: drop a subset, or simplify the selection")
-    known = _selections(before)
     for one in _selections(after):
-        if one not in known:
-            service.canonical(one)
+        form = service.canonical(one)
+        service.dear.require_ready(form, service.atlas)
     return after
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from atlas.errors import InputError
+
 Phase = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 TELL_EVERY_S = 0.1
 
@@ -62,6 +64,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def rate(self) -> float:
         """Units a second; 0 where it is not known yet."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
+
+
+class UnderWayError(InputError):
+    """A request needs something that a job is making.
+
+    Attributes
+    ----------
+    job : Job
+        It, or how it ended where nothing came of it.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.title}: not ready yet; look again in a moment")
+        self.job = job
 
 
 class Run:

@@ -48,6 +48,7 @@ from ..state import url as links
 from ..state.page_state import Axes, State
 from .current_build import Builds
 from .damage import Damage
+from .dear_selections import DearSelections, parts_kept
 from .index_loading import Indexes, LoadingState
 from .label_book import LabelBook
 from .name_resolver import NameResolver
@@ -58,7 +59,6 @@ _log = logging.getLogger(__name__)
 PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 T = TypeVar("T")
 MASKS_IN_MEMORY = 8
-PARTS_KEPT = 8  # of a joined selection: a page has a lasso, a condition and some brushes
 PLANES_OPEN = 6
 
 
@@ -92,6 +92,7 @@ class Service:
         self.kept: Kept = open_kept(settings)
         self.jobs = Jobs(open_board(settings), at_once=settings.jobs_at_once, waiting=settings.jobs_waiting)
         self.names = NameResolver(settings.name_resolver)
+        self.dear = DearSelections(self)
 
     @property
     def atlas(self) -> Atlas:
@@ -164,9 +165,9 @@ class Service:
             If the selection names what the atlas does not have.
         """
         atlas = atlas or self.atlas
-        return self._mask(self.canonical(selection), atlas)
+        return self.evaluated(self.canonical(selection), atlas)
 
-    def _mask(self, selection: Selection, atlas: Atlas) -> Mask | None:
+    def evaluated(self, selection: Selection, atlas: Atlas) -> Mask | None:
         """As `mask`, of a canonical selection."""
         return self._kept_mask(selection, atlas, lambda one: self._evaluate(one, atlas))
 
@@ -178,15 +179,23 @@ class Service:
             if name in self._masks:
                 self._masks.move_to_end(name)
                 return self._masks[name]
-        packed, _ = self._cached.get_or_compute(
-            cache_key(atlas.build_id, "mask", name[1].decode()), lambda: evaluate(selection).packed
-        )
+        if has_request_context():
+            self.dear.require_ready(selection, atlas)
+        packed, _ = self._cached.get_or_compute(_mask_key(name), lambda: evaluate(selection).packed)
         with self._lock:
             # One object for all views: what they derive from a mask is kept by its identity.
             mask = self._masks.setdefault(name, Mask(packed, atlas.n_rows))
             while len(self._masks) > MASKS_IN_MEMORY:
                 self._masks.popitem(last=False)
         return mask
+
+    def has_mask(self, selection: Selection, atlas: Atlas) -> bool:
+        """Whether the mask of a canonical selection is kept."""
+        name = (atlas.build_id, selections.encode_selection(selection))
+        with self._lock:
+            if name in self._masks:
+                return True
+        return self._cached.holds(_mask_key(name))
 
     def canonical(self, selection: Selection) -> Selection:
         """The one form of equal selections: labels at the revision that they have now, which answers are kept by.
@@ -215,14 +224,15 @@ class Service:
         self.spend(price(selection, atlas.n_rows))
         match selection:
             case And(of) | Or(of):
-                dearest = sorted(of, key=lambda one: price(one, atlas.n_rows))[-PARTS_KEPT:]
-                masks = (self._part(one, atlas) if one in dearest else evaluate(atlas, one) for one in of)
+                kept = parts_kept(selection, atlas.n_rows)
+                masks = (self.part(one, atlas) if one in kept else evaluate(atlas, one) for one in of)
                 return reduce(Mask.__and__ if isinstance(selection, And) else Mask.__or__, masks)
             case Not(of) if not isinstance(of, All):
-                return ~self._part(of, atlas)
+                return ~self.part(of, atlas)
         return evaluate(atlas, selection)
 
-    def _part(self, selection: Selection, atlas: Atlas) -> Mask:
+    def part(self, selection: Selection, atlas: Atlas) -> Mask:
+        """Mask of a part of a canonical selection, kept by itself."""
         mask = self._kept_mask(selection, atlas, lambda one: evaluate(atlas, one))
         return evaluate(atlas, All()) if mask is None else mask
 
@@ -230,18 +240,22 @@ class Service:
         """Histogram of a column over a selection (None: all rows), exact."""
         selection = All() if selection is None else self.canonical(selection)
         key = cache_key(atlas.build_id, "histogram", column, selections.encode_selection(selection).decode())
-        return self._cached.answer(key, lambda: atlas.histograms.get(column, self._mask(selection, atlas)), Histogram)
+        return self._cached.answer(
+            key, lambda: atlas.histograms.get(column, self.evaluated(selection, atlas)), Histogram
+        )
 
     def bits(self, column: str, selection: Selection | None, atlas: Atlas) -> BitCounts:
         """Counts of the set bits of a flags column in a selection (None: all rows), exact."""
         selection = All() if selection is None else self.canonical(selection)
         key = cache_key(atlas.build_id, "bits", column, selections.encode_selection(selection).decode())
-        return self._cached.answer(key, lambda: atlas.histograms.bits(column, self._mask(selection, atlas)), BitCounts)
+        return self._cached.answer(
+            key, lambda: atlas.histograms.bits(column, self.evaluated(selection, atlas)), BitCounts
+        )
 
     def outside(self, selection: Selection, atlas: Atlas) -> Outside | None:
         """Neighbours that a selection leaves out; None where nothing is selected."""
         selection = self.canonical(selection)
-        mask = self._mask(selection, atlas)
+        mask = self.evaluated(selection, atlas)
         if mask is None or mask.count == 0:
             return None
         key = cache_key(atlas.build_id, "outside", selections.encode_selection(selection).decode())
@@ -308,7 +322,7 @@ class Service:
         """
         atlas = atlas or self.atlas
         query = self.pinned(query)
-        mask = self._mask(query.selection, atlas)
+        mask = self.evaluated(query.selection, atlas)
 
         def search() -> Result:
             if needs_index(query, mask) and self.progress(atlas) != "ready":
@@ -385,6 +399,10 @@ class Service:
         atlas = self.atlas
         self._indexes.start(atlas)
         return {"ready": self.progress(atlas) == "ready", "build": atlas.build_id, "galaxies": atlas.n_rows}
+
+
+def _mask_key(name: tuple[str, bytes]) -> str:
+    return cache_key(name[0], "mask", name[1].decode())
 
 
 class _NotLoadedError(Exception):

@@ -12,7 +12,9 @@ from flask import Flask, Response, jsonify, request
 
 from atlas.errors import InputError
 
+from ..error_answers import error_response
 from ..interaction import browser_events as parse
+from ..jobs.job import UnderWayError
 from ..service.atlas_service import Service
 from ..views.jobs import job_told
 
@@ -21,7 +23,8 @@ ID = re.compile(r"[0-9a-f]{64}")
 
 
 def register_job_routes(server: Flask, service: Service) -> None:
-    """Add the addresses to a server."""
+    """Add the addresses to a server; what needs something that a job makes is answered by 503 until it is there."""
+    server.register_error_handler(UnderWayError, lambda error: error_response(503, str(error)))
 
     @server.get("/jobs.json")
     def jobs() -> Response:

@@ -62,3 +62,20 @@ test("what the state leaves out is at its default", () => {
   window.dash_clientside.gf.settle({ seq: 0, build: "b", title: "" }, '{"shown":48}');
   assert.deepEqual([gf.get("shown"), gf.get("order"), plain(gf.get("filters"))], [48, "most", []]);
 });
+
+test("what waits for a job goes out again when it is done, unless one has gone on meanwhile", () => {
+  const waits = { job: "j", events: [{ is: "express", text: "dear" }] };
+  const wait = (seq) => window.dash_clientside.gf.settle({ seq, build: "b", title: "", waits }, "{}");
+  gf.send({ is: "express", text: "dear" });
+  wait(1);
+  gf.jobEnded("other", "done");
+  gf.jobEnded("j", "cancelled");
+  assert.deepEqual(names(), [["dear"]]);
+  gf.jobEnded("j", "done");
+  assert.deepEqual(names(), [["dear"], ["dear"]]);
+  wait(2);
+  gf.send({ is: "random" });
+  answer(3);
+  gf.jobEnded("j", "done");
+  assert.deepEqual(names(), [["dear"], ["dear"], ["random"]]);
+});

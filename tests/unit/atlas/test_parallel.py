@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from atlas.parallel import THREADS, in_threads
+from atlas.parallel import THREADS, in_threads, watched
 
 
 def test_results_come_in_the_order_of_the_parts() -> None:
@@ -46,3 +46,18 @@ def test_a_failure_is_raised_and_leaves_no_thread_behind() -> None:
         list(in_threads(work, range(1000)))
     assert len(done) < 20
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+def test_whoever_watches_is_told_what_is_done_and_may_end_it(parts: int) -> None:
+    told: list[float] = []
+    with watched(told.append):
+        assert len(list(in_threads(lambda i: i, range(parts)))) == parts
+    assert len(told) == parts and sum(told) == pytest.approx(1)
+
+    def end(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with watched(end), pytest.raises(KeyboardInterrupt):
+        list(in_threads(lambda i: i, range(parts)))
+    assert list(in_threads(lambda i: i, range(parts))) == list(range(parts)), "nobody watches outside the block"
