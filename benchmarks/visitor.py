@@ -7,6 +7,7 @@ answer calls the callbacks that listen to it, and pictures that an answer names 
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -28,12 +29,15 @@ class Visitor:
         What the server said last, by "component.property".
     callbacks, pictures : int
         How many were asked for.
+    seconds : dict of str to list of float
+        How long each took, by "callback" and "picture".
     """
 
     def __init__(self, url: str, build: str) -> None:
         self.url, self.build = url, build
         self.shows: dict[str, Any] = {}
         self.callbacks = self.pictures = 0
+        self.seconds: dict[str, list[float]] = {"callback": [], "picture": []}
         self._seen: set[str] = set()
         self._sent = 0
         listed = json.loads(self.get(DEPENDENCIES))
@@ -77,15 +81,19 @@ class Visitor:
         """Ask for a callback and for pictures that its answer names; what it changed."""
         body = json.dumps(body_of(self._listed, one["output"], self.shows, changed)).encode()
         request = urllib.request.Request(f"{self.url}{UPDATE}", body, {"Content-Type": "application/json"})
+        begun = time.perf_counter()
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             text = response.read()
+        self.seconds["callback"].append(time.perf_counter() - begun)
         self.callbacks += 1
         answer = json.loads(text)["response"] if text else {}
         for path in addresses(answer):
             if path not in self._seen:
                 self._seen.add(path)
                 self.pictures += 1
+                begun = time.perf_counter()
                 self.get(path)
+                self.seconds["picture"].append(time.perf_counter() - begun)
         found = {f"{component}.{prop}": value for component, props in answer.items() for prop, value in props.items()}
         self.shows |= found
         return list(found)
