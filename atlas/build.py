@@ -45,9 +45,20 @@ class OpenBuild:
         As of `open_index`.
     labels : Labels, optional
         Labels and collections of its galaxies; those beside the atlas by default.
+    search_url : str
+        Server that was filled with its embeddings and searches (`atlas.search.served_index`); by default, and where it
+        was not filled from this build, its own index does.
     """
 
-    def __init__(self, build: Path, manifest: Manifest, *, apart: bool = False, labels: Labels | None = None) -> None:
+    def __init__(
+        self,
+        build: Path,
+        manifest: Manifest,
+        *,
+        apart: bool = False,
+        labels: Labels | None = None,
+        search_url: str = "",
+    ) -> None:
         self._labels = labels
         self.manifest = manifest
         self.build = build
@@ -56,7 +67,7 @@ class OpenBuild:
         self._base = Columns(build, manifest.columns, manifest.n_rows)
         self._spaces = {
             s.name: OpenSpace(
-                build, manifest, s, Columns(build, (*manifest.columns, *s.columns), manifest.n_rows), apart
+                build, manifest, s, Columns(build, (*manifest.columns, *s.columns), manifest.n_rows), apart, search_url
             )
             for s in manifest.spaces
         }
@@ -66,7 +77,7 @@ class OpenBuild:
         self.column_planes = ColumnPlanes(self.build_id, self.columns(self.default_space), self.n_rows)
 
     @classmethod
-    def open(cls, root: str | Path, *, apart: bool = False, labels: Labels | None = None) -> Self:
+    def open(cls, root: str | Path, *, apart: bool = False, labels: Labels | None = None, search_url: str = "") -> Self:
         """Open the current build of an atlas; sizes and headers of files are checked, not contents (`validate` does).
 
         Parameters
@@ -78,6 +89,8 @@ class OpenBuild:
             server needs.
         labels : Labels, optional
             Where labels and collections are kept, if not beside the atlas.
+        search_url : str
+            Server that searches, if it was filled with this build's embeddings.
 
         Raises
         ------
@@ -86,7 +99,7 @@ class OpenBuild:
         """
         build, manifest = validate.open_current(Path(root))
         validate.check_files(build, manifest)
-        return cls(build, manifest, apart=apart, labels=labels)
+        return cls(build, manifest, apart=apart, labels=labels, search_url=search_url)
 
     def columns(self, space: str | None = None) -> Columns:
         """The catalogue's columns, with those of a space where one is named."""

@@ -17,8 +17,10 @@ from atlas.catalog.columns import Columns
 from atlas.errors import InputError
 from atlas.planes.plane import Plane
 from atlas.search.index import NeighborIndex
+from atlas.search.open_served import open_served
 from atlas.search.quality import Quality, read_quality
 from atlas.search.segmented_index import open_segments
+from atlas.search.served_index import read_served
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Space
@@ -52,7 +54,9 @@ class ClusterInfo(msgspec.Struct, frozen=True):
 class OpenSpace:
     """One embedding space of an open atlas. Large parts are opened when first asked for, once."""
 
-    def __init__(self, build: Path, manifest: Manifest, space: Space, columns: Columns, apart: bool) -> None:
+    def __init__(
+        self, build: Path, manifest: Manifest, space: Space, columns: Columns, apart: bool, search_url: str = ""
+    ) -> None:
         self.name = space.name
         self.dimension = space.dimension
         self.n_rows = manifest.n_rows
@@ -66,6 +70,9 @@ class OpenSpace:
         self._lock = threading.Lock()
         self._index: NeighborIndex | None = None
         self._apart = apart
+        self._search_url = search_url
+        root = build.parent.parent
+        self.served = read_served(root, manifest.build_id, space.name, search_url) if search_url else None
         # Where a galaxy lies and what it is called does not say what it is like.
         self._unsaid = {layout.RA, layout.DEC, *manifest.id_columns}
 
@@ -100,9 +107,14 @@ class OpenSpace:
             with self._lock:
                 index = self._index
                 if index is None or index.ended:
-                    folders = [folder / layout.INDEX for folder in self._segment_folders]
-                    self._index = index = open_segments(folders, self._segments, self.embeddings, apart=self._apart)
+                    self._index = index = self._open_index()
         return index
+
+    def _open_index(self) -> NeighborIndex:
+        if self.served is not None:
+            return open_served(self._search_url, self.served, self.embeddings)
+        folders = [folder / layout.INDEX for folder in self._segment_folders]
+        return open_segments(folders, self._segments, self.embeddings, apart=self._apart)
 
     @property
     def index_loaded(self) -> bool:
@@ -112,7 +124,10 @@ class OpenSpace:
     @cached_property
     def quality(self) -> Quality:
         """Quality that the build measured: recall by kind of query, trustworthiness of the map."""
-        return read_quality(self._folder)
+        quality = read_quality(self._folder)
+        if self.served is None:
+            return quality
+        return msgspec.structs.replace(quality, engine=self.served.engine, recall=self.served.recall)
 
     @cached_property
     def plane(self) -> Plane:

@@ -20,6 +20,7 @@ from atlas.errors import InputError, shorten
 
 PREFIX = "GALAXY_FINDER_"
 SHORTEST_TOKEN = 16
+SHORTEST_KEY = 32
 
 # What hosting platforms set by convention; our own name wins where both are given. HOST is not among them: some shells
 # set it to the machine's name.
@@ -114,6 +115,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = ""
 
+    search_url: Annotated[
+        str,
+        Meta(
+            pattern="^((https?|postgresql)://.+)?$",
+            title="http://…, https://… or postgresql://…",
+            description="Milvus, or PostgreSQL with pgvector, that `precompute fill` filled and that searches; empty: "
+            "the index of the atlas.",
+        ),
+    ] = ""
+
     scrub_mb_per_s: Annotated[
         int,
         Meta(
@@ -152,6 +163,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "none is refused. Empty: nobody signs in.",
         ),
     ] = ""
+    openid_issuer: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.+)?$",
+            title="an address that starts with https://",
+            description="OpenID Connect provider that visitors sign in with; empty: nobody signs in.",
+        ),
+    ] = ""
+    openid_client_id: Annotated[str, Meta(description="Name of this server at the provider.")] = ""
+    openid_client_secret: Annotated[str, Meta(description="Its secret there; empty for a public client.")] = ""
+    openid_claim: Annotated[
+        Literal["email", "preferred_username", "sub"],
+        Meta(description="What of a visitor's token is their name here, in `labellers` and on labels."),
+    ] = "email"
+    session_key: Annotated[
+        str, Meta(description="At least 32 random characters, the same on all machines: signs the cookies of sessions.")
+    ] = ""
+    session_hours: Annotated[int, Meta(ge=1, le=720, description="How long a visitor stays signed in.")] = 12
     labellers: Annotated[
         tuple[str, ...], Meta(description="Who may label and keep collections; empty: all who may look.")
     ] = ()
@@ -255,8 +284,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"{variable('samp')} is for a server on your own machine: allowed with {variable('host')}=127.0.0.1, "
                 "one process and no proxy"
             )
-        if self.labellers and not self.user_header:
-            raise InputError(f"{variable('labellers')} needs {variable('user_header')}, which says who is who")
+        if self.user_header and self.openid_issuer:
+            raise InputError(f"{variable('user_header')} and {variable('openid_issuer')}: allowed is one of them")
+        if self.openid_issuer and not (self.openid_client_id and len(self.session_key) >= SHORTEST_KEY):
+            raise InputError(
+                f"{variable('openid_issuer')} needs {variable('openid_client_id')}, and {variable('session_key')} of "
+                f"at least {SHORTEST_KEY} characters"
+            )
+        if self.labellers and not (self.user_header or self.openid_issuer):
+            raise InputError(
+                f"{variable('labellers')} needs {variable('user_header')} or {variable('openid_issuer')}, which say "
+                "who is who"
+            )
         if any(len(token) < SHORTEST_TOKEN for token in self.api_tokens):
             raise InputError(f"{variable('api_tokens')}: a token has at least {SHORTEST_TOKEN} characters")
         for small, large in (("nearest_radius_arcsec", "nearest_search_arcsec"),):

@@ -1,4 +1,4 @@
-"""`python -m precompute`: demo, simulate, embed, plan, build, add-space, append, update, compact, info, validate.
+"""`python -m precompute`: demo, simulate, embed, plan, build, add-space, append, update, compact, fill, info, validate.
 
 Parses, calls, prints; logic lives elsewhere.
 """
@@ -240,6 +240,24 @@ def _validate(args: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
+def _fill(args: argparse.Namespace) -> int:
+    from .search_servers.fill import fill_server
+
+    if args.recall_queries < 1:
+        raise _UsageError(f"--recall-queries is {args.recall_queries}: allowed is 1 and more")
+    served = fill_server(
+        args.atlas, args.server, space=args.space, anew=args.anew, queries=args.recall_queries, quiet=args.quiet
+    )
+    print(f"{served.engine} holds {served.n_rows:,} galaxies in {served.name}, {served.leaves:,} lists")
+    for kind in dict.fromkeys(one.kind for one in served.recall):
+        best = max(
+            (one for one in served.recall if one.kind == kind and one.k <= 100), key=lambda one: (one.k, one.mean)
+        )
+        print(f"  {kind:<14} finds {best.mean:.4f} of the best {best.k} in {best.median_ms:.1f} ms, at most")
+    print(f"serve it with GALAXY_FINDER_SEARCH_URL={args.server}")
+    return 0
+
+
 def _config(args: argparse.Namespace) -> BuildConfig:
     """The parameters that were given, checked against their types and ranges."""
     given = {name: value for name in BuildConfig.__struct_fields__ if (value := getattr(args, name, None)) is not None}
@@ -348,6 +366,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     compact.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
     compact.set_defaults(run=_compact)
     _add_parameters(compact, MACHINE)
+
+    fill = commands.add_parser("fill", help="give the embeddings of an atlas to a search server, and measure it")
+    fill.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
+    fill.add_argument("--server", required=True, help="http://… of a Milvus, postgresql://… of one with pgvector")
+    fill.add_argument("--space", default="", help="embedding space (the first)")
+    fill.add_argument("--anew", action="store_true", help="drop what the server has of this build first")
+    fill.add_argument("--recall-queries", type=int, default=50, help="queries of each kind that are measured (50)")
+    fill.set_defaults(run=_fill)
 
     info = commands.add_parser("info", help="what an atlas holds and how good it measured")
     info.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")

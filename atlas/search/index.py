@@ -66,7 +66,7 @@ class NeighborIndex(Protocol):
     Attributes
     ----------
     name : str
-        "scann", "faiss" or "exact".
+        "scann", "faiss", "exact", or that of a server ("milvus", "pgvector").
     n_rows : int
     leaves : int
         Leaves of the tree: a setting that searches as many searches everything.

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,11 +29,12 @@ from atlas.queries import planner
 from atlas.queries import selection as selections
 from atlas.queries.neighbourhoods import Outside, neighbours_outside
 from atlas.queries.planner import needs_index
-from atlas.queries.price import price, require_affordable
-from atlas.queries.query import canonical_query
+from atlas.queries.price import ALIKE, price, require_affordable
+from atlas.queries.query import canonical_query, receipt
 from atlas.queries.ranking import ByLabels
 from atlas.queries.selection import All, And, Not, Or, Selection, asks_labels, pinned
 from atlas.queries.selection_mask import evaluate
+from atlas.search.served_index import SearchAwayError
 from atlas.storage.layout import build_path
 from atlas.storage.manifest import read_manifest
 
@@ -52,14 +52,13 @@ from .dear_selections import DearSelections, parts_kept
 from .index_loading import Indexes, LoadingState
 from .label_book import LabelBook
 from .name_resolver import NameResolver
+from .planes_under_way import PlanesUnderWay
 
 JOB_PATIENCE_S = 0.3  # what is ready by then was no job to whoever asked
 _log = logging.getLogger(__name__)
 
-PATIENCE_S = 1.5  # a plane that is ready by then is drawn at once, a later one when the browser asks again
 T = TypeVar("T")
 MASKS_IN_MEMORY = 8
-PLANES_OPEN = 6
 
 
 class Service:
@@ -81,7 +80,13 @@ class Service:
         self._indexes = Indexes()
         self.labels = Labels(settings.labels or beside(self._root))
         self.book = LabelBook(self.labels)
-        self._builds = Builds(self._root, self._indexes, self.labels, keep_searching=settings.keep_searching)
+        self._builds = Builds(
+            self._root,
+            self._indexes,
+            self.labels,
+            keep_searching=settings.keep_searching,
+            search_url=settings.search_url,
+        )
         self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
         # Kept as long as their build: what is let go must not stay in memory for what was derived from it.
         self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
@@ -325,10 +330,15 @@ class Service:
         mask = self.evaluated(query.selection, atlas)
 
         def search() -> Result:
-            if needs_index(query, mask) and self.progress(atlas) != "ready":
-                raise _NotLoadedError
             begun = time.perf_counter()
-            result = planner.run(atlas, query, mask)
+            if needs_index(query, mask) and self.progress(atlas) != "ready":
+                result = self._scan(atlas, query, mask)
+            else:
+                try:
+                    result = planner.run(atlas, query, mask)
+                except SearchAwayError as error:
+                    _log.warning("%s", error)
+                    result = self._scan(atlas, query, mask)
             if (seconds := time.perf_counter() - begun) > self.settings.slow_s:
                 _log.warning("question %s took %.1f s", result.receipt, seconds)
             return result
@@ -338,6 +348,13 @@ class Service:
             return self._cached.answer(cache_key(atlas.build_id, "result", name), search, Result)
         except _NotLoadedError:
             return None
+
+    def _scan(self, atlas: Atlas, query: Query, mask: Mask | None) -> Result:
+        """Exact answer in place of a search server that is away, where that takes no longer than a request."""
+        if atlas.space(query.space).served is None or atlas.n_rows * ALIKE >= self.settings.job_operations:
+            raise _NotLoadedError
+        result = planner.run(atlas, msgspec.structs.replace(query, exact=True), mask)
+        return msgspec.structs.replace(result, receipt=receipt(atlas.build_id, query, planner.SETTINGS))
 
     def remembered(self, kind: str, request: str, compute: Callable[[], T]) -> T:
         """A small answer of a build, computed once for all who ask: of what `dashboard.cache.codec.encode` takes."""
@@ -407,44 +424,6 @@ def _mask_key(name: tuple[str, bytes]) -> str:
 
 class _NotLoadedError(Exception):
     """A query needs the index, which is not in memory: nothing to keep, and no failure."""
-
-
-class PlanesUnderWay:
-    """Planes of two columns: opened where they are on disk, else ordered by a thread of their own.
-
-    Parameters
-    ----------
-    scratch : Path
-        Where planes are kept.
-    """
-
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
-        self._lock = threading.Lock()
-        self._flights: OrderedDict[tuple[str, str, str], Future[Plane]] = OrderedDict()
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plane")
-
-    def get(self, atlas: Atlas, axes: Axes) -> Plane | None:
-        """The plane, if it is ready within a moment."""
-        name = (atlas.build_id, axes.x, axes.y)
-        with self._lock:
-            flight = self._flights.get(name)
-            if flight is None:
-                flight = self._pool.submit(atlas.column_plane, axes.x, axes.y, self._scratch)
-                self._flights[name] = flight
-            self._flights.move_to_end(name)
-            for old in list(self._flights)[:-PLANES_OPEN]:
-                if self._flights[old].done():
-                    del self._flights[old]
-        try:
-            return flight.result(timeout=PATIENCE_S)
-        except TimeoutError:
-            return None
-        except Exception:
-            with self._lock:
-                if self._flights.get(name) is flight:
-                    del self._flights[name]  # it would keep the build that it failed on in memory
-            raise
 
 
 @lru_cache(maxsize=2)

@@ -43,13 +43,18 @@ class Builds:
     keep_searching : bool
         Whether the build in use stays until the new one's index is in memory; else a new build is taken up at once,
         and two indexes are never in memory together for longer than a request.
+    search_url : str
+        As `Atlas.open` takes it.
     """
 
-    def __init__(self, root: Path, indexes: Indexes, labels: Labels, *, keep_searching: bool) -> None:
+    def __init__(
+        self, root: Path, indexes: Indexes, labels: Labels, *, keep_searching: bool, search_url: str = ""
+    ) -> None:
         self._root = root
         self._labels = labels
         self._indexes = indexes
         self._keep_searching = keep_searching
+        self._search_url = search_url
         self._lock = threading.Lock()
         self._looked = 0.0
         self._seen: tuple[int, int] | None = None
@@ -68,12 +73,15 @@ class Builds:
             now = time.monotonic()
             if self._in_use is None:
                 self._seen = _written(self._root)
-                self._in_use = Atlas.open(self._root, apart=True, labels=self._labels)
+                self._in_use = self._open()
                 self._looked = now
             elif now - self._looked >= LOOK_EVERY_S:
                 self._looked = now
                 self._look(self._in_use)
             return self._in_use
+
+    def _open(self) -> Atlas:
+        return Atlas.open(self._root, apart=True, labels=self._labels, search_url=self._search_url)
 
     def opened(self, build_id: str) -> Atlas | None:
         """The build of an id, where it is in use or about to be."""
@@ -90,7 +98,7 @@ class Builds:
             if current_build(self._root) == in_use.build_id:
                 self._next = None  # somebody went back to it
                 return
-            newest = Atlas.open(self._root, apart=True, labels=self._labels)
+            newest = self._open()
         except AtlasError:
             _log.exception("the new build cannot be opened; the one before stays in use")
             return

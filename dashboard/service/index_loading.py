@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Literal
 from weakref import WeakKeyDictionary
 
 from atlas import Atlas, Query, Similar
 from atlas.errors import KeepingError
+from atlas.search.served_index import SearchAwayError
 
 LoadingState = Literal["loading", "ready", "failed"]
 
@@ -20,6 +22,7 @@ WORDS: dict[LoadingState, str] = {
 }
 """What is said where a search cannot be answered."""
 
+AGAIN_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -30,6 +33,7 @@ class Indexes:
         self._lock = threading.Lock()
         self._one_by_one = threading.Lock()  # reading an index takes more memory than holding it
         self._progress: WeakKeyDictionary[Atlas, LoadingState] = WeakKeyDictionary()
+        self._failed_at: WeakKeyDictionary[Atlas, float] = WeakKeyDictionary()
 
     def start(self, atlas: Atlas, then: Callable[[Atlas, LoadingState], object] = lambda *_: None) -> None:
         """Load the index of a build, unless that is under way or done; what failed is tried again.
@@ -47,10 +51,16 @@ class Indexes:
         threading.Thread(target=self._load, args=(atlas, then), name="load-index", daemon=True).start()
 
     def progress(self, atlas: Atlas) -> LoadingState:
-        """Progress of an index; one that nobody asked for yet, or whose process is gone, begins to load."""
+        """Progress of an index; one that nobody asked for yet, or whose process is gone, begins to load.
+
+        A search server that was away is asked again after some seconds.
+        """
         with self._lock:
             found = self._progress.get(atlas)
-            if found == "ready" and not atlas.space().index_loaded:
+            again = time.monotonic() - self._failed_at.get(atlas, 0.0) > AGAIN_S
+            if (found == "ready" and not atlas.space().index_loaded) or (
+                found == "failed" and again and atlas.space().served is not None
+            ):
                 del self._progress[atlas]
                 found = None
         if found is None:
@@ -65,10 +75,13 @@ class Indexes:
                 # The self-test: an index that loads but does not answer must not count as ready.
                 atlas.run(Query(space=atlas.default_space, ranking=Similar((0,)), limit=1))
             outcome = "ready"
+        except SearchAwayError as error:
+            _log.warning("%s", error)
         except Exception:
             _log.exception("the index of build %s does not answer", atlas.build_id)
         with self._lock:
             self._progress[atlas] = outcome
+            self._failed_at[atlas] = time.monotonic()
         then(atlas, outcome)
         try:
             atlas.labelled.now()  # who opens their drawer finds them read

@@ -138,7 +138,7 @@ def engine(atlas: Atlas, progress: LoadingState) -> str:
     """Name of the neighbour index that answers."""
     if progress != "ready":
         return "search is loading" if progress == "loading" else "search does not answer"
-    names = {"exact": "exact scan", "scann": "ScaNN", "faiss": "faiss"}
+    names = {"exact": "exact scan", "scann": "ScaNN", "faiss": "faiss", "milvus": "Milvus", "pgvector": "PostgreSQL"}
     return f"search by {names[atlas.space().index.name]}"
 
 

@@ -1,0 +1,1 @@
+"""Servers that hold the index of an atlas, filled from its embeddings."""
