@@ -15,7 +15,7 @@ from .service.damage import Scrub
 from .settings import Settings
 from .views.labels import told
 from .views.page import layout
-from .web.access import register_access
+from .web.access import register_access, signed_in
 from .web.api import register_api
 from .web.cone_search import register_cone_search
 from .web.health import register_health
@@ -82,7 +82,12 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     register_visitor_limits(app.server, limits)
     register_access(app.server, settings)
     # Made anew for each visitor: a build that was taken up since has another id, perhaps another title.
-    app.layout = lambda: layout(service.atlas, told(service.book.known(fresh=True)), samp=settings.samp)
+    app.layout = lambda: layout(
+        service.atlas,
+        told(service.book.known(fresh=True)),
+        samp=settings.samp,
+        user=signed_in() if settings.openid_issuer else "",
+    )
     register_callbacks(app, service)
     register_routes(app.server, service, cached)
     register_method(app.server, service, cached)

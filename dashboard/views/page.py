@@ -54,11 +54,11 @@ TIMES = {1: "once", 2: "twice", 3: "three times"}
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
-def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False) -> html.Div:
+def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False, user: str = "") -> html.Div:
     """The page before any state: empty panels, and the stores that events and states pass through.
 
     `labels` is what the browser has to know of these (`views.labels.told`); `samp` says whether it listens to other
-    programs.
+    programs, `user` who has signed in and may sign out.
     """
     stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready", "job-ended",
               *(f"part-{name}" for name in parts(State())))  # fmt: skip
@@ -67,7 +67,7 @@ def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False) -> html.
             *(dcc.Store(id=name) for name in stores),
             *(dcc.Interval(id=name, interval=AGAIN_MS, disabled=True) for name in ("again", "search-again")),
             dcc.Store(id="boot", data={"build": atlas.build_id, "labels": labels, "samp": samp}),
-            _header(atlas.manifest.title, typed_examples(atlas)),
+            _header(atlas.manifest.title, typed_examples(atlas), user),
             html.Main(
                 [
                     html.Nav(
@@ -178,7 +178,8 @@ def page_class(state: State) -> str:
     return " ".join(classes)
 
 
-def _header(title: str, example: str) -> html.Header:
+def _header(title: str, example: str, user: str) -> html.Header:
+    out = html.A("Sign out", href="/logout", className="gf-button link", **el.why(f"Signed in as {user}"))
     return html.Header(
         [
             html.H1("Galaxy Finder"),
@@ -202,6 +203,7 @@ def _header(title: str, example: str) -> html.Header:
                     el.button("deg / hms", label="Degrees or sexagesimal", kind="units", is_="local", do="units"),
                     el.icon("☾", "Light or dark", label="Light or dark (T)", is_="local", do="theme"),
                     el.icon("?", "Keys", label="Keys (?)", is_="local", do="help"),
+                    *([out] if user else []),
                 ],
                 "page", "Share, units, light or dark, keys", kind="gf-tools",
             ),
