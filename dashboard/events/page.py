@@ -18,6 +18,7 @@ from ..state import url as links
 from ..state.coloring import LONGEST, column_of
 from ..state.image_look import ImageLook
 from ..state.page_state import (
+    LOOKS,
     Arcsec,
     ClusterOrder,
     Drawer,
@@ -34,12 +35,6 @@ from ..state.page_state import (
 from ..state.viewports import are_numbers
 from .event import BrowserEvent, Event, PlainEvent
 from .teaching import Teach
-
-ASKED = (
-    "space", "focus", "wanted", "unwanted", "group", "selection", "filters", "expression", "order", "teaching",
-    "within", "exact", "apart_arcsec",
-)  # fmt: skip
-"""Fields of a state that its gallery's question is made of."""
 
 
 class OpenToken(BrowserEvent, frozen=True, tag="open"):
@@ -173,8 +168,9 @@ class SeeKept(PlainEvent, frozen=True):
         """See `Event.apply`."""
         if state.kept is None:
             return state
-        of_question = {name: getattr(state.kept, name) for name in ASKED}
-        return replace(state, **of_question, map=None if state.axes is None else state.map)
+        looks = {name: getattr(state, name) for name in (*LOOKS, "axes", "subsets", "shown")}
+        another = state.axes is None and state.kept.space != state.space
+        return replace(state.kept, **(looks | ({"map": None} if another else {})))
 
 
 SENT = (OpenToken, LabelsChanged, Change, See, KeepAnswer, SeeKept)

@@ -342,31 +342,17 @@ def is_step(before: State, after: State) -> bool:
     return question(before) != question(after)
 
 
+LOOKS = (
+    "map", "map_on", "sky", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order", "color", "paint",
+    "shading", "listing", "table", "brushed", "known", "kept", "beside", "labels_at",
+)  # fmt: skip
+"""Fields that only change how a question and its answer are looked at."""
+
+
 def question(state: State) -> State:
     """The state without what only changes how it is looked at."""
     blank = State()
-    return replace(
-        state,
-        map=blank.map,
-        map_on=blank.map_on,
-        sky=blank.sky,
-        sexagesimal=blank.sexagesimal,
-        light=blank.light,
-        look=blank.look,
-        enlarged=blank.enlarged,
-        drawer=blank.drawer,
-        cluster_order=blank.cluster_order,
-        color=blank.color,
-        paint=blank.paint,
-        shading=blank.shading,
-        listing=blank.listing,
-        table=blank.table,
-        brushed=blank.brushed,
-        known=blank.known,
-        kept=blank.kept,
-        beside=blank.beside,
-        labels_at=blank.labels_at,
-    )
+    return replace(state, **{name: getattr(blank, name) for name in LOOKS})
 
 
 def parts(state: State) -> dict[str, State]:
