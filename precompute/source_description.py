@@ -70,7 +70,8 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     `acknowledgement` and `bibtex` are what publications are to say and cite; pages and downloads hold them.
     `random_pick` is for a survey whose rows begin with the brightest: Random then favours those.
     `table` is the number or name of the table in a FITS file or VOTable of several. `image_scale_arcsec` is that of
-    the source's own images, before they are made thumbnails.
+    the source's own images, before they are made thumbnails. `invariance` is what `descriptor.alterations` measured of
+    the encoder.
     """
 
     name: str = ""
@@ -91,6 +92,7 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     image_scale_arcsec: float | None = None
     sky_background: BackgroundDescription | None = None
     random_pick: RandomPick | None = None
+    invariance: dict[str, float] = {}
     columns: dict[str, ColumnDescription] = {}
     ground_truth: tuple[str, ...] = ()
 

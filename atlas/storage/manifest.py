@@ -179,7 +179,8 @@ class Manifest(_Record, frozen=True, kw_only=True):
     """Everything that a reader needs before it opens an array.
 
     `key_columns` are those that say most of a galaxy, as its source names them; empty where they are to be guessed
-    (`atlas.catalog.key_columns`). Without `random_pick`, a random galaxy is any.
+    (`atlas.catalog.key_columns`). Without `random_pick`, a random galaxy is any. `invariance` is the median similarity
+    of galaxies to themselves, by what their images were altered by, and to "another", as their source measured it.
     """
 
     format_version: int
@@ -196,6 +197,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     provenance: Provenance
     sky_background: SkyBackground | None = None
     random_pick: RandomPick | None = None
+    invariance: dict[str, float] = {}
     thumbnails: Thumbnails | None = None
     parameters: dict[str, Any] = {}
     stages: tuple[StageRecord, ...] = ()

@@ -30,6 +30,9 @@ from ..views.palette import theme
 from .icon import ICON
 from .routes import BOOTSTRAP_URL
 
+ALTERED, ANOTHER = ("turned", "mirrored", "shifted", "blurred", "noisier"), "another"
+"""Names in the manifest's `invariance`; method.css alters the pictures likewise."""
+
 MOST_EXAMPLES = 999
 MAP_PIXELS = (720, 480)
 BARS = (600, 90)
@@ -81,7 +84,7 @@ def _words(atlas: Atlas, service: Service, figure: SimilarityFigure, number: int
         return Tile(f"/cutout/{atlas.build_id}/{row}.webp", link, one.id, words)
 
     def alike(name: str) -> list[Tile]:
-        return [tile(one.row, f"{one.similarity:.3f}".replace("-", "−")) for one in getattr(figure, name)]
+        return [tile(one.row, _figure(one.similarity)) for one in getattr(figure, name)]
 
     drawn = f"{figure.n_sampled:,} drawn at random" if atlas.n_rows > SAMPLE else "all others"
     more: dict[str, str | int] = {"light": 1} if light else {}
@@ -93,7 +96,9 @@ def _words(atlas: Atlas, service: Service, figure: SimilarityFigure, number: int
         "icon": Markup(ICON),  # noqa: S704, ours
         "bootstrap": BOOTSTRAP_URL,
         "home": f"/?s={service.link(State(light=True))}" if light else "/",
-        "another": "/method?" + urlencode({**more, "example": (number + 1) % (MOST_EXAMPLES + 1)}) + "#similarity",
+        "next": "/method?" + urlencode({**more, "example": (number + 1) % (MOST_EXAMPLES + 1)}) + "#similarity",
+        "altered": [("itself", "1"), *_altered(atlas)] if atlas.manifest.invariance else [],
+        "another": _figure(atlas.manifest.invariance.get(ANOTHER, 0.0)),
         "example": tile(figure.row),
         "rows": [
             ("Most similar", f"of all {atlas.n_rows:,}", alike("most")),
@@ -111,6 +116,14 @@ def _words(atlas: Atlas, service: Service, figure: SimilarityFigure, number: int
         "odd": [tile(one.row, one.why) for one in odd_galaxies(atlas)],
         "papers": PAPERS,
     }
+
+
+def _altered(atlas: Atlas) -> list[tuple[str, str]]:
+    return [(name, _figure(alike)) for name, alike in atlas.manifest.invariance.items() if name in ALTERED]
+
+
+def _figure(similarity: float) -> str:
+    return f"{similarity:.3f}".replace("-", "−")
 
 
 def _bars(figure: SimilarityFigure) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def assemble_manifest(
         id_columns=tuple(measured["read"]["id_columns"]),
         key_columns=description.key_columns,
         random_pick=description.random_pick,
+        invariance=description.invariance,
         columns=columns,
         spaces=(describe_space(build, source.n_rows, config, measured["knn"]),),
         provenance=Provenance(

@@ -24,6 +24,7 @@ from PIL import Image
 from atlas.storage.publish import require_disk
 
 from ..descriptor import artefact_columns
+from ..descriptor.alterations import PICTURES, invariance
 from ..descriptor.features import FEATURES, GALAXY, VERSION, Descriptor, describe
 from ..source_description import (
     EMBEDDINGS,
@@ -69,8 +70,11 @@ def write_deep_field(folder: Path, *, quiet: bool = False) -> None:
     note(f"{len(found.galaxies)} galaxies in the Hubble eXtreme Deep Field")
 
     padded = pad_with_sky(picture, found.segmentation == 0)
-    features = describe(stamps(padded, found.galaxies))
-    embeddings = Descriptor.fit(features).embed(features)
+    seen = stamps(padded, found.galaxies)
+    features = describe(seen)
+    fitted = Descriptor.fit(features)
+    embeddings = fitted.embed(features)
+    blind_to = invariance(lambda pictures: fitted.embed(describe(pictures)), seen[:PICTURES])
     np.save(folder / EMBEDDINGS, embeddings, allow_pickle=False)
     note(f"described in {embeddings.shape[1]} dimensions")
 
@@ -89,7 +93,7 @@ def write_deep_field(folder: Path, *, quiet: bool = False) -> None:
         picture, sky.mean(axis=0) + BACKGROUND_BLACK_SIGMA * sky.std(axis=0), file=BACKGROUND
     )
     Image.fromarray(background).save(folder / BACKGROUND, optimize=True)
-    write_description(folder, describe_source(sky_background))
+    write_description(folder, describe_source(sky_background, blind_to))
     note(f"written to {folder}")
 
 
@@ -98,7 +102,9 @@ def is_written(folder: Path) -> bool:
     if not (folder / FILENAME).exists():
         return False
     told = read_description(folder)
-    return told.sky_background is not None and told == describe_source(told.sky_background)
+    if told.sky_background is None or not told.invariance:
+        return False
+    return told == describe_source(told.sky_background, told.invariance)
 
 
 def _structure_columns(features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -115,7 +121,7 @@ def _cutout_columns(found: Detections, half_width: NDArray[np.float64]) -> dict[
     }
 
 
-def describe_source(sky_background: BackgroundDescription) -> SourceDescription:
+def describe_source(sky_background: BackgroundDescription, blind_to: dict[str, float]) -> SourceDescription:
     """Describe what the files mean, where they come from, and what they are not."""
     return SourceDescription(
         name="xdf",
@@ -140,6 +146,7 @@ def describe_source(sky_background: BackgroundDescription) -> SourceDescription:
         id_columns=("objid",),
         key_columns=("inst_mag_red", "inst_green_minus_red", "half_light_radius"),
         sky_background=sky_background,
+        invariance=blind_to,
         columns=COLUMNS,
     )
 

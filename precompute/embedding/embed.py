@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from atlas.errors import InputError, shorten
@@ -29,6 +30,8 @@ from atlas.storage.arrays import open_array
 from atlas.storage.publish import require_disk
 
 from ..descriptor import artefact_columns
+from ..descriptor.alterations import PICTURES, invariance
+from ..descriptor.sky_level import ImageFloats
 from ..errors import SourceError
 from ..parallel import run_chunks, thread_count
 from ..source_description import (
@@ -191,7 +194,7 @@ def _digest(pictures: PictureSet) -> str:
 def _measure(
     paths: Sequence[Path], frame: PictureFrame, encoder: Encoder, work: _Measured, threads: int, quiet: bool
 ) -> None:
-    block = max(8, min(MAX_BLOCK, BLOCK_BYTES // (frame.pixels**2 * len(frame.band_scale) * 4)))
+    block = max(8, min(MAX_BLOCK, _at_once(frame)))
 
     def measure(part: slice) -> None:
         read = [_read(frame, path) for path in paths[part]]
@@ -207,6 +210,11 @@ def _measure(
         for part in run_chunks(measure, len(paths), block, threads, start=done):
             work.finish(part.stop)
             bar.update(part.stop - part.start)
+
+
+def _at_once(frame: PictureFrame) -> int:
+    """Pictures that fill a block."""
+    return int(BLOCK_BYTES // (frame.pixels**2 * len(frame.band_scale) * 4))
 
 
 def _read(frame: PictureFrame, path: Path) -> Any:
@@ -243,11 +251,24 @@ def _write(
     notes += link_pictures(pictures.folder, out / IMAGES)
     if told.sky_background is not None and pictures.table is not None:
         shutil.copyfile(pictures.table.parent / told.sky_background.file, out / told.sky_background.file)
-    write_description(out, told)
+    blind_to = _invariance(pictures.paths, good, frame, lambda some: make(encoder.measure(some)))
+    write_description(out, msgspec.structs.replace(told, invariance=blind_to))
     (out / EMBEDDED).write_bytes(msgspec.json.encode(recipe))
     shutil.rmtree(partial)
     has_positions = pictures.catalog is not None or bool(np.isfinite(places).all())
     return Embedded(len(good), dimension, tuple(notes), has_positions)
+
+
+def _invariance(
+    paths: Sequence[Path],
+    good: NDArray[np.int64],
+    frame: PictureFrame,
+    embed_pictures: Callable[[ImageFloats], ImageFloats],
+) -> dict[str, float]:
+    """Similarity of some pictures to themselves altered; of those alone that have no blank part."""
+    read = [_read(frame, paths[row]) for row in good[: max(2, min(PICTURES, _at_once(frame)))]]
+    whole = [one.bands for one in read if one is not None and np.isfinite(one.bands).all()]
+    return invariance(embed_pictures, np.stack(whole)) if whole else {}
 
 
 def tell_embedded(result: Embedded, out: Path) -> None:

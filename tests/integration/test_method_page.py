@@ -65,3 +65,11 @@ def test_what_is_not_allowed_is_refused_in_a_sentence(client: FlaskClient, query
 def test_an_atlas_without_images_or_clusters_has_the_page_too(numbers_path: Path, tmp_path: Path) -> None:
     answer = client_of(numbers_path, tmp_path).get("/method?example=3")
     assert answer.status_code == 200 and "similarity" in answer.get_data(as_text=True)
+
+
+def test_the_demo_tells_what_its_encoder_is_blind_to(client: FlaskClient, demo: Atlas, small: Atlas) -> None:
+    told = demo.manifest.invariance
+    assert told["turned"] > 0.99 and told["mirrored"] > 0.99 and min(told.values()) == told["another"]
+    text = client.get("/method").get_data(as_text=True)
+    assert all(f"{told[name]:.3f}" in text for name in ("turned", "shifted", "blurred", "noisier", "another"))
+    assert small.manifest.invariance == {}  # its embeddings are of no pictures

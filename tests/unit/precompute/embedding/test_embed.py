@@ -21,7 +21,7 @@ from precompute.embedding.embed import EMBEDDED, ODD, Embedded, embed
 from precompute.embedding.encoder import DescriptorEncoder
 from precompute.embedding.picture_set import find_pictures, pictures_of_catalog
 from precompute.errors import SourceError
-from precompute.source_description import PARTIAL
+from precompute.source_description import PARTIAL, read_description
 from precompute.sources.source import open_source
 
 N, EDGE = 40, 32
@@ -137,14 +137,17 @@ def test_what_was_measured_before_an_interruption_is_not_measured_again(
     with pytest.raises(SourceError, match="never finished"):
         open_source(out)
     embed(pictures, out, second, threads=1, quiet=True)
-    assert (first.measured, second.measured) == (16, N - 16)
+    # At the end all are measured once more, as they are and in each of five alterations.
+    assert (first.measured, second.measured) == (16, N - 16 + 6 * N)
+    told = read_description(out).invariance
+    assert told == read_description(tmp_path / "whole").invariance and told["turned"] > 0.9
     assert embeddings(out).tobytes() == embeddings(tmp_path / "whole").tobytes()
     # Once it is whole, the same command does nothing, and another picture is a reason to begin anew.
     third, fourth = Stopping(-1), Stopping(-1)
     embed(pictures, out, third, threads=1, quiet=True)
     Image.fromarray(galaxy(99)).save(folder / "new.png")
     embed(find_pictures(folder), out, fourth, threads=1, quiet=True)
-    assert (third.measured, fourth.measured) == (0, N + 1)
+    assert (third.measured, fourth.measured) == (0, 7 * (N + 1))
 
 
 @pytest.mark.parametrize("name", [lambda i: f"{i:09d}", lambda i: f"n-{i}"], ids=["by row", "by id"])
