@@ -18,6 +18,7 @@ from .views.page import layout
 from .web.access import register_access, signed_in
 from .web.api import register_api
 from .web.cone_search import register_cone_search
+from .web.downloads import Downloads
 from .web.health import register_health
 from .web.icon import ICON
 from .web.job_routes import register_job_routes
@@ -89,7 +90,8 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
         user=signed_in() if settings.openid_issuer else "",
     )
     register_callbacks(app, service)
-    register_routes(app.server, service, cached)
+    downloads = Downloads(app.server, settings)
+    register_routes(app.server, service, cached, downloads)
     register_method(app.server, service, cached)
     register_cone_search(app.server, service)
     register_label_routes(app.server, service)
@@ -97,7 +99,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     register_job_routes(app.server, service)
     register_samp(app.server, service)
     if settings.api:
-        register_api(app.server, service)
+        register_api(app.server, service, downloads)
     register_health(app.server, service.ready)
     secure(app.server, app, settings)
     if watch and settings.scrub_mb_per_s:

@@ -153,6 +153,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs_at_once: Annotated[int, Meta(ge=1, le=16, description="Long jobs that a process runs at once.")] = 2
     jobs_waiting: Annotated[int, Meta(ge=1, le=1_000, description="Long jobs that may wait in a process.")] = 32
 
+    downloads_at_once: Annotated[
+        int, Meta(ge=1, le=64, description="Downloads under way in a process; each holds one of its threads.")
+    ] = 2
+
     # Who may do what
     user_header: Annotated[
         str,

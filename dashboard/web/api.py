@@ -11,12 +11,11 @@ hold as for the page: what a selection may cost, what a visitor may have, how la
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from flask import Flask, Response, jsonify, request, stream_with_context
+from flask import Flask, Response, jsonify, request
 
 from atlas import Atlas
 from atlas.errors import InputError, shorten
@@ -30,6 +29,7 @@ from atlas.storage.manifest import Column, Name
 from ..service.atlas_service import Service
 from ..service.export import export_contents, pages_of
 from ..service.index_loading import WORDS
+from .downloads import Downloads
 
 ROOT = "/api/v1"
 
@@ -48,7 +48,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: Annotated[tuple[Name, ...], msgspec.Meta(max_length=200)] = ()
 
 
-def register_api(server: Flask, service: Service) -> None:
+def register_api(server: Flask, service: Service, downloads: Downloads) -> None:
     """Add the addresses to a server."""
 
     @server.get(f"{ROOT}/atlas")
@@ -77,9 +77,7 @@ def register_api(server: Flask, service: Service) -> None:
         table = contents_of_result(atlas, columns, result)
         if kind == "json":
             return jsonify(answered(atlas, table, result))
-        written = FORMATS[kind].write(table)
-        first = next(written)
-        return Response(stream_with_context(chain([first], written)), mimetype=FORMATS[kind].mime)
+        return downloads.answer(FORMATS[kind].write(table), FORMATS[kind].mime)
 
     @server.get(f"{ROOT}/openapi.json")
     def openapi() -> Response:

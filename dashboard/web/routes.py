@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 from importlib import metadata
-from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
 import flask_bootstrap
 import msgspec
 import numpy as np
-from flask import Flask, Response, abort, jsonify, request, send_from_directory, stream_with_context
+from flask import Flask, Response, abort, jsonify, request, send_from_directory
 from PIL import Image, ImageDraw
 
 from atlas import Atlas
@@ -42,6 +41,7 @@ from ..state.page_state import Axes, Shading, State, has_width
 from ..views.card import card
 from ..views.paint import has_mean
 from ..views.palette import Scale, scale_of, theme
+from .downloads import Downloads
 from .security import immutable
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
@@ -53,7 +53,7 @@ EDGE, EDGE_COLOR = 0.03, "#8b98a8"
 SUPERSAMPLED = 4
 
 
-def register_routes(server: Flask, service: Service, cached: Cached) -> None:
+def register_routes(server: Flask, service: Service, cached: Cached, downloads: Downloads) -> None:
     """Add the addresses to a server."""
 
     @server.before_request
@@ -134,10 +134,7 @@ def register_routes(server: Flask, service: Service, cached: Cached) -> None:
             raise InputError(f"what is {shorten(what)!r}: allowed are {' and '.join(get_args(What))}")
         if kind not in FORMATS:
             raise InputError(f"there is no format {shorten(kind)!r}: allowed are {', '.join(FORMATS)}")
-        written = FORMATS[kind].write(contents_of(service, state, what))
-        # The first part is made before the answer begins: what is wrong can still be said.
-        first = next(written)
-        response = Response(stream_with_context(chain([first], written)), mimetype=FORMATS[kind].mime)
+        response = downloads.answer(FORMATS[kind].write(contents_of(service, state, what)), FORMATS[kind].mime)
         asked = name_of_receipt(service, state)
         name = "-".join(["galaxies", build, *([asked] if asked else [])]) + FORMATS[kind].ending
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
