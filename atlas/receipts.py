@@ -42,6 +42,7 @@ from atlas.queries.selection import (
     MapPolygon,
     Not,
     Or,
+    PartOf,
     Row,
     Rows,
     Selection,
@@ -283,7 +284,7 @@ def _look_up(atlas: Atlas, examples: tuple[ExampleGalaxy, ...]) -> tuple[dict[in
 def _not_carried_over(query: Query) -> list[str]:
     parts = list(_parts_of(query))
     notes = []
-    if any(isinstance(part, Cluster) for part in parts) or isinstance(query.ranking, Typical):
+    if any(isinstance(part, Cluster | PartOf) for part in parts) or isinstance(query.ranking, Typical):
         notes.append("clusters are numbered anew in each build: the one that is meant may have another number")
     if any(isinstance(part, MapPolygon) for part in parts):
         notes.append("the map is drawn anew in each build: a lasso on it may hold other galaxies")
@@ -311,6 +312,8 @@ def _selection_with(selection: Selection, rows: dict[int, int]) -> Selection:
             return Not(_selection_with(inner, rows))
         case Alike(group=group) if group is not None:
             return msgspec.structs.replace(selection, group=_selection_with(group, rows))
+        case PartOf(_, of):
+            return msgspec.structs.replace(selection, of=_selection_with(of, rows))
         case Rows(old):
             return Rows(tuple(rows[row] for row in old if row in rows))
     return selection

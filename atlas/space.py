@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.catalog.cluster_labels import Word, cluster_words, speaks_of_galaxies
+from atlas.catalog.cluster_labels import Word, group_words, sample_rows, speaks_of_galaxies
 from atlas.catalog.cluster_portraits import Portrait, portraits
+from atlas.catalog.cluster_tree import FINE, ClusterInfo, ClusterTree
 from atlas.catalog.columns import Columns
-from atlas.errors import InputError
 from atlas.planes.plane import Plane
 from atlas.search.index import NeighborIndex
 from atlas.search.open_served import open_served
@@ -24,31 +24,6 @@ from atlas.search.served_index import read_served
 from atlas.storage import layout
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Space
-
-
-class ClusterInfo(msgspec.Struct, frozen=True):
-    """One cluster of the map.
-
-    Attributes
-    ----------
-    label : int
-        0 is the largest.
-    size : int
-        Members among all rows.
-    medoid : int
-        Row of the member nearest to the cluster's mean embedding.
-    map_x, map_y : float
-        Where it lies on the map.
-    centroid : ndarray of shape (d,), float32
-        Mean embedding, unit length.
-    """
-
-    label: int
-    size: int
-    medoid: int
-    map_x: float
-    map_y: float
-    centroid: NDArray[np.float32]
 
 
 class OpenSpace:
@@ -141,37 +116,42 @@ class OpenSpace:
         return np.array(open_array(self._folder / layout.OUTLIERS, dtype="uint32"))
 
     @cached_property
+    def cluster_tree(self) -> ClusterTree:
+        """The clusters at every scale."""
+        return ClusterTree(self._folder / layout.CLUSTERS)
+
+    @property
     def clusters(self) -> tuple[ClusterInfo, ...]:
-        """The clusters, largest first."""
-        folder = self._folder / layout.CLUSTERS
-        size, medoid, centroids, map_xy = (
-            np.array(open_array(folder / f"{name}.npy")) for name in ("size", "medoid", "centroids", "map_xy")
-        )
-        return tuple(
-            ClusterInfo(
-                label,
-                int(size[label]),
-                int(medoid[label]),
-                float(map_xy[label, 0]),
-                float(map_xy[label, 1]),
-                centroids[label],
-            )
-            for label in range(size.shape[0])
-        )
+        """The clusters of the finest scale, largest first."""
+        return self.cluster_tree.of(FINE)
 
     @cached_property
     def cluster_words(self) -> dict[int, tuple[Word, ...]]:
         """Words that set clusters apart, by label, as far as the catalogue says (`atlas.catalog.cluster_labels`)."""
-        if "cluster" not in self.columns:
-            return {}
-        return cluster_words(self.columns, self.telling_columns, self.n_rows, len(self.clusters))
+        rows, scales = self._sampled_clusters
+        return group_words(self.columns, self.telling_columns, rows, scales.values(), len(self.cluster_tree.every))
 
     @cached_property
-    def cluster_portraits(self) -> tuple[Portrait, ...]:
+    def cluster_portraits(self) -> dict[int, Portrait]:
         """Some members of each cluster, how many are odd, and how far it is from others, by label."""
-        if "cluster" not in self.columns or not self.clusters:
-            return ()
-        return portraits(self.columns, self.n_rows, np.stack([c.centroid for c in self.clusters]))
+        rows, scales = self._sampled_clusters
+        found: dict[int, Portrait] = {}
+        for scale, labels in scales.items():
+            of = self.cluster_tree.of(scale)
+            if of:
+                first = of[0].label
+                inside = np.where(labels < 0, -1, labels - first)
+                told = portraits(self.columns, rows, inside, np.stack([one.centroid for one in of]))
+                found |= {first + at: portrait for at, portrait in enumerate(told)}
+        return found
+
+    @cached_property
+    def _sampled_clusters(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+        """A sample of rows, and their clusters by scale."""
+        if FINE not in self.columns:
+            return np.zeros(0, np.int64), {}
+        rows = sample_rows(self.n_rows)
+        return rows, self.cluster_tree.in_every_scale(np.asarray(self.columns.array(FINE)[rows], dtype=np.int64))
 
     @cached_property
     def telling_columns(self) -> tuple[Column, ...]:
@@ -180,13 +160,5 @@ class OpenSpace:
         return tuple(c for c in self.columns if c.name not in own | self._unsaid and speaks_of_galaxies(c))
 
     def cluster(self, label: int) -> ClusterInfo:
-        """A cluster by its label.
-
-        Raises
-        ------
-        InputError
-            If there is none of that label.
-        """
-        if not 0 <= label < len(self.clusters):
-            raise InputError(f"no cluster {label}; this atlas has {len(self.clusters)}, from 0, the largest, on")
-        return self.clusters[label]
+        """A cluster of any scale by its label; see `ClusterTree.cluster`."""
+        return self.cluster_tree.cluster(label)

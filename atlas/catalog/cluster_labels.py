@@ -53,33 +53,43 @@ def _names_an_object(column: Column) -> bool:
     return np.dtype(column.dtype).kind in "iu" and bool(IDENTIFIER.fullmatch(column.name.lower()))
 
 
-def cluster_words(
-    columns: Columns, used: Iterable[Column], n_rows: int, n_clusters: int
+def group_words(
+    columns: Columns,
+    used: Iterable[Column],
+    rows: NDArray[np.int64],
+    groupings: Iterable[NDArray[np.int64]],
+    n_groups: int,
+    among: str = "all galaxies",
 ) -> dict[int, tuple[Word, ...]]:
-    """A few words on each cluster that has something to be said of it.
+    """A few words on each group that has something to be said of it.
 
     Parameters
     ----------
     columns : Columns
-        With `cluster`.
     used : iterable of Column
         Columns that may speak.
-    n_rows, n_clusters : int
+    rows : ndarray of shape (m,), int64
+        A sample of all galaxies.
+    groupings : iterable of ndarray of shape (m,), int64
+        The group of each row, −1 for none; several where groups overlap, such as those of several scales.
+    n_groups : int
+    among : str
+        Words for the galaxies of the sample.
 
     Returns
     -------
     dict
-        By label, the most striking first, no two alike; clusters of which nothing stands out, or with fewer than 20
+        By group, the most striking first, no two alike; groups of which nothing stands out, or with fewer than 20
         galaxies in the sample, are absent.
     """
-    rows = sample_rows(n_rows)
-    labels = np.asarray(columns.array("cluster")[rows], dtype=np.int64)
+    groupings = tuple(groupings)
     found: dict[int, list[tuple[float, Word]]] = {}
     for column in used:
         values = columns.array(column.name)[rows]
         tell = _category_effects if column.kind == "category" else _number_effects
-        for label, size, word in tell(column, values, labels, n_clusters):
-            found.setdefault(label, []).append((size, word))
+        for labels in groupings:
+            for label, size, word in tell(column, values, labels, n_groups, among):
+                found.setdefault(label, []).append((size, word))
     return {label: _striking(told) for label, told in found.items()}
 
 
@@ -100,7 +110,7 @@ def sample_rows(n_rows: int) -> NDArray[np.int64]:
 
 
 def _number_effects(
-    column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int
+    column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int, among: str
 ) -> list[tuple[int, float, Word]]:
     if len(column.quantiles) != len(QUANTILES) or _are_identifiers(values):
         return []
@@ -127,7 +137,7 @@ def _number_effects(
             Word(
                 high if effect[label] > 0 else low,
                 f"{subject(column)} is {amount(column, zero + float(mean[label]), spread)} here on "
-                f"average, {amount(column, zero + of_all, spread)} among all galaxies",
+                f"average, {amount(column, zero + of_all, spread)} among {among}",
             ),
         )
         for label in np.flatnonzero((count >= FEWEST) & (np.abs(effect) >= MEDIUM_EFFECT))
@@ -140,7 +150,7 @@ def _are_identifiers(values: NDArray[np.generic]) -> bool:
 
 
 def _category_effects(
-    column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int
+    column: Column, values: NDArray[np.generic], labels: NDArray[np.int64], n_clusters: int, among: str
 ) -> list[tuple[int, float, Word]]:
     codes = np.asarray(values, dtype=np.int64)
     told = []
@@ -157,7 +167,7 @@ def _category_effects(
                 float(effect[label]),
                 Word(
                     f"{'mostly' if share[label] >= MOSTLY else 'often'} {word}",
-                    f"{100 * share[label]:.0f} % are {word}, {100 * has.mean():.0f} % of all galaxies "
+                    f"{100 * share[label]:.0f} % are {word}, {100 * has.mean():.0f} % of {among} "
                     f"({column.name}: {called(column)})",
                 ),
             )

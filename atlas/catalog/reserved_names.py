@@ -9,9 +9,24 @@ OF_THE_PAGE       what points are coloured by beside columns: a column of such a
 from __future__ import annotations
 
 from atlas.catalog.anomalies import SCORED
+from atlas.catalog.cluster_tree import LABELS as CLUSTERS
+from atlas.catalog.cluster_tree import PLACE
 
 OF_AN_ATLAS = frozenset(
-    ("ra", "dec", "row", "source_row", "map_x", "map_y", "stray", "cluster", "anomaly_forest", "trust", *SCORED)
+    (
+        "ra",
+        "dec",
+        "row",
+        "source_row",
+        "map_x",
+        "map_y",
+        "stray",
+        *CLUSTERS,
+        PLACE,
+        "anomaly_forest",
+        "trust",
+        *SCORED,
+    )
 )
 OF_CONDITIONS = frozenset({"and", "or", "not", "in"})
 LABEL, GRADE, COLLECTION = OF_PEOPLE = ("label", "grade", "collection")

@@ -42,6 +42,7 @@ from atlas.queries.selection import (
     Named,
     Not,
     Or,
+    PartOf,
     Range,
     Rows,
     Selection,
@@ -49,6 +50,7 @@ from atlas.queries.selection import (
     Vertices,
     parts_of,
 )
+from atlas.queries.splitting import MOST as MOST_SPLIT
 
 # Operations a row.
 RANGE, CATEGORY, CLUSTER, BIT, CONE, POWER, LOGARITHM, TEXT = 2, 15, 1, 2, 25, 12, 12, 60
@@ -137,6 +139,8 @@ def _price_of(part: Selection, n: int) -> int:
             return n * CLUSTER
         case Alike():
             return n * ALIKE
+        case PartOf():
+            return min(n, MOST_SPLIT) * ALIKE
         case And() | Or() | Not():
             raise TypeError(f"{type(part).__name__} is made of parts")
 
@@ -175,6 +179,8 @@ def _named(part: Selection) -> str:
             return f"the condition {shorten(text, 40)}"
         case Alike():
             return "the similarity to examples"
+        case PartOf():
+            return "the part of a selection"
         case Range(column) | Category(column) | Bits(column) | Contains(column):
             return f"what is asked of {column}"
     return f"a {type(part).__name__.lower()}"

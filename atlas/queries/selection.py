@@ -16,6 +16,7 @@
     Labelled(labels, disputed)     galaxies that somebody gave one of these labels, at a revision of all labels
     Collected(name, revision)      members of a collection
     Alike(wanted, unwanted, low)   as similar to examples as a bound, or more
+    PartOf(space, of, count, number)  one of the parts that a selection falls into (`atlas.queries.splitting`)
     And(of) Or(of) Not(of)
 
 A selection says nothing about an atlas: `Atlas.mask` evaluates it, exactly, over all rows. `canonical` brings equal
@@ -171,7 +172,7 @@ class Expression(_Selection, frozen=True, omit_defaults=True):
 
 
 class Cluster(_Selection, frozen=True):
-    """Members of a cluster of the map; label −1 is everything outside the clusters."""
+    """Members of a cluster of the map, of any scale; label −1 is everything between the clusters."""
 
     space: Name
     label: Annotated[int, msgspec.Meta(ge=-1, lt=2**15)]
@@ -223,6 +224,15 @@ class Alike(_Selection, frozen=True):
     high: Cosine | None = None
 
 
+class PartOf(_Selection, frozen=True):
+    """One of the parts that a selection falls into in a space: galaxies that look alike; 0 is the largest."""
+
+    space: Name
+    of: Selection
+    count: Annotated[int, msgspec.Meta(ge=2, le=24)]
+    number: Annotated[int, msgspec.Meta(ge=0, lt=24)]
+
+
 class And(_Selection, frozen=True):
     """Rows in every one of these."""
 
@@ -258,6 +268,7 @@ Selection = (
     | Labelled
     | Collected
     | Alike
+    | PartOf
     | And
     | Or
     | Not
@@ -340,6 +351,8 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
                 raise InputError(f"the range of similarity is reversed: {low:g} is above {high:g}")
             names = weighted_examples(wanted, unwanted, alone=group is None)
             return Alike(*names, None if group is None else canonical(group, depth + 1), low, high)
+        case PartOf(_, of):
+            return replace(selection, of=canonical(of, depth + 1))
         case Bits(column, on, off):
             if both := sorted(set(on) & set(off)):
                 raise InputError(f"bit {both[0]} of {column!r} cannot be both set and not set")
@@ -347,8 +360,8 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
         case Expression(text, revision):
             return Expression(normalised(text), revision)
         case Range(column, low, high):
-            for bound in (low, high):
-                if bound is not None and not _is_number(bound):
+            for bound in list[object]((low, high)):
+                if bound is not None and not (isinstance(bound, Real) and bound == bound):
                     raise InputError(f"the bounds of {column!r} must be numbers, not {shorten(bound)}")
             low, high = (None if bound is None else require_held(bound) for bound in (low, high))
             if low is not None and high is not None and low > high:
@@ -366,9 +379,9 @@ def parts_of(selection: Selection) -> Iterator[Selection]:
                 yield from parts_of(one)
         case Not(inner):
             yield from parts_of(inner)
-        case Alike(group=group) if group is not None:
+        case Alike(group=inner) | PartOf(of=inner) if inner is not None:
             yield selection
-            yield from parts_of(group)
+            yield from parts_of(inner)
         case _:
             yield selection
 
@@ -387,19 +400,15 @@ def pinned(selection: Selection, newest: Callable[[Labelled | Collected | Expres
     match selection:
         case Labelled() | Collected() | Expression() if _asks_labels(selection):
             return selection if selection.revision else replace(selection, revision=newest(selection))
-        case And(of):
-            return And(tuple(pinned(one, newest) for one in of))
-        case Or(of):
-            return Or(tuple(pinned(one, newest) for one in of))
+        case And(of) | Or(of):
+            return type(selection)(tuple(pinned(one, newest) for one in of))
         case Not(inner):
             return Not(pinned(inner, newest))
         case Alike(group=group) if group is not None:
             return replace(selection, group=pinned(group, newest))
+        case PartOf(_, of):
+            return replace(selection, of=pinned(of, newest))
     return selection
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and value == value
 
 
 def _leaves(selection: Selection) -> int:
@@ -409,8 +418,8 @@ def _leaves(selection: Selection) -> int:
             return sum(_leaves(one) for one in of)
         case Not(inner):
             return _leaves(inner)
-        case Alike(group=group) if group is not None:
-            return 1 + _leaves(group)
+        case Alike(group=inner) | PartOf(of=inner) if inner is not None:
+            return 1 + _leaves(inner)
     return 1
 
 

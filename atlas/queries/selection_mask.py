@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
+from atlas.catalog.cluster_tree import BETWEEN, FINE, PLACE, PLACES
 from atlas.catalog.numbers import Number
 from atlas.catalog.reserved_names import OF_PEOPLE
 from atlas.errors import InputError
@@ -40,11 +41,13 @@ from atlas.queries.selection import (
     Named,
     Not,
     Or,
+    PartOf,
     Range,
     Rows,
     Selection,
     SkyPolygon,
 )
+from atlas.queries.splitting import part_mask
 from atlas.search.every_score import rows_between
 
 _CHUNK = 1 << 20
@@ -93,8 +96,7 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
                 condition = with_given_evaluated(condition, columns, _given(atlas, revision))
             return expression_mask(condition, columns, n)
         case Cluster(space, label):
-            labels = atlas.columns(space).array("cluster")
-            return _pack(labels, lambda part: part == label)
+            return _cluster(atlas, space, label)
         case Labelled(labels, disputed, revision):
             return Mask.from_rows(atlas.labelled.rows(labels, disputed=disputed, revision=revision), n)
         case Collected(name, revision):
@@ -102,12 +104,24 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
             return Mask.from_rows(members[members >= 0], n)
         case Alike(low=low, high=high):
             return Mask(rows_between(atlas.space().embeddings, _examples(atlas, selection), low, high), n)
+        case PartOf(space, of, count, number):
+            return part_mask(atlas.space(space).embeddings, evaluate(atlas, of), count, number)
         case And(of):
             return Mask(reduce(np.bitwise_and, (evaluate(atlas, one).packed for one in of)), n)
         case Or(of):
             return Mask(reduce(np.bitwise_or, (evaluate(atlas, one).packed for one in of)), n)
         case Not(of):
             return Mask(evaluate(atlas, of).packed ^ _full(n).packed, n)
+
+
+def _cluster(atlas: OpenBuild, space: str, label: int) -> Mask:
+    """Members of a cluster of any scale; for −1, what lies between clusters, although each galaxy counts in one."""
+    of_space, clusters = atlas.columns(space), atlas.space(space).cluster_tree.every
+    if label < 0 and PLACE in of_space:
+        label, name = PLACES.index(BETWEEN), PLACE
+    else:
+        name = clusters[label].scale if 0 <= label < len(clusters) else FINE
+    return _pack(of_space.array(name), lambda part: part == label)
 
 
 def _given(atlas: OpenBuild, revision: int) -> GivenRows:

@@ -22,9 +22,10 @@
                 map/plane/            level store and count pyramid of the map (`atlas.planes.plane`)
                     outliers.npy      uint32, rows of the outlier layer, most anomalous first
                     subsample.npy …   rows that UMAP saw
-                clusters/             medoid.npy size.npy centroids.npy map_xy.npy
+                clusters/             medoid.npy size.npy centroids.npy map_xy.npy stability.npy, of all scales
+                         tree.npy     int16 (3, f): which cluster of each scale holds the f finest (not in older ones)
                 anomalies/quantiles.npy   float32 (6, 1025): makes percentiles of scores (`atlas.catalog.anomalies`)
-                columns/<name>.npy    map_x map_y stray cluster anomaly anomaly_… trust: they belong to the space
+                columns/<name>.npy    map_x map_y stray cluster cluster_… anomaly … trust: of the space
             stages/<name>.json        what each stage of the build read, wrote and measured
                    <space>/           likewise those of a space that was added
             …/<array>.npy.1           how an array of rows goes on with those appended first: `appended_array`

@@ -21,6 +21,7 @@ from ..state.page_state import (
     LOOKS,
     Arcsec,
     ClusterOrder,
+    ClusterScale,
     Drawer,
     Listing,
     Order,
@@ -101,6 +102,7 @@ class Change(PlainEvent, frozen=True):
     enlarged: Panel | None = None
     drawer: Drawer | None = None
     cluster_order: ClusterOrder | None = None
+    cluster_scale: ClusterScale | None = None
 
     def check(self, settings: Settings) -> None:
         """See `BrowserEvent.check`."""

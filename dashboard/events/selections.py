@@ -22,12 +22,14 @@ from atlas.queries.selection import (
     Named,
     Not,
     Or,
+    PartOf,
     Selection,
     SkyPolygon,
     Vertices,
     canonical,
     canonical_vertices,
 )
+from atlas.queries.splitting import require_splittable
 from atlas.sky.projection import Projection
 
 from ..service.atlas_service import Service
@@ -151,6 +153,47 @@ class OpenCluster(Event, frozen=True):
         return replace(state, focus=None, selection=Cluster(self.space, self.label), order="typical", within=True)
 
 
+class SplitSelection(BrowserEvent, frozen=True, tag="split"):
+    """All that is active was split into so many parts; 0 shows the clusters of the map again."""
+
+    count: Annotated[int, msgspec.Meta(ge=0, le=24)]
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`: what cannot be split is refused at once."""
+        if self.count >= 2:
+            if not is_narrowed(state):
+                raise InputError("nothing is selected: draw a lasso, open a cluster or set a filter, then split it")
+            mask = service.mask(active(state))
+            if mask is not None:
+                require_splittable(mask.count)
+        return SplitInto(service.atlas.default_space, self.count)
+
+
+class SplitInto(Event, frozen=True):
+    """All that is active was split, in a space."""
+
+    space: str
+    count: int
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        split = PartOf(self.space, canonical(active(state)), self.count, 0) if self.count >= 2 else None
+        return replace(state, split=split, drawer="clusters")
+
+
+class OpenPart(PlainEvent, frozen=True, tag="part"):
+    """A part of what was split was chosen."""
+
+    number: Annotated[int, msgspec.Meta(ge=0, lt=24)]
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        if state.split is None:
+            return state
+        part = replace(state.split, number=self.number)
+        return replace(state, focus=None, selection=part, filters=(), expression="", order="random", within=True)
+
+
 class Choose(PlainEvent, frozen=True):
     """Galaxies with a label, or of a collection, were selected, joined with the selection, or asked to be like."""
 
@@ -171,7 +214,7 @@ class Choose(PlainEvent, frozen=True):
         return replace(state, selection=taken(state.selection, self.what, self.do), within=True)
 
 
-SENT = (Lasso, SelectNamed, Invert, Clear, Group, OpenClusterLabel, Choose)
+SENT = (Lasso, SelectNamed, Invert, Clear, Group, OpenClusterLabel, SplitSelection, OpenPart, Choose)
 
 
 def joined(selection: Selection, other: Selection, join: Join) -> Selection:

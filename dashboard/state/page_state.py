@@ -31,6 +31,7 @@ from atlas.queries.selection import (
     Expression,
     Labelled,
     MapPolygon,
+    PartOf,
     Range,
     Selection,
     SkyPolygon,
@@ -53,7 +54,8 @@ DETECTED: tuple[str, ...] = get_args(Detected)
 Order = Literal["most", "varied", "least", "typical", "random", "labels"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "scores", "compare", "about"]
-ClusterOrder = Literal["size", "oddness", "distinctness"]
+ClusterOrder = Literal["size", "stability", "oddness", "distinctness"]
+ClusterScale = Literal["", "coarse", "medium", "fine"]
 Paint = Literal["points", "mean"]
 Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
 Span = Literal[100, 98, 90, 50]
@@ -278,6 +280,10 @@ class State(Value, frozen=True, kw_only=True):
         Which panel fills the page, which drawer is open.
     cluster_order : str
         What the drawer of clusters is sorted by, the most first.
+    split : PartOf or None
+        The selection whose parts that drawer shows in their place.
+    cluster_scale : str
+        Which clusters it shows; empty for the scale of which one sees a handful at once.
     labels_at : int
         Revision of the labels that the page shows; no part of a link, which shows those of its day.
     """
@@ -316,6 +322,8 @@ class State(Value, frozen=True, kw_only=True):
     enlarged: Panel = ""
     drawer: Drawer = ""
     cluster_order: ClusterOrder = "size"
+    cluster_scale: ClusterScale = ""
+    split: PartOf | None = None
     labels_at: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
 
@@ -343,8 +351,8 @@ def is_step(before: State, after: State) -> bool:
 
 
 LOOKS = (
-    "map", "map_on", "sky", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order", "color", "paint",
-    "shading", "listing", "table", "brushed", "known", "kept", "beside", "labels_at",
+    "map", "map_on", "sky", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order", "cluster_scale",
+    "split", "color", "paint", "shading", "listing", "table", "brushed", "known", "kept", "beside", "labels_at",
 )  # fmt: skip
 """Fields that only change how a question and its answer are looked at."""
 
@@ -418,7 +426,7 @@ def _drawer_needs(state: State) -> dict[str, object]:
         case "subsets":
             return {**which, "subsets": state.subsets}
         case "clusters":
-            return {"cluster_order": state.cluster_order}
+            return {"cluster_order": state.cluster_order, "cluster_scale": state.cluster_scale, "split": state.split}
         case "anomalies":
             return {**which, "order": state.order}
         case "why":

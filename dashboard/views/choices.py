@@ -9,6 +9,7 @@ from dash import html
 
 from atlas import Atlas
 from atlas.catalog.anomalies import DEFAULT, DETECTORS, detector_of, offered
+from atlas.catalog.cluster_tree import LABELS as CLUSTERS
 from atlas.catalog.columns import Columns, is_magnitude, is_redshift
 from atlas.catalog.reserved_names import DENSITY, LABELS, OF_THE_PAGE, SUBSETS
 from atlas.catalog.senses import named_sense
@@ -69,7 +70,7 @@ def order_shown(state: State, columns: Columns | None = None) -> str:
 def colors(atlas: Atlas, state: State) -> list[dict[str, str]]:
     """Colourings of the points: density, subsets, what the build found, then the catalogue."""
     own = {c.name: c for c in atlas.space().described.columns}
-    first = [own[name] for name in ("cluster", *DETECTORS, "trust") if name in own]
+    first = [own[name] for name in (*CLUSTERS, *DETECTORS, "trust") if name in own]
     catalogue = [
         c for c in atlas.columns() if c.kind in ("number", "category") and c.name not in atlas.manifest.id_columns
     ]
@@ -111,7 +112,7 @@ def usual_pairs(atlas: Atlas) -> list[tuple[str, str]]:
 
 def numbers(atlas: Atlas) -> list[Column]:
     """Columns that can be an axis."""
-    skip = {"map_x", "map_y", "cluster", *atlas.manifest.id_columns}
+    skip = {"map_x", "map_y", *CLUSTERS, *atlas.manifest.id_columns}
     return [c for c in atlas.columns(atlas.default_space) if c.kind == "number" and c.name not in skip]
 
 

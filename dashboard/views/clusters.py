@@ -1,7 +1,8 @@
-"""The drawer of clusters: a card each, named by what sets it apart, sorted by size, oddness or distinctness."""
+"""The drawer of clusters: a card each at a chosen scale, named by what sets it apart, sorted by what one looks for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,47 +11,134 @@ from dash import html
 from atlas import Atlas
 from atlas.catalog.cluster_labels import Word
 from atlas.catalog.cluster_portraits import Portrait
-from atlas.space import ClusterInfo
+from atlas.catalog.cluster_tree import COARSE, FINE, MEDIUM, PLACE, ClusterInfo
+from atlas.errors import InputError
+from atlas.queries.selection import Cluster, PartOf
+from atlas.space import OpenSpace
 
-from ..state.page_state import ClusterOrder, State
+from ..jobs.job import Job
+from ..service.atlas_service import Service
+from ..service.splitting import split_of
+from ..state.page_state import ClusterOrder, ClusterScale, State
 from . import elements as el
+from .jobs import job_card
+from .selection_words import selection_words
 
-MOST_CARDS = 200
-IMAGES = 4
+MOST_CARDS = 60
+IMAGES = 12
+HANDFUL = 8
+"""Clusters that one takes in at once: the scale that is shown first has so many, if one has."""
+
+SCALES: dict[str, ClusterScale] = {COARSE: "coarse", MEDIUM: "medium", FINE: "fine"}
 SORTS: dict[ClusterOrder, str] = {
     "size": "The largest first",
+    "stability": "First those that are found again when a fifth of the galaxies is left out",
     "oddness": "First those with the largest share of odd galaxies",
     "distinctness": "First those that lie farthest from their nearest neighbour",
 }
 
 
-def drawer(atlas: Atlas, state: State) -> list[Any]:
+def drawer(service: Service, state: State) -> list[Any]:
     """Content of the drawer."""
+    atlas = service.atlas
     space = atlas.space()
-    found = space.clusters
-    if not found:
+    if state.split is not None:
+        return _parts(service, atlas, state.split)
+    if not space.clusters:
         return [el.empty("The map has no clusters: no group of galaxies stands apart from the rest.")]
-    inside = sum(c.size for c in found)
-    head = f"{len(found)} groups hold {inside:,} of {atlas.n_rows:,} galaxies; the rest stands between them. "
-    head += "A condition calls them by the same number: cluster == 0."
-    chosen = ordered(found, space.cluster_portraits, state.cluster_order)
+    scale = scale_shown(space, state.cluster_scale)
+    chosen = ordered(space.cluster_tree.of(scale), space.cluster_portraits, state.cluster_order)
     shown = chosen[:MOST_CARDS]
     rest = f"{len(shown)} of {len(chosen)} are shown: sort them otherwise to see others first."
     return [
-        html.P(head, className="gf-note"),
-        html.Div(
-            [html.Span("Sort by", className="gf-muted"), *(_sort(by, state.cluster_order) for by in SORTS)],
-            className="gf-sorts",
-        ),
-        *(_card(atlas, c, space.cluster_portraits[c.label], space.cluster_words.get(c.label, ())) for c in shown),
+        _head(service, atlas, scale, len(chosen)),
+        _splits(),
+        _choice(
+            "Scale",
+            [_press(f"{SCALES[one]} {len(space.cluster_tree.of(one))}", _ABOUT[one], one == scale,
+                    cluster_scale=SCALES[one]) for one in reversed(space.cluster_tree.scales)],
+        )
+        if len(space.cluster_tree.scales) > 1
+        else None,
+        _choice("Sort by", [_press(by, SORTS[by], by == state.cluster_order, cluster_order=by) for by in SORTS
+                            if by != "stability" or not np.isnan(chosen[0].stability)]),
+        *(_card(atlas, one) for one in shown),
         html.P(rest, className="gf-note") if len(shown) < len(chosen) else None,
-    ]
+    ]  # fmt: skip
 
 
-def ordered(found: tuple[ClusterInfo, ...], portraits: tuple[Portrait, ...], by: ClusterOrder) -> list[ClusterInfo]:
-    """Clusters by size, by share of odd galaxies or by distance from others, the most first; ties by size."""
+_ABOUT = {
+    COARSE: "A few large groups, each of some of the medium ones",
+    MEDIUM: "Groups of some of the finest that lie near each other on the map",
+    FINE: "The smallest groups that stand apart on the map",
+}
+
+
+PARTS = (3, 6, 12)
+
+
+def _splits() -> html.Div:
+    """Buttons that split what is selected."""
+    about = "Split what is selected, such as a cluster, into {} parts that look alike, each a card and a selection"
+    return _choice(
+        "Split the selection in",
+        [
+            html.Button(
+                str(count), type="button", className="gf-button link", **el.why(about.format(count)),
+                **{"aria-label": about.format(count)},
+                **el.on_click(is_="split", count=count),
+            )
+            for count in PARTS
+        ],
+    )  # fmt: skip
+
+
+def _parts(service: Service, atlas: Atlas, split: PartOf) -> list[Any]:
+    """Cards of the parts of a selection, while they are found their job."""
+    back = el.button("← the clusters of the map", kind="link", is_="split", count=0)
+    try:
+        found = split_of(service, split)
+    except InputError as error:
+        return [back, el.empty(f"{error.args[0]}.")]
+    of = selection_words(split.of)
+    if isinstance(found, Job):
+        return [back, job_card(found)]
+    told = f"{found.sizes.sum():,} galaxies ({of}) in {found.sizes.size} parts that look alike. What you open is "
+    return [
+        back,
+        html.P(f"{told}the selection: it can be kept, or split again.", className="gf-note"),
+        _splits(),
+        *(
+            html.Button(
+                portrayed(atlas, int(found.medoids[at]), part_name(at, found.words_of(at)), found.words_of(at),
+                          f"Part {at} · {found.sizes[at]:,} galaxies", found.portrait(at), float("nan")),
+                type="button",
+                className="gf-row gf-cluster gf-part",
+                **el.on_click(is_="part", number=at),
+                **{"data-row": str(found.medoids[at])},
+            )
+            for at in np.argsort(-found.sizes, kind="stable").tolist()
+        ),
+    ]  # fmt: skip
+
+
+def part_name(at: int, words: tuple[Word, ...]) -> str:
+    """Name of a part: what sets it apart from the others, or its number where nothing does."""
+    return cluster_name(at, words) if words else f"Part {at}"
+
+
+def scale_shown(space: OpenSpace, asked: ClusterScale) -> str:
+    """Column of the scale that is shown: as asked for, where the atlas has it."""
+    tree = space.cluster_tree
+    found = next((column for column, name in SCALES.items() if name == asked and column in tree.scales), None)
+    return found or tree.handful(HANDFUL)
+
+
+def ordered(found: tuple[ClusterInfo, ...], portraits: Mapping[int, Portrait], by: ClusterOrder) -> list[ClusterInfo]:
+    """Clusters by size, stability, share of odd galaxies or distance from others, the most first; ties by size."""
     key = {
         "size": lambda c: -c.size,
+        "stability": lambda c: -np.nan_to_num(c.stability),
         "oddness": lambda c: -np.nan_to_num(portraits[c.label].odd),
         "distinctness": lambda c: -portraits[c.label].distinctness,
     }[by]
@@ -63,51 +151,129 @@ def cluster_name(label: int, words: tuple[Word, ...]) -> str:
     return f"{told[:1].upper()}{told[1:]}" if told else f"Cluster {label}"
 
 
-def _sort(by: ClusterOrder, now: ClusterOrder) -> html.Button:
-    return html.Button(
-        by, type="button", className="gf-button link", **{"aria-pressed": "true" if by == now else "false"},
-        **el.why(SORTS[by]), **el.on_click(is_="change", cluster_order=by),
-    )  # fmt: skip
-
-
-def _card(atlas: Atlas, cluster: ClusterInfo, portrait: Portrait, words: tuple[Word, ...]) -> html.Button:
-    """One button: its medoid, its name with the figures behind it, sizes and shares, and a few of its members."""
-    told = "; ".join(f"{word.text.capitalize()}: {word.why}" for word in words)
-    members = [row for row in portrait.members if row != cluster.medoid][:IMAGES]
-    return html.Button(
+def _head(service: Service, atlas: Atlas, scale: str, count: int) -> html.P:
+    if PLACE not in atlas.columns(atlas.default_space):
+        inside = sum(c.size for c in atlas.space().clusters)
+        told = f"{count} groups hold {inside:,} of {atlas.n_rows:,} galaxies; the rest stands between them. "
+        return html.P(f"{told}A condition calls them by the same number: cluster == 0.", className="gf-note")
+    mask = service.mask(Cluster(atlas.default_space, -1), atlas)
+    between = 0 if mask is None else mask.count
+    why = (
+        "Where the map is too thin for a cluster, a galaxy counts in that of the nearest galaxy there that has one. "
+        f"The condition {PLACE} == 'inside' leaves such galaxies out."
+    )
+    return html.P(
         [
-            el.image(atlas, cluster.medoid, f"medoid of cluster {cluster.label}"),
-            html.Span(
-                [
-                    html.B(cluster_name(cluster.label, words), **el.why(told)),
-                    html.Span(f"{f'Cluster {cluster.label} · ' if words else ''}{cluster.size:,} galaxies"),
-                    html.Span(_shares(portrait), **el.why(_explained(portrait))),
-                    html.Span([el.image(atlas, row, "a member") for row in members], className="gf-members"),
-                ]
-            ),
+            f"{count} groups hold all {atlas.n_rows:,} galaxies; ",
+            el.figure(f"{_percent(between / atlas.n_rows)} lie between groups", why),
+            f" and count in the nearest. A condition calls them by the same number: {scale} == "
+            f"{atlas.space().cluster_tree.of(scale)[0].label}.",
         ],
-        type="button",
-        className="gf-row gf-cluster",
-        **el.on_click(is_="cluster", label=cluster.label),
-        **{"data-row": str(cluster.medoid)},
+        className="gf-note",
     )
 
 
-def _shares(portrait: Portrait) -> str:
+def _choice(title: str, buttons: list[Any]) -> html.Div:
+    return html.Div([html.Span(title, className="gf-muted"), *buttons], className="gf-sorts")
+
+
+def _press(text: str, why: str, pressed: bool, **change: str) -> html.Button:
+    return html.Button(
+        text, type="button", className="gf-button link", **{"aria-pressed": "true" if pressed else "false"},
+        **el.why(why), **el.on_click(is_="change", **change),
+    )  # fmt: skip
+
+
+def _card(atlas: Atlas, cluster: ClusterInfo) -> html.Div:
+    """One button: its medoid, its name with the figures behind it, sizes and shares, and some of its members; below it
+    the clusters that hold it and that it holds."""
+    space = atlas.space()
+    portrait, words = space.cluster_portraits[cluster.label], space.cluster_words.get(cluster.label, ())
+    return html.Div(
+        [
+            html.Button(
+                portrayed(atlas, cluster.medoid, cluster_name(cluster.label, words), words,
+                          f"{f'Cluster {cluster.label} · ' if words else ''}{cluster.size:,} galaxies",
+                          portrait, cluster.stability),
+                type="button",
+                className="gf-row gf-cluster",
+                **el.on_click(is_="cluster", label=cluster.label),
+                **{"data-row": str(cluster.medoid)},
+            ),
+            _kin(space, cluster),
+        ],
+        className="gf-grouped",
+    )  # fmt: skip
+
+
+def portrayed(
+    atlas: Atlas, medoid: int, name: str, words: tuple[Word, ...], size: str, portrait: Portrait, stability: float
+) -> list[Any]:
+    """Inside of a card: one image large, name, size, shares and some members."""
+    told = "; ".join(f"{word.text.capitalize()}: {word.why}" for word in words)
+    members = [row for row in portrait.members if row != medoid][: IMAGES - 1]
+    return [
+        el.image(atlas, medoid, "most typical"),
+        html.Span(
+            [
+                html.B(name, **el.why(told)),
+                html.Span(size),
+                html.Span(_shares(portrait, stability), **el.why(_explained(portrait, stability))),
+                html.Span([el.image(atlas, row, "a member") for row in members], className="gf-members"),
+            ]
+        ),
+    ]
+
+
+def _kin(space: OpenSpace, cluster: ClusterInfo) -> html.Div | None:
+    """Buttons for the cluster that holds this one and for those that it holds, the largest first."""
+    tree = space.cluster_tree
+    parent, children = tree.parent(cluster.label), tree.children(cluster.label)
+    if parent is None and len(children) < 2:
+        return None
+    above = [] if parent is None else [html.Span("in"), _relative(space, parent)]
+    below = [] if len(children) < 2 else [html.Span("holds"), *(_relative(space, one) for one in children)]
+    return html.Div([*above, *below], className="gf-kin")
+
+
+def _relative(space: OpenSpace, label: int) -> html.Button:
+    words = space.cluster_words.get(label, ())
+    told = f"Cluster {label}: {space.cluster(label).size:,} galaxies"
+    why = f"{told}; {cluster_name(label, words)}"
+    return html.Button(
+        str(label), type="button", className="gf-button link", **{"aria-label": why}, **el.why(why),
+        **el.on_click(is_="cluster", label=label),
+    )  # fmt: skip
+
+
+def _shares(portrait: Portrait, stability: float) -> str:
     shares = [
         f"{_percent(share)} {word}"
         for share, word in ((portrait.odd, "odd"), (portrait.spoilt, "spoilt"))
         if share > 0 or (word == "odd" and share == 0)
     ]
-    return " · ".join([*shares, f"apart {portrait.distinctness:.2f}"])
+    steady = [] if np.isnan(stability) else [f"stable {stability:.2f}"]
+    sky = [f"on {_percent(portrait.spread)} of the sky"] if portrait.spread < EVENLY else []
+    return " · ".join([*shares, *steady, f"apart {portrait.distinctness:.2f}", *sky])
 
 
-def _explained(portrait: Portrait) -> str:
+EVENLY = 0.9
+"""Share of the survey's sky from which nothing is said."""
+
+
+def _explained(portrait: Portrait, stability: float) -> str:
     told = [f"Its middle is {portrait.distinctness:.3f} from that of the nearest other cluster, in cosine distance."]
     if not np.isnan(portrait.odd):
         told.append(f"{_percent(portrait.odd)} of its galaxies are among the oddest 1 % for their brightness.")
     if not np.isnan(portrait.spoilt):
         told.append(f"{_percent(portrait.spoilt)} of its images are spoilt.")
+    if not np.isnan(stability):
+        told.append(
+            f"Looked for again in five subsamples of the map, it shares {100 * stability:.0f} % of its galaxies with "
+            "what is found there (mean Jaccard overlap): below 60 % it may be chance, from 75 % on it is stable."
+        )
+    if not np.isnan(portrait.spread):
+        told.append(f"It is spread over {_percent(portrait.spread)} of the survey's sky; 100 % is as all galaxies are.")
     return " ".join([*told, "Shares are of a sample of at most 200,000 galaxies."])
 
 

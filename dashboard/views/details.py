@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from dash import Dash, Input, Output, html
 
 from atlas import Atlas, Result
+from atlas.catalog.cluster_tree import LABELS as CLUSTERS
 from atlas.catalog.key_columns import key_columns
 from atlas.catalog.numbers import column_text
 from atlas.catalog.position_text import format_position, iau_name
@@ -124,7 +125,7 @@ def words(column: Column, value: Any) -> str:
     """A value with its unit, in as many digits as the range of its column deserves."""
     if value is None:
         return "–"
-    if column.name == "cluster":
+    if column.name in CLUSTERS:
         return f"{value}, outside all" if value < 0 else str(value)
     return f"{column_text(column, value)} {column.unit}".strip()
 

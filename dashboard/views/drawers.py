@@ -28,7 +28,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         case "subsets":
             return _frame("Subsets", subsets.drawer(service, state))
         case "clusters":
-            return _frame("Clusters", clusters.drawer(atlas, state))
+            return _frame("Clusters", clusters.drawer(service, state))
         case "anomalies":
             return _frame("Anomalies", anomalies(service, state))
         case "labels":

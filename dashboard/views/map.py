@@ -17,6 +17,7 @@ from dash import State as Held
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
+from atlas.catalog.cluster_tree import ClusterInfo
 from atlas.catalog.columns import is_magnitude
 from atlas.catalog.numbers import exact_text
 from atlas.catalog.reserved_names import DENSITY
@@ -27,7 +28,6 @@ from atlas.planes.representatives import representatives
 from atlas.planes.sampling import Sample
 from atlas.queries.column_lasso import vertices_on
 from atlas.queries.selection import ColumnPolygon, MapPolygon
-from atlas.space import ClusterInfo
 from atlas.storage.manifest import Column
 
 from ..interaction.held_state import read_state
@@ -48,6 +48,7 @@ REPRESENTATIVE_HEIGHT = 0.064
 IMAGE_DISTANCE = 1.35  # between middles, in images
 LABEL_DISTANCE = 2.6
 CLUSTER_LABELS = 12
+FEW_LABELS = 8  # of fewer in view, those of the next finer scale are shown
 EDGE = 0.18  # of the panel's width: there a label runs inwards
 RASTER_PIXELS = 480
 # The raster reaches beyond the view, so that a pan shows something before the server answers.
@@ -310,8 +311,14 @@ def _has_image(atlas: Atlas, row: int) -> bool:
 
 
 def _clusters_in_view(atlas: Atlas, box: Viewport) -> list[ClusterInfo]:
-    """Clusters whose medoid is in view, the largest first."""
-    return [c for c in atlas.space().clusters if box.x0 < c.map_x < box.x1 and box.y0 < c.map_y < box.y1]
+    """Clusters whose medoid is in view, the largest first: of the coarsest scale that has some of them there."""
+    tree = atlas.space().cluster_tree
+    found: list[ClusterInfo] = []
+    for scale in reversed(tree.scales):
+        found = [c for c in tree.of(scale) if box.x0 < c.map_x < box.x1 and box.y0 < c.map_y < box.y1]
+        if len(found) >= FEW_LABELS:
+            break
+    return found
 
 
 def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Viewport, size_y: float) -> dict[str, Any]:

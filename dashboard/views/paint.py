@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas import Atlas, Query
+from atlas.catalog.cluster_tree import LABELS as CLUSTERS
 from atlas.catalog.reserved_names import LABELS, SUBSETS
 from atlas.storage.manifest import Column
 
@@ -107,4 +108,4 @@ def mean_pixels(in_view: int) -> int:
 
 def has_mean(column: Column) -> bool:
     """Whether the mean of a column says something."""
-    return column.kind == "number" and column.name != "cluster"
+    return column.kind == "number" and column.name not in CLUSTERS

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.colors import sequential
 
+from atlas.catalog.cluster_tree import LABELS as CLUSTERS
 from atlas.catalog.columns import QUANTILES, from_zero, is_skewed
 from atlas.catalog.numbers import column_text
 from atlas.storage.manifest import Column
@@ -199,7 +200,7 @@ def color_by(
     shading : Shading
         How numbers become colours.
     """
-    if column.kind == "category" or column.name == "cluster":
+    if column.kind == "category" or column.name in CLUSTERS:
         return _categories(column, values, missing_color, order)
     scale = scale_of(column, shading)
     at = scale.positions(values)

@@ -12,6 +12,7 @@ from atlas.queries.selection import (
     Labelled,
     MapPolygon,
     Named,
+    PartOf,
     Selection,
     SkyPolygon,
 )
@@ -40,7 +41,9 @@ def selection_words(selection: Selection) -> str:
         case Alike(_, _, _, low, high):
             return f"similarity {range_words(low, high)}"
         case Cluster(_, label):
-            return f"cluster {label}" if label >= 0 else "outside all clusters"
+            return f"cluster {label}" if label >= 0 else "between the clusters"
+        case PartOf(_, of, count, number):
+            return f"part {number} of {count} of {selection_words(of) or 'all'}"
     return "selection"
 
 

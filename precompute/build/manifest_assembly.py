@@ -119,7 +119,7 @@ def describe_space(build: Path, n_rows: int, config: BuildConfig, knn: dict[str,
         dimension=int(embeddings.shape[1]),
         dtype="float16" if embeddings.dtype == np.float16 else "float32",
         columns=tuple(columns),
-        n_clusters=int(open_array(folder / layout.CLUSTERS / "size.npy").shape[0]),
+        n_clusters=int(open_array(folder / layout.CLUSTERS / "tree.npy").shape[1]),
         n_outliers=int(open_array(folder / layout.OUTLIERS).shape[0]),
     )
 

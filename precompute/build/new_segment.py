@@ -30,7 +30,7 @@ from atlas.storage.thumbnails import LENGTHS, OFFSETS, SHARD_BYTES, shard_path
 
 from ..config import BuildConfig
 from ..sources.source import Source
-from ..stages import anomalies, artefacts, embeddings, knn, thumbnails
+from ..stages import anomalies, artefacts, clusters, embeddings, knn, thumbnails
 from ..stages.index import stage as index
 from ..stages.measure import fill_trust
 from ..stages.place import place_rows
@@ -192,10 +192,12 @@ class NewSegment:
             ctx.open_or_create(columns / "stray.npy", (m,), np.uint8),
         )
         place_rows(ctx, self._embeddings[self._first :], self._embeddings[anchors], positions, (*placed, nearest))
-        # A row takes the cluster of its anchor, as those before it did.
-        cluster = open_array(self._space / layout.COLUMNS / "cluster.npy")
-        ctx.save(columns / "cluster.npy", cluster[anchors[nearest]])
-        self._go_on(self._space / layout.COLUMNS, columns, "map_x.npy", "map_y.npy", "stray.npy", "cluster.npy")
+        # A row takes the clusters of its anchor, as those before it did.
+        known = {c.name for c in self._old.spaces[0].columns}
+        labels = [f"{name}.npy" for name in clusters.COLUMNS if name in known]
+        for name in labels:
+            ctx.save(columns / name, open_array(self._space / layout.COLUMNS / name)[anchors[nearest]])
+        self._go_on(self._space / layout.COLUMNS, columns, "map_x.npy", "map_y.npy", "stray.npy", *labels)
         ctx.measured["stray"] = int(np.count_nonzero(placed[2]))
         ctx.forget()
 
@@ -285,10 +287,14 @@ class NewSegment:
         columns = self._space / layout.COLUMNS
         outliers = anomalies.outlier_rows(np.asarray(open_array(columns / f"{DEFAULT}.npy")))
         replace_array(self._space / layout.OUTLIERS, outliers)
+        folder = self._space / layout.CLUSTERS
         size = np.load(layout.space_path(self._before, self._config.space) / layout.CLUSTERS / "size.npy")
         labels = open_array(columns / "cluster.npy")[self._first :]
-        size = size + np.bincount(labels[labels >= 0], minlength=size.size)
-        replace_array(self._space / layout.CLUSTERS / "size.npy", size)
+        tree = np.load(folder / "tree.npy") if (folder / "tree.npy").exists() else np.arange(size.size)[None]
+        replace_array(
+            folder / "size.npy",
+            size + clusters.sizes_in(tree, np.bincount(labels[labels >= 0], minlength=tree.shape[1])),
+        )
         of_segment = (layout.COLUMNS, layout.ARTEFACTS, layout.THUMBNAILS)
         for folder in (
             *(self._segment / name for name in of_segment),

@@ -45,3 +45,23 @@ def test_a_cluster_has_the_same_number_wherever_it_is_named(on_demo: Watched) ->
     page.keyboard.press("Enter")
     expect_count(on_demo, members.count)
     assert on_demo.complaints == []
+
+
+def test_a_cluster_is_split_and_a_part_of_it_selected(on_demo: Watched) -> None:
+    page = on_demo.page
+    on_demo.open()
+    page.keyboard.press("c")
+    on_demo.settle()
+    assert page.locator(".gf-sorts button", has_text="coarse").count() == 1
+    page.locator(".gf-cluster").first.click()
+    on_demo.settle()
+    page.locator('[data-event*="split"]', has_text="3").click()
+    page.locator(".gf-part").nth(2).wait_for()
+    part = page.locator(".gf-part").nth(1)
+    size = int(re.search(r"· ([\d,]+) galaxies", part.inner_text()).group(1).replace(",", ""))  # type: ignore[union-attr]
+    part.click()
+    expect_count(on_demo, size)
+    assert "of 3 of cluster" in on_demo.text("#within")
+    page.locator(".gf-drawer button", has_text="the clusters of the map").click()
+    page.locator(".gf-kin").first.wait_for()
+    assert on_demo.complaints == []

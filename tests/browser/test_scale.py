@@ -86,7 +86,7 @@ def test_a_late_answer_never_overwrites_a_newer_one(page: Watched) -> None:
 def test_clusters_are_named_by_size_and_their_number_fits_the_zoom(page: Watched) -> None:
     labels = "Array.from(document.querySelectorAll('#map .annotation-text')).map(t => t.textContent)"
     far = page.page.evaluate(labels)
-    sizes = {f"{c.size:,}" for c in page.atlas.space().clusters}
+    sizes = {f"{c.size:,}" for c in page.atlas.space().cluster_tree.every}
     assert 3 <= len(far) <= 12
     assert all(any(f"{size} galaxies" in text for size in sizes) for text in far)
     middle = page.atlas.space().clusters[0]
@@ -96,7 +96,7 @@ def test_clusters_are_named_by_size_and_their_number_fits_the_zoom(page: Watched
     page.page.wait_for_timeout(500)
     page.settle()
     view = page.page.evaluate("window.galaxyFinder.state.map")
-    inside = [c for c in page.atlas.space().clusters
+    inside = [c for c in page.atlas.space().cluster_tree.every
               if view["x0"] < c.map_x < view["x1"] and view["y0"] < c.map_y < view["y1"]]  # fmt: skip
     near = page.page.evaluate(labels)
     assert len(near) <= len(inside)

@@ -12,7 +12,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from flask import Flask
 
-from atlas import Atlas
+from atlas import Atlas, Cluster
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.queries.selection import And, ColumnPolygon, MapPolygon, Or
 from dashboard.cache.results import Cached
@@ -21,6 +21,7 @@ from dashboard.service.atlas_service import Service
 from dashboard.service.galaxies import typed_examples
 from dashboard.service.gallery_query import question_of
 from dashboard.service.name_resolver import NameResolver
+from dashboard.service.splitting import SplitParts, split_of
 from dashboard.settings import load
 from dashboard.state import url as links
 from dashboard.state.page_state import Axes, Galaxy, State, Table, Viewport, active
@@ -178,6 +179,24 @@ def test_a_random_galaxy_is_one_of_the_selection(service: Service, demo: Atlas) 
     for _ in range(5):
         focus = step(service, {"is": "random"}, state=state).after.focus
         assert focus is not None and labels[demo.identity.row(focus.id)] == 1
+
+
+def test_a_selection_is_split_and_its_parts_are_selections(service: Service, demo: Atlas) -> None:
+    assert "nothing is selected" in step(service, {"is": "split", "count": 3}, state=State()).message
+    opened = step(service, {"is": "cluster", "label": 0}, state=State()).after
+    split = step(service, {"is": "split", "count": 3}, state=opened).after
+    assert split.split is not None and split.drawer == "clusters"
+    found = split_of(service, split.split)
+    assert isinstance(found, SplitParts)
+    masks = []
+    for number, size in enumerate(found.sizes):
+        after = step(service, {"is": "part", "number": number}, state=split).after
+        masks.append(service.mask(active(after)))
+        assert masks[-1].count == size, "the card tells the number that is selected"
+        assert set(found.portrait(number).members) <= set(masks[-1].rows.tolist())
+        assert found.medoids[number] in masks[-1].rows
+    assert sum(mask.count for mask in masks) == demo.mask(Cluster("v1", 0)).count
+    assert step(service, {"is": "split", "count": 0}, state=split).after.split is None
 
 
 def test_a_galaxy_that_moved_to_another_id_is_found_by_its_position(service: Service, demo: Atlas) -> None:

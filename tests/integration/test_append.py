@@ -151,8 +151,8 @@ def test_quantiles_and_counts_are_those_of_all_rows(whole: Atlas) -> None:
         values = np.asarray(whole.columns("v1").array(column.name), dtype=np.float64)
         assert column.missing == np.isnan(values).sum()
         assert column.quantiles[0] == np.nanmin(values) and column.quantiles[-1] == np.nanmax(values)
-    labels = np.asarray(whole.columns("v1").array("cluster"))
-    assert [c.size for c in whole.space().clusters] == np.bincount(labels[labels >= 0]).tolist()
+    for cluster in whole.space().cluster_tree.every:
+        assert cluster.size == np.count_nonzero(whole.columns("v1").array(cluster.scale) == cluster.label)
 
 
 def test_nothing_old_is_copied_or_changed(grown: Grown, whole: Atlas) -> None:

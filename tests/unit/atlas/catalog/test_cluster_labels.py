@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from atlas.catalog.cluster_labels import cluster_words, sample_rows, speaks_of_galaxies
+from atlas.catalog.cluster_labels import Word, group_words, sample_rows, speaks_of_galaxies
 from atlas.catalog.columns import Columns, describe_numbers, is_magnitude
 from atlas.storage.manifest import Column
 
@@ -28,6 +28,11 @@ def columns(folder: Path, **arrays: np.ndarray) -> Columns:
     return Columns(folder, tuple(described), len(next(iter(arrays.values()))))
 
 
+def words_of(survey: Columns, used: list[Column], n_clusters: int) -> dict[int, tuple[Word, ...]]:
+    labels = np.asarray(survey.array("cluster"), dtype=np.int64)
+    return group_words(survey, used, np.arange(labels.size), [labels], n_clusters)
+
+
 @pytest.fixture
 def survey(tmp_path: Path) -> Columns:
     rng = np.random.default_rng(0)
@@ -43,7 +48,7 @@ def survey(tmp_path: Path) -> Columns:
 
 def test_a_cluster_is_called_what_sets_it_apart(survey: Columns) -> None:
     used = [c for c in survey if c.name != "cluster"]
-    words = cluster_words(survey, used, 6_000, 3)
+    words = words_of(survey, used, 3)
     assert [word.text for word in words[1]] == ["higher redshift"]
     assert [word.text for word in words[2]] == ["brighter"], "a small magnitude is a bright galaxy"
     assert [word.text for word in words[0]] == ["mostly DEV"]
@@ -57,7 +62,7 @@ def test_three_magnitudes_say_brighter_once(tmp_path: Path) -> None:
     bright = np.where(cluster == 1, -4.0, 0.0)
     names = ("mag_g", "mag_r", "mag_z")
     survey = columns(tmp_path, cluster=cluster, **{name: rng.normal(18, 1, 2_000) + bright for name in names})
-    words = cluster_words(survey, [c for c in survey if c.name in names], 2_000, 2)
+    words = words_of(survey, [c for c in survey if c.name in names], 2)
     assert [word.text for word in words[1]] == ["brighter"]
 
 
@@ -69,7 +74,7 @@ def test_names_of_objects_say_nothing_of_a_cluster_and_large_numbers_keep_their_
     named = [describe_numbers(np.asarray(told.array(c.name)))[1] for c in told]
     used = [replace(c, quantiles=q) for c, q in zip(told, named, strict=True) if c.name != "cluster"]
     assert not speaks_of_galaxies(used[0]) and speaks_of_galaxies(used[1])
-    words = cluster_words(told, used[1:], n, 2)
+    words = words_of(told, used[1:], 2)
     assert {label: [word.text for word in found] for label, found in words.items()} == {
         0: ["lower large"],
         1: ["higher large"],
@@ -79,7 +84,7 @@ def test_names_of_objects_say_nothing_of_a_cluster_and_large_numbers_keep_their_
 def test_few_members_have_nothing_said_of_them(tmp_path: Path) -> None:
     cluster = np.r_[np.zeros(500), np.ones(10)].astype(np.int16)
     few = columns(tmp_path, cluster=cluster, z=np.r_[np.random.default_rng(1).normal(size=500), np.full(10, 9.0)])
-    assert cluster_words(few, [c for c in few if c.name == "z"], 510, 2) == {}
+    assert words_of(few, [c for c in few if c.name == "z"], 2) == {}
 
 
 def test_effects_are_judged_by_a_sample_whatever_the_survey() -> None:
@@ -123,7 +128,7 @@ def test_what_is_rare_elsewhere_is_told_and_medium_effects_where_none_is_large(
     kind = np.where((cluster == 0) & (np.arange(n) % 2 == 0), 0, 1).astype(np.uint8)
     z = rng.normal(0, 1, n) + np.where(cluster == 1, 0.7, 0.0)
     survey = columns(tmp_path, cluster=cluster, z=z, kind=kind)
-    words = cluster_words(survey, [c for c in survey if c.name != "cluster"], n, 3)
+    words = words_of(survey, [c for c in survey if c.name != "cluster"], 3)
     assert {label: [word.text for word in told] for label, told in words.items()} == {
         0: ["often DEV"],
         1: ["somewhat higher redshift"],

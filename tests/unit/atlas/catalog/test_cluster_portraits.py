@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from atlas.catalog.cluster_portraits import MEMBERS, Portrait, portraits
+from atlas.catalog.cluster_tree import ClusterInfo
 from atlas.catalog.columns import QUANTILES, Columns
-from atlas.space import ClusterInfo
 from atlas.storage.manifest import Column
 from dashboard.views.clusters import ordered
 
@@ -32,7 +32,7 @@ def found(tmp_path: Path) -> tuple[Portrait, ...]:
             Column(name=name, file=f"{name}.npy", dtype=stored.dtype.name, kind="number", quantiles=quantiles)
         )
     middles = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
-    return portraits(Columns(tmp_path, tuple(described), 200), 200, middles)
+    return portraits(Columns(tmp_path, tuple(described), 200), np.arange(200), labels.astype(np.int64), middles)
 
 
 def test_members_are_of_their_cluster_and_shares_are_those_of_all_its_galaxies(found: tuple[Portrait, ...]) -> None:

@@ -13,7 +13,7 @@ from atlas.search.open_index import ExactIndex, open_index
 from atlas.search.quality import read_quality
 from atlas.storage import layout
 from precompute.config import BuildConfig
-from precompute.stages import anomalies, clusters, knn, measure, place, subsample, umap
+from precompute.stages import anomalies, cluster_scales, clusters, knn, measure, place, subsample, umap
 from precompute.stages import row_passes as chunks
 from precompute.stages.index import stage as index
 from precompute.stages.stage import StageContext
@@ -71,7 +71,8 @@ class TestWhole:
                 for name in ("map_x", "map_y", "anomaly_knn", *PERCENTILES, "trust")
             },
             "columns/stray.npy": (np.uint8, (N,)),
-            "columns/cluster.npy": (np.int16, (N,)),
+            **{f"columns/{name}.npy": (np.int16, (N,)) for name in ("cluster", "cluster_medium", "cluster_coarse")},
+            "columns/cluster_place.npy": (np.uint8, (N,)),
         }
         for name, (dtype, shape) in expected.items():
             array = np.load(built / name, allow_pickle=False)
@@ -296,26 +297,54 @@ class TestClusters:
     def test_recover_the_groups(self, built, survey):
         labels, groups = np.load(built / "columns/cluster.npy"), survey[1]
         inside = (labels >= 0) & (groups >= 0)
+        assert (labels >= 0).all(), "every row is in a cluster"
         assert inside.sum() > 0.8 * (groups >= 0).sum()
         assert adjusted_mutual_info_score(groups[inside], labels[inside]) > 0.9
 
     def test_are_numbered_by_size(self, built):
         labels, size = np.load(built / "columns/cluster.npy"), np.load(built / "clusters/size.npy")
-        np.testing.assert_array_equal(np.bincount(labels[labels >= 0]), size)
-        assert (np.diff(size) <= 0).all()
+        fine = np.bincount(labels)
+        np.testing.assert_array_equal(fine, size[: fine.size])
+        assert (np.diff(fine) <= 0).all()
+
+    def test_scales_are_nested_and_their_columns_hold_their_numbers(self, built):
+        tree, size = np.load(built / "clusters/tree.npy"), np.load(built / "clusters/size.npy")
+        fine = np.load(built / "columns/cluster.npy")
+        assert len(set(tree[0])) > len(set(tree[1])) > len(set(tree[2])) >= 2
+        assert np.unique(tree).tolist() == list(range(size.size))
+        for at, name in enumerate(("cluster", "cluster_medium", "cluster_coarse")):
+            labels = np.load(built / f"columns/{name}.npy")
+            np.testing.assert_array_equal(labels, tree[at][fine])
+            present, count = np.unique(labels, return_counts=True)
+            np.testing.assert_array_equal(size[present], count)
+            assert (np.diff(size[present]) <= 0).all()
+        for one in set(tree[1]):
+            assert np.unique(tree[2][tree[1] == one]).size == 1
+
+    def test_groups_that_stand_apart_are_stable(self, built):
+        stability = np.load(built / "clusters/stability.npy")
+        assert (stability[np.load(built / "clusters/tree.npy")[0]] > 0.75).all()
+        np.testing.assert_allclose(cluster_scales.overlap(np.array([0, 0, 0, 1, -1]), np.array([1, 1, 0, 0, 2]), 3),
+                                   [2 / 3, 1 / 2, 0])  # fmt: skip
+
+    def test_noise_is_in_the_nearest_cluster_and_marked(self, built):
+        assert set(np.load(built / "columns/cluster_place.npy")) <= {0, 1}
+        places = np.array([[0, 0], [1, 0], [9, 0], [8.5, 0], [5.2, 0]], dtype=np.float32)
+        labels = np.array([0, 0, 1, -1, -1], dtype=np.int16)
+        assert cluster_scales.without_noise(places, labels).tolist() == [0, 0, 1, 1, 1]
 
     def test_centroids_and_medoids_are_what_numpy_finds(self, built, survey, monkeypatch):
         monkeypatch.setattr(clusters, "CHUNK_ROWS", 100)
         stored, labels = survey[0].astype(np.float64), np.load(built / "columns/cluster.npy")
-        centroids = np.load(built / "clusters/centroids.npy")
+        centroids, tree = np.load(built / "clusters/centroids.npy"), np.load(built / "clusters/tree.npy")
         medoids = np.load(built / "clusters/medoid.npy")
         for label, (centroid, medoid) in enumerate(zip(centroids, medoids, strict=True)):
-            members = np.flatnonzero(labels == label)
+            members = np.flatnonzero(tree[(tree == label).any(axis=1)][0][labels] == label)
             mean = stored[members].mean(axis=0)
             np.testing.assert_allclose(centroid, mean / np.linalg.norm(mean), atol=1e-6)
             assert medoid == members[np.argmax(stored[members] @ centroid)]
         np.testing.assert_array_equal(np.load(built / "clusters/map_xy.npy"), positions(built)[medoids])
-        np.testing.assert_array_equal(clusters.cluster_medoids(survey[0], labels, centroids), medoids)
+        np.testing.assert_array_equal(clusters.cluster_medoids(survey[0], labels, centroids, tree), medoids)
 
     def test_no_cluster_is_most_of_the_map(self):
         # A continent of four countries and an island: by excess of mass alone the continent would be the cluster.
