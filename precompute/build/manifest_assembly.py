@@ -59,7 +59,12 @@ def assemble_manifest(
             licence=description.licence,
             acknowledgement=description.acknowledgement,
             bibtex=description.bibtex,
-            notes=(*description.notes, *measured["read"]["notes"], *measured["embeddings"]["notes"]),
+            notes=(
+                *description.notes,
+                *measured["read"]["notes"],
+                *measured["embeddings"]["notes"],
+                *measured["subsample"].get("notes", ()),
+            ),
         ),
         sky_background=None
         if background is None

@@ -25,6 +25,7 @@ from atlas.storage import layout
 
 from ..parallel import run_chunks, thread_count
 from .costs import NEIGHBORS_BYTES, Cost, Sizes, opened_index, search_seconds
+from .equal_rows import EqualRows, equal_rows
 from .row_passes import fill_rows
 from .stage import BuildStage, SpaceColumn, StageContext
 
@@ -184,6 +185,7 @@ def fill_neighbors(
     sample: int,
     careful: SearchSetting,
     quick: SearchSetting,
+    equal: EqualRows | None = None,
 ) -> None:
     """Write `knn/` and the column `anomaly_knn` of some rows into the space of the context; a killed run goes on.
 
@@ -199,9 +201,22 @@ def fill_neighbors(
     sample : int
         Rows whose neighbours are kept, after a careful search; 0 for all. The others' are searched quickly.
     careful, quick : SearchSetting
+    equal : EqualRows, optional
+        Of all rows: crowds, of k at least, are not searched for.
     """
     m, k, first = rows.size, min(layout.KNN_NEIGHBORS, index.n_rows - 1), rows.min()
     folder = ctx.space / layout.KNN
+
+    def search(of: NDArray[np.uint32], setting: SearchSetting) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        crowded = np.zeros(of.size, dtype=np.bool_) if equal is None else equal.crowd[of] >= 0
+        if equal is None or not crowded.any():
+            return nearest_others(index, embeddings, of, k, setting)
+        found, scores = np.empty((of.size, k), dtype=np.int64), np.ones((of.size, k), dtype=np.float32)
+        found[crowded] = equal.neighbors(of[crowded])
+        if not crowded.all():
+            found[~crowded], scores[~crowded] = nearest_others(index, embeddings, of[~crowded], k, setting)
+        return found, scores
+
     distance = ctx.open_or_create(ctx.space / layout.COLUMNS / "anomaly_knn.npy", (m,), np.float32)
     if not sample:
         nearest = ctx.open_or_create(folder / layout.KNN_ROWS, (m, k), np.uint32)
@@ -209,7 +224,7 @@ def fill_neighbors(
 
         def work(part: slice) -> None:
             of = rows[part]
-            nearest[of - first], similarity[of - first] = found = nearest_others(index, embeddings, of, k, careful)
+            nearest[of - first], similarity[of - first] = found = search(of, careful)
             distance[of - first] = mean_distance(found[1])
 
         fill_rows(ctx, work, m, CHUNK_ROWS, (nearest, similarity, distance))
@@ -217,7 +232,7 @@ def fill_neighbors(
 
     def look(part: slice) -> None:
         of = rows[part]
-        distance[of - first] = mean_distance(nearest_others(index, embeddings, of, k, quick)[1])
+        distance[of - first] = mean_distance(search(of, quick)[1])
 
     fill_rows(ctx, look, m, CHUNK_ROWS, (distance,))
     sampled = stratified_sample(rows, sample, np.random.default_rng(ctx.config.seed))
@@ -225,7 +240,7 @@ def fill_neighbors(
     similarity = ctx.create(folder / layout.KNN_SIMILARITY, (sampled.size, k), np.float32)
 
     def keep(part: slice) -> None:
-        nearest[part], similarity[part] = nearest_others(index, embeddings, sampled[part], k, careful)
+        nearest[part], similarity[part] = search(sampled[part], careful)
 
     for _ in run_chunks(keep, sampled.size, CHUNK_ROWS, thread_count(ctx.config.threads)):
         pass
@@ -251,7 +266,7 @@ class Knn(BuildStage):
         check = s.n * 6e-6 * s.d / 128
         careful = search_seconds(s, s.known, SETTING)
         quick = 0.0 if s.known == s.n else search_seconds(s, s.n, quick_setting(s.n, s.leaves))
-        memory = opened_index(s) + s.n * 20
+        memory = opened_index(s) + s.n * 48
         return Cost(alone=check, shared=careful + quick, memory=memory, disk=s.n * 4 + s.known * NEIGHBORS_BYTES)
 
     def run(self, ctx: StageContext) -> None:
@@ -262,8 +277,9 @@ class Knn(BuildStage):
         k = min(layout.KNN_NEIGHBORS, n - 1)
         careful, quick = (search_setting(index, k, setting) for setting in (SETTING, quick_setting(n, index.leaves)))
         sample = 0 if ctx.config.knn == "all" or n <= ctx.config.knn_sample else ctx.config.knn_sample
-        fill_neighbors(ctx, index, embeddings, leaf_order(ctx, n), sample=sample, careful=careful, quick=quick)
-        recall = _recall(index, embeddings, k, (careful, quick), ctx.config.seed)
+        equal, order = equal_rows(embeddings, k), leaf_order(ctx, n)
+        fill_neighbors(ctx, index, embeddings, order, sample=sample, careful=careful, quick=quick, equal=equal)
+        recall = _recall(index, embeddings, np.flatnonzero(equal.crowd < 0), k, (careful, quick), ctx.config.seed)
         ctx.measured["recall_at_10"] = recall[0]
         if sample:
             ctx.measured["sampled"] = sample
@@ -282,13 +298,17 @@ class Knn(BuildStage):
 
 
 def _recall(
-    index: NeighborIndex, embeddings: EmbeddingArray, k: int, settings: Sequence[SearchSetting], seed: int
+    index: NeighborIndex,
+    embeddings: EmbeddingArray,
+    rows: NDArray[np.int64],
+    k: int,
+    settings: Sequence[SearchSetting],
+    seed: int,
 ) -> list[float]:
-    """Share of true neighbours that each setting finds, on a seeded sample of rows; the truth takes one pass."""
-    if k == 0:
+    """Share of true neighbours that each setting finds, on a seeded sample of some rows; the truth takes one pass."""
+    if k == 0 or not rows.size:
         return [1.0] * len(settings)
-    n = embeddings.shape[0]
-    sample = np.sort(np.random.default_rng(seed).choice(n, min(n, CHECKED_ROWS), replace=False))
+    sample = rows[np.sort(np.random.default_rng(seed).choice(rows.size, min(rows.size, CHECKED_ROWS), replace=False))]
     stored = np.asarray(embeddings[sample])
     found = top_k_exact_many(embeddings, stored.astype(np.float32), k + 1)[0]
     truth, _ = _best_others(embeddings, stored, sample[:, None], found, k)

@@ -162,9 +162,13 @@ def place_rows(
         index = open_index(folder, anchors)
 
     def work(part: slice) -> None:
-        found, similarity = nearest_anchors(index, anchors, np.asarray(embeddings[part]), k)
+        rows = np.asarray(embeddings[part])
+        found, similarity = nearest_anchors(index, anchors, rows, k)
         points, weights = positions[found], anchor_weights(similarity)
         own = geometric_median(points, weights)
+        # Rows that an anchor stands for lie on it, wherever its neighbours are.
+        equal = (rows == np.asarray(anchors[found[:, 0]])).all(axis=1)
+        own[equal] = points[equal, 0]
         x[part], y[part] = own.T
         stray[part] = is_stray(points, weights, own, radius[found[:, 0]])
         nearest[part] = found[:, 0]

@@ -10,6 +10,7 @@ resemble could place them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from atlas.storage import layout
 
 from ..parallel import run_chunks, thread_count
 from .costs import Cost, Sizes, product_seconds
+from .equal_rows import equal_rows
 from .stage import BuildStage, StageContext
 from .subsample_groups import CELL_ROWS, SAMPLE_ROWS, find_groups
 
@@ -77,6 +79,7 @@ def draw_by_group(groups: NDArray[np.int32], quota: NDArray[np.int64], rng: np.r
 def choose_anchors(
     groups: NDArray[np.int32],
     distance: NDArray[np.floating],
+    among: NDArray[np.integer[Any]],
     size: int,
     least: int,
     rng: np.random.Generator,
@@ -89,15 +92,18 @@ def choose_anchors(
         Group of each row.
     distance : ndarray of shape (n,)
         Mean distance of each row to its nearest neighbours.
+    among : ndarray of shape (m,), integer
+        Rows that may be chosen, ascending.
     size : int
-        Rows wanted, less than n.
+        Rows wanted, less than m.
     least : int
         Smallest number of anchors of a group.
     rng : Generator
     """
     n_isolated = round(size * ISOLATED_SHARE)
-    isolated = np.argpartition(-distance, n_isolated)[:n_isolated]
-    others = groups.copy()
+    isolated = among[np.argpartition(-distance[among], n_isolated)[:n_isolated]]
+    others = np.full_like(groups, -1)
+    others[among] = groups[among]
     others[isolated] = -1
     sizes = np.bincount(others[others >= 0], minlength=int(groups.max()) + 1)
     drawn = draw_by_group(others, quotas(sizes, size - n_isolated, least), rng)
@@ -111,6 +117,7 @@ def flattened_rows(
     least: int,
     rng: np.random.Generator,
     *,
+    among: NDArray[np.integer[Any]] | None = None,
     threads: int = 1,
     step: Callable[[int], object] = lambda rows: None,
 ) -> NDArray[np.int64]:
@@ -123,10 +130,12 @@ def flattened_rows(
     distance : ndarray of shape (n,)
         Mean distance of each row to its nearest neighbours.
     size : int
-        Rows wanted, less than n.
+        Rows wanted, fewer than may be chosen.
     least : int
         Smallest number of anchors of a group.
     rng : Generator
+    among : ndarray of shape (m,), integer, optional
+        Rows that may be chosen, ascending; all by default.
     threads : int
         Do not change the result.
     step : callable
@@ -138,7 +147,8 @@ def flattened_rows(
         Ascending.
     """
     n = embeddings.shape[0]
-    found = find_groups(embeddings, max(1, size // ANCHORS_A_GROUP), rng, threads=threads)
+    among = np.arange(n) if among is None else among
+    found = find_groups(embeddings, max(1, size // ANCHORS_A_GROUP), rng, among=among, threads=threads)
     groups = np.empty(n, dtype=np.int32)
 
     def work(part: slice) -> None:
@@ -146,7 +156,7 @@ def flattened_rows(
 
     for part in run_chunks(work, n, CHUNK_ROWS, threads):
         step(part.stop - part.start)
-    return choose_anchors(groups, distance, size, least, rng)
+    return choose_anchors(groups, distance, among, size, least, rng)
 
 
 class Subsample(BuildStage):
@@ -161,7 +171,7 @@ class Subsample(BuildStage):
 
     def cost(self, s: Sizes) -> Cost:
         """See `BuildStage.cost`."""
-        memory, disk = s.n * 36 + min(s.n, SAMPLE_ROWS) * (s.d * 4 + 900), s.anchors * 4
+        memory, disk = s.n * 48 + min(s.n, SAMPLE_ROWS) * (s.d * 4 + 900), s.anchors * 4
         if s.anchors == s.n:
             return Cost(memory=memory, disk=disk)
         groups, sample = s.anchors // ANCHORS_A_GROUP, min(s.n, SAMPLE_ROWS)
@@ -173,8 +183,10 @@ class Subsample(BuildStage):
         """Write `map/subsample.npy`: uint32 rows, ascending."""
         embeddings = ctx.load(ctx.space / layout.EMBEDDINGS)
         n, size = embeddings.shape[0], ctx.config.subsample
-        if n <= size:
-            rows = np.arange(n)
+        # Equal rows would be torn apart: one of them stands for all.
+        equal = equal_rows(embeddings, ctx.config.n_neighbors)
+        if equal.first.size <= size:
+            rows = equal.first
         else:
             with ctx.progress(n) as bar:
                 rows = flattened_rows(
@@ -184,11 +196,19 @@ class Subsample(BuildStage):
                     # UMAP links each anchor to `n_neighbors` others: a group with as many can hold together.
                     ctx.config.n_neighbors + 1,
                     np.random.default_rng(ctx.config.seed),
+                    among=equal.first,
                     threads=thread_count(ctx.config.threads),
                     step=bar.update,
                 )
         ctx.save(ctx.space / layout.MAP / "subsample.npy", rows.astype(np.uint32))
         ctx.measured["rows"] = int(rows.size)
+        if equal.members:
+            note = (
+                f"{equal.crowded:,} galaxies share {len(equal.members):,} embeddings, such as those of row "
+                f"{equal.members[0][0]:,}: each lies in one place on the map"
+            )
+            ctx.note(note)
+            ctx.measured["notes"] = [note]
 
 
 STAGE = Subsample()

@@ -81,8 +81,15 @@ def nearness(rows: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray
     return near
 
 
-def find_groups(embeddings: EmbeddingArray, n_groups: int, rng: np.random.Generator, *, threads: int = 1) -> Groups:
-    """Groups of the rows, found in a sample of them.
+def find_groups(
+    embeddings: EmbeddingArray,
+    n_groups: int,
+    rng: np.random.Generator,
+    *,
+    among: NDArray[np.integer[Any]] | None = None,
+    threads: int = 1,
+) -> Groups:
+    """Groups of the rows, found in a sample of some.
 
     Parameters
     ----------
@@ -91,10 +98,13 @@ def find_groups(embeddings: EmbeddingArray, n_groups: int, rng: np.random.Genera
     n_groups : int
         Groups at most.
     rng : Generator
+    among : ndarray of shape (m,), integer, optional
+        Rows that the sample is of, ascending; all by default.
     threads : int
         Do not change the result.
     """
-    rows = np.sort(rng.choice(len(embeddings), min(len(embeddings), SAMPLE_ROWS), replace=False))
+    among = np.arange(len(embeddings)) if among is None else among
+    rows = among[np.sort(rng.choice(among.size, min(among.size, SAMPLE_ROWS), replace=False))]
     sample = np.empty((rows.size, embeddings.shape[1]), dtype=np.float32)
 
     def read(part: slice) -> None:
