@@ -16,6 +16,7 @@ COMMANDS = {
     "add-space": (_BUILDS, "add a second embedding of the same galaxies to an atlas"),
     "append": (_BUILDS, "add galaxies to an atlas"),
     "update": (_BUILDS, "add columns to an atlas, or replace them"),
+    "remove": (_BUILDS, "take galaxies out of an atlas"),
     "compact": (_BUILDS, "make one segment of all that was appended"),
     "plan": (_BUILDS, "say what a build would take, without building"),
     "simulate": (_BUILDS, "write a simulated survey"),

@@ -1,4 +1,4 @@
-"""`python -m precompute`: demo, simulate, embed, plan, build, add-space, append, update, compact, fill, info, validate.
+"""`python -m precompute COMMAND`: makes atlases and looks after them; `--help` lists the commands.
 
 Parses, calls, prints; logic lives elsewhere.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from atlas.errors import AtlasError, shorten
@@ -174,6 +175,27 @@ def _update(args: argparse.Namespace) -> int:
         skipped=_names(args.skip_columns),
     )
     update(further, args.atlas, others=args.others or "", quiet=args.quiet)
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from atlas.atlas import Atlas
+
+    from .build.remove import remove
+    from .sources.id_list import rows_of_ids
+
+    if (args.ids is None) == (args.where is None):
+        raise _UsageError("either --ids FILE or --where CONDITION says which galaxies are removed")
+    atlas = Atlas.open(args.atlas)
+    rows: NDArray[Any]
+    if args.ids is None:
+        rows, why = atlas.mask(args.where).rows, args.where
+    else:
+        rows, unknown = rows_of_ids(args.ids, atlas, table=args.hdu or "", id_columns=_names(args.id))
+        why = f"listed in {args.ids.name}"
+        if unknown:
+            print(f"note: {len(unknown):,} ids are not in the atlas, such as {shorten(unknown[0])}", file=sys.stderr)
+    remove(args.atlas, rows, why, quiet=args.quiet, **_machine(args))
     return 0
 
 
@@ -361,6 +383,24 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="value of a replaced column in galaxies that the catalogue lacks: the one before, or none (asked for)",
     )
     update.set_defaults(run=_update)
+
+    remove = commands.add_parser("remove", help="take galaxies out of an atlas")
+    remove.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
+    remove.add_argument(
+        "--ids",
+        type=Path,
+        metavar="FILE",
+        help="galaxies to remove: a catalogue with their ids, or a text of one id a line",
+    )
+    remove.add_argument(
+        "--where", metavar="CONDITION", help="remove those for which it holds, as the page reads it: 'snr < 3'"
+    )
+    remove.add_argument(
+        "--id", help="columns of FILE that name a galaxy, in the order of the atlas's (those of the same names)"
+    )
+    remove.add_argument("--hdu", help="number or name of the table in a FITS file or VOTable of several (found)")
+    remove.set_defaults(run=_remove)
+    _add_parameters(remove, MACHINE)
 
     compact = commands.add_parser("compact", help="make one segment of all that were appended")
     compact.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")

@@ -112,8 +112,8 @@ def config_of(manifest: Manifest, *, threads: int, memory_gib: float) -> BuildCo
 
 def first_rows(manifest: Manifest) -> int:
     """Rows that an atlas was first built of: what is fitted once was fitted to them."""
-    compacted = [record.measured["first_rows"] for record in manifest.stages if record.name == COMPACT]
-    return int(compacted[0]) if compacted else manifest.segments[0].stop
+    told = [record.measured["first_rows"] for record in manifest.stages if "first_rows" in record.measured]
+    return int(told[-1]) if told else manifest.segments[0].stop
 
 
 def _refuse_misfits(source: Source, before: Path, old: Manifest) -> None:

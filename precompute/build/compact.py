@@ -6,7 +6,7 @@ rows. The map, clusters and scores stay as they are; recall is measured again. I
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -111,9 +111,9 @@ class _Compaction:
         """Do every step that is not done yet."""
         steps: tuple[tuple[str, Callable[[StageContext], None]], ...] = (
             ("arrays", self._merge),
-            ("identity", self._name),
+            ("identity", lambda ctx: write_identities(ctx, self._old.id_columns)),
             ("index", index.STAGE.run),
-            ("planes", self._order),
+            ("planes", write_planes),
             ("measure", measure.STAGE.run),
         )
         return [
@@ -137,15 +137,20 @@ class _Compaction:
                 merged.flush()
                 scratch.replace(target)
 
-    def _name(self, ctx: StageContext) -> None:
-        ids = [ctx.load(self._build / layout.COLUMNS / f"{name}.npy") for name in self._old.id_columns]
-        write_identity(self._build / layout.IDENTITY, ids)
 
-    def _order(self, ctx: StageContext) -> None:
-        x, y = (ctx.load(self._space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy")
-        write_plane(self._space / layout.MAP_PLANE, x, y, seed=self._config.seed)
-        ra, dec = (ctx.load(self._build / layout.COLUMNS / f"{name}.npy") for name in (layout.RA, layout.DEC))
-        write_sky(self._build / layout.SKY, ra, dec, seed=self._config.seed)
+def write_identities(ctx: StageContext, id_columns: Sequence[str]) -> None:
+    """Write the identity of all rows of a build under way."""
+    write_identity(
+        ctx.build / layout.IDENTITY, [ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in id_columns]
+    )
+
+
+def write_planes(ctx: StageContext) -> None:
+    """Write the level stores of the map and the sky of all rows of a build under way."""
+    x, y = (ctx.load(ctx.space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy")
+    write_plane(ctx.space / layout.MAP_PLANE, x, y, seed=ctx.config.seed)
+    ra, dec = (ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in (layout.RA, layout.DEC))
+    write_sky(ctx.build / layout.SKY, ra, dec, seed=ctx.config.seed)
 
 
 def _assemble(old: Manifest, partial: Path, build_id: str, records: list[StageRecord]) -> Manifest:

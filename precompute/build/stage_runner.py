@@ -171,6 +171,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
+def digest_of_array(array: NDArray[Any]) -> str:
+    """SHA-256 of an array's values."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
 def hash_files(folder: Path, names: Iterable[str], *, quiet: bool) -> dict[str, File]:
     """Size and SHA-256 of files of a build, with a bar."""
     names = list(names)

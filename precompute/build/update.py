@@ -8,7 +8,6 @@ same command goes on.
 from __future__ import annotations
 
 import csv
-import hashlib
 import resource
 import time
 from collections.abc import Iterator
@@ -38,7 +37,7 @@ from ..sources.color_columns import COMPUTED, Color, colors_of, difference
 from ..sources.column_types import MISSING_CODE, NormalizedColumn, normalize_column
 from ..sources.further_columns import FurtherColumns, RowsOfGalaxies
 from ..stages import anomalies, read
-from .stage_runner import CHANGE, digest, files_after, link_files, replace_array, say
+from .stage_runner import CHANGE, digest, digest_of_array, files_after, link_files, replace_array, say
 
 VERSION = 1
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -115,12 +114,7 @@ FreshColumns = dict[str, tuple[NormalizedColumn, ColumnDescription]]
 def _key_of(name: str, column: tuple[NormalizedColumn, ColumnDescription]) -> list[Any]:
     """All that tells a column from another, for the key of the build."""
     values, about = column
-    return [name, values.kind, values.array.dtype.str, values.vocabulary, about, _digest_of(values.array)]
-
-
-def _digest_of(array: NDArray[Any]) -> str:
-    """SHA-256 of an array's bytes."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    return [name, values.kind, values.array.dtype.str, values.vocabulary, about, digest_of_array(values.array)]
 
 
 def _refuse_to_choose(further: FurtherColumns, old: Manifest, rows: RowsOfGalaxies, others: Others) -> None:

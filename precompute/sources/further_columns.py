@@ -166,6 +166,7 @@ def open_further(
     id_columns: tuple[str, ...] = (),
     wanted: tuple[str, ...] = (),
     skipped: tuple[str, ...] = (),
+    ids_alone: bool = False,
 ) -> FurtherColumns:
     """Open a catalogue and choose its columns: reads headers only.
 
@@ -183,6 +184,8 @@ def open_further(
         Columns of the catalogue that name a galaxy, in the order of the atlas's. Empty: those of the same names.
     wanted, skipped : tuple of str
         Columns of the catalogue to take, all that can be where empty; and those to leave.
+    ids_alone : bool
+        Take none: the catalogue only names galaxies.
 
     Raises
     ------
@@ -227,7 +230,9 @@ def open_further(
         for column in stored
         if (column.file_name in wanted if wanted else column.file_name not in positions | {*id_names, *skipped})
     ]
-    if not taken:
+    if ids_alone:
+        taken = []
+    elif not taken:
         raise SourceError(f"{path} has no column to add beside ids and positions; it has {', '.join(sorted(named))}")
     # The atlas's own spelling, since some file systems could not tell two that differ in case.
     known = {column.name.lower(): column.name for column in of_atlas}

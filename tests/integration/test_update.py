@@ -16,7 +16,6 @@ from atlas.storage import layout
 from atlas.storage.publish import current_build
 from atlas.storage.validate import validate
 from precompute.__main__ import main
-from precompute.build import stage_runner as running
 from precompute.build import update as updating
 from precompute.build.pipeline import build
 from precompute.config import BuildConfig
@@ -25,15 +24,6 @@ from precompute.sources.source import open_source
 from tests.conftest import source_of
 
 WORDS = np.array(["spiral", "elliptical", "merger"])
-
-
-@pytest.fixture
-def root(demo_path: Path, tmp_path: Path) -> Path:
-    """An atlas of the demo's galaxies that a test may change."""
-    root = tmp_path / "atlas"
-    running.link(demo_path / layout.BUILDS, root / layout.BUILDS)
-    running.link(demo_path / layout.CURRENT, root / layout.CURRENT)
-    return root
 
 
 @pytest.fixture
