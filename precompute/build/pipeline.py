@@ -2,7 +2,8 @@
 
 A stage's key is a hash of its code's version, the parameters that it reads and the keys of the stages it needs. Equal
 keys mean equal outputs, so a stage is run only where neither the build under way (which a killed run may have left)
-nor the build in use has its outputs already.
+nor the build in use has its outputs already. Nor is it run where keys differ and what it reads does not:
+`.stage_contents`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from ..stages.reduction import reduced_width
 from ..stages.stage import StageContext
 from .estimate import Estimate, check_fits, estimate_build
 from .manifest_assembly import assemble_manifest
-from .stage_runner import CHANGE, digest, hash_files, run_stage, say
+from .stage_contents import StageContents
+from .stage_runner import CHANGE, digest, run_stage, say
 
 FEWEST_ROWS = 16
 
@@ -78,14 +80,15 @@ def build(source: Source, out: Path, config: BuildConfig, *, force: bool = False
         before = writer.current_build(out)
         partial = writer.begin(out, build_id)
         (partial / layout.STAGES).mkdir(exist_ok=True)
-        records = []
+        old = None if before is None else layout.build_path(out, before)
+        contents, records = StageContents(source, STAGES, partial, old), []
         for stage in STAGES:
             ctx = StageContext(partial, config, name=stage.name, quiet=quiet, source=source)
-            old = None if before is None else layout.build_path(out, before)
+            ctx.content = contents.read_by(stage, ctx)
             records.append(run_stage(stage, keys[stage.name], ctx, old))
+            contents.add(stage, ctx)
         manifest = assemble_manifest(partial, build_id, source, config, records, datetime.now(UTC))
-        files = hash_files(partial, writer.list_files(partial), quiet=quiet)
-        manifest = msgspec.structs.replace(manifest, files=files)
+        manifest = msgspec.structs.replace(manifest, files=contents.all_files(quiet=quiet))
         writer.publish(out, manifest)
     say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies is in use")
     return manifest

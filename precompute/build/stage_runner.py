@@ -8,7 +8,7 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from atlas.storage.validate import file_faults
 
 from ..native_code import trim_heap
 from ..stages.stage import Stage, StageContext
+
+CONTENT = "content"
+"""Where the record of a stage tells what it was made of, as hashes."""
 
 CHANGE = "change"
 """Where the record of a change to a finished atlas says, for a person, what it changed: what a build would undo."""
@@ -62,7 +65,8 @@ def run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None = None
     ctx : StageContext
         The build under way.
     old : Path, optional
-        Folder of the build in use, whose outputs are linked where they have the same key.
+        Folder of the build in use, whose outputs are linked where they have the same key, or were made of the same
+        content.
 
     Returns
     -------
@@ -74,16 +78,21 @@ def run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None = None
     if record is not None and record.key == key:
         ctx.note("done before")
         return record
-    outputs = [output.format(space=f"{layout.SPACES}/{ctx.config.space}") for output in stage.outputs]
-    if old is not None:
-        reused = read_record(old / path.relative_to(ctx.build))
-        if reused is not None and reused.key == key and _is_whole(old, outputs):
+    outputs = output_paths(stage, ctx)
+    before = None if old is None else read_record(old / path.relative_to(ctx.build))
+    if old is not None and before is not None:
+        told: dict[str, str] = before.measured.get(CONTENT, {})
+        same = before.key == key or (told and told == ctx.content)
+        if same and _is_whole(old, outputs):
             for output in outputs:
                 _remove(ctx.build / output)
                 link(old / output, ctx.build / output)
-            layout.write_atomically(path, msgspec.json.encode(reused))
-            ctx.note("as in the build before")
-            return reused
+            kept = msgspec.structs.replace(before, key=key)
+            layout.write_atomically(path, msgspec.json.encode(kept))
+            ctx.note("kept: what it reads is as it was")
+            return kept
+        if told and not same:
+            ctx.note(f"runs, since something else is there: {changed(ctx.content, told)}")
     # A killed run of this very stage may have left parts that it can go on from; parts of another are dropped.
     started = path.with_suffix(".started")
     if not (started.exists() and started.read_text() == key):
@@ -100,12 +109,22 @@ def run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None = None
         seconds=round(time.perf_counter() - begun, 3),
         cpu_seconds=round(_cpu_seconds() - cpu_begun, 3),
         peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        measured=ctx.measured,
+        measured=ctx.measured | ({CONTENT: ctx.content} if ctx.content else {}),
     )
     layout.write_atomically(path, msgspec.json.encode(record))
     started.unlink()
     ctx.note(f"{record.seconds:.1f} s")
     return record
+
+
+def output_paths(stage: Stage, ctx: StageContext) -> list[str]:
+    """Paths that a stage writes, relative to the build."""
+    return [output.format(space=f"{layout.SPACES}/{ctx.config.space}") for output in stage.outputs]
+
+
+def changed(now: Mapping[str, str], before: Mapping[str, str]) -> str:
+    """Names of what differs, for a person."""
+    return ", ".join(name for name in now if now[name] != before.get(name)) or "nothing"
 
 
 def _cpu_seconds() -> float:

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -45,6 +45,18 @@ from .tables.file_column import FileColumn
 
 # Of right ascension, which some catalogues have instead of degrees.
 HOURS = 24
+
+MOST_HASHED = 1 << 36
+"""Bytes of a file that is known by its content; larger ones hold images, and are known by name, size and time."""
+
+SAID_OF_THE_WHOLE = {
+    name: getattr(SourceDescription(), name)
+    for name in (
+        "name", "title", "survey", "release", "licence", "acknowledgement", "bibtex", "notes", "key_columns",
+        "image_scale_arcsec", "sky_background", "random_pick",
+    )
+}  # fmt: skip
+"""What a description says that no column depends on."""
 
 # The first that matches is taken; a table is what is left.
 LAYOUTS: tuple[Layout, ...] = (hats.LAYOUT, legacy_survey.LAYOUT, column_files.LAYOUT, table.LAYOUT)
@@ -241,11 +253,39 @@ class Source:
         files = []
         for path in (*self._parts.files, *self._embeddings.files, self.background_path):
             if path is not None:
-                status = path.stat()
-                files.append((path.name, 0 if path.is_dir() else status.st_size, status.st_mtime_ns))
+                files.append(_status(path))
         digest = hashlib.sha256(msgspec.json.encode([files, self._choices]))
         digest.update(told.read_bytes() if told.exists() else b"")
         return digest.hexdigest()
+
+    def content(self, part: Literal["columns", "embeddings", "images", "sky"]) -> str:
+        """SHA-256 of what a build stores of a part of the source, whenever its files were written.
+
+        columns     files of the catalogue, and what is said of its columns
+        embeddings  their files
+        images      the folder's time of change, as of `fingerprint`, and the column that names them
+        sky         its picture
+        """
+        rows = None if self._rows is None else hashlib.sha256(np.ascontiguousarray(self._rows).data).hexdigest()
+        told: list[Any] = [part, self.n_rows, rows]
+        match part:
+            case "columns":
+                columns = msgspec.structs.replace(self.description, **SAID_OF_THE_WHOLE)
+                told += [columns, self._choices, [_content(path) for path in self._parts.files if path.is_file()]]
+            case "embeddings":
+                told += [self._choices, [_content(path) for path in self._embeddings.files]]
+            case "images" if self._parts.images is not None:
+                column = self.description.image_column
+                folders = [path for path in self._parts.files if path.is_dir()] or self._parts.files
+                told += [column, [_status(path) for path in folders]]
+                told += (
+                    [hashlib.sha256("\0".join(map(str, self._parts.catalog.read(column))).encode()).hexdigest()]
+                    if column
+                    else []
+                )
+            case "sky" if self.background_path is not None:
+                told = [_content(self.background_path)]
+        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
     def _degrees(self, column: FileColumn, *, is_ra: bool) -> NDArray[Any]:
         """A column of positions, missing values NaN."""
@@ -272,6 +312,18 @@ class Source:
                 return names, [*notes, f"galaxies are named by {', '.join(names)}"]
             notes.append(f"{', '.join(names)} cannot name the galaxies: {problems[0]}")
         return (SOURCE_ROW,), [*notes, f"no column names the galaxies; {SOURCE_ROW}, counted from 0, does"]
+
+
+def _status(path: Path) -> list[Any]:
+    status = path.stat()
+    return [path.name, 0 if path.is_dir() else status.st_size, status.st_mtime_ns]
+
+
+def _content(path: Path) -> Any:
+    if path.stat().st_size > MOST_HASHED:
+        return _status(path)
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def open_source(

@@ -176,6 +176,12 @@ class Anomalies(BuildStage):
             disk=s.n * 20,
         )
 
+    def files_read(self, need: str, ctx: StageContext) -> tuple[str, ...] | None:
+        """See `BuildStage.files_read`."""
+        if need != "read":
+            return None
+        return (f"{layout.COLUMNS}/{magnitude_name(ctx.catalog_columns())}.npy",)
+
     def run(self, ctx: StageContext) -> None:
         """Write the columns of `PERCENTILES` (float32), their quantiles, and `map/outliers.npy` (uint32)."""
         columns = ctx.space / layout.COLUMNS

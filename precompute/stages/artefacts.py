@@ -42,12 +42,22 @@ class MeasureArtefacts(BuildStage):
 
     name = "artefacts"
     version = 1
+    needs = ("read",)
     outputs = (layout.ARTEFACTS,)
     reads_source = True
+    source_parts = ("images",)
 
     def cost(self, s: Sizes) -> Cost:
         """See `BuildStage.cost`."""
         return Cost(shared=s.measured * 3e-3, disk=s.measured * len(COLUMNS) * 4)
+
+    def files_read(self, need: str, ctx: StageContext) -> tuple[str, ...] | None:
+        """See `BuildStage.files_read`: images are found by id."""
+        return (layout.IDENTITY,)
+
+    def choices(self, ctx: StageContext) -> list[str]:
+        """See `BuildStage.choices`: what the catalogue has is not measured."""
+        return [name for name in COLUMNS if name in ctx.source.column_names]
 
     def run(self, ctx: StageContext) -> None:
         """Write the columns, where there are images and the catalogue does not have them."""

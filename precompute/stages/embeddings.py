@@ -38,6 +38,7 @@ class CopyEmbeddings(BuildStage):
     parameters = ("embedding_dtype", "pca", "space")
     outputs = ("{space}/embeddings.npy", f"{{space}}/{AXES}")
     reads_source = True
+    source_parts = ("embeddings",)
 
     def cost(self, s: Sizes) -> Cost:
         """See `BuildStage.cost`."""

@@ -21,10 +21,15 @@ class OrderPlanes(BuildStage):
     parameters = ("seed", "space")
     outputs = (layout.SKY, "{space}/map/plane")
     reads_source = True
+    source_parts = ("sky",)
 
     def cost(self, s: Sizes) -> Cost:
         """See `BuildStage.cost`."""
         return Cost(alone=s.n * 1e-6, memory=s.n * 24, disk=s.n * 32 + (32 << 20))
+
+    def files_read(self, need: str, ctx: StageContext) -> tuple[str, ...] | None:
+        """See `BuildStage.files_read`."""
+        return tuple(f"{layout.COLUMNS}/{name}.npy" for name in (layout.RA, layout.DEC)) if need == "read" else None
 
     def run(self, ctx: StageContext) -> None:
         """Write both stores."""

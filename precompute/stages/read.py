@@ -30,6 +30,7 @@ class Read(BuildStage):
     version = 4
     outputs = (layout.COLUMNS, layout.IDENTITY)
     reads_source = True
+    source_parts = ("columns",)
 
     def cost(self, s: Sizes) -> Cost:
         """See `BuildStage.cost`."""

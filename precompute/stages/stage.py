@@ -7,7 +7,7 @@ import sys
 import weakref
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -23,6 +23,8 @@ from .costs import Cost, Sizes
 
 if TYPE_CHECKING:
     from ..sources.source import Source
+
+SourcePart = Literal["columns", "embeddings", "images", "sky"]
 
 
 def release(array: np.memmap[Any, Any]) -> None:
@@ -66,6 +68,8 @@ class StageContext:
         Where the galaxies come from. Only stages that declare `reads_source` may read its files.
     measured : dict
         What the stage measured or wants recorded; goes into its record and the manifest. JSON values only.
+    content : dict of str to str
+        Hashes of what the stage reads (`precompute.build.stage_contents`); empty where nothing is kept by them.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class StageContext:
         self.name = name
         self.quiet = quiet
         self.measured: dict[str, Any] = {}
+        self.content: dict[str, str] = {}
         self._source = source
         self._mapped: list[weakref.ref[np.memmap[Any, Any]]] = []
 
@@ -230,6 +235,8 @@ class BuildStage(ABC):
     ----------
     columns : tuple of SpaceColumn
         Each a file of its name below the space's columns.
+    source_parts : tuple of str
+        Parts of the source that it reads: see `Source.content`.
     smaller : str
         What makes it take less memory, beside fewer galaxies; empty where nothing does.
     """
@@ -242,6 +249,15 @@ class BuildStage(ABC):
     reads_source = False
     columns: tuple[SpaceColumn, ...] = ()
     smaller = ""
+    source_parts: tuple[SourcePart, ...] = ()
+
+    def files_read(self, need: str, ctx: StageContext) -> tuple[str, ...] | None:
+        """Files that it reads of those that a stage before it wrote, relative to the build; None for all of them."""
+        return None
+
+    def choices(self, ctx: StageContext) -> list[str]:
+        """Whatever else its outputs depend on, beside parameters."""
+        return []
 
     @abstractmethod
     def run(self, ctx: StageContext) -> None:

@@ -31,10 +31,15 @@ class PackThumbnails(BuildStage):
     parameters = ("thumbnails", "thumbnail_pixels")
     outputs = (layout.THUMBNAILS,)
     reads_source = True
+    source_parts = ("images",)
 
     def cost(self, s: Sizes) -> Cost:
         """See `BuildStage.cost`."""
         return Cost(shared=s.images * 5e-3, disk=s.images * (s.config.thumbnail_pixels**2 * 3 // 5))
+
+    def files_read(self, need: str, ctx: StageContext) -> tuple[str, ...] | None:
+        """See `BuildStage.files_read`: images are found by id, and those of the brightest are stored."""
+        return layout.IDENTITY, f"{layout.COLUMNS}/{guess_magnitude(ctx.source.column_names)}.npy"
 
     def run(self, ctx: StageContext) -> None:
         """Read, scale, encode and pack."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from atlas import Atlas
 from atlas.errors import FormatError, ResourceError
@@ -21,10 +23,12 @@ from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.errors import SourceError
 from precompute.simulation.catalog_survey import simulate_survey
+from precompute.source_description import read_description, write_description
 from precompute.sources.source import Source, open_source
 from precompute.stages import embeddings as embeddings_stage
 from precompute.stages.order import STAGES
 from precompute.stages.stage import StageContext
+from tests.sources import CATALOG
 
 QUICK = BuildConfig(subsample=600, n_epochs=30, recall_queries=10, threads=1)
 
@@ -102,6 +106,41 @@ def test_a_build_killed_after_any_stage_leaves_the_old_atlas_and_resumes(
     assert validate(out) == []
     assert not set(again) & set(ran), "a stage that had finished ran again"
     assert (out / layout.BUILDS / str(old)).is_dir()
+
+
+def test_a_change_of_the_source_runs_only_what_reads_it(
+    built: Path, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "source", tmp_path / "atlas"
+    shutil.copytree(source.folder, folder)
+    shutil.copytree(built, out)
+    ran: list[str] = []
+    for stage in STAGES:
+        monkeypatch.setattr(
+            stage, "run", lambda ctx, name=stage.name, run=stage.run: (ran.append(name), run(ctx))[1], raising=False
+        )
+
+    def stages_of(change: str) -> list[str]:
+        ran.clear()
+        manifest = build(open_source(folder), out, QUICK, quiet=change != "a column")
+        assert validate(out) == [] and manifest.build_id == current_build(out), change
+        return [*ran]
+
+    for path in folder.iterdir():
+        os.utime(path, ns=(1, 1))
+    assert stages_of("times of files") == []
+    told = read_description(folder)
+    write_description(folder, msgspec.structs.replace(told, title="A new title", licence="CC0"))
+    assert stages_of("a title") == [] and Atlas.open(out).manifest.title == "A new title"
+    table = pq.read_table(folder / CATALOG)
+    pq.write_table(table.append_column("sfr", [np.arange(len(table))]), folder / CATALOG)
+    assert stages_of("a column") == ["read"] and "sfr" in Atlas.open(out).columns()
+    said = capsys.readouterr().err
+    assert "read        runs, since something else is there: the source's columns" in said
+    assert "umap        kept: what it reads is as it was" in said
+    (folder / "images").mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(folder / "images" / "0.png")
+    assert stages_of("a picture") == ["thumbnails"]
 
 
 def test_a_change_of_one_parameter_runs_only_what_depends_on_it(
