@@ -231,6 +231,8 @@ def _open(args: argparse.Namespace) -> Source:
         embeddings=args.embeddings,
         embedding_ids=tuple(args.embeddings_id.split(",")) if args.embeddings_id else (),
         images=args.images,
+        only=_names(args.columns),
+        skipped=_names(args.skip_columns),
     )
     joined = source.joined
     if joined is not None and args.run is not _plan and (joined.without_embedding or joined.without_galaxy):
@@ -432,6 +434,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
     parser.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")
     parser.add_argument("--id", help="column or columns, joined by commas, that together name a galaxy")
+    parser.add_argument("--columns", help="columns to store beside positions and ids, joined by commas (all)")
+    parser.add_argument("--skip-columns", help="columns to leave, joined by commas (none)")
     parser.add_argument("--embeddings", help=f"{EMBEDDINGS_HELP} (found)")
     parser.add_argument("--embeddings-id", help=EMBEDDINGS_ID_HELP)
     parser.add_argument(

@@ -25,6 +25,7 @@ from ..errors import SourceError
 from .tables.arrow_table import ArrowCatalog, open_feather, open_parquet
 from .tables.astropy_table import AstropyCatalog, described_by_meta, warnings_note, with_warnings
 from .tables.file_column import CatalogFile, FileColumn
+from .tables.files_in_one import FilesInOne
 from .tables.fits_table import FitsCatalog
 from .tables.several_tables import Suits
 from .tables.text_table import read_text_table
@@ -108,6 +109,12 @@ def open_catalog(path: Path, table: str = "", suits: Suits = _any_table) -> Cata
                 return _open_ecsv(path)
     except BROKEN as e:
         raise SourceError(f"{path} cannot be read as {known}: {shorten(e, 200)}") from e
+
+
+def open_catalogs(paths: Sequence[Path], table: str = "", suits: Suits = _any_table) -> CatalogFile:
+    """Open the files of a catalogue as one; see `open_catalog`."""
+    files = [open_catalog(path, table, suits) for path in paths]
+    return files[0] if len(files) == 1 else FilesInOne(paths, files)
 
 
 def catalog_ending(path: Path) -> str | None:

@@ -14,6 +14,8 @@ from .catalog_files import catalog_ending
 from .tables.file_column import FileColumn
 
 CATALOG_STEM = "catalog."
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NUMBERS = re.compile(r"\d+(?:[mp]\d+)?")  # sweep-000m005-010p000
 
 POSITION_UCDS = (
     ("pos.eq.ra;meta.main", "pos.eq.dec;meta.main"),
@@ -42,8 +44,11 @@ MAGNITUDE_NAMES = ("mag_z", "mag_i", "mag_r", "mag_g", "mag", "mag_auto", "magni
 FLAGS_NAME = re.compile(r"mask|flag|bits", re.IGNORECASE)
 
 
-def find_catalog(path: Path) -> Path:
-    """The catalogue file of a source: the path itself, or the `catalog.*` or only catalogue of a folder.
+def find_catalog(path: Path) -> tuple[Path, ...]:
+    """The files of a source's catalogue: the path itself, or the `catalog.*` or only catalogue of a folder.
+
+    Files whose names differ in numbers alone are one catalogue, in the order of these, also in a folder that is named
+    as a file would be, `catalog.parquet/part-00000.parquet`.
 
     Raises
     ------
@@ -51,16 +56,22 @@ def find_catalog(path: Path) -> Path:
         If there is none, or more than one.
     """
     if path.is_file():
-        return path
-    known = sorted(p for p in path.iterdir() if p.is_file() and catalog_ending(p))
-    found = [p for p in known if p.name.startswith(CATALOG_STEM)] or known
+        return (path,)
+    known = sorted(p for p in path.iterdir() if catalog_ending(p) and p.name[0] not in "._")
+    found = [p for p in known if p.name.startswith(CATALOG_STEM)] or [p for p in known if p.is_file()] or known
+    if len(found) == 1 and found[0].is_dir():
+        return find_catalog(found[0])
     if not found:
         raise SourceError(f"{path} holds no catalogue: one of .parquet, .fits, .csv, .ecsv or .vot is needed")
-    if len(found) > 1:
-        raise SourceError(
-            f"{path} holds {len(found)} catalogues ({', '.join(p.name for p in found)}); name one of them"
-        )
-    return found[0]
+    if len({_without_numbers(p.name) for p in found}) > 1:
+        names = shorten(", ".join(p.name for p in found), 300)
+        raise SourceError(f"{path} holds {len(found)} catalogues ({names}); name one of them")
+    return tuple(sorted(found, key=lambda p: [int(n) for n in re.findall(r"\d+", p.name)]))
+
+
+def _without_numbers(name: str) -> str:
+    """Name that parts have in common: `part-#.parquet`, `sweep-#-#.fits`."""
+    return _NUMBERS.sub("#", _UUID.sub("#", name.lower()))
 
 
 def guess_positions(columns: Sequence[FileColumn]) -> tuple[str, str] | None:

@@ -60,9 +60,11 @@ class EmbeddingTable:
 class ColumnEmbeddings:
     """Embeddings in columns of numbers, or in one of vectors, which a file's reader gives whole; see `Embeddings`."""
 
-    def __init__(self, path: Path, catalog: CatalogFile, columns: Sequence[FileColumn]) -> None:
+    def __init__(
+        self, path: Path, catalog: CatalogFile, columns: Sequence[FileColumn], files: Sequence[Path] = ()
+    ) -> None:
         self.path = path
-        self.files: tuple[Path, ...] = (path,)
+        self.files: tuple[Path, ...] = tuple(files) or (path,)
         self.n_rows = catalog.n_rows
         self.dimension = sum(column.width for column in columns)
         self._catalog, self._columns = catalog, columns
@@ -76,7 +78,7 @@ class ColumnEmbeddings:
 
 
 def embeddings_of_columns(
-    path: Path, catalog: CatalogFile, wanted: str = ""
+    path: Path, catalog: CatalogFile, wanted: str = "", files: Sequence[Path] = ()
 ) -> tuple[Embeddings, tuple[str, ...]] | None:
     """Embeddings in a table, and the columns that they lie in; None where nothing looks like some.
 
@@ -86,6 +88,8 @@ def embeddings_of_columns(
     catalog : CatalogFile
     wanted : str
         A column of lists or vectors, or the start of the names of columns of numbers, `feat_`.
+    files : sequence of Path
+        That the table is made of; the path alone by default.
 
     Raises
     ------
@@ -96,13 +100,13 @@ def embeddings_of_columns(
     name = wanted or guess_embedding_column(catalog.columns)
     if name in wide or (not name and len(wide) == 1):
         columns = wide[name or next(iter(wide))]
-        return ColumnEmbeddings(path, catalog, columns), tuple(column.name for column in columns)
+        return ColumnEmbeddings(path, catalog, columns, files), tuple(column.name for column in columns)
     column = next((one for one in catalog.columns if one.name == name and one.kind in ("list", "vector")), None)
     if column is None:
         return None
     if catalog_ending(path) in PARQUET_ENDINGS:
-        return ListEmbeddings(path, name), (name,)
-    return ColumnEmbeddings(path, catalog, [column]), (name,)
+        return ListEmbeddings(path, name, files), (name,)
+    return ColumnEmbeddings(path, catalog, [column], files), (name,)
 
 
 class CatalogEmbeddings(EmbeddingTable):

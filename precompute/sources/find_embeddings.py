@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from atlas.errors import shorten
@@ -18,7 +19,9 @@ ARRAY_NAMES = (EMBEDDINGS, "representations.npy")
 CHUNK_STEM = re.compile(r"(?:.*[_-])?(?:representations?|embeddings?)", re.IGNORECASE)
 
 
-def open_embeddings(path: Path, catalog: CatalogFile, wanted: str) -> tuple[Embeddings, tuple[str, ...]]:
+def open_embeddings(
+    path: Path, catalog: CatalogFile, wanted: str, files: Sequence[Path] = ()
+) -> tuple[Embeddings, tuple[str, ...]]:
     """Embeddings of a catalogue.
 
     Parameters
@@ -29,6 +32,8 @@ def open_embeddings(path: Path, catalog: CatalogFile, wanted: str) -> tuple[Embe
     wanted : str
         A column of lists or vectors, the start of the names of columns of numbers, or what `open_arrays` takes. Empty:
         `embeddings.npy` beside the catalogue, or the columns that look like embeddings.
+    files : sequence of Path
+        That the catalogue is made of; the path alone by default.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def open_embeddings(path: Path, catalog: CatalogFile, wanted: str) -> tuple[Embe
     beside = path.parent / EMBEDDINGS
     if not wanted and beside.exists():
         return ArrayEmbeddings(beside), ()
-    if (found := embeddings_of_columns(path, catalog, wanted)) is not None:
+    if (found := embeddings_of_columns(path, catalog, wanted, files)) is not None:
         return found
     if not wanted:
         raise SourceError(

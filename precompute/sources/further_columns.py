@@ -23,7 +23,7 @@ from atlas.storage.manifest import Column
 
 from ..errors import SourceError
 from ..source_description import ColumnDescription, read_description
-from .catalog_files import BROKEN, open_catalog
+from .catalog_files import BROKEN, open_catalogs
 from .checks import counted
 from .column_guesses import find_catalog, guess_positions
 from .column_types import StoredColumn, normalize_column, plan_columns
@@ -203,8 +203,9 @@ def open_further(
     if hats.LAYOUT.matches(path):
         path, catalog = hats.open_catalogue(path)
     else:
-        path = find_catalog(path)
-        catalog = open_catalog(path, table or told.table, suits)
+        paths = find_catalog(path)
+        path = paths[0] if len(paths) == 1 else path
+        catalog = open_catalogs(paths, table or told.table, suits)
     columns = [merge(column, told.columns.get(column.name)) for column in catalog.columns]
     stored, notes = plan_columns(columns)
     notes = [*catalog.notes, *notes]

@@ -336,6 +336,8 @@ def open_source(
     embeddings: str | None = None,
     embedding_ids: tuple[str, ...] = (),
     images: Path | None = None,
+    only: tuple[str, ...] = (),
+    skipped: tuple[str, ...] = (),
 ) -> Source:
     """Open a source of any layout: reads headers and `source.json`, not the data.
 
@@ -358,6 +360,8 @@ def open_source(
         Columns of that table that name a galaxy. Otherwise those of the catalogue's names, or usual ones.
     images : Path, optional
         Folder of one image a row. Otherwise the layout's own images, or `images`, where it exists.
+    only, skipped : tuple of str
+        Columns of the catalogue to store beside positions and ids, all where empty; and those to leave.
 
     Raises
     ------
@@ -391,6 +395,8 @@ def open_source(
             f"the catalogue has {parts.catalog.n_rows:,} rows, but there are {opened.n_rows:,} embeddings "
             f"({opened.path.name}); one a row is needed, in the same order"
         )
+    there = {column.name for column in columns}
+    problems += [str(UnknownColumnError(name, there)) for name in (*only, *skipped) if name not in there]
     if not is_folder:
         problems.append(f"{images} is not a folder of images")
     background = description.sky_background
@@ -399,8 +405,12 @@ def open_source(
     raise_problems(parts.path, problems)
     assert positions is not None and opened is not None  # their lack is a problem, raised above
 
-    used = {positions[0].name, positions[1].name, *parts.embedding_columns, parts.image_column}
-    stored, found = plan_columns(c for c in columns if c.name not in used - set(description.id_columns))
+    ids = set(description.id_columns)
+    used = {positions[0].name, positions[1].name, *parts.embedding_columns, parts.image_column, *skipped}
+    if only:
+        likely = () if ids else next(guess_id_columns([c.name for c in columns]), ())
+        used |= {c.name for c in columns} - {*only, *likely}
+    stored, found = plan_columns(c for c in columns if c.name not in used - ids)
     notes += found
     kept = {column.file_name for column in stored if column.component is None}
     raise_problems(
@@ -418,7 +428,11 @@ def open_source(
         positions=positions,
         stored=stored,
         description=complete_description(description, columns, stored, positions, parts.image_column, notes),
-        choices=(table or "", ra or "", dec or "", *id_columns, embeddings or "", *embedding_ids),
+        choices=(
+            *(table or "", ra or "", dec or "", *id_columns, embeddings or "", *embedding_ids),
+            *(f"+{name}" for name in only),
+            *(f"-{name}" for name in skipped),
+        ),
         notes=notes,
         joined=joined,
     )
