@@ -140,7 +140,7 @@ def test_a_change_of_the_source_runs_only_what_reads_it(
     assert "umap        kept: what it reads is as it was" in said
     (folder / "images").mkdir()
     Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(folder / "images" / "0.png")
-    assert stages_of("a picture") == ["thumbnails"]
+    assert stages_of("a picture") == ["artefacts", "thumbnails"]
 
 
 def test_a_change_of_one_parameter_runs_only_what_depends_on_it(
