@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from atlas.errors import AtlasError, shorten
 from atlas.storage.validate import total_bytes, validate
 
 from .build.info import describe_atlas
+from .change_commands import add_remove, add_update, split_names
 from .config import BuildConfig, parameter_help
 
 if TYPE_CHECKING:
@@ -158,52 +158,6 @@ def _append(args: argparse.Namespace) -> int:
     return 0
 
 
-def _update(args: argparse.Namespace) -> int:
-    from atlas.storage.validate import open_current
-
-    from .build.update import update
-    from .sources.further_columns import open_further
-
-    manifest = open_current(args.atlas)[1]
-    further = open_further(
-        args.catalog,
-        manifest.columns,
-        manifest.id_columns,
-        table=args.hdu or "",
-        id_columns=_names(args.id),
-        wanted=_names(args.columns),
-        skipped=_names(args.skip_columns),
-    )
-    update(further, args.atlas, others=args.others or "", quiet=args.quiet)
-    return 0
-
-
-def _remove(args: argparse.Namespace) -> int:
-    from atlas.atlas import Atlas
-
-    from .build.remove import remove
-    from .sources.id_list import rows_of_ids
-
-    if (args.ids is None) == (args.where is None):
-        raise _UsageError("either --ids FILE or --where CONDITION says which galaxies are removed")
-    atlas = Atlas.open(args.atlas)
-    rows: NDArray[Any]
-    if args.ids is None:
-        rows, why = atlas.mask(args.where).rows, args.where
-    else:
-        rows, unknown = rows_of_ids(args.ids, atlas, table=args.hdu or "", id_columns=_names(args.id))
-        why = f"listed in {args.ids.name}"
-        if unknown:
-            print(f"note: {len(unknown):,} ids are not in the atlas, such as {shorten(unknown[0])}", file=sys.stderr)
-    remove(args.atlas, rows, why, quiet=args.quiet, **_machine(args))
-    return 0
-
-
-def _names(told: str | None) -> tuple[str, ...]:
-    """Names of columns that an option gives, joined by commas."""
-    return tuple(name for name in told.split(",") if name) if told else ()
-
-
 def _compact(args: argparse.Namespace) -> int:
     from .build.compact import compact
 
@@ -231,8 +185,8 @@ def _open(args: argparse.Namespace) -> Source:
         embeddings=args.embeddings,
         embedding_ids=tuple(args.embeddings_id.split(",")) if args.embeddings_id else (),
         images=args.images,
-        only=_names(args.columns),
-        skipped=_names(args.skip_columns),
+        only=split_names(args.columns),
+        skipped=split_names(args.skip_columns),
     )
     joined = source.joined
     if joined is not None and args.run is not _plan and (joined.without_embedding or joined.without_galaxy):
@@ -364,45 +318,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     _add_source(append)
     _add_parameters(append, MACHINE)
 
-    update = commands.add_parser("update", help="add columns to an atlas, or replace them, by id")
-    update.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
-    update.add_argument(
-        "--catalog",
-        type=Path,
-        required=True,
-        help="catalogue of the columns, in any format that `build` reads: a file, a folder that holds one, or HATS",
-    )
-    update.add_argument("--columns", help="columns to take, joined by commas (all but ids and positions)")
-    update.add_argument("--skip-columns", help="columns to leave, joined by commas (none)")
-    update.add_argument(
-        "--id",
-        help="columns of the catalogue that name a galaxy, in the order of the atlas's (those of the same names)",
-    )
-    update.add_argument("--hdu", help="number or name of the table in a FITS file or VOTable of several (found)")
-    update.add_argument(
-        "--others",
-        choices=("keep", "missing"),
-        help="value of a replaced column in galaxies that the catalogue lacks: the one before, or none (asked for)",
-    )
-    update.set_defaults(run=_update)
-
-    remove = commands.add_parser("remove", help="take galaxies out of an atlas")
-    remove.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
-    remove.add_argument(
-        "--ids",
-        type=Path,
-        metavar="FILE",
-        help="galaxies to remove: a catalogue with their ids, or a text of one id a line",
-    )
-    remove.add_argument(
-        "--where", metavar="CONDITION", help="remove those for which it holds, as the page reads it: 'snr < 3'"
-    )
-    remove.add_argument(
-        "--id", help="columns of FILE that name a galaxy, in the order of the atlas's (those of the same names)"
-    )
-    remove.add_argument("--hdu", help="number or name of the table in a FITS file or VOTable of several (found)")
-    remove.set_defaults(run=_remove)
-    _add_parameters(remove, MACHINE)
+    add_update(commands)
+    _add_parameters(add_remove(commands, _machine), MACHINE)
 
     compact = commands.add_parser("compact", help="make one segment of all that were appended")
     compact.add_argument("atlas", type=Path, metavar="DIR", help="folder of the atlas")
