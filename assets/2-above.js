@@ -26,18 +26,19 @@
       .filter((dot) => Number.isFinite(dot.x) && Number.isFinite(dot.y));
   }
 
-  function layer(gd) {
+  // Dots lie under the words, rings over them.
+  function layers(gd) {
     const { _infolayer, _plots } = gd._fullLayout;
     const words = _infolayer && _infolayer.node();
     if (!words || !_plots.xy) return null;
-    let group = words.parentNode.querySelector(".gf-rings");
-    if (!group) {
-      group = document.createElementNS(SVG, "g");
-      group.setAttribute("class", "gf-rings");
-      group.append(document.createElementNS(SVG, "g"));
-      words.after(group);
-    }
-    return group;
+    return ["gf-dots", "gf-rings"].map(function (name) {
+      const found = words.parentNode.querySelector("." + name);
+      if (found) return found;
+      const group = document.createElementNS(SVG, "g");
+      group.setAttribute("class", name);
+      words[name === "gf-dots" ? "before" : "after"](group);
+      return group;
+    });
   }
 
   // Galaxies whose images the graph shows: the row of each, and where its upper left corner is drawn.
@@ -66,18 +67,26 @@
     });
   }
 
-  function draw(gd) {
-    const group = layer(gd);
-    if (!group) return;
-    const { xaxis, yaxis, _plots } = gd._fullLayout;
-    group.setAttribute("transform", `translate(${xaxis._offset},${yaxis._offset})`);
-    group.setAttribute("clip-path", `url(#${_plots.xy.clipId})`);
-    group.replaceChildren(...[...dots(gd), ...rings(gd)].map(function (ring) {
+  function circles(gd, of) {
+    const { xaxis, yaxis } = gd._fullLayout;
+    return of.map(function (ring) {
       const circle = document.createElementNS(SVG, "circle");
       const attributes = { cx: xaxis.d2p(ring.x), cy: yaxis.d2p(ring.y), r: ring.radius, fill: ring.fill, stroke: ring.color, "stroke-width": ring.width, class: "gf-ring-" + ring.of };
       Object.entries(attributes).forEach(([name, value]) => circle.setAttribute(name, value));
       return circle;
-    }), ...badges(gd));
+    });
+  }
+
+  function draw(gd) {
+    const found = layers(gd);
+    if (!found) return;
+    const { xaxis, yaxis, _plots } = gd._fullLayout;
+    found.forEach(function (group) {
+      group.setAttribute("transform", `translate(${xaxis._offset},${yaxis._offset})`);
+      group.setAttribute("clip-path", `url(#${_plots.xy.clipId})`);
+    });
+    found[0].replaceChildren(...circles(gd, dots(gd)));
+    found[1].replaceChildren(...circles(gd, rings(gd)), ...badges(gd));
   }
 
   // The galaxy whose image, or whose dot above an image, is under the mouse; points behind an image are not.

@@ -91,7 +91,7 @@ def test_images_stand_above_the_points_and_the_ring_of_the_focus_above_all(on_de
     assert page.evaluate("galaxyFinder.state.focus.id") == on_demo.atlas.identity.name(image["row"])
     assert focus_is_ringed(on_demo, "map") and focus_is_ringed(on_demo, "sky")
     # Outliers are dots above the images, as many as plotly draws beneath them.
-    dots = page.locator("#map .gf-rings .gf-ring-outliers")
+    dots = page.locator("#map .gf-dots .gf-ring-outliers")
     assert (
         dots.count()
         == page.evaluate(f"document.querySelector('#map .js-plotly-plot')._fullData[{OUTLIERS}].x.length")
