@@ -38,7 +38,7 @@ from ..errors import SourceError
 from ..sources.checks import counted
 from ..sources.column_types import MISSING_CODE
 from ..stages import anomalies, knn, measure
-from ..stages.clusters import cluster_medoids
+from ..stages.clusters import cluster_medoids, sizes_in
 from ..stages.index import stage as index
 from ..stages.row_passes import fill_rows
 from ..stages.stage import StageContext
@@ -177,10 +177,8 @@ class _Removal:
         if path.parts[0] == layout.SKY:
             return name != layout.SKY_BACKGROUND
         of_space = layout.space_path(Path(), self._config.space)
-        clusters = of_space / layout.CLUSTERS
-        return any(path.is_relative_to(of_space / folder) for folder in OF_A_SPACE) or (
-            path.is_relative_to(clusters) and path != clusters / "centroids.npy"
-        )
+        counted_anew = {of_space / layout.CLUSTERS / f"{name}.npy" for name in ("size", "medoid", "map_xy")}
+        return path in counted_anew or any(path.is_relative_to(of_space / folder) for folder in OF_A_SPACE)
 
     def _is_of_rows(self, name: str) -> bool:
         """Whether a file holds something of each row, in their order."""
@@ -267,8 +265,10 @@ class _Removal:
         columns, clusters = self._space / layout.COLUMNS, self._space / layout.CLUSTERS
         labels = np.asarray(open_array(columns / "cluster.npy"))
         centroids = np.array(open_array(self._was / layout.CLUSTERS / "centroids.npy"))
-        size = np.bincount(labels[labels >= 0], minlength=len(centroids))
-        medoid = cluster_medoids(self._embeddings, labels, centroids)
+        told = self._was / layout.CLUSTERS / "tree.npy"
+        tree = np.array(open_array(told)) if told.exists() else np.arange(len(centroids), dtype=np.int16)[None]
+        size = sizes_in(tree, np.bincount(labels[labels >= 0], minlength=tree.shape[1]))
+        medoid = cluster_medoids(self._embeddings, labels, centroids, tree)
         for label in np.flatnonzero(size == 0):
             medoid[label] = top_k_exact(self._embeddings, centroids[label], 1)[0][0]
         places = [np.asarray(open_array(columns / f"map_{axis}.npy")[medoid]) for axis in "xy"]
