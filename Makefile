@@ -73,6 +73,7 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.placement
 	$(RUN) -m benchmarks.rare
 	$(RUN) -m benchmarks.simulated_quality
+	$(RUN) -m benchmarks.encoders
 	$(RUN) -m benchmarks.examples
 	$(RUN) -m benchmarks.build 100000 1000000
 	$(RUN) -m benchmarks.filtered data/benchmarks/atlas-1000000

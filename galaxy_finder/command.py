@@ -12,6 +12,7 @@ _BUILDS = "galaxy_finder.precompute.__main__"
 COMMANDS = {
     "demo": (_BUILDS, "build an atlas of the Hubble eXtreme Deep Field, and serve it"),
     "embed": (_BUILDS, "make embeddings of a folder of pictures"),
+    "train": (_BUILDS, "train an encoder on a folder of pictures"),
     "build": (_BUILDS, "build an atlas of your survey"),
     "add-space": (_BUILDS, "add a second embedding of the same galaxies to an atlas"),
     "append": (_BUILDS, "add galaxies to an atlas"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tqdm import tqdm
 
-from atlas.errors import AtlasError, shorten
+from atlas.errors import AtlasError, InputError, shorten
 from atlas.storage.validate import total_bytes, validate
 
 from .build.info import describe_atlas
@@ -102,9 +102,9 @@ def _embed(args: argparse.Namespace) -> int:
     if args.model is None:
         encoder = DescriptorEncoder() if args.dimension is None else DescriptorEncoder(args.dimension)
     else:
-        from .embedding.onnx_encoder import OnnxEncoder
+        from .embedding.models import open_encoder
 
-        encoder = OnnxEncoder(args.model)
+        encoder = open_encoder(args.model)
         if args.pixels not in (0, encoder.pixels):
             raise _UsageError(f"--pixels is {args.pixels}, but {args.model.name} takes {encoder.pixels}")
     found = (
@@ -114,6 +114,28 @@ def _embed(args: argparse.Namespace) -> int:
     )
     result = embed(found, args.out, encoder, pixels=args.pixels, crop=args.crop, threads=args.threads, quiet=args.quiet)
     tell_embedded(result, args.out)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from .embedding.encoder import MAX_PIXELS, MIN_PIXELS
+    from .embedding.picture_set import find_pictures
+
+    try:
+        from .training.train import TrainRecipe, train
+    except ImportError as e:
+        raise InputError("train needs JAX, optax and safetensors: pip install 'galaxy-finder[train]'") from e
+    for name in ("pixels", "crop"):
+        value = getattr(args, name)
+        if not MIN_PIXELS <= value <= MAX_PIXELS and (value or name == "pixels"):
+            raise _UsageError(f"--{name} is {value}: allowed is {MIN_PIXELS} to {MAX_PIXELS}")
+    names = ("network", "pixels", "crop", "epochs", "batch", "seed")
+    recipe = TrainRecipe(**{name: getattr(args, name) for name in names})
+    made = train(find_pictures(args.images), args.out, recipe, threads=args.threads, quiet=args.quiet)
+    print(
+        f"{made.steps:,} steps: {made.retrieval:.0%} of the held-out pictures, drawn anew, find themselves first "
+        f"({made.untrained:.0%} before training); `embed --model {args.out}` takes it"
+    )
     return 0
 
 
@@ -282,12 +304,26 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--catalog", type=Path, help="table with positions; pictures are found by a column of names, by row or by id"
     )
     embed.add_argument("--id", help="column or columns of --catalog, joined by commas, that together name a galaxy")
-    embed.add_argument("--model", type=Path, help="an encoder in ONNX, with a JSON beside it (the descriptor)")
+    embed.add_argument(
+        "--model", type=Path, help="an encoder, ONNX or of `train`, with a JSON beside it (the descriptor)"
+    )
     embed.add_argument("--dimension", type=int, help="numbers that the descriptor gives a galaxy (32)")
     embed.add_argument("--crop", type=int, default=0, help="central pixels of each picture that are used (all)")
     embed.add_argument("--pixels", type=int, default=0, help="edge to which pictures are scaled (that of most)")
     embed.add_argument("--threads", type=int, default=0, help="threads; 0 for every core (0)")
     embed.set_defaults(run=_embed)
+
+    train = commands.add_parser("train", help="train an encoder on a folder of pictures, without labels")
+    train.add_argument("images", type=Path, metavar="IMAGES", help="folder of PNG, JPEG or FITS pictures, one a galaxy")
+    train.add_argument("--out", type=Path, required=True, help="file of weights to write, of the ending .safetensors")
+    train.add_argument("--network", default="small", help="small, resnet18 or resnet50 (small)")
+    train.add_argument("--pixels", type=int, default=64, help="edge of what the network sees (64)")
+    train.add_argument("--crop", type=int, default=0, help="central pixels of each picture that are used (all)")
+    train.add_argument("--epochs", type=int, default=20, help="how often each picture is seen (20)")
+    train.add_argument("--batch", type=int, default=128, help="pictures a step (128)")
+    train.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
+    train.add_argument("--threads", type=int, default=0, help="threads that read; 0 for every core (0)")
+    train.set_defaults(run=_train)
 
     plan = commands.add_parser("plan", help="say what a build will take: time, memory, disk")
     plan.add_argument("--out", type=Path, default=Path(), help="folder of the atlas (.)")

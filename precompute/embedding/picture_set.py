@@ -150,7 +150,7 @@ class PictureFrame:
         if len(bands) != self.edge:
             odd |= Odd.OTHER_SIZE
         if len(bands) != self.pixels:
-            bands = _scaled(bands, self.pixels)
+            bands = resize(bands, self.pixels)
         return PicturePixels(bands * self.band_scale, odd, picture.ra_deg, picture.dec_deg)
 
 
@@ -204,7 +204,7 @@ def _square(bands: ImageFloats, crop: int) -> tuple[ImageFloats, bool]:
     return bands[top : top + edge, left : left + edge], height == width
 
 
-def _scaled(bands: ImageFloats, pixels: int) -> ImageFloats:
+def resize(bands: ImageFloats, pixels: int) -> ImageFloats:
     """A picture of another number of pixels; where a pixel has no data, what it reaches has none."""
     planes = [
         np.asarray(Image.fromarray(np.ascontiguousarray(bands[..., band])).resize((pixels, pixels), BILINEAR))

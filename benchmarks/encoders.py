@@ -1,0 +1,172 @@
+"""Encoders side by side on galaxies of known truth: `python -m benchmarks.encoders [--seeds N] [--model FILE …]`.
+
+For every seed a survey is rendered and embedded by the demo's descriptor, by the same without artefacts, by a PCA of
+its pixels, and by each network that is named. A network sees what an eye does, the middle of each image as RGB.
+Measured by the cosine of the embeddings:
+
+- the share of its class among the ten nearest of a galaxy, by class; chance is the share of the class
+- how many of the first 100 by distance to the ten nearest are of a rare class
+- minutes of processor time for a hundred thousand pictures, once they are read, and megabytes of their embeddings
+
+Printed are means over the seeds, with the lowest and the highest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmarks.anomalies import RARE_GALAXIES, nearest_similarity
+from benchmarks.descriptor import fit_raw_pixels, fit_rings, without_artefacts
+from benchmarks.simulated_quality import RAW_PIXELS, precision
+from benchmarks.simulated_sheet import to_rgb
+from precompute.descriptor.features import FEATURES, Descriptor
+from precompute.embedding.encoder import Encoder
+from precompute.embedding.models import open_encoder
+from precompute.embedding.picture_set import resize
+from precompute.parallel import run_chunks, thread_count
+from precompute.simulation.image_survey import BLOCK, describe_survey
+from precompute.simulation.rendering.camera import DEFAULT_PIXELS, render
+from precompute.simulation.rendering.parameters import CLASS_NAMES, IS_ARTEFACT, Parameters, draw_parameters
+
+SEEDS, FIRST_SEED = 3, 501
+GALAXIES = 4_000
+FIRST = 100
+TOLD = 100_000
+DESCRIPTOR, RINGS, PIXELS = "descriptor", "rings only", "raw pixels"
+
+Floats = NDArray[np.float32]
+Images = NDArray[np.float32]
+
+
+class Made(NamedTuple):
+    """Embeddings (n, d) of a survey, and the seconds of processor time that they took."""
+
+    embeddings: Floats
+    seconds: float
+
+
+def middle_rgb(images: Images) -> NDArray[np.uint8]:
+    """The middle of images in nanomaggies as an eye sees it, (n, RAW_PIXELS, RAW_PIXELS, 3)."""
+    middle = slice((DEFAULT_PIXELS - RAW_PIXELS) // 2, (DEFAULT_PIXELS + RAW_PIXELS) // 2)
+    return to_rgb(images)[:, middle, middle]
+
+
+def describe(seed: int, parameters: Parameters) -> tuple[Floats, NDArray[np.uint8], float]:
+    """Features and middles of rendered galaxies, and the seconds that describing took."""
+    n = len(parameters)
+    features = np.empty((n, len(FEATURES)), np.float32)
+    pixels = np.empty((n, RAW_PIXELS, RAW_PIXELS, 3), np.uint8)
+    seconds: list[float] = []
+
+    def work(part: slice) -> None:
+        images = render(seed, parameters[part])
+        begun = time.thread_time()
+        features[part] = describe_survey(images)
+        seconds.append(time.thread_time() - begun)
+        pixels[part] = middle_rgb(images)
+
+    with tqdm(total=n, unit=" galaxies", desc=f"seed {seed}", leave=False) as bar:
+        for part in run_chunks(work, n, BLOCK, thread_count(0)):
+            bar.update(part.stop - part.start)
+    return features, pixels, sum(seconds)
+
+
+def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Floats:
+    """Unit embeddings of pictures by a network."""
+    scaled = np.stack([resize(picture.astype(np.float32), encoder.pixels) for picture in pixels])
+    found = np.concatenate([encoder.measure(scaled[s : s + BLOCK]) for s in range(0, len(scaled), BLOCK)])
+    rows = encoder.fit(found)(found)
+    unit: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def timed(make: Callable[[], Floats]) -> Made:
+    """Embeddings, and the processor time that they took."""
+    begun = time.process_time()
+    return Made(make(), time.process_time() - begun)
+
+
+def embed_survey(seed: int, parameters: Parameters, networks: dict[str, Encoder]) -> dict[str, Made]:
+    """A rendered survey by each encoder."""
+    features, pixels, seconds = describe(seed, parameters)
+    found = {
+        DESCRIPTOR: Made(Descriptor.fit(features).embed(features), seconds),
+        RINGS: Made(fit_rings(features).embed(without_artefacts(features)), seconds),
+        PIXELS: timed(lambda: fit_raw_pixels(pixels)(pixels)),
+    }
+    return found | {name: timed(lambda e=encoder: encode(e, pixels)) for name, encoder in networks.items()}  # type: ignore[misc]
+
+
+def rare_first(embeddings: Floats, true_class: NDArray[np.uint8]) -> int:
+    """How many of the first by distance to the ten nearest are lenses, rings, mergers or artefacts."""
+    is_rare = np.isin(true_class, RARE_GALAXIES) | IS_ARTEFACT[true_class]
+    first = np.argsort(nearest_similarity(embeddings).mean(axis=1), kind="stable")[:FIRST]
+    return int(is_rare[first].sum())
+
+
+def measure(seeds: range, galaxies: int, networks: dict[str, Encoder]) -> dict[str, dict[str, list[float]]]:
+    """For each encoder and figure, the values of the seeds."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for seed in seeds:
+        parameters = draw_parameters(seed, np.arange(galaxies))
+        true_class = parameters["true_class"]
+        for name, made in embed_survey(seed, parameters, networks).items():
+            near = precision(made.embeddings, true_class, seed)
+            figures = {c: near[f"{c} @10"] for c in CLASS_NAMES if f"{c} @10" in near}
+            figures[f"rare in the first {FIRST}"] = rare_first(made.embeddings, true_class)
+            figures[f"minutes for {TOLD:,}"] = made.seconds / galaxies * TOLD / 60
+            figures[f"MB for {TOLD:,}"] = made.embeddings.shape[1] * 2 * TOLD / 1e6
+            for figure, value in figures.items():
+                found.setdefault(name, {}).setdefault(figure, []).append(round(value, 4))
+    return found
+
+
+def as_text(found: dict[str, dict[str, list[float]]], galaxies: int) -> str:
+    """The figures as a Markdown table."""
+    seeds = max(len(values) for values in found[DESCRIPTOR].values())
+    lines = [
+        f"{seeds} surveys of {galaxies:,} rendered galaxies: mean over them (lowest to highest)",
+        "",
+        f"| | {' | '.join(found)} |",
+        f"| --- |{' --- |' * len(found)}",
+    ]
+    for figure in found[DESCRIPTOR]:
+        digits = 3 if figure in CLASS_NAMES else 1
+        told = [
+            f"{np.mean(v):.{digits}f} ({min(v):.{digits}f} to {max(v):.{digits}f})"
+            for v in (values[figure] for values in found.values())
+        ]
+        lines.append(f"| {figure} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"surveys to render ({SEEDS})")
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help=f"of the first of them ({FIRST_SEED})")
+    parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
+    parser.add_argument(
+        "--model", type=Path, action="append", default=[], help="a network, as `embed --model` takes it"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures of every seed as JSON")
+    arguments = parser.parse_args()
+    networks = {path.stem: open_encoder(path) for path in arguments.model}
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    found = measure(seeds, arguments.galaxies, networks)
+    print(as_text(found, arguments.galaxies))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
