@@ -26,6 +26,7 @@ from atlas.queries.selection import (
     PartOf,
     Range,
     Rows,
+    SkyMoc,
     SkyPolygon,
 )
 from atlas.queries.spacing import Spacing
@@ -65,6 +66,7 @@ __all__ = [
     "Shuffled",
     "Similar",
     "SimilarToGroup",
+    "SkyMoc",
     "SkyPolygon",
     "Spacing",
     "Typical",

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
-import numpy as np
-
 from atlas.catalog.columns import Columns
 from atlas.catalog.histogram import Histograms
 from atlas.catalog.identity import Identity
@@ -20,7 +18,6 @@ from atlas.labelled import LabelledRows
 from atlas.planes.column_plane import KEEP, MAX_BYTES, ColumnPlanes, PlaneAxes, column_axes
 from atlas.planes.plane import Plane
 from atlas.sky.sky_plane import SkyPlane
-from atlas.sky.sky_regions import separation_deg
 from atlas.space import OpenSpace
 from atlas.storage import layout, validate
 from atlas.storage.manifest import Manifest
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from atlas.labels.store import Labels
 
 NEAREST_LOOK_ARCSEC = 10 * 3600.0
-SCAN_ROWS = 1 << 20
 
 
 class OpenBuild:
@@ -270,7 +266,7 @@ class OpenBuild:
         radius_arcsec : float
             How near it has to be.
         look_arcsec : float
-            How far the index looks for a galaxy to tell of; beyond, all rows are gone through.
+            How far is looked first for a galaxy to tell of; beyond, from the survey's footprint.
 
         Raises
         ------
@@ -279,27 +275,17 @@ class OpenBuild:
         """
         look_arcsec = max(radius_arcsec, look_arcsec)
         found = self.sky.nearest(ra_deg, dec_deg, look_arcsec / 3600)
-        row, separation = found or self._nearest_of_all(ra_deg, dec_deg)
+        row, separation = found or self.sky.nearest_of_all(ra_deg, dec_deg)
         if separation > radius_arcsec:
             away = _angle(separation)
+            outside = "" if self.sky.covers(ra_deg, dec_deg) else ", which lies outside the survey"
             raise NothingNearError(
-                f"no galaxy within {radius_arcsec:g}″ of {ra_deg:.5f} {dec_deg:+.5f}; the nearest is {away} away",
+                f"no galaxy within {radius_arcsec:g}″ of {ra_deg:.5f} {dec_deg:+.5f}{outside}; the nearest is "
+                f"{away} away",
                 row,
                 separation,
             )
         return row, separation
-
-    def _nearest_of_all(self, ra_deg: float, dec_deg: float) -> tuple[int, float]:
-        """As `nearest`, by a pass over all rows: for positions far outside the footprint, where no index helps."""
-        ra, dec = self._base.array(layout.RA), self._base.array(layout.DEC)
-        best = (0, np.inf)
-        for start in range(0, self.n_rows, SCAN_ROWS):
-            part = slice(start, start + SCAN_ROWS)
-            separation = separation_deg(ra[part], dec[part], ra_deg, dec_deg)
-            at = int(np.argmin(separation))
-            if separation[at] * 3600 < best[1]:
-                best = (start + at, float(separation[at]) * 3600)
-        return best
 
 
 def _angle(arcsec: float) -> str:

@@ -26,6 +26,7 @@ from .web.label_routes import register_label_routes
 from .web.list_routes import register_list_routes
 from .web.method_page import register_method
 from .web.metrics import register_metrics
+from .web.region_routes import register_region_routes
 from .web.routes import BOOTSTRAP_URL, register_routes
 from .web.samp_routes import register_samp
 from .web.security import secure
@@ -96,6 +97,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     register_cone_search(app.server, service)
     register_label_routes(app.server, service)
     register_list_routes(app.server, service)
+    register_region_routes(app.server, service)
     register_job_routes(app.server, service)
     register_samp(app.server, service)
     if settings.api:

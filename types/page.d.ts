@@ -38,6 +38,7 @@ type PageEvent =
   | { is: "pick"; row: number; build: string }
   | { is: "random" }
   | { is: "lasso"; plane: Plane; vertices: number[][]; join: Join; projection?: unknown }
+  | { is: "region"; region: unknown; join: Join }
   | { is: "filter"; column: string; low?: number | string | null; high?: number | string | null; values?: string[]; text?: string }
   | { is: "alike"; low: number | string | null; high: number | string | null }
   | { is: "brush"; column: string }

@@ -29,9 +29,22 @@ _UNIT_SIGNS = {
     "arcmin": r"′|’|'|arcmin(?:utes?)?|amin",
     "deg": r"°|º|deg(?:rees?)?",
 }
+
+
+def size_pattern(name: str) -> str:
+    """Pattern of a length on the sky with its unit, which `arcsec_of` reads by the name of its group."""
+    units = "|".join(f"(?P<{name}_{unit}>{signs})" for unit, signs in _UNIT_SIGNS.items())
+    return rf"(?P<{name}>{_NUMBER})\s*(?:{units})"
+
+
+def arcsec_of(found: re.Match[str], name: str) -> float:
+    """A length that `size_pattern` found, in arcseconds."""
+    unit = next(unit for unit in _UNITS if found[f"{name}_{unit}"] is not None)
+    return float(found[name]) * _UNITS[unit]
+
+
 _RADIUS = re.compile(
-    rf"(?P<place>.+?)(?:\s*[,;]\s*|\s+)(?:r(?:adius)?\s*[=:]?\s*|within\s+)?(?P<number>{_NUMBER})\s*"
-    rf"(?:{'|'.join(f'(?P<{unit}>{signs})' for unit, signs in _UNIT_SIGNS.items())})",
+    rf"(?P<place>.+?)(?:\s*[,;]\s*|\s+)(?:r(?:adius)?\s*[=:]?\s*|within\s+)?{size_pattern('radius')}",
     re.IGNORECASE | re.DOTALL,
 )
 _BARE_DEC = re.compile(rf".*[\s,;+\-−–]{_NUMBER}", re.DOTALL)
@@ -128,11 +141,16 @@ def _is_radius(text: str, place: str) -> bool:
 
 
 def _radius(found: re.Match[str]) -> float:
-    unit = next(unit for unit in _UNITS if found[unit] is not None)
-    radius = float(found["number"]) * _UNITS[unit]
+    radius = arcsec_of(found, "radius")
     if not 0 < radius <= LARGEST_RADIUS_ARCSEC:
-        raise CoordinateError(f"a radius is above 0 and at most 180°, not {shorten(found['number'], 20)} {unit}")
+        raise CoordinateError(f"a radius is above 0 and at most 180°, not {size_words(radius)}")
     return radius
+
+
+def size_words(arcsec: float) -> str:
+    """A length on the sky in the unit that suits it: `30″`, `0.5°`."""
+    size, sign = next((size, sign) for size, sign in ((3600.0, "°"), (60.0, "′"), (0.0, "″")) if arcsec >= size)
+    return f"{arcsec / (size or 1):.4g}{sign}"
 
 
 def _read(text: str) -> Place | None:

@@ -46,6 +46,7 @@ from atlas.queries.selection import (
     Range,
     Rows,
     Selection,
+    SkyMoc,
     SkyPolygon,
     Vertices,
     parts_of,
@@ -59,6 +60,7 @@ ALIKE = 30  # all numbers of an embedding, many at once
 COLUMN_LASSO = 70  # two columns are put on their axes
 LASSO = 20  # a row in doubt, before the first corner is looked at
 CORNER = 2.2  # a corner and row in doubt: an outline that crosses itself has more corners than were drawn
+MOC_CHARACTER = 2_500  # what the store looks up along the edge of some cells
 SAID_OF = 1_000_000
 _FUNCTIONS = {"log10": LOGARITHM, "ln": LOGARITHM, "exp": 4, "contains": TEXT, "bit": BIT}
 
@@ -125,6 +127,8 @@ def _price_of(part: Selection, n: int) -> int:
             return round(n * (COLUMN_LASSO + CORNER * len(vertices)))  # its plane may not be there
         case Cone():
             return n * CONE
+        case SkyMoc(cells):
+            return n * RANGE + len(cells) * MOC_CHARACTER
         case Range():
             return n * RANGE
         case Category():
@@ -183,6 +187,8 @@ def _named(part: Selection) -> str:
             return "the part of a selection"
         case Range(column) | Category(column) | Bits(column) | Contains(column):
             return f"what is asked of {column}"
+        case SkyMoc():
+            return "a coverage map"
     return f"a {type(part).__name__.lower()}"
 
 

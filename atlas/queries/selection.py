@@ -6,15 +6,14 @@
     SkyPolygon(projection, …)      inside a lasso on the sky, in the projection it was drawn in
     ColumnPolygon(x, y, vertices)  inside a lasso on the plane of two columns
     Cone(ra_deg, dec_deg, radius_arcsec)
+    SkyMoc(cells)                  in the cells of a coverage map, such as 5/8-10 42 (`atlas.sky.coverage`)
     Range(column, low, high)       low ≤ value ≤ high; missing values are outside
     Category(column, values)       one of these words
     Bits(column, on, off)          flags with all of some bits set and none of others
     Contains(column, text)         text with this in it, whatever the case
-    Expression(text)               a condition on columns, such as mag_g - mag_r > 0.8 (`atlas.expressions.check`),
-                                   or on labels, such as label == "lens" (`atlas.expressions.given`)
-    Cluster(space, label)          members of a cluster of the map
+    Expression(text)               a condition on columns or labels: mag_g - mag_r > 0.8 (`atlas.expressions.check`)
     Labelled(labels, disputed)     galaxies that somebody gave one of these labels, at a revision of all labels
-    Collected(name, revision)      members of a collection
+    Collected(name) Cluster(label) members of a collection, or of a cluster of the map
     Alike(wanted, unwanted, low)   as similar to examples as a bound, or more
     PartOf(space, of, count, number)  one of the parts that a selection falls into (`atlas.queries.splitting`)
     And(of) Or(of) Not(of)
@@ -40,6 +39,7 @@ from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.axis import LARGEST_ZERO, Unit, Zero
 from atlas.planes.polygon import canonical_polygon, simplify, validate_polygon
 from atlas.queries.feedback import weighted_examples
+from atlas.sky.coverage import MOST_CHARACTERS, read_coverage, write_coverage
 from atlas.sky.projection import Projection
 from atlas.storage.manifest import Name
 
@@ -125,6 +125,12 @@ class Cone(_Selection, frozen=True):
     ra_deg: RaDeg
     dec_deg: DecDeg
     radius_arcsec: Annotated[float, msgspec.Meta(gt=0, le=180 * 3600)]
+
+
+class SkyMoc(_Selection, frozen=True):
+    """In the cells of a coverage map (MOC), written as `5/8-10 42 6/170`."""
+
+    cells: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS)]
 
 
 class Range(_Selection, frozen=True):
@@ -259,6 +265,7 @@ Selection = (
     | SkyPolygon
     | ColumnPolygon
     | Cone
+    | SkyMoc
     | Range
     | Category
     | Bits
@@ -313,8 +320,8 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
         both set and not, or a text is not an expression.
     """
     selection = as_selection(selection)
-    if depth == 0 and _leaves(selection) > MAX_LEAVES:
-        raise InputError(f"a selection may have {MAX_LEAVES} parts, this one has {_leaves(selection)}")
+    if depth == 0 and (parts := sum(1 for _ in parts_of(selection))) > MAX_LEAVES:
+        raise InputError(f"a selection may have {MAX_LEAVES} parts, this one has {parts}")
     if depth > MAX_DEPTH:
         raise InputError(f"a selection may be nested {MAX_DEPTH} deep, this one is deeper")
     match selection:
@@ -336,6 +343,8 @@ def canonical(selection: Selection | str, depth: int = 0) -> Selection:
                 x_zero=require_held(x_zero),
                 y_zero=require_held(y_zero),
             )
+        case SkyMoc(cells):
+            return SkyMoc(write_coverage(ranges)) if len(ranges := read_coverage(cells)) else Not(All())
         case Rows(rows):
             return Rows(tuple(sorted(set(rows))))
         case Named(ids):
@@ -409,18 +418,6 @@ def pinned(selection: Selection, newest: Callable[[Labelled | Collected | Expres
         case PartOf(_, of):
             return replace(selection, of=pinned(of, newest))
     return selection
-
-
-def _leaves(selection: Selection) -> int:
-    """Parts that each cost a pass over the rows."""
-    match selection:
-        case And(of) | Or(of):
-            return sum(_leaves(one) for one in of)
-        case Not(inner):
-            return _leaves(inner)
-        case Alike(group=inner) | PartOf(of=inner) if inner is not None:
-            return 1 + _leaves(inner)
-    return 1
 
 
 def canonical_vertices(vertices: Vertices, *, one_unit: bool = True) -> Vertices:

@@ -45,10 +45,12 @@ from atlas.queries.selection import (
     Range,
     Rows,
     Selection,
+    SkyMoc,
     SkyPolygon,
 )
 from atlas.queries.splitting import part_mask
 from atlas.search.every_score import rows_between
+from atlas.sky.coverage import read_coverage
 
 _CHUNK = 1 << 20
 
@@ -81,6 +83,8 @@ def evaluate(atlas: OpenBuild, selection: Selection) -> Mask:
             return atlas.column_planes.polygon(x, y, np.asarray(vertices), axes_of(lasso))
         case Cone(ra_deg, dec_deg, radius_arcsec):
             return atlas.sky.cone_mask(ra_deg, dec_deg, radius_arcsec)
+        case SkyMoc(cells):
+            return atlas.sky.coverage_mask(read_coverage(cells))
         case Range(column, low, high):
             return _range(columns.number(column), low, high)
         case Category(column, values):

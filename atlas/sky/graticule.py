@@ -1,4 +1,4 @@
-"""Lines of equal RA and Dec for any view of the sky, from all of it down to an arcsecond, at round numbers."""
+"""Lines of equal RA and Dec, or l and b, for any view of the sky, from all of it to an arcsecond, at round numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas.catalog.position_text import base_60
@@ -44,7 +45,7 @@ class Graticule:
 
 
 def graticule(projection: Projection, box: Box, style: Style = "deg") -> Graticule:
-    """Lines of equal RA and Dec that cross a view.
+    """Lines of equal longitude and latitude, of the projection's frame, that cross a view.
 
     Parameters
     ----------
@@ -55,6 +56,9 @@ def graticule(projection: Projection, box: Box, style: Style = "deg") -> Graticu
     style : {"deg", "sexagesimal"}
         Round in degrees, or in hours (RA) and degrees, minutes, seconds (Dec).
     """
+    if projection.frame == "galactic":
+        # On its own plane, longitudes and latitudes of any frame lie as those of another.
+        projection, style = replace(projection, frame="icrs"), "deg"
     seen = _seen(projection, box)
     if seen is None:
         return Graticule([], [])
@@ -64,7 +68,7 @@ def graticule(projection: Projection, box: Box, style: Style = "deg") -> Graticu
     dec_step = _step((dec_high - dec_low) / LINES, style, hours=False)
     result = Graticule([], [])
     decs = np.linspace(dec_low, dec_high, _POINTS)
-    if all_round and projection.kind == "ait":
+    if all_round and projection.all_sky:
         for edge in (ra_low, ra_high):
             _add_line(result, box, *projection.forward(np.full(_POINTS, edge), decs))
     for k in range(int(np.ceil(ra_low / ra_step)), int(np.floor(ra_high / ra_step)) + 1):
@@ -99,7 +103,7 @@ def _seen(projection: Projection, box: Box) -> tuple[tuple[float, float], tuple[
     if not on_sky.any():
         return None
     # RA is counted from the view's middle; in an all-sky plane from its own, since it is cut half a turn away.
-    middle = projection.ra_deg if projection.kind == "ait" else float(ra[20, 20])
+    middle = projection.ra_deg if projection.all_sky else float(ra[20, 20])
     away = (ra[on_sky] - middle + 180) % 360 - 180
     dec_low, dec_high = float(dec[on_sky].min()), float(dec[on_sky].max())
     pole_x, pole_y = projection.forward([0.0, 0.0], [-90.0, 90.0])

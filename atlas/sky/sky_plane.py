@@ -24,9 +24,11 @@ from atlas.planes.polygon import geometry, validate_polygon
 from atlas.planes.region import Box, Polygon, Region
 from atlas.planes.sampling import SAMPLE_BUDGET, Sample
 from atlas.recent import PerMask
-from atlas.sky.healpix import BASE_CELLS, cell_area_deg2, cell_of
+from atlas.sky.coverage import DEEPEST, CellRanges, inside, of_cells, run_of
+from atlas.sky.healpix import BASE_CELLS, cell_area_deg2, cell_of, cell_radius_deg, centers
+from atlas.sky.outlines import Circle
 from atlas.sky.projection import Projection, unit_vectors
-from atlas.sky.sky_regions import InCone, InView, separation_deg
+from atlas.sky.sky_regions import InCone, InCoverage, InView, separation_deg
 from atlas.sky.sky_segment import HEADER, ORDER, SkyHeader, SkySegment, write_sky
 from atlas.storage.arrays import chunks
 
@@ -38,8 +40,9 @@ POLYGON_LEAF_ROWS = 64
 NEAREST_START_DEG = 4 / 3600
 NEAREST_GROWTH = 8
 OPPOSITE_DEG = 179.0
-
-Circle = tuple[float, float, float]
+FEW_ROWS = 2_000_000
+ROWS_A_CELL = 8
+MOST_OCCUPIED = 20_000
 
 
 class SkyPlane:
@@ -177,6 +180,10 @@ class SkyPlane:
         """The rows of `cone` as a mask, without their distances: faster where they are many."""
         return segments.select(self._segments, _in_cone(ra_deg, dec_deg, radius_arcsec))
 
+    def coverage_mask(self, ranges: CellRanges) -> Mask:
+        """All rows in the cells of a coverage map (`atlas.sky.coverage`), exactly."""
+        return segments.select(self._segments, lambda segment: InCoverage(segment, ranges))
+
     def nearest(self, ra_deg: float, dec_deg: float, limit_deg: float) -> tuple[int, float] | None:
         """The row nearest to a position, and its distance in arcseconds; None if none lies within the limit.
 
@@ -200,6 +207,43 @@ class SkyPlane:
             if radius >= limit_deg:
                 return None
             radius = min(radius * NEAREST_GROWTH, limit_deg)
+
+    def nearest_of_all(self, ra_deg: float, dec_deg: float) -> tuple[int, float]:
+        """As `nearest`, however far it is: no farther than the far side of the nearest cell that holds a row."""
+        order, cells = self.occupied
+        toward, middles = unit_vectors(ra_deg, dec_deg), centers(order, cells)
+        across = np.linalg.norm(middles - toward[:, None], axis=0).min()
+        away = np.degrees(2 * np.arcsin(min(across / 2, 1.0))) + cell_radius_deg(order) + 1e-6
+        found = self.nearest(ra_deg, dec_deg, min(float(away), 180.0))
+        assert found is not None  # a cell that is occupied has a row
+        return found
+
+    @cached_property
+    def occupied(self) -> tuple[int, NDArray[np.int64]]:
+        """Order and cells that hold a row: as small as they can be and hold several each, and not too many.
+
+        From the counts of cells, whatever n; where the counts are of few rows, from the rows' own cells.
+        """
+        if self.n_rows <= FEW_ROWS:
+            order = ORDER
+            cells = np.sort(np.concatenate([one.cells_at(ORDER, slice(None)) for one in self._segments]), kind="stable")
+        else:
+            order, cells = self._finest, np.flatnonzero(np.diff(self._starts))
+        cells = _distinct(cells)
+        while order and cells.size > min(self.n_rows / ROWS_A_CELL, MOST_OCCUPIED):
+            order, cells = order - 1, _distinct(cells >> 2)
+        return order, cells.astype(np.int64)
+
+    @cached_property
+    def coverage(self) -> CellRanges:
+        """The survey's footprint as a coverage map: the cells that hold a row (`occupied`)."""
+        order, cells = self.occupied
+        return of_cells(order, cells)
+
+    def covers(self, ra_deg: float, dec_deg: float) -> bool:
+        """Whether a position lies in the footprint."""
+        first, end = run_of(DEEPEST, cell_of(np.array([ra_deg]), np.array([dec_deg]), DEEPEST))
+        return bool(inside(self.coverage, first, end)[0][0])
 
     def density(self, projection: Projection, box: Box, width: int, height: int, mask: Mask | None = None) -> Density:
         """Rows a pixel: a pixel shows its share of the HEALPix cell that its middle lies in.
@@ -336,6 +380,13 @@ class SkyPlane:
 
         center = center_of(values)
         return sum_cells(members, segments.pieces(self._segments, mask, PART), BASE_CELLS * 4**order, center), center
+
+
+def _distinct(ascending: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Each of some numbers once; they ascend already, which saves `np.unique` a second a million."""
+    first = np.ones(ascending.size, dtype=np.bool_)
+    first[1:] = ascending[1:] != ascending[:-1]
+    return ascending[first]
 
 
 def _in_view(projection: Projection, region: Region) -> segments.Ask[SkySegment]:

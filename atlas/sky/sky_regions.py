@@ -1,4 +1,4 @@
-"""Regions of the sky, as the level store asks about them: what a view of a projection holds, and cones.
+"""Regions of the sky, as the level store asks about them: what a view of a projection holds, cones, coverage maps.
 
 Stored positions are rounded to 0.0003″. A row so near to an edge that the rounding could matter is looked up in the
 catalogue's own columns, so every answer is that of the exact positions.
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from atlas.planes.level_store import Positions
 from atlas.planes.region import CROSSING, INSIDE, OUTSIDE, Region
-from atlas.sky.healpix import cell_radius_deg, centers
+from atlas.sky.coverage import DEEPEST, CellRanges, inside, order_of, run_of
+from atlas.sky.healpix import cell_of, cell_radius_deg, centers
 from atlas.sky.projection import Projection, unit_vectors
 
 ROUNDING_DEG = 5e-8  # stored positions are nearer than this to the exact ones (`atlas.sky.sky_segment`)
+# Mollweide's plane is stretched without bound at the poles: two places there ρ apart are √32 (3π ρ² / 8)^⅓ apart on it.
+_MOLLWEIDE_ROUNDING_DEG = 4e-4
 _SLACK_DEG = 1e-9  # floating-point error of separations
 
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -51,9 +54,12 @@ class InView:
         self._stars, self._projection, self._region = stars, projection, region
         bounds = region.bounds
         self._farthest = float(np.hypot(max(-bounds.x0, bounds.x1), max(-bounds.y0, bounds.y1)))
-        # By how much the plane is stretched at most where the region lies: sec² of the angle on a tangent plane.
-        stretch = 1 + np.radians(self._farthest) ** 2 if projection.kind == "tan" else 3.0
-        self._margin = ROUNDING_DEG * stretch
+        if projection.kind == "mol":
+            self._margin = _MOLLWEIDE_ROUNDING_DEG
+        else:
+            # By how much the plane is stretched at most where the region lies: sec² of the angle on a tangent plane.
+            stretch = 3.0 if projection.all_sky else 1 + np.radians(self._farthest) ** 2
+            self._margin = ROUNDING_DEG * stretch
 
     def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `atlas.planes.level_store.StoreQuery`."""
@@ -116,6 +122,48 @@ class InCone:
     def _place(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> _Inside:
         away = self.separation_deg(ra_deg, dec_deg)
         return lambda margin: away <= self._radius_deg + margin
+
+
+class Celled(Stars, Protocol):
+    """Source of positions that knows their cells."""
+
+    @property
+    def cell_order(self) -> int:
+        """Order of the cells that are known."""
+
+    def cells_at(self, order: int, positions: Positions) -> NDArray[np.intp]:
+        """Cell of an order, at most that which is known, that each row lies in."""
+
+
+class InCoverage:
+    """Cells of a coverage map.
+
+    Parameters
+    ----------
+    stars : Celled
+        Positions of the rows.
+    ranges : ndarray of shape (k, 2), int64
+        See `atlas.sky.coverage`.
+    """
+
+    def __init__(self, stars: Celled, ranges: CellRanges) -> None:
+        self._stars, self._ranges = stars, ranges
+        self._known = order_of(ranges) <= stars.cell_order
+
+    def relate(self, depth: int, cells: NDArray[np.int64]) -> NDArray[np.int8]:
+        """See `atlas.planes.level_store.StoreQuery`."""
+        within, touching = inside(self._ranges, *run_of(depth, cells.astype(np.int64)))
+        return within.view(np.int8) + touching.view(np.int8)
+
+    def contains(self, positions: Positions) -> NDArray[np.bool_]:
+        """See `atlas.planes.level_store.StoreQuery`."""
+        if self._known:
+            order = self._stars.cell_order
+            first, end = run_of(order, self._stars.cells_at(order, positions).astype(np.int64))
+        else:
+            # Smaller than the cells that rows are kept in: by where they are.
+            first, end = run_of(DEEPEST, cell_of(*self._stars.exact(positions), DEEPEST))
+        return inside(self._ranges, first, end)[0]
 
 
 _Inside = Callable[[float], NDArray[np.bool_]]

@@ -63,6 +63,8 @@ class SkySegment:
     ----------
     store : LevelStore
         The rows.
+    cell_order : int
+        Order of the cells that they are kept in.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class SkySegment:
         self._ra = open_vector(directory / RA, np.uint32, header.store.n_points)
         self._dec = open_vector(directory / DEC, np.uint32, header.store.n_points)
         self._columns = columns
+        self.cell_order = ORDER
 
     def stored(self, positions: Positions) -> Coordinates:
         """See `atlas.sky.sky_regions.Stars`."""
@@ -94,7 +97,7 @@ class SkySegment:
             return np.diff(np.searchsorted(positions, self.store.starts_at(order))).astype(np.uint32)
         return np.bincount(self.cells_at(order, positions), minlength=BASE_CELLS * 4**order).astype(np.uint32)
 
-    def cells_at(self, order: int, positions: slice | NDArray[np.uint32]) -> NDArray[np.intp]:
+    def cells_at(self, order: int, positions: slice | Positions | NDArray[np.uint32]) -> NDArray[np.intp]:
         """Cell of an order that each row lies in."""
         return (self.store.cell[positions] >> np.uint32(2 * (ORDER - order))).astype(np.intp)
 

@@ -10,7 +10,9 @@ from msgspec.structs import replace
 
 from atlas import Atlas
 from atlas.errors import InputError
+from atlas.queries.region_text import LONGEST_REGION, names_region, read_region
 from atlas.queries.selection import Cone, Row
+from atlas.queries.sky_extent import circle_of
 from atlas.storage.layout import SEEN
 
 from ..service.atlas_service import Service
@@ -19,6 +21,7 @@ from ..settings import Settings
 from ..state.page_state import SIMILARITY, Galaxy, Order, SkyView, State, Viewport, active
 from ..state.viewports import frame, reveal, reveal_on_map
 from .event import BrowserEvent, Event, PlainEvent
+from .selections import outlined
 
 Build = Annotated[str, msgspec.Meta(pattern=f"^{SEEN}$")]
 MOST_TIMES = 3
@@ -34,16 +37,25 @@ class Find(BrowserEvent, frozen=True):
 
     def check(self, settings: Settings) -> None:
         """See `BrowserEvent.check`."""
-        if len(self.text) > settings.max_text:
-            raise InputError(f"a position or id has at most {settings.max_text} characters")
+        if len(self.text) > (
+            most := max(settings.max_text, LONGEST_REGION) if names_region(self.text) else settings.max_text
+        ):
+            raise InputError(f"a position or id has at most {most} characters")
 
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`; the sky moves to it, closer than to what was clicked."""
         atlas = service.atlas
+        if (region := read_region(self.text)) is not None:
+            return outlined(service, state, region.selection, read_as=region.read_as)
         found = find(atlas, self.text, service.settings, service.names)
         chosen = _focus(atlas, state, found.row)
         around = found.around
-        view = reveal(atlas, state.sky, chosen.galaxy, closer=True) if around is None else frame(atlas, around)
+        cone = None if around is None else circle_of(around)
+        look = state.sky_look
+        if cone is None:
+            view = reveal(atlas, state.sky, chosen.galaxy, closer=True, look=look)
+        else:
+            view = frame(atlas, cone, look)
         return replace(chosen, sky_view=view, around=around, words=found.words)
 
 
@@ -194,4 +206,4 @@ def _by_similarity(state: State) -> Order:
 def _focus(atlas: Atlas, state: State, row: int) -> Focus:
     one = galaxy(atlas, row)
     x, y = (float(v[0]) for v in positions(atlas, state.axes, np.array([row])))
-    return Focus(one, reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=False))
+    return Focus(one, reveal_on_map(state.map, x, y), reveal(atlas, state.sky, one, closer=False, look=state.sky_look))

@@ -8,13 +8,14 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas.errors import InputError
-from atlas.sky.projection import Projection
+from atlas.sky.projection import Projection, SkyFrame
 from atlas.storage.manifest import Name
 
 from ..service.atlas_service import Service
 from ..settings import Settings
 from ..state.page_state import Axes, SkyView, State, Table, Viewport
-from ..state.viewports import follow
+from ..state.sky_look import SkyLine, SkyLook
+from ..state.viewports import follow, home, seen_as
 from .event import BrowserEvent, Event
 
 PlaneName = Literal["map", "sky"]
@@ -39,7 +40,7 @@ class View(BrowserEvent, frozen=True):
         if self.box is None:
             return ViewSky(None)
         assert self.projection is not None  # `check` saw to it
-        return ViewSky(follow(service.atlas, self.projection, self.box))
+        return ViewSky(follow(service.atlas, self.projection, self.box, state.sky_look))
 
 
 class ViewMap(Event, frozen=True):
@@ -60,6 +61,39 @@ class ViewSky(Event, frozen=True):
     def apply(self, state: State) -> State:
         """See `Event.apply`."""
         return replace(state, sky=self.view)
+
+
+class SeeSky(BrowserEvent, frozen=True):
+    """Another frame or projection of the sky was chosen, or a line was shown or hidden."""
+
+    frame: SkyFrame | None = None
+    projection: Literal["tan", "ait", "mol"] | None = None
+    line: SkyLine | None = None
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        look, view = state.sky_look, state.sky or home(service.atlas, state.sky_look)
+        if self.line is not None:
+            hidden = set(look.hidden) ^ {self.line}
+            look = replace(look, hidden=tuple(sorted(hidden)))
+        if self.frame is None and self.projection is None:
+            return SetSkyLook(look, state.sky)
+        whole = look.whole if self.projection in (None, "tan") else self.projection
+        look = replace(look, frame=self.frame or look.frame, whole=whole)
+        around = None if state.focus is None else (state.focus.ra_deg, state.focus.dec_deg)
+        kind = self.projection or ("tan" if not view.projection.all_sky else whole)
+        return SetSkyLook(look, seen_as(service.atlas, look, view, kind, around))
+
+
+class SetSkyLook(Event, frozen=True):
+    """The sky is seen in another way."""
+
+    look: SkyLook
+    view: SkyView | None
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, sky_look=self.look, sky=self.view)
 
 
 class Against(BrowserEvent, frozen=True):
@@ -117,7 +151,7 @@ class SetTable(Event, frozen=True):
         return replace(state, table=self.table)
 
 
-SENT = (View, Against, Tabulate)
+SENT = (View, SeeSky, Against, Tabulate)
 
 
 def require_projection(plane: PlaneName, projection: Projection | None) -> None:

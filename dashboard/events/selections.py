@@ -16,6 +16,7 @@ from atlas.queries.selection import (
     And,
     Cluster,
     Collected,
+    Cone,
     ExampleId,
     Labelled,
     MapPolygon,
@@ -24,17 +25,21 @@ from atlas.queries.selection import (
     Or,
     PartOf,
     Selection,
+    SkyMoc,
     SkyPolygon,
     Vertices,
     canonical,
     canonical_vertices,
+    parts_of,
 )
+from atlas.queries.sky_extent import circle_of
 from atlas.queries.splitting import require_splittable
 from atlas.sky.projection import Projection
 
 from ..service.atlas_service import Service
 from ..settings import Settings
-from ..state.page_state import LassoRegion, State, active, has_examples, is_narrowed
+from ..state.page_state import LassoRegion, SkyView, State, active, has_examples, is_narrowed
+from ..state.viewports import frame
 from .event import BrowserEvent, Event, PlainEvent
 from .planes import PlaneName, require_projection
 
@@ -82,6 +87,45 @@ class Drawn(Event, frozen=True):
     def apply(self, state: State) -> State:
         """See `Event.apply`."""
         return replace(state, selection=joined(state.selection, self.lasso, self.join), within=True)
+
+
+class Outlined(Event, frozen=True):
+    """A region of the sky was typed, pasted or brought in a file; `words` say how it was understood."""
+
+    region: Selection
+    join: Join = "new"
+    sky_view: SkyView | None = None
+    words: str = ""
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        selection = joined(state.selection, self.region, self.join)
+        return replace(state, selection=selection, within=True, sky=self.sky_view or state.sky)
+
+
+class BringRegion(BrowserEvent, frozen=True, tag="region"):
+    """A region of the sky was pasted or brought in a file."""
+
+    region: SkyMoc | SkyPolygon | Cone | And | Or | Not
+    join: Join = "new"
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        if not all(isinstance(part, SkyMoc | SkyPolygon | Cone) for part in parts_of(self.region)):
+            raise InputError("a region of the sky is made of circles, boxes, polygons and coverage maps")
+        return outlined(service, state, self.region, self.join)
+
+
+def outlined(service: Service, state: State, region: Selection, join: Join = "new", read_as: str = "") -> Outlined:
+    """The event of a region of the sky: the view moves to it, and it is said what lies in it."""
+    atlas = service.atlas
+    region = service.canonical(region)
+    mask = service.mask(region, atlas)
+    count = atlas.n_rows if mask is None else mask.count
+    read = f"Read as {read_as}. " if read_as else ""
+    words = f"{read}Selected: {count:,} galax{'y' if count == 1 else 'ies'} inside."
+    around = circle_of(region)
+    return Outlined(region, join, None if around is None else frame(atlas, around, state.sky_look), words)
 
 
 class Invert(PlainEvent, frozen=True):
@@ -214,7 +258,9 @@ class Choose(PlainEvent, frozen=True):
         return replace(state, selection=taken(state.selection, self.what, self.do), within=True)
 
 
-SENT = (Lasso, SelectNamed, Invert, Clear, Group, OpenClusterLabel, SplitSelection, OpenPart, Choose)
+SENT = (
+    Lasso, BringRegion, SelectNamed, Invert, Clear, Group, OpenClusterLabel, SplitSelection, OpenPart, Choose,
+)  # fmt: skip
 
 
 def joined(selection: Selection, other: Selection, join: Join) -> Selection:

@@ -14,6 +14,7 @@ from ..events.galaxies import Find, Focus
 from ..events.page import OpenToken
 from ..events.planes import View
 from ..events.registry import reduce
+from ..events.selections import BringRegion, Outlined
 from ..jobs.job import Job, UnderWayError
 from ..service.atlas_service import Service
 from ..state import url as links
@@ -78,7 +79,8 @@ def advance(service: Service, held: Any, events: Any) -> Step:
             event = raw.resolve(service, after)
             previous, after = after, _next(service, after, reduce(after, event))
             travelled |= isinstance(raw, OpenToken)
-            notice = event.words if isinstance(event, Focus) and isinstance(raw, Find) else notice
+            if isinstance(event, Focus | Outlined) and isinstance(raw, Find | BringRegion):
+                notice = event.words
             if not isinstance(raw, View) or raw.box is None or _held_back(raw, after):
                 moves |= _moves(service, previous, after)
         except UnderWayError as error:
@@ -134,8 +136,7 @@ def _moves(service: Service, before: State, after: State) -> dict[str, list[floa
         box = after.map or home_box(plane)
         moves["map"] = [box.x0, box.x1, box.y0, box.y1]
     if after.sky != before.sky:
-        home = skyview.home(service.atlas)
-        view = after.sky or home
-        if view.projection == (before.sky or home).projection:
+        view = after.sky or skyview.home(service.atlas, after.sky_look)
+        if view.projection == (before.sky or skyview.home(service.atlas, before.sky_look)).projection:
             moves["sky"] = [view.box.x0, view.box.x1, view.box.y0, view.box.y1]
     return moves

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.catalog.object_names import named_place
-from atlas.catalog.places import Place, looks_like_place, read_place
+from atlas.catalog.places import Place, looks_like_place, read_place, size_words
 from atlas.catalog.position_text import format_position, slip
 from atlas.errors import InputError, NothingNearError, UnknownGalaxyError
 from atlas.mask import Mask
@@ -109,14 +109,8 @@ def _nearest(atlas: Atlas, place: Place, settings: Settings) -> Found:
     nearest = f"The galaxy nearest to {here} is {atlas.identity.name(row)}, {away:.1f}″ away."
     if place.radius_arcsec is not None:
         cone = Cone(place.ra_deg, place.dec_deg, place.radius_arcsec)
-        return Found(row, f"{read}Selected: all within {radius_words(cone.radius_arcsec)}. {nearest}", cone)
+        return Found(row, f"{read}Selected: all within {size_words(cone.radius_arcsec)}. {nearest}", cone)
     return Found(row, f"{read}{nearest}" if read or away > ROUNDING_ARCSEC else "")
-
-
-def radius_words(arcsec: float) -> str:
-    """A radius in the unit that suits it: `30″`, `0.5°`."""
-    size, sign = next((size, sign) for size, sign in ((3600.0, "°"), (60.0, "′"), (0.0, "″")) if arcsec >= size)
-    return f"{arcsec / (size or 1):.4g}{sign}"
 
 
 def typed_examples(atlas: Atlas) -> str:

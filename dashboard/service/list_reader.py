@@ -10,14 +10,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-import resource
-import subprocess
 import sys
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,13 +21,13 @@ from astropy.table import Table
 
 from atlas.catalog.places import looks_like_place, read_place
 from atlas.catalog.position_text import POSITION_NAMES
-from atlas.errors import CoordinateError, InputError, ResourceError, shorten
+from atlas.errors import CoordinateError, InputError, shorten
 from atlas.examples import ids_of, positions_of
 
+from .apart import answer_apart, read_apart
+
 MOST_LISTED = 10_000
-MEMORY_BYTES, CPU_S, PATIENCE_S = 2 * 2**30, 20, 40
 DELIMITERS = ",\t;|"
-_reading = threading.BoundedSemaphore(1)
 FORMS = "CSV, TSV, ECSV, VOTable, FITS, or text with a position or an id on each line"
 
 
@@ -69,30 +64,8 @@ def read_list(data: bytes, id_columns: Sequence[str]) -> Listed:
     ResourceError
         If others are being read all the while: one at a time, or visitors could fill the memory together.
     """
-    if not _reading.acquire(timeout=PATIENCE_S):
-        raise ResourceError("other lists are being read; try again in a minute")
-    try:
-        return _read_apart(data, id_columns)
-    finally:
-        _reading.release()
-
-
-def _read_apart(data: bytes, id_columns: Sequence[str]) -> Listed:
-    root = Path(sys.modules[__package__.partition(".")[0]].__path__[0]).parent
-    try:
-        # The words after the module are names of this atlas's columns, not the visitor's.
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", __spec__.name, *id_columns],
-            input=data, capture_output=True, timeout=PATIENCE_S, cwd=root, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise InputError("this list takes too long to read: give fewer columns, or another form") from error
-    if done.returncode:
-        raise InputError(f"this list takes too much memory or time to read; what is read is {FORMS}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    if "error" in answer:
-        raise InputError(answer["error"])
-    return msgspec.convert(answer, Listed)
+    read = read_apart(__spec__.name, data, id_columns, what="list", forms=FORMS)
+    return msgspec.convert(read, Listed)
 
 
 def parse_list(data: bytes, id_columns: Sequence[str]) -> Listed:
@@ -199,16 +172,5 @@ def _require_few(n: int) -> None:
         raise InputError(f"a list holds at most {MOST_LISTED:,} galaxies here, not {n:,}; a notebook takes longer ones")
 
 
-def main() -> None:
-    """Read a list from the standard input, within bounds."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    try:
-        answer = msgspec.to_builtins(parse_list(sys.stdin.buffer.read(), sys.argv[1:]))
-    except InputError as error:
-        answer = {"error": str(error)}
-    json.dump(answer, sys.stdout)
-
-
 if __name__ == "__main__":
-    main()
+    answer_apart(lambda data: msgspec.to_builtins(parse_list(data, sys.argv[1:])))

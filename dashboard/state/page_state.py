@@ -42,6 +42,7 @@ from atlas.storage.manifest import Name
 
 from .coloring import LIKENESS, LONGEST, column_of
 from .image_look import ImageLook
+from .sky_look import SkyLook
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Detected = Literal[
@@ -67,8 +68,7 @@ SpaceChoice = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9_]{0,63}
 
 SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
-MOST_SUBSETS = 12
-MOST_FILTERS = 24
+MOST_SUBSETS, MOST_FILTERS = 12, 24
 Finite = Annotated[float, msgspec.Meta(ge=-1e200, le=1e200)]
 """A coordinate: columns hold what they hold, but the square of a width has to be a number too."""
 
@@ -258,6 +258,8 @@ class State(Value, frozen=True, kw_only=True):
         Columns that the map's panel shows; None shows the map of the embedding.
     map, sky : Viewport, SkyView or None
         Viewports; None shows everything. The map's is of the plane in view.
+    sky_look : SkyLook
+        SkyFrame, projection of the whole sky, and lines.
     map_on : PlaneAxes or None
         What the map's viewport is counted from where columns are shown: another build may draw them from another zero.
     color : str
@@ -270,10 +272,8 @@ class State(Value, frozen=True, kw_only=True):
         Whether the galaxies are listed as a gallery or as a table.
     table : Table
         How the table stands.
-    sexagesimal : bool
-        How positions are written.
-    light : bool
-        The light theme.
+    sexagesimal, light : bool
+        How positions are written; the light theme.
     look : ImageLook
         How images are looked at.
     enlarged, drawer
@@ -311,6 +311,7 @@ class State(Value, frozen=True, kw_only=True):
     map: Viewport | None = None
     map_on: PlaneAxes | None = None
     sky: SkyView | None = None
+    sky_look: SkyLook = SkyLook()
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] = DENSITY
     paint: Paint = "points"
     shading: Shading = Shading()
@@ -351,8 +352,9 @@ def is_step(before: State, after: State) -> bool:
 
 
 LOOKS = (
-    "map", "map_on", "sky", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order", "cluster_scale",
-    "split", "color", "paint", "shading", "listing", "table", "brushed", "known", "kept", "beside", "labels_at",
+    "map", "map_on", "sky", "sky_look", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order",
+    "cluster_scale", "split", "color", "paint", "shading", "listing", "table", "brushed", "known", "kept", "beside",
+    "labels_at",
 )  # fmt: skip
 """Fields that only change how a question and its answer are looked at."""
 
@@ -381,9 +383,10 @@ def parts(state: State) -> dict[str, State]:
     blank = replace(blank, labels_at=seen)
     return {
         "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),
-        "sky": replace(blank, **which, **looks, sky=state.sky, sexagesimal=state.sexagesimal),
+        "sky": replace(blank, **which, **looks, sky=state.sky, sky_look=state.sky_look,
+                       sexagesimal=state.sexagesimal),
         "gallery": replace(asked, sexagesimal=state.sexagesimal),
-        "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), light=state.light),
+        "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), sky_look=state.sky_look, light=state.light),
         "details": replace(blank, **examples, beside=state.beside, sexagesimal=state.sexagesimal, color=state.color),
         # Sorting is the grid's own: it asks for other rows, and needs no other grid.
         "table": replace(asked, table=Table(state.table.columns), listing="table")
@@ -395,7 +398,8 @@ def parts(state: State) -> dict[str, State]:
         else blank,
         "page": replace(blank, **which, **(looks | examples), axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
-                        listing=state.listing, table=state.table, sexagesimal=state.sexagesimal),
+                        listing=state.listing, table=state.table, sexagesimal=state.sexagesimal,
+                        sky_look=state.sky_look),
     }  # fmt: skip
 
 

@@ -17,10 +17,11 @@ from msgspec.structs import replace
 from atlas import Atlas
 from atlas.planes.column_plane import column_axes
 from atlas.planes.plane import Plane
-from atlas.queries.selection import Cone
-from atlas.sky.projection import Projection
+from atlas.sky.outlines import Circle
+from atlas.sky.projection import Projection, tangent
 
 from .page_state import Axes, Galaxy, SkyView, State, Viewport
+from .sky_look import SkyLook
 
 ALL_SKY_DEG = 80.0
 ALL_SKY_BOX = Viewport(-170.0, 170.0, -88.0, 100.0)
@@ -31,67 +32,90 @@ CLOSEST_ARCSEC = 1.0
 CLOSE_DEG = 1.0
 AROUND = 1.3
 WIDEST_DEG = 480.0
+STANDARD = SkyLook()
 
 
-def home(atlas: Atlas) -> SkyView:
+def home(atlas: Atlas, look: SkyLook = STANDARD) -> SkyView:
     """The view to begin with: all galaxies of a survey, or the middle of the picture where the sky has one."""
     background = atlas.manifest.sky_background
     if background is not None:
         # The middle of the picture fills the panel, which is wider than high; zooming out shows the rest.
         half_width, half_height = background.width_deg * MARGIN / 2, background.height_deg * COVER / 2
-        projection = Projection("tan", background.ra_deg, background.dec_deg)
+        projection = tangent(background.ra_deg, background.dec_deg, look.frame)
         return SkyView(projection, Viewport(-half_width, half_width, -half_height, half_height))
     ra_deg, dec_deg, radius_deg = atlas.sky.footprint
     if 2 * radius_deg > ALL_SKY_DEG:
-        return SkyView(Projection("ait", 180.0, 0.0), ALL_SKY_BOX)
+        return whole_sky(look)
     half = max(math.degrees(math.tan(math.radians(radius_deg))) * MARGIN, CLOSEST_ARCSEC / 3600)
-    return SkyView(Projection("tan", ra_deg, dec_deg), Viewport(-half, half, -half, half))
+    return SkyView(tangent(ra_deg, dec_deg, look.frame), Viewport(-half, half, -half, half))
 
 
-def follow(atlas: Atlas, projection: Projection, box: Viewport) -> SkyView:
+def whole_sky(look: SkyLook) -> SkyView:
+    """All of the sky: about RA 12h, as surveys are drawn, or about the middle of the Milky Way."""
+    return SkyView(Projection(look.whole, 180.0 if look.frame == "icrs" else 0.0, 0.0, look.frame), ALL_SKY_BOX)
+
+
+def seen_as(atlas: Atlas, look: SkyLook, view: SkyView, kind: str, around: tuple[float, float] | None) -> SkyView:
+    """The view in another frame or projection: the whole sky, or the same place as large as it was.
+
+    Onto a tangent plane from all of the sky it goes to `around`, or else to the middle of the survey.
+    """
+    if kind != "tan":
+        return whole_sky(look)
+    width, height = view.box.x1 - view.box.x0, view.box.y1 - view.box.y0
+    if view.projection.all_sky:
+        ra_deg, dec_deg = around or atlas.sky.footprint[:2]
+        width, height = ALL_SKY_DEG * COVER, ALL_SKY_DEG * COVER / 2
+    else:
+        middle = view.projection.inverse((view.box.x0 + view.box.x1) / 2, (view.box.y0 + view.box.y1) / 2)
+        ra_deg, dec_deg = (float(v) for v in middle)
+    return SkyView(tangent(ra_deg, dec_deg, look.frame), Viewport(-width / 2, width / 2, -height / 2, height / 2))
+
+
+def follow(atlas: Atlas, projection: Projection, box: Viewport, look: SkyLook = STANDARD) -> SkyView:
     """The view after a pan or zoom that left `box` in view of `projection`."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     extent = max(width, height)
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-    if projection.kind == "ait":
+    if projection.all_sky:
         if width > WIDEST_DEG:
             return SkyView(projection, ALL_SKY_BOX)
         if width > ALL_SKY_DEG:
             return SkyView(projection, box)
         return _centred(projection, x, y, width, height) or SkyView(projection, box)
     if width > ALL_SKY_DEG and 2 * atlas.sky.footprint[2] > ALL_SKY_DEG:
-        return SkyView(Projection("ait", 180.0, 0.0), ALL_SKY_BOX)
+        return whole_sky(look)
     if math.hypot(x, y) <= max(2 * extent, 2.0) and math.hypot(x, y) < 10:
         return SkyView(projection, box)
     return _centred(projection, x, y, width, height) or SkyView(projection, box)
 
 
-def reveal(atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool) -> SkyView | None:
+def reveal(
+    atlas: Atlas, view: SkyView | None, galaxy: Galaxy, *, closer: bool, look: SkyLook = STANDARD
+) -> SkyView | None:
     """The view moved to a galaxy, or None where it is in view already; `closer` leaves the all-sky view for it."""
     if view is None:
-        view = home(atlas)
-    if closer and view.projection.kind == "ait":
-        near = Viewport(-CLOSE_DEG, CLOSE_DEG, -CLOSE_DEG / 2, CLOSE_DEG / 2)
-        return SkyView(Projection("tan", galaxy.ra_deg, galaxy.dec_deg), near)
+        view = home(atlas, look)
+    there = tangent(galaxy.ra_deg, galaxy.dec_deg, look.frame)
+    if closer and view.projection.all_sky:
+        return SkyView(there, Viewport(-CLOSE_DEG, CLOSE_DEG, -CLOSE_DEG / 2, CLOSE_DEG / 2))
     x, y = (float(v) for v in view.projection.forward(galaxy.ra_deg, galaxy.dec_deg))
     box = view.box
     if box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1:
         return None
-    if view.projection.kind == "ait":
-        return home(atlas)
+    if view.projection.all_sky:
+        return whole_sky(look)
     half_width, half_height = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
-    return SkyView(
-        Projection("tan", galaxy.ra_deg, galaxy.dec_deg), Viewport(-half_width, half_width, -half_height, half_height)
-    )
+    return SkyView(there, Viewport(-half_width, half_width, -half_height, half_height))
 
 
-def frame(atlas: Atlas, cone: Cone) -> SkyView:
-    """The view that holds a cone with room around it: all of the sky where no tangent plane can."""
-    radius_deg = cone.radius_arcsec / 3600
+def frame(atlas: Atlas, around: Circle, look: SkyLook = STANDARD) -> SkyView:
+    """The view that holds a circle with room around it: all of the sky where no tangent plane can."""
+    ra_deg, dec_deg, radius_deg = around
     if 2 * radius_deg > ALL_SKY_DEG / 2:
-        return home(atlas)
+        return home(atlas, look)
     half = max(math.degrees(math.tan(math.radians(radius_deg))), CLOSEST_ARCSEC / 3600) * AROUND
-    return SkyView(Projection("tan", cone.ra_deg, cone.dec_deg), Viewport(-half, half, -half, half))
+    return SkyView(tangent(ra_deg, dec_deg, look.frame), Viewport(-half, half, -half, half))
 
 
 def home_box(plane: Plane) -> Viewport:
@@ -141,4 +165,4 @@ def _centred(projection: Projection, x: float, y: float, width: float, height: f
     ra_deg, dec_deg = (float(v) for v in projection.inverse(x, y))
     if math.isnan(ra_deg):
         return None
-    return SkyView(Projection("tan", ra_deg % 360.0, dec_deg), Viewport(-width / 2, width / 2, -height / 2, height / 2))
+    return SkyView(tangent(ra_deg, dec_deg, projection.frame), Viewport(-width / 2, width / 2, -height / 2, height / 2))

@@ -9,7 +9,7 @@ from dash import Dash, Input, Output
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import choices, page, spaces, table
+from . import choices, page, sky_menus, spaces, table
 from .paint import coloring_column, has_mean
 
 
@@ -32,6 +32,7 @@ def register(app: Dash, service: Service) -> None:
             "within": Output("within", "children"),
             "columns": Output("columns", "children"),
             "spaces": Output("spaces", "children"),
+            "sky_look": Output("sky-look", "children"),
         },
         inputs=[Input("part-page", "data")],
         prevent_initial_call=True,
@@ -55,6 +56,7 @@ def register(app: Dash, service: Service) -> None:
             "within": page.within(state),
             "columns": table.chooser(atlas, state),
             "spaces": spaces.space_choice(atlas),
+            "sky_look": sky_menus.sky_look_menu(state.sky_look),
         }
 
 

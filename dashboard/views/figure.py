@@ -76,16 +76,8 @@ def skeleton(name: str, x: tuple[float, float], y: tuple[float, float]) -> dict[
             # Felt under the mouse here, and drawn as rings above the images by the browser.
             _scatter("neighbours", {"size": 13, "opacity": 0}),
             _scatter("focus", {"size": 22, "opacity": 0}),
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": "graticule",
-                "x": [],
-                "y": [],
-                "hoverinfo": "skip",
-                "line": {"width": 1},
-                "opacity": 0.5,
-            },
+            _lines("graticule", 0.5),
+            *(_lines(line, 0.8) for line in (("galaxy", "ecliptic", "footprint") if name == "sky" else ())),
         ],
         "layout": {
             "xaxis": axis(x),
@@ -156,14 +148,17 @@ def points(
     return {"x": typed(x), "y": typed(y), "customdata": typed(rows), "marker": marker}
 
 
-def polygon_shape(vertices: Any, theme: Theme) -> dict[str, Any]:
-    """A selected region's outline."""
-    points = " L ".join(f"{x:.12g},{y:.12g}" for x, y in vertices)
+def polygon_shape(vertices: NDArray[np.float64], theme: Theme) -> dict[str, Any]:
+    """A selected region's outline, shape (v, 2): closed and filled, or where NaN parts it, lines as they are."""
+    whole = bool(np.isfinite(vertices).all())
+    ends = np.flatnonzero(~np.isfinite(vertices).all(axis=1))
+    pieces = [piece[np.isfinite(piece).all(axis=1)] for piece in np.split(vertices, ends)]
+    paths = [" L ".join(f"{x:.12g},{y:.12g}" for x, y in piece.tolist()) for piece in pieces if len(piece) > 1]
     return {
         "type": "path",
-        "path": f"M {points} Z",
+        "path": " ".join(f"M {path}" for path in paths) + (" Z" if whole else ""),
         "line": {"color": theme.accent, "width": 1.5},
-        "fillcolor": "rgba(255,180,84,0.05)",
+        "fillcolor": "rgba(255,180,84,0.05)" if whole else "rgba(0,0,0,0)",
         # As selections count: the middle of a pentagram is inside.
         "fillrule": "nonzero",
         "layer": "above",
@@ -182,6 +177,19 @@ def label(x: float, y: float, text: str, theme: Theme, **more: Any) -> dict[str,
         "bgcolor": "rgba(8,11,17,0.6)" if theme.name == "dark" else "rgba(255,255,255,0.7)",
         "borderpad": 2,
         **more,
+    }
+
+
+def _lines(name: str, opacity: float) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [],
+        "y": [],
+        "hoverinfo": "skip",
+        "line": {"width": 1},
+        "opacity": opacity,
     }
 
 

@@ -35,7 +35,7 @@ def rings(service: Service, state: State) -> dict[str, dict[int, dict[str, Any]]
     for trace, ringed in ((fig.NEIGHBORS, neighbors), (fig.FOCUS, [] if focus is None else [focus])):
         rows = np.asarray(ringed, dtype=np.uint32)
         on_map = positions(atlas, state.axes, rows)
-        on_sky = place(state.sky or home(atlas), columns.array("ra")[rows], columns.array("dec")[rows])
+        on_sky = place(state.sky or home(atlas, state.sky_look), columns.array("ra")[rows], columns.array("dec")[rows])
         for plane, (x, y) in (("map", on_map), ("sky", on_sky)):
             found[plane][trace] = {"x": fig.typed(x), "y": fig.typed(y), "customdata": fig.typed(rows)}
     return found

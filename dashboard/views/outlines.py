@@ -26,7 +26,8 @@ def outlines(
     selection : Selection
         What is active.
     corners : callable
-        Corners of a part on the plane in view, as an array of shape (v, 2); None where it was not drawn there.
+        Corners of a part on the plane in view, as an array of shape (v, 2), NaN between pieces; None where it is not
+        of that plane.
     look : Theme
     count : int or None
         Rows that are active; None where nothing is selected.
@@ -37,13 +38,13 @@ def outlines(
         vertices = corners(part)
         if vertices is None:
             continue
-        shape = fig.polygon_shape(vertices.tolist(), look)
+        shape = fig.polygon_shape(vertices, look)
         if taken_away:
             shape["line"] = {**shape["line"], "dash": "dash"}
             shape["fillcolor"] = "rgba(0,0,0,0)"
         shapes.append(shape)
         if count is not None and not labels:
-            x, y = vertices.T
+            x, y = vertices[np.isfinite(vertices).all(axis=1)].T
             at = float(x.min() + x.max()) / 2, float(y.min())
             labels.append(fig.label(*at, f"{count:,} galaxies selected", look, yanchor="top", yshift=-4))
     return shapes, labels

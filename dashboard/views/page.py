@@ -11,6 +11,7 @@ from dash import dcc, html
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
 from atlas.exports.formats import FORMATS
+from atlas.queries.region_text import LONGEST_REGION
 from atlas.queries.selection import All
 
 from ..events.galaxies import MOST_TIMES
@@ -21,6 +22,7 @@ from . import elements as el
 from . import figure as fig
 from .image_look import look_menu
 from .selection_words import active_words
+from .sky_menus import region_menu
 
 # The spaces between are the reader's: a phrase, then its key.
 KEYS = (
@@ -187,7 +189,7 @@ def _header(title: str, example: str, user: str) -> html.Header:
                 [
                     dbc.Input(
                         id="find", type="search", placeholder=example,
-                        autocomplete="off", maxlength="200",
+                        autocomplete="off", maxlength=str(LONGEST_REGION),
                     ),
                     html.Kbd("/"),
                 ],
@@ -382,7 +384,9 @@ def _tools(plane: str) -> list[Any]:
     ]
     name = "Map" if plane == "map" else "Sky"
     key = name[0]
-    if plane == "map":
+    if plane == "sky":
+        tools += [region_menu(), html.Span(id="sky-look")]
+    else:
         tools.insert(0, el.button("● outliers", label="Show or hide the outliers", kind="outliers on", is_="local",
                                   do="outliers"))  # fmt: skip
     tools.append(el.icon("⌂", "All", label="Opening view: all of it (H)", is_="view", plane=plane))

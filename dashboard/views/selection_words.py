@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atlas.catalog.places import size_words
 from atlas.queries.selection import (
     Alike,
     All,
@@ -14,10 +15,10 @@ from atlas.queries.selection import (
     Named,
     PartOf,
     Selection,
+    SkyMoc,
     SkyPolygon,
 )
 
-from ..service.galaxies import radius_words
 from ..state.page_state import State
 
 
@@ -31,9 +32,11 @@ def selection_words(selection: Selection) -> str:
         case SkyPolygon():
             return "region on sky"
         case Cone(_, _, radius_arcsec):
-            return f"{radius_words(radius_arcsec)} on sky"
+            return f"{size_words(radius_arcsec)} on sky"
         case Named(ids):
             return f"{len(ids)} named"
+        case SkyMoc():
+            return "MOC on sky"
         case Labelled(labels):
             return " or ".join(labels) if labels else "disputed" if selection.disputed else "labelled"
         case Collected(name):

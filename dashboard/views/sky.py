@@ -7,30 +7,30 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 from dash import Dash, Input, Output, no_update
 from dash import State as Held
 
 from atlas import Atlas
 from atlas.catalog.reserved_names import DENSITY
 from atlas.planes.plane import Box as PlaneBox
-from atlas.queries.selection import Cone, Selection, SkyPolygon
-from atlas.sky.graticule import graticule
+from atlas.queries.selection import Selection, SkyPolygon
+from atlas.queries.sky_extent import on_plane, outline_of
+from atlas.sky.outlines import Circle
 from atlas.sky.projection import Projection
+from atlas.sky.sky_regions import separation_deg
 from atlas.storage.manifest import Column
 
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import SkyView, State, active, is_narrowed
+from ..state.sky_look import SKY_LINES, SkyLine
 from ..state.viewports import home
 from . import figure as fig
 from .outlines import outlines
 from .paint import color_points, mean_of, mean_pixels, mean_query
-from .palette import DARK, Theme
+from .palette import DARK
+from .sky_lines import TORN_DEG, compass, graticule_lines, nothing, reference_line, scale_bar
 
-TORN_DEG = 180.0
-CONE_STEP_DEG = 5.0
 FADED = 0.35
 RASTER_WIDTH, RASTER_HEIGHT = 640, 320
 
@@ -41,13 +41,13 @@ class SkyPicture(fig.PlanePicture):
 
     Attributes
     ----------
-    graticule : dict
-        A trace.
+    lines : dict
+        Traces of the lines, by name.
     view : SkyView
         What it was made for.
     """
 
-    graticule: dict[str, Any]
+    lines: dict[SkyLine, dict[str, Any]]
     view: SkyView
 
 
@@ -55,7 +55,7 @@ def picture(service: Service, state: State) -> SkyPicture:
     """Picture of the sky for a state."""
     atlas = service.atlas
     look = DARK  # the sky is dark in both themes, as it is in pictures of it
-    view = state.sky or home(atlas)
+    view = state.sky or home(atlas, state.sky_look)
     mask = service.mask(active(state), atlas)
     box = PlaneBox(view.box.x0, view.box.x1, view.box.y0, view.box.y1)
     sample = atlas.sky.viewport(view.projection, box, service.settings.points_per_view, mask)
@@ -70,8 +70,21 @@ def picture(service: Service, state: State) -> SkyPicture:
         marker |= {"symbol": "circle-open", "size": 10, "opacity": 0.9 if strong else 0.0, "line": {"width": 1.2}}
     if mean is not None:
         marker["opacity"] = 0.0
-    lines, labels = _graticule(view, state.sexagesimal, look)
+    seen = _seen(view)
+    lines: dict[SkyLine, dict[str, Any]] = {}
+    labels: list[dict[str, Any]] = []
+    for name in SKY_LINES:
+        words: list[dict[str, Any]] = []
+        lines[name] = nothing()
+        if name not in state.sky_look.hidden:
+            lines[name], words = (
+                graticule_lines(view, state.sexagesimal, look)
+                if name == "graticule"
+                else reference_line(atlas, name, view, seen, look)
+            )
+        labels += words
     shapes, count = outlines(active(state), lambda one: _corners(one, view), look, None if mask is None else mask.count)
+    bar, length = scale_bar(view, look)
     images = (
         [background]
         if background is not None and mean is None
@@ -79,10 +92,10 @@ def picture(service: Service, state: State) -> SkyPicture:
     )
     return SkyPicture(
         points=fig.points(sample.x.astype(np.float32), sample.y.astype(np.float32), sample.rows, marker, coloring),
-        graticule=lines,
+        lines=lines,
         images=images,
-        shapes=shapes,
-        annotations=labels + count,
+        shapes=shapes + bar,
+        annotations=labels + count + length + compass(view, look),
         view=view,
         drawn=drawn,
         in_view=sample.in_view,
@@ -90,32 +103,38 @@ def picture(service: Service, state: State) -> SkyPicture:
 
 
 def _corners(one: Selection, view: SkyView) -> Any:
-    """Corners of a lasso that was drawn on the sky, or of a cone, on the view's plane; None where they cannot be."""
-    match one:
-        case SkyPolygon(projection, vertices) if projection == view.projection:
-            return np.array(vertices, dtype=np.float64)
-        case SkyPolygon(projection, vertices):
-            x, y = view.projection.forward(*projection.inverse(*np.array(vertices, dtype=np.float64).T))
-        case Cone(ra_deg, dec_deg, radius_arcsec):
-            middle = SkyCoord(ra_deg, dec_deg, unit="deg")
-            edge = middle.directional_offset_by(np.arange(0, 360, CONE_STEP_DEG) * u.deg, radius_arcsec * u.arcsec)
-            x, y = view.projection.forward(edge.ra.deg % 360, edge.dec.deg)
-        case _:
-            return None
-    # What the all-sky plane tears apart cannot be drawn as one outline; its galaxies show it.
-    if not np.isfinite(x + y).all() or (view.projection.kind == "ait" and np.ptp(x) > TORN_DEG):
+    """Outline of a region of the sky on the view's plane; None where it is none, or hidden."""
+    if isinstance(one, SkyPolygon) and one.projection == view.projection:
+        return np.array(one.vertices, dtype=np.float64)
+    line = outline_of(one, _seen(view))
+    if line is None:
         return None
-    return np.stack([x, y], axis=1)
+    points = on_plane(line, view.projection, TORN_DEG)
+    return points if np.isfinite(points).any() else None
+
+
+def _seen(view: SkyView) -> Circle | None:
+    """A circle that holds what is in view; None for all-sky planes."""
+    if view.projection.all_sky:
+        return None
+    box = view.box
+    x, y = np.meshgrid([box.x0, box.x1], [box.y0, box.y1])
+    ra, dec = view.projection.inverse(x.ravel(), y.ravel())
+    middle = view.projection.inverse((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+    ra0, dec0 = (float(v) for v in middle)
+    return ra0, dec0, float(separation_deg(ra, dec, ra0, dec0).max())
 
 
 def describe_view(view: SkyView, drawn: int, in_view: int) -> str:
     """Words for the panel's head: how much of the sky, in which projection, how drawn."""
     how = f"all {drawn:,} drawn" if drawn == in_view else f"{drawn:,} of {in_view:,} drawn"
     width = view.box.x1 - view.box.x0
-    if view.projection.kind == "ait":
-        return f"all sky · Hammer–Aitoff · ICRS, E left · {how}"
+    frame = "ICRS" if view.projection.frame == "icrs" else "galactic"
+    if view.projection.all_sky:
+        name = "Hammer–Aitoff" if view.projection.kind == "ait" else "Mollweide"
+        return f"all sky · {name} · {frame}, E left · {how}"
     size = f"{width:.1f}°" if width >= 1 else f"{width * 60:.1f}′" if width * 60 >= 1 else f"{width * 3600:.1f}″"
-    return f"{size} wide · tangent · ICRS, N up, E left · {how}"
+    return f"{size} wide · tangent · {frame}, N up, E left · {how}"
 
 
 def place(view: SkyView, ra_deg: Any, dec_deg: Any) -> tuple[Any, Any]:
@@ -125,9 +144,10 @@ def place(view: SkyView, ra_deg: Any, dec_deg: Any) -> tuple[Any, Any]:
 
 
 def _background(atlas: Atlas, view: SkyView) -> dict[str, Any] | None:
-    """The atlas's own picture of the sky, where the view's plane is the one that it was drawn on (nearly)."""
+    """The atlas's own picture of the sky, where the view's plane is the one that it was drawn on (nearly): a picture
+    cannot be turned, so that in another frame points and density stand for it."""
     b = atlas.manifest.sky_background
-    if b is None or view.projection.kind != "tan":
+    if b is None or view.projection.all_sky or view.projection.frame != "icrs":
         return None
     x, y = view.projection.forward(b.ra_deg, b.dec_deg)
     if not np.hypot(float(x), float(y)) < 1.0:
@@ -145,23 +165,6 @@ def _background(atlas: Atlas, view: SkyView) -> dict[str, Any] | None:
     }
 
 
-def _graticule(view: SkyView, sexagesimal: bool, look: Theme) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    box = PlaneBox(view.box.x0, view.box.x1, view.box.y0, view.box.y1)
-    drawn = graticule(view.projection, box, "sexagesimal" if sexagesimal else "deg")
-    gap = np.array([np.nan], dtype=np.float32)
-    xs = [part for x, _ in drawn.lines for part in (np.asarray(x, dtype=np.float32), gap)]
-    ys = [part for _, y in drawn.lines for part in (np.asarray(y, dtype=np.float32), gap)]
-    empty = np.empty(0, dtype=np.float32)
-    trace = {
-        "x": fig.typed(np.concatenate(xs) if xs else empty),
-        "y": fig.typed(np.concatenate(ys) if ys else empty),
-        "line": {"width": 1, "color": look.muted},
-    }
-    small = {"font": {"size": 10, "color": look.muted}, "bgcolor": "rgba(0,0,0,0)"}
-    labels = [fig.label(float(x), float(y), text, look, **small) for x, y, text, _ in drawn.labels]
-    return trace, labels
-
-
 def _rasters(service: Service, view: SkyView, state: State, mean: Column | None, in_view: int) -> list[dict[str, Any]]:
     """Pictures behind the points: the density of all, that of what is active over it, or the mean of a column."""
     atlas, box = service.atlas, view.box
@@ -173,6 +176,7 @@ def _rasters(service: Service, view: SkyView, state: State, mean: Column | None,
         "w": str(RASTER_WIDTH),
         "h": str(RASTER_HEIGHT),
         "light": "0",
+        **({} if view.projection.frame == "icrs" else {"frame": view.projection.frame}),
     }
     place = {
         "xref": "x",
@@ -200,7 +204,7 @@ def _rasters(service: Service, view: SkyView, state: State, mean: Column | None,
 
 def projection_key(projection: Projection) -> str:
     """Names a projection, so that the browser's and the server's can be compared."""
-    return f"{projection.kind}:{projection.ra_deg:.6f}:{projection.dec_deg:.6f}"
+    return f"{projection.kind}:{projection.frame}:{projection.ra_deg:.6f}:{projection.dec_deg:.6f}"
 
 
 def register(app: Dash, service: Service) -> None:
@@ -219,14 +223,15 @@ def register(app: Dash, service: Service) -> None:
         shown = picture(service, read_state(service, part))
         view = shown.view
         patch = fig.patch_points(shown, DARK)
-        patch["data"][fig.GRATICULE].update(shown.graticule)
+        for at, name in enumerate(SKY_LINES):
+            patch["data"][fig.GRATICULE + at].update(shown.lines[name])
         shown_now = projection_key(view.projection)
         if shown_now != shown_before:
             # Another plane: what was in view there means nothing here.
             patch["layout"]["xaxis"]["range"] = [view.box.x0, view.box.x1]
             patch["layout"]["yaxis"]["range"] = [view.box.y0, view.box.y1]
             patch["layout"]["uirevision"] = shown_now
-        seen_in = {name: getattr(view.projection, name) for name in ("kind", "ra_deg", "dec_deg")}
+        seen_in = {name: getattr(view.projection, name) for name in ("kind", "ra_deg", "dec_deg", "frame")}
         patch["layout"]["meta"] = {"key": shown_now, "flip": [False, False], "projection": seen_in}
         return {
             "figure": patch,

@@ -22,7 +22,7 @@ from atlas.planes.plane import Box
 from atlas.queries import selection as selections
 from atlas.queries.selection import All, Selection
 from atlas.receipts import make_receipt
-from atlas.sky.projection import Projection
+from atlas.sky.projection import Projection, SkyFrame
 from atlas.storage import layout
 from atlas.storage.manifest import Column
 from atlas.storage.thumbnails import MIME_TYPE
@@ -121,7 +121,7 @@ def register_routes(server: Flask, service: Service, cached: Cached, downloads: 
             means = atlas.sky.mean(projection, box, width, height, values, mask, zero=zero)
             return mean_to_png(means, scale)
 
-        where = (projection.kind, projection.ra_deg, projection.dec_deg)
+        where = (projection.kind, projection.frame, projection.ra_deg, projection.dec_deg)
         key = cache_key(build, "sky raster", *where, *asked.key())
         return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
 
@@ -272,12 +272,15 @@ def _axes(atlas: Atlas) -> Axes | None:
 
 def _projection() -> Projection:
     kind: Any = request.args.get("kind", "")
-    if kind not in ("tan", "ait"):
-        raise InputError(f"kind is {shorten(kind)!r}: allowed are tan and ait")
+    frame: Any = request.args.get("frame", "icrs")
+    if kind not in ("tan", "ait", "mol"):
+        raise InputError(f"kind is {shorten(kind)!r}: allowed are tan, ait and mol")
+    if frame not in get_args(SkyFrame):
+        raise InputError(f"frame is {shorten(frame)!r}: allowed are {' and '.join(get_args(SkyFrame))}")
     ra_deg, dec_deg = parse.number(request.args, "ra", 0, 360), parse.number(request.args, "dec", -90, 90)
-    if kind == "ait" and dec_deg != 0:
+    if kind != "tan" and dec_deg != 0:
         raise InputError(f"dec is {dec_deg:g}: the all-sky projection is centred on the equator, dec=0")
-    return Projection(kind, ra_deg % 360.0, dec_deg)
+    return Projection(kind, ra_deg % 360.0, dec_deg, frame)
 
 
 def _image(atlas: Atlas, row: int, *, framed: bool, large: bool) -> bytes:

@@ -31,7 +31,8 @@ from ..settings import Settings
 from .callback_validation import StrictJSON, check_body
 
 LISTS = "/lists/<build>"
-"""Where lists of galaxies go, which may be larger than anything else that is sent."""
+REGIONS = "/regions/<build>"
+"""Where lists of galaxies and regions of the sky go, which may be larger than anything else that is sent."""
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _YEAR_S = 31_536_000
@@ -80,7 +81,7 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
             return
         if is_cross_site(request):
             abort(403)
-        limit = settings.max_list_bytes if rule == LISTS else settings.max_body_bytes
+        limit = settings.max_list_bytes if rule in (LISTS, REGIONS) else settings.max_body_bytes
         # Werkzeug refuses a declared length above this, but cuts a body in chunks off here: one byte more tells them
         # apart.
         request.max_content_length = limit + 1

@@ -15,6 +15,7 @@ from flask import Flask
 from atlas import Atlas, Cluster
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.queries.selection import And, ColumnPolygon, MapPolygon, Or
+from atlas.sky.projection import Projection
 from dashboard.cache.results import Cached
 from dashboard.interaction.step import Step, advance
 from dashboard.service.atlas_service import Service
@@ -155,6 +156,27 @@ def test_nothing_near_offers_the_nearest(service: Service) -> None:
     done = step(service, {"is": "find", "text": "53.16 -27.9"}, state=State())
     assert done.nearest is not None and "away" in done.message
     assert done.after == State()
+
+
+def test_the_sky_is_seen_in_another_frame_and_projection(service: Service) -> None:
+    whole = step(service, {"is": "seesky", "projection": "mol"}, {"is": "seesky", "frame": "galactic"}).after
+    assert whole.sky is not None and whole.sky.projection == Projection("mol", 0.0, 0.0, "galactic")
+    assert links.from_json(links.to_json(whole)) == whole
+    words = sky.describe_view(whole.sky, 1, 1)
+    assert "Mollweide" in words and "galactic" in words
+    hidden = step(service, {"is": "seesky", "line": "ecliptic"}, state=whole).after
+    assert hidden.sky == whole.sky and hidden.sky_look.hidden == ("ecliptic",)
+    assert len(sky.picture(service, whole).lines) == 4
+    # Links of before say nothing of frames.
+    assert links.from_json(
+        '{"sky":{"projection":{"kind":"tan","ra_deg":1.0,"dec_deg":2.0},"box":{"x0":0,"x1":1,"y0":0,"y1":1}}}'
+    )
+
+
+def test_a_position_outside_the_survey_is_said_to_be(service: Service) -> None:
+    far = step(service, {"is": "find", "text": "200 -80"})
+    assert "outside the survey" in far.message and far.message.endswith("° away") and far.nearest is not None
+    assert "outside" not in step(service, {"is": "find", "text": "box 53.16 -27.79 1′"}).message
 
 
 def test_a_lasso_arrives_simplified(service: Service) -> None:

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from atlas import Atlas
 from atlas.errors import InputError, ResourceError
 from dashboard.app import create_app
-from dashboard.service import list_reader
+from dashboard.service import apart
 from dashboard.service.list_reader import MOST_LISTED, parse_list, read_list
 from dashboard.settings import load
 
@@ -88,8 +88,8 @@ def test_a_header_that_promises_terabytes_ends_the_reader_and_not_the_server() -
 
 
 def test_one_list_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(list_reader, "PATIENCE_S", 0.01)
-    with list_reader._reading, pytest.raises(ResourceError, match="other lists are being read"):
+    monkeypatch.setattr(apart, "PATIENCE_S", 0.01)
+    with apart._reading, pytest.raises(ResourceError, match="other lists are being read"):
         read_list(b"1 2", ["objid"])
     monkeypatch.undo()
     assert read_list(b"1 2", ["objid"]).dec_deg == [2.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from astropy.coordinates import angular_separation
+from astropy.coordinates import SkyCoord, angular_separation
 from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,14 +16,17 @@ from atlas.sky.projection import Projection, unit_vectors
 Floats = NDArray[np.float64]
 
 ras = st.floats(0, 360, exclude_max=True)
-tangents = st.builds(Projection, st.just("tan"), ras, st.floats(-90, 90))
-all_skies = st.builds(Projection, st.just("ait"), ras, st.just(0.0))
+frames = st.sampled_from(["icrs", "galactic"])
+tangents = st.builds(Projection, st.just("tan"), ras, st.floats(-90, 90), frames)
+all_skies = st.builds(Projection, st.sampled_from(["ait", "mol"]), ras, st.just(0.0), frames)
 projections = tangents | all_skies
 
 
 def wcs(projection: Projection) -> WCS:
     made = WCS(naxis=2)
-    made.wcs.ctype = [f"RA---{projection.kind.upper()}", f"DEC--{projection.kind.upper()}"]
+    kind = projection.kind.upper()
+    galactic = projection.frame == "galactic"
+    made.wcs.ctype = [f"GLON-{kind}", f"GLAT-{kind}"] if galactic else [f"RA---{kind}", f"DEC--{kind}"]
     made.wcs.crval = [projection.ra_deg, projection.dec_deg]
     made.wcs.crpix = [0.0, 0.0]
     made.wcs.cdelt = [-1.0, 1.0]
@@ -37,6 +40,13 @@ def sky(n: int, seed: int = 0) -> tuple[Floats, Floats]:
     return rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
 
 
+def in_frame(projection: Projection, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
+    if projection.frame == "icrs":
+        return ra, dec
+    there = SkyCoord(ra, dec, unit="deg").galactic
+    return there.l.deg, there.b.deg
+
+
 def separation(ra: Floats, dec: Floats, ra0: Floats | float, dec0: Floats | float) -> Floats:
     result: Floats = np.degrees(angular_separation(*map(np.radians, (ra, dec, ra0, dec0))))
     return result
@@ -47,7 +57,7 @@ def separation(ra: Floats, dec: Floats, ra0: Floats | float, dec0: Floats | floa
 def test_planes_are_those_of_fits(projection: Projection) -> None:
     ra, dec = sky(500)
     x, y = projection.forward(ra, dec)
-    expected_x, expected_y = wcs(projection).wcs_world2pix(ra, dec, 1)
+    expected_x, expected_y = wcs(projection).wcs_world2pix(*in_frame(projection, ra, dec), 1)
     scale = 1 + np.hypot(expected_x, expected_y)
     near = ~(scale > 1e4)  # near a tangent plane's horizon both lose digits
     assert np.array_equal(np.isnan(x), np.isnan(expected_x))
@@ -63,7 +73,8 @@ def test_inverse_is_that_of_fits(projection: Projection) -> None:
     expected = wcs(projection).wcs_pix2world(x, y, 1)
     on_sky = np.isfinite(ra)
     assert np.array_equal(on_sky, np.isfinite(expected[0]))
-    assert separation(ra[on_sky], dec[on_sky], expected[0][on_sky], expected[1][on_sky]).max() < 1e-9
+    there = in_frame(projection, ra[on_sky], dec[on_sky])
+    assert separation(*there, expected[0][on_sky], expected[1][on_sky]).max() < 1e-9
     assert ((ra[on_sky] >= 0) & (ra[on_sky] < 360)).all()
 
 
@@ -71,7 +82,7 @@ def test_inverse_is_that_of_fits(projection: Projection) -> None:
 @settings(max_examples=60)
 def test_there_and_back_again(projection: Projection) -> None:
     ra, dec = sky(500)
-    away = separation(ra, dec, projection.ra_deg, projection.dec_deg)
+    away = separation(*in_frame(projection, ra, dec), projection.ra_deg, projection.dec_deg)
     there = away < 85 if projection.kind == "tan" else np.ones(ra.size, dtype=bool)
     back = projection.inverse(*projection.forward(ra[there], dec[there]))
     assert separation(*back, ra[there], dec[there]).max() < 1e-9

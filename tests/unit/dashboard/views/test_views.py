@@ -178,7 +178,7 @@ def test_like_embeddings_have_like_patterns() -> None:
 
 def test_an_outline_is_filled_where_it_selects() -> None:
     # The middle of a pentagram is selected: crossings do not cut holes.
-    assert polygon_shape([(0, 0), (1, 1), (2, 0)], theme(light=False))["fillrule"] == "nonzero"
+    assert polygon_shape(np.array([(0, 0), (1, 1), (2, 0)]), theme(light=False))["fillrule"] == "nonzero"
 
 
 def test_the_commonest_words_have_colours_of_their_own() -> None:
