@@ -66,7 +66,18 @@ def _fill(
         client.insert(name, [{KEY: part.start + i, FIELD: one} for i, one in enumerate(block)])
         advance(len(block))
     client.flush(name)
-    while int(client.describe_index(name, FIELD)["pending_index_rows"]):
+    _await_index(client, name, len(embeddings))
+    # Rows that have just come are compared one by one; loaded anew, all are searched as they will be, and so measured.
+    client.release_collection(name)
+    client.load_collection(name)
+
+
+def _await_index(client: Any, name: str, n_rows: int) -> None:
+    """Wait until all rows are indexed: of those that have just come none may be pending yet."""
+    while True:
+        index = client.describe_index(name, FIELD)
+        if int(index["indexed_rows"]) >= n_rows and not int(index["pending_index_rows"]):
+            return
         time.sleep(LOOK_EVERY_S)
 
 
