@@ -68,7 +68,9 @@ class OpenBuild:
             for s in manifest.spaces
         }
         self.default_space = manifest.spaces[0].name
-        self._seen: dict[str, OpenBuild] = {self.default_space: self}
+        # Seen in the other spaces, once asked for; not in the first, which would keep an atlas that nobody uses alive.
+        self._views: dict[str, OpenBuild] = {}
+        self._first: OpenBuild | None = None
         self._seeing = threading.Lock()
         self.column_planes = ColumnPlanes(self.build_id, self.columns(self.default_space), self.n_rows)
 
@@ -136,21 +138,25 @@ class OpenBuild:
         """
         name = name or self.space_names[0]
         self.space(name)
+        first = self._first or self
+        if name == self.space_names[0]:
+            return cast("Self", first)
         with self._seeing:
-            if name not in self._seen:
-                self._seen[name] = self._made_in(name)
-            return cast("Self", self._seen[name])
+            if name not in self._views:
+                self._views[name] = first._made_in(name)
+            return cast("Self", self._views[name])
 
     def _made_in(self, name: str) -> OpenBuild:
-        first = self._seen[self.space_names[0]]
-        shared = ("sky", "identity", "thumbnails", *(("labelled",) if first._labels is not None else ()))
+        """The view in a space, of the first one."""
+        shared = ("sky", "identity", "thumbnails", *(("labelled",) if self._labels is not None else ()))
         for part in shared:
-            getattr(first, part)  # opened once for all
-        made = copy.copy(first)
+            getattr(self, part)  # opened once for all
+        made = copy.copy(self)
         for own in ("histograms", "condition_columns"):
             made.__dict__.pop(own, None)
+        made._first = self
         made.default_space = name
-        made.build_id = f"{first.build_id}.{name}"
+        made.build_id = f"{self.build_id}.{name}"
         made.column_planes = ColumnPlanes(made.build_id, made.columns(name), made.n_rows)
         return made
 

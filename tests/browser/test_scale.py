@@ -484,10 +484,10 @@ def test_axe_finds_nothing_to_complain_about(on_demo: Watched) -> None:
 def test_figures_are_taken_along_with_their_axes(on_demo: Watched) -> None:
     on_demo.open()
     for plane, kind in product(("map", "sky"), ("png", "svg")):
-        on_demo.page.locator(f".gf-{plane} .gf-menu summary").click()
+        on_demo.page.locator(f".gf-figure-{plane} summary").click()
         with on_demo.page.expect_download() as download:
             on_demo.page.get_by_label(f"Download the {plane} as {kind.upper()}, with axes").click()
-        on_demo.page.locator(f".gf-{plane} .gf-menu summary").click()
+        on_demo.page.locator(f".gf-figure-{plane} summary").click()
         data = Path(download.value.path()).read_bytes()
         if kind == "png":
             picture = Image.open(io.BytesIO(data))

@@ -90,7 +90,7 @@ def test_the_sources_of_our_own_name_what_says_most(tmp_path: Path) -> None:
     simulate_survey(100, tmp_path, dimension=16, quiet=True)
     assert open_source(tmp_path).description.key_columns == ("mag_r", "z_phot", "z_spec", "source_type")
     picture = BackgroundDescription("background.png", 53.16, -27.78, 0.1, 0.1)
-    assert set(describe_source(picture).key_columns) <= set(COLUMNS)
+    assert set(describe_source(picture, {}).key_columns) <= set(COLUMNS)
 
 
 def test_a_key_column_that_is_not_there_is_told_before_the_build(small_path: Path, tmp_path: Path) -> None:
