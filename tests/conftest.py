@@ -35,12 +35,14 @@ LONG = tuple(
     ROOT / "tests" / name
     for name in (
         "unit/benchmarks",
+        "unit/precompute/descriptor/test_artefact_columns.py",
         "unit/precompute/simulation",
+        "browser/test_many_words.py",
         "integration/test_new_build.py",
     )
 )
 """What `make soak` tests besides a million rows, whose atlas takes minutes to build: what measures and what simulates,
-and what `integration/test_taking_up.py` tests within one process."""
+what `integration/test_taking_up.py` tests within one process, and an atlas of columns of many words."""
 
 DEALT_FIRST = (
     "browser/test_scale.py",

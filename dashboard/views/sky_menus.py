@@ -23,10 +23,9 @@ def region_menu() -> html.Details:
         placeholder='box 53.1 -27.8 2′ 1′\nfk5; circle(53.1,-27.8,30")\nmoc 5/8-10',
         maxLength=2_000_000,
         spellCheck=False,
-        title="Regions of DS9, or a MOC as text",
     )
     inside = [
-        paste,
+        html.Label([html.Span("Regions of DS9, or a MOC as text", className="gf-hidden"), paste]),
         html.Div(
             [
                 el.button("Select", is_="local", do="region", of="text", join="new", kind="accent"),

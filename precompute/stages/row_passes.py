@@ -30,7 +30,7 @@ def fill_rows(
     size: int,
     arrays: Sequence[np.memmap[Any, Any]],
     *,
-    keep_every: int = KEEP_EVERY,
+    keep_every: int | None = None,
 ) -> None:
     """Do `work` on all rows in chunks, from where a killed run of this stage ended; shows progress.
 
@@ -45,9 +45,10 @@ def fill_rows(
         Rows in all, and in one slice.
     arrays : sequence of memmap
         From `StageContext.open_or_create`.
-    keep_every : int
-        Rows between two records of progress.
+    keep_every : int, optional
+        Rows between two records of progress; `KEEP_EVERY` by default.
     """
+    keep_every = KEEP_EVERY if keep_every is None else keep_every
     kept = ctx.kept().rows
     with ctx.progress(n_rows) as bar:
         bar.update(kept)

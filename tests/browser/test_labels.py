@@ -42,6 +42,7 @@ def kept(on: Watched, labelled: int) -> None:
     expect(on.page.locator("#label-progress")).to_have_text(f"{labelled} of {on.atlas.n_rows} labelled")
 
 
+@pytest.mark.soak
 def test_a_gallery_of_a_thousand_is_labelled_by_keyboard_alone(
     on_own: Watched, demo: Atlas, place: Path, tmp_path: Path
 ) -> None:
