@@ -29,6 +29,10 @@ ABOUT_ORDER = (
     "Rank correlation (Spearman) over the galaxies of either list: 1, both order them alike; 0, their orders have "
     "nothing to do with each other; −1, one is the other turned round"
 )
+ABOUT_KEEPING = (
+    "Keep what the gallery shows, then ask something else: other examples, another order, another selection. How far "
+    "the two answers agree is told here, and the galaxies of both, or of one alone, can be selected."
+)
 ABOUT_PAIR = "The first of each, best first. Framed: among the first hundred of both."
 
 
@@ -51,8 +55,8 @@ def drawer(service: Service, state: State) -> list[Any]:
         if other != atlas.default_space:
             there = replace(state, space=other if other != atlas.space_names[0] else "")
             found += _section(service, state, there, (atlas.default_space, other))
-    keep = el.button("Keep it, ask another", label=KEEP, is_="keepanswer", take=True)
-    return [*found, html.Div(keep)]
+    keep = el.button("Keep this answer", label=KEEP, is_="keepanswer", take=True)
+    return [*found, html.P(ABOUT_KEEPING, className="gf-note"), html.Div(keep)]
 
 
 def _space(service: Service, state: State) -> str:
