@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,9 @@ def test_words_are_searched_and_text_is_looked_into(page: Watched) -> None:
     page.page.locator("#expression").press_sequentially('remark == "NGC 0001')
     whole = remarks[1].decode()
     expect(page.page.locator("#expression-words button").first).to_have_text(f'"{whole}"')
+    page.settle()  # what is still asked of the letters before would draw the words anew under the key
     page.page.keyboard.press("Tab")
+    expect(page.page.locator("#expression")).to_have_value(re.compile(re.escape(whole)))
     page.page.keyboard.press("Enter")
     page.settle()
     page.settle()
