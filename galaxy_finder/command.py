@@ -20,6 +20,7 @@ COMMANDS = {
     "remove": (_BUILDS, "take galaxies out of an atlas"),
     "compact": (_BUILDS, "make one segment of all that was appended"),
     "plan": (_BUILDS, "say what a build would take, without building"),
+    "fill": (_BUILDS, "give the embeddings of an atlas to Milvus or PostgreSQL, which then search"),
     "simulate": (_BUILDS, "write a simulated survey"),
     "info": (_BUILDS, "say what an atlas holds"),
     "validate": (_BUILDS, "check every file of an atlas"),

@@ -60,6 +60,11 @@ def test_every_command_explains_every_parameter(command: str, capsys: pytest.Cap
     assert given and all(words for _, words in given)
 
 
+def test_the_readme_names_every_command() -> None:
+    (listed,) = re.findall(r"`galaxy-finder ([^`]*\|[^`]*)`", DOCUMENTS[ROOT / "README.md"])
+    assert set(re.split(r"\s*\|\s*", listed)) == set(COMMANDS)
+
+
 def test_the_readme_is_read_in_one_sitting() -> None:
     assert len(DOCUMENTS[ROOT / "README.md"].splitlines()) <= 130
 
