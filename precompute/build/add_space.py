@@ -21,7 +21,6 @@ from atlas.planes.plane import write_plane
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, StageRecord
-from atlas.storage.validate import check_files, open_current
 
 from ..config import BuildConfig
 from ..errors import SourceError
@@ -33,7 +32,7 @@ from ..stages.stage import Stage, StageContext
 from .append import config_of
 from .estimate import check_fits, estimate_build
 from .manifest_assembly import describe_space
-from .stage_runner import CHANGE, WorkStep, digest, files_after, link_files, run_stage, say
+from .stage_runner import CHANGE, WorkStep, digest, link_files, publish_change, run_stage, say, taken_up
 
 VERSION = 1
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -86,9 +85,7 @@ def add_space(
     ResourceError
         If disk or memory are too small, or another build of the atlas runs.
     """
-    with writer.locked(out):
-        before, old = open_current(out)
-        check_files(before, old)
+    with taken_up(out) as (before, old):
         _refuse_misfits(old, name, out)
         config = config_of(old, threads=0, memory_gib=BuildConfig().memory_gib)
         config = msgspec.convert(msgspec.to_builtins(config) | {**(parameters or {}), "space": name}, BuildConfig)
@@ -109,8 +106,7 @@ def add_space(
         records = _run(before, old, partial, config, source, keys, quiet=quiet)
         source.scratch.unlink(missing_ok=True)
         manifest = _assemble(old, partial, build_id, config, records, source)
-        manifest = msgspec.structs.replace(manifest, files=files_after(before, old, partial, quiet=quiet))
-        writer.publish(out, manifest)
+        manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
     say(quiet, f"{out}: build {build_id} with space {name} beside {old.spaces[0].name} is in use")
     return manifest
 

@@ -23,7 +23,6 @@ from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, Manifest, Space, StageRecord
-from atlas.storage.validate import check_files, open_current
 
 from ..config import BuildConfig
 from ..errors import SourceError
@@ -32,7 +31,7 @@ from ..sources.source import Source
 from ..stages import embeddings
 from .new_segment import VERSION, NewSegment
 from .pipeline import estimate_source
-from .stage_runner import CHANGE, digest, files_after, link_files, say
+from .stage_runner import CHANGE, digest, link_files, publish_change, say, taken_up
 
 COMPACT = "compact"
 """Name of the record that `compact` leaves; it tells the rows of the first build."""
@@ -71,9 +70,7 @@ def append(source: Source, out: Path, *, threads: int = 0, memory_gib: float = 8
     ResourceError
         If the disk is too small, or another build of the atlas runs.
     """
-    with writer.locked(out):
-        before, old = open_current(out)
-        check_files(before, old)
+    with taken_up(out) as (before, old):
         fingerprint = source.fingerprint()
         if any(record.measured.get("source") == fingerprint for record in old.stages):
             say(quiet, f"{out}: the galaxies of {source.folder} are in it already")
@@ -88,8 +85,7 @@ def append(source: Source, out: Path, *, threads: int = 0, memory_gib: float = 8
         segment = NewSegment(source, before, old, partial, config, fitted_rows=first_rows(old), quiet=quiet)
         segment.run(build_id)
         manifest = _assemble(old, partial, segment, source, build_id, fingerprint)
-        manifest = msgspec.structs.replace(manifest, files=files_after(before, old, partial, quiet=quiet))
-        writer.publish(out, manifest)
+        manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
     say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies, {source.n_rows:,} of them new, is in use")
     return manifest
 

@@ -21,7 +21,6 @@ from atlas.storage import publish as writer
 from atlas.storage.appended_array import is_part, part_path
 from atlas.storage.arrays import chunks, open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
-from atlas.storage.validate import check_files, open_current
 
 from ..config import BuildConfig
 from ..stages import measure
@@ -29,7 +28,7 @@ from ..stages.index import stage as index
 from ..stages.stage import StageContext
 from .append import COMPACT, MEASURED_BEFORE, config_of, first_rows
 from .estimate import estimate_build
-from .stage_runner import WorkStep, digest, files_after, link_files, run_stage, say
+from .stage_runner import WorkStep, digest, link_files, publish_change, run_stage, say, taken_up
 
 VERSION = 2
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -59,9 +58,7 @@ def compact(out: Path, *, threads: int = 0, memory_gib: float = 8.0, quiet: bool
     ResourceError
         If the disk is too small, or another build of the atlas runs.
     """
-    with writer.locked(out):
-        before, old = open_current(out)
-        check_files(before, old)
+    with taken_up(out) as (before, old):
         if len(old.segments) == 1:
             say(quiet, f"{out}: all rows are one segment already")
             return old
@@ -77,8 +74,7 @@ def compact(out: Path, *, threads: int = 0, memory_gib: float = 8.0, quiet: bool
         link_files(before, partial, kept)
         records = _Compaction(before, old, partial, config, quiet).run(build_id)
         manifest = _assemble(old, partial, build_id, records)
-        manifest = msgspec.structs.replace(manifest, files=files_after(before, old, partial, quiet=quiet))
-        writer.publish(out, manifest)
+        manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
     say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies in one segment is in use")
     return manifest
 

@@ -32,7 +32,6 @@ from atlas.storage.appended_array import is_part
 from atlas.storage.arrays import chunks, open_array
 from atlas.storage.manifest import Column, Manifest, Segment, StageRecord
 from atlas.storage.thumbnails import ThumbnailStore, ThumbnailWriter
-from atlas.storage.validate import check_files, open_current
 
 from ..errors import SourceError
 from ..sources.checks import counted
@@ -46,7 +45,17 @@ from ..stages.umap import ANCHORS_XY
 from .append import config_of, first_rows
 from .compact import write_identities, write_planes
 from .pipeline import FEWEST_ROWS
-from .stage_runner import CHANGE, WorkStep, digest, digest_of_array, files_after, link_files, run_stage, say
+from .stage_runner import (
+    CHANGE,
+    WorkStep,
+    digest,
+    digest_of_array,
+    link_files,
+    publish_change,
+    run_stage,
+    say,
+    taken_up,
+)
 
 VERSION = 1
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -95,9 +104,7 @@ def remove(
     ResourceError
         If the disk is too small, or another build of the atlas runs.
     """
-    with writer.locked(out):
-        before, old = open_current(out)
-        check_files(before, old)
+    with taken_up(out) as (before, old):
         there = np.ones(old.n_rows, dtype=np.bool_)
         there[removed] = False
         kept = np.flatnonzero(there)
@@ -115,8 +122,7 @@ def remove(
         records = work.run(build_id)
         change = f"{counted(old.n_rows - kept.size, 'galaxy', 'galaxies')} removed ({why})"
         manifest = _assemble(old, partial, build_id, records, change, there)
-        manifest = msgspec.structs.replace(manifest, files=files_after(before, old, partial, quiet=quiet))
-        writer.publish(out, manifest)
+        manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
     say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies is in use, {change}")
     return manifest
 

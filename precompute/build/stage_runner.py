@@ -9,6 +9,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import File, Manifest, StageRecord, read_manifest
-from atlas.storage.validate import file_faults
+from atlas.storage.validate import check_files, file_faults, open_current
 
 from ..native_code import trim_heap
 from ..stages.stage import Stage, StageContext
@@ -216,6 +217,32 @@ def replace_array(path: Path, array: NDArray[Any]) -> None:
     with scratch.open("wb") as f:
         np.save(f, array, allow_pickle=False)
     scratch.replace(path)
+
+
+@contextmanager
+def taken_up(out: Path) -> Iterator[tuple[Path, Manifest]]:
+    """Hold an atlas for a change: the build in use, whole as far as sizes and headers tell, and its manifest.
+
+    Raises
+    ------
+    FormatError
+        If there is no whole atlas in the folder.
+    ResourceError
+        If another build of it runs.
+    """
+    with writer.locked(out):
+        before, old = open_current(out)
+        check_files(before, old)
+        yield before, old
+
+
+def publish_change(
+    out: Path, before: Path, old: Manifest, partial: Path, manifest: Manifest, *, quiet: bool
+) -> Manifest:
+    """Put a changed build into use; returns its manifest, which then names its files."""
+    manifest = msgspec.structs.replace(manifest, files=files_after(before, old, partial, quiet=quiet))
+    writer.publish(out, manifest)
+    return manifest
 
 
 def files_after(before: Path, old: Manifest, partial: Path, *, quiet: bool) -> dict[str, File]:

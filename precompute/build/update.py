@@ -27,7 +27,6 @@ from atlas.storage import publish as writer
 from atlas.storage.appended_array import write_part
 from atlas.storage.arrays import chunks
 from atlas.storage.manifest import Column, Manifest, StageRecord
-from atlas.storage.validate import check_files, open_current
 
 from ..errors import SourceError
 from ..source_description import ColumnDescription
@@ -37,7 +36,7 @@ from ..sources.color_columns import COMPUTED, Color, colors_of, difference
 from ..sources.column_types import MISSING_CODE, NormalizedColumn, normalize_column
 from ..sources.further_columns import FurtherColumns, RowsOfGalaxies
 from ..stages import anomalies, read
-from .stage_runner import CHANGE, digest, digest_of_array, files_after, link_files, replace_array, say
+from .stage_runner import CHANGE, digest, digest_of_array, link_files, publish_change, replace_array, say, taken_up
 
 VERSION = 1
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
@@ -74,9 +73,7 @@ def update(further: FurtherColumns, out: Path, *, others: Others = "", quiet: bo
     ResourceError
         If the disk is too small, or another build of the atlas runs.
     """
-    with writer.locked(out):
-        before, old = open_current(out)
-        check_files(before, old)
+    with taken_up(out) as (before, old):
         begun = time.perf_counter()
         of_atlas = Columns(before, old.columns, old.n_rows)
         identity = Identity(before, old.id_columns, of_atlas, old.segments)
@@ -100,8 +97,7 @@ def update(further: FurtherColumns, out: Path, *, others: Others = "", quiet: bo
             _write(partial / layout.COLUMNS / f"{name}.npy", values.array, old)
         seconds = time.perf_counter() - begun
         manifest = _assemble(old, key, further, found, notes, rows, seconds)
-        manifest = msgspec.structs.replace(manifest, files=files_after(before, old, partial, quiet=quiet))
-        writer.publish(out, manifest)
+        manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
     for note in notes:
         say(quiet, f"note: {note}")
     say(quiet, f"{out}: build {manifest.build_id} with {manifest.stages[-1].measured[CHANGE]} is in use")

@@ -16,6 +16,7 @@ from atlas import Atlas
 from atlas.storage.manifest import Manifest, read_manifest
 from atlas.storage.validate import validate
 from precompute.build import add_space as adding
+from precompute.build import stage_runner
 from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.errors import SourceError
@@ -85,7 +86,7 @@ def test_a_killed_run_leaves_the_atlas_and_goes_on_where_it_was(
     runs = []
     monkeypatch.setattr(type(measure.STAGE), "run", count(measure.STAGE.run, runs))
     with monkeypatch.context() as killed:
-        killed.setattr(adding, "files_after", interrupt)
+        killed.setattr(stage_runner, "files_after", interrupt)
         with pytest.raises(KeyboardInterrupt):
             adding.add_space(out, "v2", str(source_of(spaces_path) / "v2.parquet"), **again)  # type: ignore[arg-type]
     assert (out / "CURRENT").read_text() == build_id

@@ -16,7 +16,7 @@ from atlas.storage import layout
 from atlas.storage.publish import current_build
 from atlas.storage.validate import validate
 from precompute.__main__ import main
-from precompute.build import update as updating
+from precompute.build import stage_runner
 from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.errors import SourceError
@@ -153,7 +153,7 @@ def test_an_interrupted_update_leaves_the_atlas_and_the_same_command_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(updating, "files_after", killed)
+        patch.setattr(stage_runner, "files_after", killed)
         assert update(root, tmp_path / "more.parquet") == 130
     assert current_build(root) == before and validate(root) == []
     assert update(root, tmp_path / "more.parquet") == 0
