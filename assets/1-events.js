@@ -61,10 +61,9 @@
   };
 
   gf.jobEnded = function (id, phase) {
-    if (!waits || waits.job !== id || !["done", "gone"].includes(phase)) return;
-    const events = waits.events;
-    tell("toast", { is_open: false });
-    events.forEach(gf.send);
+    if (!["done", "gone"].includes(phase)) return;
+    if (document.querySelector(`#toast [data-job="${id}"]`)) tell("toast", { is_open: false });
+    if (waits && waits.job === id) waits.events.forEach(gf.send);
   };
 
   // Elements that must be there, within another and around it.

@@ -37,6 +37,11 @@ def watched(tell: Callable[[float], object]) -> Iterator[None]:
         _watch.reset(token)
 
 
+def passed(share: float) -> None:
+    """Tell whoever watches this thread that another share of a pass is done; 0.0 where it merely waits."""
+    _watch.get()(share)
+
+
 def in_threads(work: Callable[[Part], Done], parts: Iterable[Part]) -> Iterator[Done]:
     """As `map(work, parts)`, in the order of the parts, on THREADS threads.
 

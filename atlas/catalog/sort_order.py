@@ -36,6 +36,7 @@ MAX_BYTES = 2_000_000_000
 FEW_ROWS = 200_000  # sorted in 20 ms
 BUCKET_ROWS = 1 << 17
 SAMPLE_PER_BUCKET = 256
+SORT_PASSES = 2  # of `atlas.parallel.in_threads`
 
 
 class Orders:

@@ -13,15 +13,18 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from atlas.errors import FormatError
+from atlas.parallel import passed
 
 LOCK = ".lock"
 PARTIAL = ".partial"
+LOOK_EVERY_S = 0.02
 
 T = TypeVar("T")
 
@@ -116,8 +119,18 @@ def _partial(folder: Path) -> Path:
 
 @contextmanager
 def _alone(scratch: Path) -> Iterator[None]:
-    """Wait until no other thread or process makes anything in this folder."""
+    """Wait until no other thread or process makes anything in this folder; who watches the wait can end it."""
     scratch.mkdir(parents=True, exist_ok=True)
     with (scratch / LOCK).open("w") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+        while not _locked(f):
+            passed(0.0)
+            time.sleep(LOOK_EVERY_S)
         yield
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -108,12 +108,14 @@ def _next(service: Service, before: State, after: State) -> State:
 
 
 def _bounded(service: Service, before: State, after: State) -> State:
-    """A state that is small enough to travel with every request, and whose selections may be evaluated at once."""
+    """A state that is small enough to travel with every request, and whose selections and plane are there."""
     if len(links.to_json(after).encode()) > links.MAX_JSON_BYTES:
         raise InputError("the page holds too much: drop a subset, or simplify the selection")
     for one in _selections(after):
         form = service.canonical(one)
         service.dear.require_ready(form, service.atlas)
+    if after.axes != before.axes:
+        service.plane(after.axes)
     return after
 
 
@@ -132,8 +134,8 @@ def _held_back(raw: View, after: State) -> bool:
 def _moves(service: Service, before: State, after: State) -> dict[str, list[float]]:
     moves = {}
     # Onto another plane a graph goes together with its points.
-    if after.map != before.map and after.axes == before.axes and (plane := service.plane(after.axes)) is not None:
-        box = after.map or home_box(plane)
+    if after.map != before.map and after.axes == before.axes:
+        box = after.map or home_box(service.plane(after.axes))
         moves["map"] = [box.x0, box.x1, box.y0, box.y1]
     if after.sky != before.sky:
         view = after.sky or skyview.home(service.atlas, after.sky_look)

@@ -49,10 +49,10 @@ from ..state.page_state import Axes, State
 from .current_build import Builds
 from .damage import Damage
 from .dear_selections import DearSelections, parts_kept
+from .derived import DerivedFiles
 from .index_loading import Indexes, LoadingState
 from .label_book import LabelBook
 from .name_resolver import NameResolver
-from .planes_under_way import PlanesUnderWay
 
 JOB_PATIENCE_S = 0.3  # what is ready by then was no job to whoever asked
 _log = logging.getLogger(__name__)
@@ -90,7 +90,6 @@ class Service:
         self._masks: OrderedDict[tuple[str, bytes], Mask] = OrderedDict()
         # Kept as long as their build: what is let go must not stay in memory for what was derived from it.
         self._orders: WeakKeyDictionary[Atlas, Orders] = WeakKeyDictionary()
-        self._planes = PlanesUnderWay(settings.scratch_dir)
         # Told the operations of each selection before it is evaluated; raises where its visitor has had enough.
         self.spend: Callable[[int], object] = lambda operations: None
         self.damage = Damage(settings.scratch_dir)
@@ -98,6 +97,7 @@ class Service:
         self.jobs = Jobs(open_board(settings), at_once=settings.jobs_at_once, waiting=settings.jobs_waiting)
         self.names = NameResolver(settings.name_resolver)
         self.dear = DearSelections(self)
+        self._derived = DerivedFiles(self.jobs, settings.scratch_dir)
 
     @property
     def atlas(self) -> Atlas:
@@ -304,16 +304,30 @@ class Service:
         selection: Selection = msgspec.json.decode(text, type=Selection)
         return selection
 
-    def plane(self, axes: Axes | None, atlas: Atlas | None = None) -> Plane | None:
-        """The plane that the map's panel shows; None while two columns are still being ordered.
+    def plane(self, axes: Axes | None, atlas: Atlas | None = None) -> Plane:
+        """The plane that the map's panel shows.
 
         Raises
         ------
+        UnderWayError
+            While two columns are still being put in order.
         InputError
-            If the atlas has no such columns.
+            If the atlas has no such columns, or no galaxy has a value of both.
         """
         atlas = atlas or self.atlas
-        return atlas.space().plane if axes is None else self._planes.get(atlas, axes)
+        return atlas.space().plane if axes is None else self._derived.plane(atlas, axes)
+
+    def require_order(self, column: str, descending: bool, mask: Mask | None) -> None:
+        """Refuse, for now, to read a selection in the order of a column that is still being sorted.
+
+        Raises
+        ------
+        UnderWayError
+            With the job that sorts it.
+        InputError
+            If the atlas has no such column, or its disk no room.
+        """
+        self._derived.require_order(self.orders, self.atlas, column, descending, mask)
 
     def run(self, query: Query, atlas: Atlas | None = None) -> Result | None:
         """Answer of a query, from the cache where the same question was asked before.

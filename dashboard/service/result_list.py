@@ -41,11 +41,14 @@ class ResultList(msgspec.Struct, frozen=True):
         Whether it tells similarities.
     page : callable
         Rows (uint32) and similarities (float32, NaN where there are none) from an offset on, at most so many.
+    require_ready : callable
+        Raises UnderWayError where the first page would wait until a column is sorted, which a job does meanwhile.
     """
 
     total: int
     scored: bool
     page: Callable[[int, int], Page]
+    require_ready: Callable[[], None] = lambda: None
 
 
 def listing_of(service: Service, state: State, sort: str = "", descending: bool = False) -> ResultList:
@@ -94,7 +97,12 @@ def _by_column(service: Service, question: Question, column: str, descending: bo
         rows = orders.page(column, descending, mask, offset, limit)
         return rows, scores(rows)
 
-    return ResultList(atlas.n_rows if mask is None else mask.count, question.like is not None, page)
+    return ResultList(
+        atlas.n_rows if mask is None else mask.count,
+        question.like is not None,
+        page,
+        lambda: service.require_order(column, descending, mask),
+    )
 
 
 def _by_row(atlas: Atlas, question: Question, mask: Mask | None) -> ResultList:

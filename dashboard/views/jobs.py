@@ -11,6 +11,7 @@ from typing import Any
 from dash import html
 
 from ..jobs.job import Job
+from ..service.atlas_service import Service
 from . import elements as el
 
 ENDS = {"failed": "failed", "cancelled": "cancelled", "interrupted": "interrupted: the process that ran it is gone"}
@@ -36,6 +37,12 @@ def job_card(job: Job) -> html.Div:
         role="status",
         **{"data-job": job.id, "data-phase": job.phase},
     )  # fmt: skip
+
+
+def concerns(service: Service, ended: Any, kind: str) -> bool:
+    """Whether the job that ended, as `job-ended` tells, may be of a kind; one that is to begin anew is unknown."""
+    job = service.jobs.find(ended["id"]) if isinstance(ended, dict) and isinstance(ended.get("id"), str) else None
+    return job is None or job.kind == kind
 
 
 def job_told(job: Job) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-from dash import Dash, Input, Output, no_update
+from dash import Dash, Input, Output, ctx, no_update
 from dash import State as Held
+from dash.exceptions import PreventUpdate
 from numpy.typing import NDArray
 
 from atlas import Atlas, Mask
@@ -31,12 +32,14 @@ from atlas.queries.selection import ColumnPolygon, MapPolygon
 from atlas.storage.manifest import Column
 
 from ..interaction.held_state import read_state
+from ..jobs.job import UnderWayError
 from ..service.atlas_service import Service
 from ..service.galaxies import positions
 from ..state.page_state import Axes, State, Viewport, active, is_narrowed
 from ..state.viewports import home_box
 from . import figure as fig
 from . import status
+from .jobs import concerns, job_card
 from .legend import legend, mean_legend
 from .outlines import outlines
 from .paint import color_points, coloring_column, likeness_column, mean_of, mean_pixels, mean_query
@@ -86,12 +89,16 @@ class MapPicture(fig.PlanePicture):
     trust: float | None
 
 
-def picture(service: Service, state: State) -> MapPicture | None:
-    """Picture of the map for a state; None while its plane is still being made."""
+def picture(service: Service, state: State) -> MapPicture:
+    """Picture of the map for a state.
+
+    Raises
+    ------
+    UnderWayError
+        While its plane is still being made.
+    """
     atlas = service.atlas
     plane = service.plane(state.axes, atlas)
-    if plane is None:
-        return None
     look = theme(state.light)
     mask = service.mask(active(state), atlas)
     box = state.map or home_box(plane)
@@ -361,25 +368,27 @@ def register(app: Dash, service: Service) -> None:
         output={
             "figure": Output("map", "figure"),
             "shown": Output("map-shown", "data"),
-            "made": Output("again", "disabled"),
             "legend": Output("legend", "children"),
             "trust": Output("trust", "children"),
             "selected": Output("status-selected", "children"),
             "drawn": Output("status-drawn", "children"),
         },
-        inputs=[Input("part-map", "data"), Input("again", "n_intervals"), Held("map-shown", "data")],
+        inputs=[Input("part-map", "data"), Input("job-ended", "data"), Held("map-shown", "data")],
         prevent_initial_call=True,
     )
-    def on_map(part: Any, _: Any, shown_before: Any) -> dict[str, Any]:
+    def on_map(part: Any, ended: Any, shown_before: Any) -> dict[str, Any]:
+        if ctx.triggered_id == "job-ended" and not concerns(service, ended, "plane"):
+            raise PreventUpdate
         state = read_state(service, part)
         atlas = service.atlas
         mask = service.mask(active(state), atlas)
         selected = status.selected(atlas, None if mask is None else mask.count)
-        shown = picture(service, state)
-        if shown is None:
-            told = status.under_way(atlas, state.axes)
-            kept = dict.fromkeys(("figure", "shown", "legend"), no_update)
-            return {**kept, "made": False, "trust": [], "selected": selected, "drawn": told}
+        try:
+            shown = picture(service, state)
+        except UnderWayError as error:
+            # An event that changes the axes waits for their plane: this one was made for another machine, or removed.
+            kept = dict.fromkeys(("figure", "shown"), no_update)
+            return {**kept, "legend": job_card(error.job), "trust": [], "selected": selected, "drawn": []}
         look = theme(state.light)
         shown_now = f"{shown.key} {look.name}"
         patch = fig.patch_points(shown, look)
@@ -392,7 +401,6 @@ def register(app: Dash, service: Service) -> None:
             "figure": patch,
             # Told where it changes alone: rings are put onto another plane, and stay on this one.
             "shown": shown_now if shown_now != shown_before else no_update,
-            "made": True,
             "legend": legend(shown.coloring, coloring_column(atlas, state) or likeness_column(service, state), state)
             if shown.mean is None
             else mean_legend(shown.mean, state.shading),

@@ -51,7 +51,7 @@ KEYS = (
     ("?", "this list"),
 )
 CHIPS_IN_LINE = 4  # more examples than these fold into a menu
-AGAIN_MS = 800  # how often a plane that is being made, or an index that is being loaded, is asked for
+AGAIN_MS = 800  # how often an index that is being loaded is asked for
 TIMES = {1: "once", 2: "twice", 3: "three times"}
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
@@ -67,7 +67,7 @@ def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False, user: st
     return html.Div(
         [
             *(dcc.Store(id=name) for name in stores),
-            *(dcc.Interval(id=name, interval=AGAIN_MS, disabled=True) for name in ("again", "search-again")),
+            dcc.Interval(id="search-again", interval=AGAIN_MS, disabled=True),
             dcc.Store(id="boot", data={"build": atlas.build_id, "labels": labels, "samp": samp}),
             _header(atlas.manifest.title, typed_examples(atlas), user),
             html.Main(

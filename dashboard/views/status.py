@@ -12,7 +12,7 @@ from atlas.queries.ranking import Similar, query_kind
 
 from ..service.gallery_query import Question
 from ..service.index_loading import LoadingState
-from ..state.page_state import Axes, State
+from ..state.page_state import State
 from . import elements as el
 
 MANY_OUTSIDE = 0.5
@@ -48,13 +48,6 @@ def drawn(n_drawn: int, in_view: int, outliers: int) -> list[Any]:
         how += f" + {outliers:,} outlier{'s' if outliers > 1 else ''}"
         why += ". Outliers look like few others: they are always drawn, in gold"
     return [el.figure(how, why)]
-
-
-def under_way(atlas: Atlas, axes: Axes | None) -> list[Any]:
-    """Words while the plane of two columns is being made."""
-    if axes is None:
-        return []
-    return [html.Span(f"putting {atlas.n_rows:,} galaxies in order by {axes.x} and {axes.y}, this first time …")]
 
 
 def trust(mean: float | None, outside: Outside | None) -> list[Any]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import dash_ag_grid as dag
 import numpy as np
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, html, no_update
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, ctx, html, no_update, set_props
 from dash import State as Held
+from dash.exceptions import PreventUpdate
 
 from atlas import Atlas
 from atlas.catalog.senses import explanation
@@ -21,6 +22,7 @@ from atlas.storage.manifest import Column
 
 from ..interaction import browser_events as parse
 from ..interaction.held_state import read_state
+from ..jobs.job import UnderWayError
 from ..service.atlas_service import Service
 from ..service.gallery_query import question_of
 from ..service.result_list import ResultList, columns_of, columns_offered, listing_of
@@ -28,6 +30,7 @@ from ..state.page_state import State
 from . import elements as el
 from .details import words
 from .gallery import ABOUT_SIMILARITY
+from .jobs import concerns, job_card
 
 # The page's own colours, so that the grid follows its theme.
 LOOK = {
@@ -49,14 +52,14 @@ MOST_COLUMNS = 60  # that an event may name
 IMAGE, SCORE, ID = "_image", "_score", "_id"
 
 
-def grid(service: Service, state: State) -> list[Any]:
-    """The grid for a state."""
+def grid(service: Service, state: State, made: Any) -> list[Any]:
+    """The grid for a state; another one after a job has `made` something, so that it asks for its rows anew."""
     atlas = service.atlas
     listing = listing_of(service, state)
     shown = columns_of(atlas, state)
     # A grid is never given other rows than it began with: another question gets another grid.
     question = repr(question_of(atlas, state))
-    at = zlib.crc32(json.dumps([atlas.build_id, question, state.labels_at, [c.name for c in shown]]).encode())
+    at = zlib.crc32(json.dumps([atlas.build_id, question, state.labels_at, [c.name for c in shown], made]).encode())
     return [
         dag.AgGrid(
             id={"type": "grid", "at": at},
@@ -86,6 +89,7 @@ def rows(service: Service, state: State, start: int, stop: int, sort: str, desce
     """Rows start … stop − 1, as the grid takes them."""
     atlas = service.atlas
     listing = listing_of(service, state, sort, descending)
+    listing.require_ready()
     found, scores = listing.page(start, stop - start)
     names = atlas.identity.names(found)
     columns = atlas.columns(atlas.default_space)
@@ -184,12 +188,15 @@ def register(app: Dash, service: Service) -> None:
     @app.callback(
         Output("table", "children"),
         Input("table-ready", "data"),
+        Input("job-ended", "data"),
         Held("state", "data"),
         prevent_initial_call=True,
     )
-    def on_table(_: Any, held: Any) -> Any:
+    def on_table(_: Any, ended: Any, held: Any) -> Any:
+        if ctx.triggered_id == "job-ended" and not concerns(service, ended, "order"):
+            raise PreventUpdate
         state = read_state(service, held)
-        return grid(service, state) if state.listing == "table" else []
+        return grid(service, state, ended) if state.listing == "table" else []
 
     @app.callback(
         Output({"type": "grid", "at": MATCH}, "getRowsResponse"),
@@ -199,7 +206,14 @@ def register(app: Dash, service: Service) -> None:
     )
     def on_rows(request: Any, held: Any) -> Any:
         asked = parse.rows_request(request, service.settings)
-        return no_update if asked is None else rows(service, read_state(service, held), *asked)
+        if asked is None:
+            return no_update
+        try:
+            return rows(service, read_state(service, held), *asked)
+        except UnderWayError as error:
+            # The grid goes on waiting, and is made anew when the job has ended.
+            set_props("toast", {"children": [job_card(error.job)], "is_open": True})
+            return no_update
 
     for prop, function in (("getRowsRequest", "sorted"), ("cellClicked", "picked")):
         app.clientside_callback(

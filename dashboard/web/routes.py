@@ -93,8 +93,6 @@ def register_routes(server: Flask, service: Service, cached: Cached, downloads: 
 
         def draw() -> bytes:
             plane = service.plane(axes, atlas)
-            if plane is None:
-                raise InputError("these columns are still being put in order; look again in a moment")
             mask, box, (width, height) = service.mask(asked.selection, atlas), asked.box, asked.size
             if asked.column is None:
                 return to_png(plane.density(box, width, height, mask).counts, theme(asked.light), asked.flip)

@@ -10,7 +10,7 @@ export function load(...names) {
   const heard = {};
   const told = [];
   const listen = (name, act) => (heard[name] = [...(heard[name] || []), act]);
-  const document = { addEventListener: listen, documentElement: { dataset: {} }, getElementById: () => null, activeElement: null, title: "" };
+  const document = { addEventListener: listen, documentElement: { dataset: {} }, getElementById: () => null, querySelector: () => null, activeElement: null, title: "" };
   const location = { search: "", pathname: "/", href: "http://localhost/" };
   const window = { addEventListener: listen, document, location, heard, told, dash_clientside: { set_props: (id, props) => told.push([id, props]) } };
   Object.assign(window, { window, URL, URLSearchParams, setTimeout, clearTimeout, fetch: () => Promise.reject(new Error("no network here")) });
