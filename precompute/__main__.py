@@ -18,7 +18,7 @@ from atlas.errors import AtlasError, InputError, shorten
 from atlas.storage.validate import total_bytes, validate
 
 from .build.info import describe_atlas
-from .change_commands import add_remove, add_update, split_names
+from .change_commands import add_remove, add_space_embeddings, add_update, by_space, split_names
 from .config import BuildConfig, parameter_help
 
 if TYPE_CHECKING:
@@ -176,7 +176,9 @@ def _add_space(args: argparse.Namespace) -> int:
 def _append(args: argparse.Namespace) -> int:
     from .build.append import append
 
-    append(_open(args), args.out, quiet=args.quiet, **_machine(args))
+    spaces = by_space(args.space_embeddings, "--space-embeddings")
+    ids = {name: split_names(told) for name, told in by_space(args.space_ids, "--space-embeddings-id").items()}
+    append(_open(args), args.out, spaces=spaces, space_ids=ids, quiet=args.quiet, **_machine(args))
     return 0
 
 
@@ -350,6 +352,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
     append = commands.add_parser("append", help="add the galaxies of a further source to an atlas")
     append.add_argument("--out", type=Path, required=True, help="folder of the atlas")
+    add_space_embeddings(append)
     append.set_defaults(run=_append)
     _add_source(append)
     _add_parameters(append, MACHINE)

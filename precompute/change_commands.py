@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,40 @@ def add_remove(
     remove.add_argument("--hdu", help="number or name of the table in a FITS file or VOTable of several (found)")
     remove.set_defaults(run=lambda args: _remove(args, machine(args)))
     return remove
+
+
+def add_space_embeddings(append: argparse.ArgumentParser) -> None:
+    """Add the options of `append` by which galaxies get an embedding in each further space of an atlas."""
+    append.add_argument(
+        "--space-embeddings",
+        action="append",
+        metavar="SPACE=FILE",
+        help="their embeddings in a further space of the atlas, as `add-space` takes them; once for each",
+    )
+    append.add_argument(
+        "--space-embeddings-id",
+        dest="space_ids",
+        action="append",
+        metavar="SPACE=COLUMNS",
+        help="column or columns of that file that name a galaxy (found)",
+    )
+
+
+def by_space(told: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Values of an option that is given once for each space, by the name of the space.
+
+    Raises
+    ------
+    SourceError
+        If one is not of that form, or of a space that had one.
+    """
+    found: dict[str, str] = {}
+    for one in told or ():
+        name, _, value = one.partition("=")
+        if not name or not value or name in found:
+            raise SourceError(f"{option} {shorten(one)!r}: once for each space, SPACE=…, is allowed")
+        found[name] = value
+    return found
 
 
 def split_names(told: str | None) -> tuple[str, ...]:

@@ -66,7 +66,10 @@ class Column(_Record, frozen=True, kw_only=True):
 
 
 class Space(_Record, frozen=True, kw_only=True):
-    """One embedding of the galaxies, with all that was derived from it."""
+    """One embedding of the galaxies, with all that was derived from it.
+
+    `parameters` are those of the build that it has otherwise than the manifest tells.
+    """
 
     name: Name
     dimension: Annotated[int, msgspec.Meta(ge=1)]
@@ -74,6 +77,7 @@ class Space(_Record, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
     n_clusters: Count = 0
     n_outliers: Count = 0
+    parameters: dict[str, Any] = {}
 
 
 class Segment(_Record, frozen=True, kw_only=True):

@@ -17,21 +17,20 @@ from typing import Any
 
 import msgspec
 
-from atlas.planes.plane import write_plane
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, StageRecord
 
 from ..config import BuildConfig
 from ..errors import SourceError
-from ..sources.space_source import SpaceSource
-from ..stages import agreement, anomalies, clusters, embeddings, knn, measure, place, read, subsample, umap
+from ..sources.space_source import SpaceSource, galaxies_of_atlas
+from ..stages import agreement, anomalies, clusters, embeddings, knn, measure, place, planes, read, subsample, umap
 from ..stages.index import stage as index
 from ..stages.reduction import reduced_width
 from ..stages.stage import Stage, StageContext
-from .append import config_of
 from .estimate import check_fits, estimate_build
 from .manifest_assembly import describe_space
+from .space_parameters import config_of, own_parameters
 from .stage_runner import CHANGE, WorkStep, digest, link_files, publish_change, run_stage, say, taken_up
 
 VERSION = 1
@@ -89,7 +88,7 @@ def add_space(
         _refuse_misfits(old, name, out)
         config = config_of(old, threads=0, memory_gib=BuildConfig().memory_gib)
         config = msgspec.convert(msgspec.to_builtins(config) | {**(parameters or {}), "space": name}, BuildConfig)
-        source = SpaceSource(before, old, embeddings_from, ids)
+        source = SpaceSource(galaxies_of_atlas(before, old), embeddings_from, ids)
         for note in source.notes:
             say(quiet, f"note: {note}")
         keys = space_keys(old, config, source.fingerprint())
@@ -167,25 +166,23 @@ def _run(
     column = agreement.column_name(config.space)
     steps: tuple[Stage, ...] = (
         *OF_A_SPACE,
-        WorkStep("plane", _order, outputs=("{space}/map/plane",)),
-        WorkStep("agreement", _compare(old.spaces[0].name), outputs=(f"{layout.COLUMNS}/{column}.npy",)),
+        WorkStep("plane", planes.order_map, outputs=("{space}/map/plane",)),
+        WorkStep("agreement", _compare(old.spaces[0].name, old.n_rows), outputs=(f"{layout.COLUMNS}/{column}.npy",)),
     )
     records = []
     for step in steps:
-        ctx = StageContext(partial, config, name=step.name, quiet=quiet, source=source, records=config.space)
+        ctx = StageContext(
+            partial, config, name=step.name, quiet=quiet, source=source, records=config.space, columns=old.columns
+        )
         records.append(run_stage(step, keys[step.name], ctx, before))
     return records
 
 
-def _order(ctx: StageContext) -> None:
-    x, y = (ctx.load(ctx.space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy")
-    write_plane(ctx.space / layout.MAP_PLANE, x, y, seed=ctx.config.seed)
-
-
-def _compare(first: str) -> Callable[[StageContext], None]:
+def _compare(first: str, n_rows: int) -> Callable[[StageContext], None]:
     def compare(ctx: StageContext) -> None:
         agreement.write_disagreement(ctx, layout.space_path(ctx.build, first), ctx.space)
         ctx.measured[CHANGE] = f"space {ctx.config.space} added"
+        ctx.measured["first_rows_of"] = {ctx.config.space: n_rows}
 
     return compare
 
@@ -201,7 +198,9 @@ def _assemble(
     """The manifest of the new build, but for its files."""
     name = config.space
     measured = {record.name: record.measured for record in records}
-    space = describe_space(partial, old.n_rows, config, measured[knn.STAGE.name])
+    space = msgspec.structs.replace(
+        describe_space(partial, old.n_rows, config, measured[knn.STAGE.name]), parameters=own_parameters(old, config)
+    )
     column = agreement.disagreement_column(partial, old.spaces[0].name, name)
     notes = (*source.notes, *measured[embeddings.STAGE.name].get("notes", ()))
     told = tuple(note for note in old.provenance.notes if not note.startswith(f"space {name}: "))

@@ -20,6 +20,7 @@ from ..sources.checks import check_ids, counted, name_rows, raise_problems
 from ..sources.color_columns import colors_of, difference
 from ..sources.column_types import NormalizedColumn, normalize_column
 from ..sources.source import Source
+from ..stages import agreement
 from .conform import conform
 
 
@@ -50,6 +51,11 @@ def is_measured(column: Column) -> bool:
     return Path(column.file).parts[0] == layout.ARTEFACTS
 
 
+def is_computed(column: Column, old: Manifest) -> bool:
+    """Whether an atlas found a column itself: measured of images, or of how two of its spaces see the galaxies."""
+    return is_measured(column) or column.name in {agreement.column_name(space.name) for space in old.spaces[1:]}
+
+
 def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: int) -> NewRows:
     """Read a source's catalogue as rows of an atlas.
 
@@ -73,7 +79,7 @@ def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: 
     found.columns |= {layout.RA: catalog.ra_deg, layout.DEC: catalog.dec_deg}
     generated = SOURCE_ROW in old.id_columns and SOURCE_ROW not in source.column_names
     wrong: dict[str, str] = {}
-    expected = [column for column in old.columns if not is_measured(column)]
+    expected = [column for column in old.columns if not is_computed(column, old)]
     for column in expected:
         name = column.name
         try:

@@ -6,16 +6,14 @@ rows. The map, clusters and scores stay as they are; recall is measured again. I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from atlas.catalog.identity import write_identity
-from atlas.planes.plane import write_plane
 from atlas.search.quality import FILENAME
-from atlas.sky.sky_plane import write_sky
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.appended_array import is_part, part_path
@@ -23,14 +21,15 @@ from atlas.storage.arrays import chunks, open_array
 from atlas.storage.manifest import Manifest, Segment, StageRecord
 
 from ..config import BuildConfig
-from ..stages import measure
+from ..stages import measure, planes
 from ..stages.index import stage as index
 from ..stages.stage import StageContext
-from .append import COMPACT, MEASURED_BEFORE, config_of, first_rows
+from .append import COMPACT, MEASURED_BEFORE
 from .estimate import estimate_build
-from .stage_runner import WorkStep, digest, link_files, publish_change, run_stage, say, taken_up
+from .space_parameters import configs_of, step_name, tell_first_rows
+from .stage_runner import digest, link_files, publish_change, run_steps, say, taken_up
 
-VERSION = 2
+VERSION = 3
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
 
 
@@ -62,17 +61,16 @@ def compact(out: Path, *, threads: int = 0, memory_gib: float = 8.0, quiet: bool
         if len(old.segments) == 1:
             say(quiet, f"{out}: all rows are one segment already")
             return old
-        config = config_of(old, threads=threads, memory_gib=memory_gib)
+        configs = configs_of(old, threads=threads, memory_gib=memory_gib)
         build_id = digest([layout.FORMAT_VERSION, COMPACT, VERSION, old.build_id])[:12]
         kept = [name for name in old.files if not _is_made_anew(name, old)]
         needed = sum(f.size for name, f in old.files.items() if name not in kept)
-        for space in old.spaces:
+        for space, config in zip(old.spaces, configs.values(), strict=True):
             needed += estimate_build(old.n_rows, space.dimension, config, columns=0).scratch
         writer.require_disk(out, needed, "merging the segments")
         partial = writer.begin(out, build_id)
-        (partial / layout.STAGES).mkdir(exist_ok=True)
         link_files(before, partial, kept)
-        records = _Compaction(before, old, partial, config, quiet).run(build_id)
+        records = _Compaction(before, old, partial, configs, quiet).run(build_id)
         manifest = _assemble(old, partial, build_id, records)
         manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
     say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies in one segment is in use")
@@ -95,27 +93,32 @@ def _is_made_anew(name: str, old: Manifest) -> bool:
 class _Compaction:
     """The steps of merging."""
 
-    def __init__(self, before: Path, old: Manifest, partial: Path, config: BuildConfig, quiet: bool) -> None:
+    def __init__(
+        self, before: Path, old: Manifest, partial: Path, configs: Mapping[str, BuildConfig], quiet: bool
+    ) -> None:
         self._before = before
         self._old = old
         self._build = partial
-        self._config = config
+        self._configs = configs
         self._quiet = quiet
-        self._space = layout.space_path(partial, config.space)
 
     def run(self, key: str) -> list[StageRecord]:
         """Do every step that is not done yet."""
-        steps: tuple[tuple[str, Callable[[StageContext], None]], ...] = (
+        steps: list[tuple[str, Callable[[StageContext], None]]] = [
             ("arrays", self._merge),
             ("identity", lambda ctx: write_identities(ctx, self._old.id_columns)),
-            ("index", index.STAGE.run),
-            ("planes", write_planes),
-            ("measure", measure.STAGE.run),
-        )
-        return [
-            run_stage(WorkStep(name, do), key, StageContext(self._build, self._config, name=name, quiet=self._quiet))
-            for name, do in steps
+            ("sky", planes.order_sky),
         ]
+        for space in self._configs:
+            steps += [
+                (step_name(space, "index"), index.STAGE.run),
+                (step_name(space, "map"), planes.order_map),
+                (step_name(space, "measure"), measure.STAGE.run),
+            ]
+        return run_steps(steps, key, self._context)
+
+    def _context(self, space: str, name: str) -> StageContext:
+        return StageContext(self._build, self._configs[space], name=name, quiet=self._quiet, records=space)
 
     def _merge(self, ctx: StageContext) -> None:
         names = [name for name in self._old.files if part_path(Path(name), 1).as_posix() in self._old.files]
@@ -141,14 +144,6 @@ def write_identities(ctx: StageContext, id_columns: Sequence[str]) -> None:
     )
 
 
-def write_planes(ctx: StageContext) -> None:
-    """Write the level stores of the map and the sky of all rows of a build under way."""
-    x, y = (ctx.load(ctx.space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy")
-    write_plane(ctx.space / layout.MAP_PLANE, x, y, seed=ctx.config.seed)
-    ra, dec = (ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in (layout.RA, layout.DEC))
-    write_sky(ctx.build / layout.SKY, ra, dec, seed=ctx.config.seed)
-
-
 def _assemble(old: Manifest, partial: Path, build_id: str, records: list[StageRecord]) -> Manifest:
     """The manifest of the new build, but for its files."""
     record = StageRecord(
@@ -157,7 +152,7 @@ def _assemble(old: Manifest, partial: Path, build_id: str, records: list[StageRe
         seconds=round(sum(step.seconds for step in records), 3),
         cpu_seconds=round(sum(step.cpu_seconds for step in records), 3),
         peak_mib=max(step.peak_mib for step in records),
-        measured={"first_rows": first_rows(old), "steps": {step.name: step.seconds for step in records}},
+        measured={**tell_first_rows(old), "steps": {step.name: step.seconds for step in records}},
     )
     return msgspec.structs.replace(
         old,

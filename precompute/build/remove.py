@@ -8,10 +8,8 @@ any build is, and an interrupted one goes on after the last step that was finish
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +17,40 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.catalog.anomalies import DEFAULT
 from atlas.catalog.columns import describe_numbers
-from atlas.search.engines.scann import CODES, LEAF_OF_ROW
-from atlas.search.exact import top_k_exact
-from atlas.search.index import DESCRIPTION, ISOLATED, IndexDescription, NeighborIndex, read_index_description
-from atlas.search.open_index import open_index
-from atlas.search.quality import FILENAME as QUALITY
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.appended_array import is_part
 from atlas.storage.arrays import chunks, open_array
-from atlas.storage.manifest import Column, Manifest, Segment, StageRecord
+from atlas.storage.manifest import Column, Manifest, Segment, Space, StageRecord
 from atlas.storage.thumbnails import ThumbnailStore, ThumbnailWriter
 
+from ..config import BuildConfig
 from ..errors import SourceError
 from ..sources.checks import counted
 from ..sources.column_types import MISSING_CODE
-from ..stages import anomalies, knn, measure
-from ..stages.clusters import cluster_medoids, sizes_in
-from ..stages.index import stage as index
-from ..stages.row_passes import fill_rows
+from ..stages import agreement, measure, planes
 from ..stages.stage import StageContext
-from ..stages.umap import ANCHORS_XY
-from .append import config_of, first_rows
-from .compact import write_identities, write_planes
+from . import remove_space
+from .compact import write_identities
 from .pipeline import FEWEST_ROWS
+from .remove_space import LessSpace
+from .space_parameters import FIRST, configs_of, step_name, tell_first_rows
 from .stage_runner import (
     CHANGE,
-    WorkStep,
     digest,
     digest_of_array,
     link_files,
     publish_change,
-    run_stage,
+    run_steps,
     say,
     taken_up,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised when the code's result changes, so that an interrupted run of older code is not gone on with."""
 
 MADE_ANEW = (layout.IDENTITY, layout.SEGMENTS, layout.STAGES, layout.THUMBNAILS)
-OF_A_SPACE = (layout.INDEX, layout.KNN, layout.MAP, QUALITY)
-LEAST_SHARE = 0.5
-"""Of the rows of an index, that its tree still suits: where fewer are left, it is trained anew."""
 
 
 def remove(
@@ -98,7 +85,7 @@ def remove(
     Raises
     ------
     SourceError
-        If too few rows are left, or the atlas has several spaces.
+        If too few rows are left.
     FormatError
         If there is no whole atlas in the folder.
     ResourceError
@@ -112,12 +99,11 @@ def remove(
             say(quiet, f"{out}: none of its galaxies is to be removed")
             return old
         _refuse(before, old, there)
-        config = config_of(old, threads=threads, memory_gib=memory_gib)
+        configs = configs_of(old, threads=threads, memory_gib=memory_gib)
         build_id = digest([layout.FORMAT_VERSION, "remove", VERSION, old.build_id, digest_of_array(kept)])[:12]
         writer.require_disk(out, sum(file.size for file in old.files.values()), "the atlas without them")
         partial = writer.begin(out, build_id)
-        (partial / layout.STAGES).mkdir(exist_ok=True)
-        work = _Removal(before, old, partial, config, there, quiet=quiet)
+        work = _Removal(before, old, partial, configs, there, quiet=quiet)
         link_files(before, partial, work.linked)
         records = work.run(build_id)
         change = f"{counted(old.n_rows - kept.size, 'galaxy', 'galaxies')} removed ({why})"
@@ -132,11 +118,10 @@ def _refuse(before: Path, old: Manifest, there: NDArray[np.bool_]) -> None:
     left = int(np.count_nonzero(there))
     if left < FEWEST_ROWS:
         raise SourceError(f"{counted(left, 'galaxy', 'galaxies')} would be left; an atlas needs at least {FEWEST_ROWS}")
-    if len(old.spaces) > 1:
-        raise SourceError(f"the atlas has {len(old.spaces)} embedding spaces; rows can be removed from one alone")
-    anchors = open_array(layout.space_path(before, old.spaces[0].name) / layout.MAP / "subsample.npy")
-    if not there[anchors].any():
-        raise SourceError("none of the galaxies that hold the map would be left: build it again without these")
+    for space in old.spaces:
+        anchors = open_array(layout.space_path(before, space.name) / layout.MAP / "subsample.npy")
+        if not there[anchors].any():
+            raise SourceError("none of the galaxies that hold the map would be left: build it again without these")
 
 
 class _Removal:
@@ -149,32 +134,49 @@ class _Removal:
     """
 
     def __init__(
-        self, before: Path, old: Manifest, partial: Path, config: Any, there: NDArray[np.bool_], *, quiet: bool
+        self,
+        before: Path,
+        old: Manifest,
+        partial: Path,
+        configs: Mapping[str, BuildConfig],
+        there: NDArray[np.bool_],
+        *,
+        quiet: bool,
     ) -> None:
         self._before, self._old, self._build = before, old, partial
-        self._config, self._quiet = config, quiet
+        self._configs, self._quiet = configs, quiet
         self._there, self._kept = there, np.flatnonzero(there)
-        self._number = np.cumsum(there) - 1
-        self._was, self._space = (layout.space_path(build, config.space) for build in (before, partial))
         self._arrays = [name for name in old.files if self._is_of_rows(name)]
         self.linked = [name for name in old.files if name not in self._arrays and not self._is_made_anew(name)]
 
     def run(self, key: str) -> list[StageRecord]:
         """Do every step that is not done yet."""
-        steps: tuple[tuple[str, Callable[[StageContext], None]], ...] = (
+        steps: list[tuple[str, Callable[[StageContext], None]]] = [
             ("arrays", self._leave_out),
             ("identity", lambda ctx: write_identities(ctx, self._old.id_columns)),
-            ("index", self._index),
-            ("neighbors", self._find_lost),
-            ("clusters", self._count),
-            ("planes", write_planes),
-            ("thumbnails", self._pack),
-            ("measure", measure.STAGE.run),
-        )
-        return [
-            run_stage(WorkStep(name, do), key, StageContext(self._build, self._config, name=name, quiet=self._quiet))
-            for name, do in steps
         ]
+        for name, config in self._configs.items():
+            was, space = (layout.space_path(build, config.space) for build in (self._before, self._build))
+            less = LessSpace(was, space, self._there, one_segment=len(self._old.segments) == 1)
+            of_space = {
+                "index": less.index,
+                "neighbors": less.find_lost,
+                "clusters": less.count,
+                "map": planes.order_map,
+                "measure": measure.STAGE.run,
+            }
+            steps += [(step_name(name, step), do) for step, do in of_space.items()]
+            if name != FIRST:
+                steps.append((step_name(name, "agreement"), self._compare))
+        steps += [("sky", planes.order_sky), ("thumbnails", self._pack)]
+        return run_steps(steps, key, self._context)
+
+    def _context(self, space: str, name: str) -> StageContext:
+        return StageContext(self._build, self._configs[space], name=name, quiet=self._quiet, records=space)
+
+    def _compare(self, ctx: StageContext) -> None:
+        """Tell how differently a space and the first see what is left; both have found their neighbours."""
+        agreement.write_disagreement(ctx, layout.space_path(self._build, self._old.spaces[0].name), ctx.space)
 
     def _is_made_anew(self, name: str) -> bool:
         path = Path(name)
@@ -182,9 +184,8 @@ class _Removal:
             return True
         if path.parts[0] == layout.SKY:
             return name != layout.SKY_BACKGROUND
-        of_space = layout.space_path(Path(), self._config.space)
-        counted_anew = {of_space / layout.CLUSTERS / f"{name}.npy" for name in ("size", "medoid", "map_xy")}
-        return path in counted_anew or any(path.is_relative_to(of_space / folder) for folder in OF_A_SPACE)
+        folders = (layout.space_path(Path(), space.name) for space in self._old.spaces)
+        return any(path.is_relative_to(folder / own) for folder in folders for own in remove_space.MADE_ANEW)
 
     def _is_of_rows(self, name: str) -> bool:
         """Whether a file holds something of each row, in their order."""
@@ -205,90 +206,6 @@ class _Removal:
                     ctx.release()
                 less.flush()
                 scratch.replace(target)
-
-    @cached_property
-    def _embeddings(self) -> NDArray[Any]:
-        return open_array(self._space / layout.EMBEDDINGS)
-
-    def _open_index(self) -> NeighborIndex:
-        return open_index(self._space / layout.INDEX, self._embeddings)
-
-    def _index(self, ctx: StageContext) -> None:
-        """The index as it is without the codes of the rows; one of several segments is trained anew."""
-        was, folder = self._was / layout.INDEX, self._space / layout.INDEX
-        described = read_index_description(was)
-        suits = self._kept.size >= LEAST_SHARE * self._old.n_rows and len(self._old.segments) == 1
-        if described.engine != "scann" or not suits:
-            index.STAGE.run(ctx)
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(was, folder)
-        for name in (CODES, LEAF_OF_ROW):
-            (folder / name).unlink()
-            ctx.save(folder / name, np.load(was / name, mmap_mode="r", allow_pickle=False)[self._kept])
-        isolated = np.load(was / ISOLATED, allow_pickle=False)
-        ctx.save(folder / ISOLATED, self._number[isolated[self._there[isolated]]].astype(np.uint32))
-        changed: IndexDescription = msgspec.structs.replace(described, n_rows=self._kept.size)
-        layout.write_atomically(folder / DESCRIPTION, msgspec.json.format(msgspec.json.encode(changed)))
-        ctx.measured = {"kept": self._kept.size}
-
-    def _find_lost(self, ctx: StageContext) -> None:
-        """Neighbours in the numbers that rows have now; of rows that lost one, all are looked for."""
-        was, folder, k = (
-            self._was / layout.KNN,
-            self._space / layout.KNN,
-            min(layout.KNN_NEIGHBORS, self._kept.size - 1),
-        )
-        rows, similarity = open_array(was / layout.KNN_ROWS), open_array(was / layout.KNN_SIMILARITY)
-        sampled = was / layout.KNN_SAMPLED
-        known = np.array(open_array(sampled)) if sampled.exists() else np.arange(self._old.n_rows)
-        lines = np.flatnonzero(self._there[known])
-        own = self._number[known[lines]].astype(np.uint32)
-        nearest = ctx.open_or_create(folder / layout.KNN_ROWS, (lines.size, k), np.uint32)
-        scores = ctx.open_or_create(folder / layout.KNN_SIMILARITY, (lines.size, k), np.float32)
-        found_by = self._open_index()
-        setting = knn.search_setting(found_by, k, knn.SETTING)
-        lost = 0
-
-        def work(part: slice) -> None:
-            nonlocal lost
-            before = np.asarray(rows[lines[part]])
-            found, told = self._number[before][:, :k], np.asarray(similarity[lines[part]])[:, :k]
-            gone = np.flatnonzero(~self._there[before].all(axis=1))
-            if gone.size:
-                found[gone], told[gone] = knn.nearest_others(found_by, self._embeddings, own[part][gone], k, setting)
-            nearest[part], scores[part] = found, told
-            lost += gone.size
-
-        fill_rows(ctx, work, lines.size, knn.CHUNK_ROWS, (nearest, scores))
-        if sampled.exists():
-            ctx.save(folder / layout.KNN_SAMPLED, own)
-        ctx.measured = {"looked_for": lost}
-        ctx.forget()
-
-    def _count(self, ctx: StageContext) -> None:
-        """Clusters, anchors and outliers of the rows that are left; a cluster of none keeps its label."""
-        columns, clusters = self._space / layout.COLUMNS, self._space / layout.CLUSTERS
-        labels = np.asarray(open_array(columns / "cluster.npy"))
-        centroids = np.array(open_array(self._was / layout.CLUSTERS / "centroids.npy"))
-        told = self._was / layout.CLUSTERS / "tree.npy"
-        tree = np.array(open_array(told)) if told.exists() else np.arange(len(centroids), dtype=np.int16)[None]
-        size = sizes_in(tree, np.bincount(labels[labels >= 0], minlength=tree.shape[1]))
-        medoid = cluster_medoids(self._embeddings, labels, centroids, tree)
-        for label in np.flatnonzero(size == 0):
-            medoid[label] = top_k_exact(self._embeddings, centroids[label], 1)[0][0]
-        places = [np.asarray(open_array(columns / f"map_{axis}.npy")[medoid]) for axis in "xy"]
-        ctx.save(clusters / "size.npy", size)
-        ctx.save(clusters / "medoid.npy", medoid)
-        ctx.save(clusters / "map_xy.npy", np.stack(places, axis=1))
-        anchors = np.array(open_array(self._was / layout.MAP / "subsample.npy"))
-        there = self._there[anchors]
-        ctx.save(self._space / layout.MAP / "subsample.npy", self._number[anchors[there]].astype(np.uint32))
-        ctx.save(
-            self._space / layout.MAP / ANCHORS_XY, np.array(open_array(self._was / layout.MAP / ANCHORS_XY))[there]
-        )
-        score = np.asarray(open_array(columns / f"{DEFAULT}.npy"))
-        ctx.save(self._space / layout.OUTLIERS, anomalies.outlier_rows(score))
 
     def _pack(self, ctx: StageContext) -> None:
         """Images without those of the rows, which are on disk no more."""
@@ -317,12 +234,10 @@ def _assemble(
         peak_mib=max(step.peak_mib for step in records),
         measured={
             CHANGE: change,
-            "first_rows": int(np.count_nonzero(there[: first_rows(old)])),
+            **tell_first_rows(old, lambda rows: int(np.count_nonzero(there[:rows]))),
             "steps": {step.name: step.seconds for step in records},
         },
     )
-    (space,) = old.spaces
-    outliers = open_array(layout.space_path(partial, space.name) / layout.OUTLIERS)
     return msgspec.structs.replace(
         old,
         build_id=build_id,
@@ -330,11 +245,7 @@ def _assemble(
         n_rows=int(np.count_nonzero(there)),
         segments=(Segment(start=0, stop=int(np.count_nonzero(there))),),
         columns=tuple(_described(column, partial) for column in old.columns),
-        spaces=(
-            msgspec.structs.replace(
-                space, columns=tuple(_described(column, partial) for column in space.columns), n_outliers=len(outliers)
-            ),
-        ),
+        spaces=tuple(_described_space(space, partial) for space in old.spaces),
         provenance=msgspec.structs.replace(old.provenance, notes=(*old.provenance.notes, change)),
         thumbnails=None
         if old.thumbnails is None
@@ -346,6 +257,14 @@ def _assemble(
 def _without_source(record: StageRecord) -> StageRecord:
     """A record without the source that was appended: its galaxies may be appended once more."""
     return msgspec.structs.replace(record, measured={k: v for k, v in record.measured.items() if k != "source"})
+
+
+def _described_space(space: Space, partial: Path) -> Space:
+    return msgspec.structs.replace(
+        space,
+        columns=tuple(_described(column, partial) for column in space.columns),
+        n_outliers=len(open_array(layout.space_path(partial, space.name) / layout.OUTLIERS)),
+    )
 
 
 def _described(column: Column, partial: Path) -> Column:

@@ -8,7 +8,7 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +116,34 @@ def run_stage(stage: Stage, key: str, ctx: StageContext, old: Path | None = None
     started.unlink()
     ctx.note(f"{record.seconds:.1f} s")
     return record
+
+
+def run_steps(
+    steps: Sequence[tuple[str, Callable[[StageContext], None]]], key: str, context: Callable[[str, str], StageContext]
+) -> list[StageRecord]:
+    """Do every step of a longer work that is not done yet.
+
+    Parameters
+    ----------
+    steps : sequence of (str, callable)
+        In order; the name of one that belongs to a further space has it in front: `v2/index`.
+    key : str
+        Of the whole work.
+    context : callable
+        Makes the context of a step from its space, empty for the first, and its name there.
+
+    Returns
+    -------
+    list of StageRecord
+        By the names of the steps.
+    """
+    records = []
+    for name, do in steps:
+        space, _, own = name.rpartition("/")
+        ctx = context(space, own)
+        ctx.records.mkdir(parents=True, exist_ok=True)
+        records.append(msgspec.structs.replace(run_stage(WorkStep(own, do), key, ctx), name=name))
+    return records
 
 
 def output_paths(stage: Stage, ctx: StageContext) -> list[str]:

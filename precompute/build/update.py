@@ -257,7 +257,8 @@ def _assemble(
         if names
     )
     told = [f"{change} from {further.path.name}"]
-    if (magnitude := anomalies.fitted_magnitude(old)) in replaced:
+    fitted = {anomalies.fitted_magnitude(old, space.name) for space in old.spaces}
+    for magnitude in sorted(fitted & {*replaced}):
         told.append(f"anomaly scores are still those by the {magnitude} before: build again to score by the new one")
     number = sum(record.name.startswith("update-") for record in old.stages) + 1
     record = StageRecord(

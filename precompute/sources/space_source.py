@@ -1,11 +1,12 @@
-"""Embeddings of the galaxies that an atlas has already: all of them, by id or in the order of its rows."""
+"""Embeddings for a further space, of galaxies that an atlas has or is to have: of all, by id or in their order."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,19 +23,36 @@ from .find_embeddings import open_arrays
 from .join_by_id import SHOWN, Joined, join_by_id
 from .layouts.base import Parts
 from .source import Source
-from .tables.file_column import FileColumn
+from .tables.file_column import CatalogFile, FileColumn, FileColumnKind
 
-KINDS: dict[str, Literal["text", "number"]] = {"text": "text", "number": "number", "flags": "number"}
+KINDS: dict[str, FileColumnKind] = {"text": "text", "number": "number", "flags": "number"}
+
+
+@dataclass(frozen=True)
+class NamedGalaxies:
+    """Galaxies that embeddings are wanted of, in order.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    catalog : CatalogFile
+        Its columns name them.
+    id_columns : tuple of str
+        Which of these do; none where they are named by their order alone.
+    """
+
+    name: str
+    catalog: CatalogFile
+    id_columns: tuple[str, ...]
 
 
 class SpaceSource(Source):
-    """Source of the embeddings of a further space; it has no catalogue but the atlas's.
+    """Source of the embeddings of a further space; it has no catalogue but that of the galaxies.
 
     Parameters
     ----------
-    build : Path
-        Of the atlas.
-    manifest : Manifest
+    galaxies : NamedGalaxies
     embeddings : str
         As of `open_arrays`.
     ids : tuple of str
@@ -43,26 +61,27 @@ class SpaceSource(Source):
     Attributes
     ----------
     scratch : Path
-        File that embeddings are brought into the atlas's order in, where they come in another.
+        File that embeddings are brought into the galaxies' order in, where they come in another.
 
     Raises
     ------
     SourceError
-        If there are no embeddings, or a galaxy of the atlas has none.
+        If there are no embeddings, or a galaxy has none.
     """
 
-    def __init__(self, build: Path, manifest: Manifest, embeddings: str, ids: tuple[str, ...]) -> None:
+    def __init__(self, galaxies: NamedGalaxies, embeddings: str, ids: tuple[str, ...]) -> None:
         opened = open_arrays(Path(), embeddings)
         self.folder = opened.path
-        self.n_rows, self.dimension = manifest.n_rows, opened.dimension
+        self.n_rows, self.dimension = galaxies.catalog.n_rows, opened.dimension
         self.notes: list[str] = []
         self.scratch = Path()
+        self._galaxies = galaxies
         self._embeddings = opened
         self._choices = (Path(embeddings).name, *ids)
         self._atlas_rows: NDArray[np.int64] | None = None
         joined = None
         if isinstance(opened, EmbeddingTable):
-            joined = join_by_id(_parts(build, manifest), opened, manifest.id_columns, ids)
+            joined = join_by_id(_parts(galaxies), opened, galaxies.id_columns, ids)
         elif ids:
             raise SourceError(f"{opened.path} has no columns: --embeddings-id {','.join(ids)} says nothing")
         if joined is None:
@@ -71,7 +90,7 @@ class SpaceSource(Source):
             self._take(joined)
 
     def embedding_chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """See `Source.embedding_chunks`; in the order of the atlas's rows."""
+        """See `Source.embedding_chunks`; in the order of the galaxies."""
         if self._atlas_rows is None:
             yield from self._embeddings.chunks(chunk)
             return
@@ -92,18 +111,18 @@ class SpaceSource(Source):
     def _require_as_many(self, n: int) -> None:
         if n != self.n_rows:
             raise SourceError(
-                f"{self.folder} has {n:,} embeddings, the atlas {self.n_rows:,} galaxies: give one a row in the order "
-                "of the atlas's rows, or a table with ids (--embeddings-id)"
+                f"{self.folder} has {n:,} embeddings, {self._galaxies.name} {self.n_rows:,} galaxies: give one a row "
+                "in the order of those, or a table with ids"
             )
-        self.notes.append(f"{self.folder.name} names no galaxies: its rows are taken in the order of the atlas's")
+        self.notes.append(f"{self.folder.name} names no galaxies: its rows are taken as those of {self._galaxies.name}")
 
     def _take(self, joined: Joined) -> None:
         if without := joined.without_embedding:
             some = ", ".join(shorten(one, 40) for one in without[:SHOWN])
             raise SourceError(
-                f"{len(without):,} of {self.n_rows:,} galaxies of the atlas have no embedding in {self.folder}: {some}"
-                f"{' …' * (len(without) > SHOWN)}. A space holds every galaxy: embed these too, or build an atlas of "
-                "those that have both"
+                f"{len(without):,} of {self.n_rows:,} galaxies of {self._galaxies.name} have no embedding in "
+                f"{self.folder}: {some}{' …' * (len(without) > SHOWN)}. A space holds every galaxy: embed these "
+                "too, or leave them out of the atlas"
             )
         of = np.full(self._embeddings.n_rows, -1, dtype=np.int64)
         of[joined.embedding_rows] = joined.catalog_rows
@@ -112,6 +131,17 @@ class SpaceSource(Source):
         self.notes.append(
             f"{self.n_rows:,} embeddings joined by id" + (f"; {beyond:,} more are of no galaxy here" if beyond else "")
         )
+
+
+def galaxies_of_atlas(build: Path, manifest: Manifest) -> NamedGalaxies:
+    """The galaxies of a build, in the order of its rows."""
+    return NamedGalaxies("the atlas", _AtlasCatalog(build, manifest), manifest.id_columns)
+
+
+def galaxies_of_source(source: Source, id_columns: tuple[str, ...]) -> NamedGalaxies:
+    """The galaxies of a source that is to be appended to an atlas where those columns name a galaxy."""
+    known = id_columns if {*id_columns} <= {*source.column_names} else ()
+    return NamedGalaxies(source.folder.name, _SourceCatalog(source, known), known)
 
 
 class _AtlasCatalog:
@@ -133,10 +163,21 @@ class _AtlasCatalog:
         return open_array(self._files[name])
 
 
-def _parts(build: Path, manifest: Manifest) -> Parts:
+class _SourceCatalog:
+    """The columns of a source that name its galaxies, as a catalogue file."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, source: Source, names: tuple[str, ...]) -> None:
+        self.n_rows = source.n_rows
+        self.columns = tuple(FileColumn(name, "text", "id") for name in names)
+        self.read = source.read_column
+
+
+def _parts(galaxies: NamedGalaxies) -> Parts:
     return Parts(
-        path=build.parent.parent,
-        catalog=_AtlasCatalog(build, manifest),
+        path=Path(galaxies.name),
+        catalog=galaxies.catalog,
         embeddings=None,
         images=None,
         description=SourceDescription(),

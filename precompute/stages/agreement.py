@@ -43,7 +43,7 @@ def disagreement(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> NDArray
     return share
 
 
-def write_disagreement(ctx: StageContext, first: Path, second: Path) -> None:
+def write_disagreement(ctx: StageContext, first: Path, second: Path, *, first_row: int = 0) -> None:
     """Fill the column of the second space, from the neighbours that both keep; a killed run goes on.
 
     Parameters
@@ -51,28 +51,33 @@ def write_disagreement(ctx: StageContext, first: Path, second: Path) -> None:
     ctx : StageContext
     first, second : Path
         Folders of the two spaces. Rows whose neighbours one of them does not know (`--knn sample`) get NaN.
+    first_row : int
+        Row that those folders begin with.
     """
     n = ctx.load(second / layout.EMBEDDINGS).shape[0]
-    (left, left_at), (right, right_at) = _neighbors(ctx, first, n), _neighbors(ctx, second, n)
+    rows = np.arange(first_row, first_row + n, dtype=np.uint32)
+    (left, left_at), (right, right_at) = _neighbors(ctx, first, rows), _neighbors(ctx, second, rows)
     known = np.intersect1d(left_at, right_at, assume_unique=True)
-    at = np.searchsorted(left_at, known), np.searchsorted(right_at, known)
+    at, own = (np.searchsorted(left_at, known), np.searchsorted(right_at, known)), known - np.uint32(first_row)
     values = ctx.open_or_create(ctx.build / layout.COLUMNS / f"{column_name(ctx.config.space)}.npy", (n,), np.float32)
     if known.size < n and not ctx.kept().rows:
         values[:] = np.nan
 
     def work(part: slice) -> None:
-        values[known[part]] = disagreement(left[at[0][part]], right[at[1][part]])
+        values[own[part]] = disagreement(left[at[0][part]], right[at[1][part]])
 
     fill_rows(ctx, work, known.size, CHUNK_ROWS, (values,))
     values.flush()
-    ctx.measured["mean"] = round(float(np.mean(values[known], dtype=np.float64)), 4) if known.size else None
+    ctx.measured["mean"] = round(float(np.mean(values[own], dtype=np.float64)), 4) if known.size else None
     ctx.forget()
 
 
-def _neighbors(ctx: StageContext, space: Path, n_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Nearest of the rows that a space knows, and these rows, ascending."""
+def _neighbors(
+    ctx: StageContext, space: Path, rows: NDArray[np.uint32]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Nearest of those of some rows that a space knows, and which these are, ascending."""
     sampled = space / layout.KNN / layout.KNN_SAMPLED
-    known = np.array(ctx.load(sampled)) if sampled.exists() else np.arange(n_rows, dtype=np.uint32)
+    known = np.array(ctx.load(sampled)) if sampled.exists() else rows
     return ctx.load(space / layout.KNN / layout.KNN_ROWS), known
 
 

@@ -136,9 +136,10 @@ def magnitude_name(columns: Iterable[Column]) -> str:
     return "" if found is None else found.name
 
 
-def fitted_magnitude(manifest: Manifest) -> str:
-    """The column that the scores of an atlas tell brightness by, whatever columns have come to it since."""
-    told = [record.measured["magnitude"] for record in manifest.stages if "magnitude" in record.measured]
+def fitted_magnitude(manifest: Manifest, space: str) -> str:
+    """The column that the scores of a space tell brightness by, whatever columns have come to the atlas since."""
+    name = STAGE.name if space == manifest.spaces[0].name else f"{space}/{STAGE.name}"
+    told = [r.measured["magnitude"] for r in manifest.stages if r.name == name and "magnitude" in r.measured]
     return str(told[0]) if told else magnitude_name(manifest.columns)
 
 

@@ -12,6 +12,18 @@ from .costs import Cost, Sizes
 from .stage import BuildStage, StageContext
 
 
+def order_map(ctx: StageContext) -> None:
+    """Write the level store of the map of a space, of all rows."""
+    x, y = (ctx.load(ctx.space / layout.COLUMNS / f"map_{axis}.npy") for axis in "xy")
+    write_plane(ctx.space / layout.MAP_PLANE, x, y, seed=ctx.config.seed)
+
+
+def order_sky(ctx: StageContext) -> None:
+    """Write the level store of the sky, of all rows."""
+    ra, dec = (ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in (layout.RA, layout.DEC))
+    write_sky(ctx.build / layout.SKY, ra, dec, seed=ctx.config.seed)
+
+
 class OrderPlanes(BuildStage):
     """Orders all rows for viewing: random levels, and by place inside each level."""
 
@@ -33,22 +45,10 @@ class OrderPlanes(BuildStage):
 
     def run(self, ctx: StageContext) -> None:
         """Write both stores."""
-        columns = ctx.space / layout.COLUMNS
         with ctx.progress(2, "planes") as bar:
-            write_plane(
-                ctx.space / layout.MAP_PLANE,
-                ctx.load(columns / "map_x.npy"),
-                ctx.load(columns / "map_y.npy"),
-                seed=ctx.config.seed,
-            )
+            order_map(ctx)
             bar.update()
-            columns = ctx.build / layout.COLUMNS
-            write_sky(
-                ctx.build / layout.SKY,
-                ctx.load(columns / f"{layout.RA}.npy"),
-                ctx.load(columns / f"{layout.DEC}.npy"),
-                seed=ctx.config.seed,
-            )
+            order_sky(ctx)
             bar.update()
         if ctx.source.background_path is not None:
             shutil.copyfile(ctx.source.background_path, ctx.build / layout.SKY_BACKGROUND)

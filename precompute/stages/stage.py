@@ -81,6 +81,7 @@ class StageContext:
         quiet: bool = False,
         source: Source | None = None,
         records: str = "",
+        columns: tuple[Column, ...] | None = None,
     ) -> None:
         self.build = build
         self.space = layout.space_path(build, config.space)
@@ -91,6 +92,7 @@ class StageContext:
         self.measured: dict[str, Any] = {}
         self.content: dict[str, str] = {}
         self._source = source
+        self._columns = columns
         self._mapped: list[weakref.ref[np.memmap[Any, Any]]] = []
 
     @property
@@ -101,7 +103,9 @@ class StageContext:
         return self._source
 
     def catalog_columns(self) -> tuple[Column, ...]:
-        """Columns of the catalogue, as the stage `read` described them; none where it has not run."""
+        """Columns of the catalogue, as the stage `read` described them if they are not told; none where it has not."""
+        if self._columns is not None:
+            return self._columns
         path = self.build / layout.STAGES / "read.json"
         if not path.exists():
             return ()

@@ -30,7 +30,6 @@ from atlas.storage.validate import validate
 from dashboard.cache.results import Cached
 from dashboard.service.atlas_service import Service
 from dashboard.settings import load
-from precompute.build import new_segment as segment
 from precompute.build import stage_runner as running
 from precompute.build.append import append
 from precompute.build.compact import compact
@@ -268,7 +267,7 @@ def test_an_interrupted_append_leaves_the_atlas_and_goes_on(
         return running.read_record(layout.segment_path(_partial(small), 1) / layout.STAGES / f"{step.name}.json")
 
     with monkeypatch.context() as patch:
-        patch.setattr(segment, "run_stage", killed_after)
+        patch.setattr(running, "run_stage", killed_after)
         with pytest.raises(Killed):
             append(more, small, quiet=True)
     assert current_build(small) == before

@@ -14,7 +14,6 @@ from atlas.storage import layout
 from atlas.storage.publish import current_build
 from atlas.storage.validate import validate
 from precompute.__main__ import main
-from precompute.build import remove as removing
 from precompute.build import stage_runner as running
 from precompute.build.remove import remove
 
@@ -125,7 +124,7 @@ def test_an_interrupted_removal_leaves_the_atlas_and_goes_on(
         return record
 
     with monkeypatch.context() as patch:
-        patch.setattr(removing, "run_stage", killed_after)
+        patch.setattr(running, "run_stage", killed_after)
         with pytest.raises(Killed):
             remove(root, rows, "blank", quiet=True)
     assert current_build(root) == before and validate(root) == []

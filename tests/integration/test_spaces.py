@@ -21,7 +21,7 @@ from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.errors import SourceError
 from precompute.sources.source import open_source
-from precompute.sources.space_source import SpaceSource
+from precompute.sources.space_source import SpaceSource, galaxies_of_atlas
 from precompute.stages import measure
 from precompute.stages.agreement import disagreement
 from precompute.stages.stage import StageContext
@@ -145,7 +145,7 @@ def test_embeddings_of_other_galaxies_are_left_aside(demo: Atlas, tmp_path: Path
     more = {name: pa.array(np.arange(10**9, 10**9 + 3)).cast(table[name].type) for name in ids}
     strangers = pa.table({**more, "embedding": table["embedding"].slice(0, 3)}).cast(table.schema)
     pq.write_table(pa.concat_tables([strangers, table]), tmp_path / "more.parquet")
-    source = SpaceSource(demo.build, read_manifest(demo.build), str(tmp_path / "more.parquet"), ())
+    source = SpaceSource(galaxies_of_atlas(demo.build, read_manifest(demo.build)), str(tmp_path / "more.parquet"), ())
     source.scratch = tmp_path / "scratch"
     ((_, rows),) = source.embedding_chunks(10_000)
     expected = np.asarray(demo.space().embeddings, dtype=np.float32)[:, :6] ** 2 + np.float32(1e-3)
