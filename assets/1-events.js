@@ -218,11 +218,4 @@
     link.download = "";
     link.click();
   };
-  gf.local.share = function (_, element) {
-    const done = () => {
-      element.textContent = "Copied";
-      window.setTimeout(() => (element.textContent = "Share"), 1500);
-    };
-    if (navigator.clipboard) navigator.clipboard.writeText(window.location.href).then(done, () => {});
-  };
 })();

@@ -4,6 +4,7 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
+  const MOST_CAPTIONS = 3; // as of the state
   const tiles = () => Array.from(document.querySelectorAll("#gallery > .gf-tile"));
 
   function fresh() {
@@ -18,7 +19,7 @@
 
   // The line under an image, made and dropped as needed.
   function line(tile, kind, text, why) {
-    let found = tile.querySelector("." + kind);
+    let found = tile.querySelector("." + kind.replace(" ", "."));
     if (!text) return found && found.remove();
     if (!found) tile.append((found = Object.assign(document.createElement("span"), { className: kind })));
     if (found.textContent !== text) found.textContent = text;
@@ -39,13 +40,17 @@
     ["wanted", "unwanted", "current"].forEach((name) => tile.classList.toggle(name, mark.includes(name)));
     line(tile, "gf-score", list.scores[at], list.whys[at] || list.whys[0]);
     line(tile, "gf-reason", list.words[at]);
+    for (let nth = 0; nth < MOST_CAPTIONS; nth++) {
+      const [why, values] = list.captions[nth] || ["", []];
+      line(tile, "gf-caption nth-" + nth, values[at], why);
+    }
   }
 
   function draw() {
     const told = document.querySelector("#gallery-told > [data-list]");
     const before = tiles();
     /** @type {GalleryList} */
-    const list = { rows: [], ids: [], scores: [], whys: [], words: [], marks: {}, build: "", ...(told ? JSON.parse(told.dataset.list || "") : {}) };
+    const list = { rows: [], ids: [], scores: [], whys: [], words: [], captions: [], marks: {}, build: "", ...(told ? JSON.parse(told.dataset.list || "") : {}) };
     before.slice(list.rows.length).forEach((tile) => tile.remove());
     const more = list.rows.slice(before.length).map(fresh);
     before.slice(0, list.rows.length).concat(more).forEach((tile, at) => fill(tile, list, at));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -70,8 +71,10 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     `acknowledgement` and `bibtex` are what publications are to say and cite; pages and downloads hold them.
     `random_pick` is for a survey whose rows begin with the brightest: Random then favours those.
     `table` is the number or name of the table in a FITS file or VOTable of several. `image_scale_arcsec` is that of
-    the source's own images, before they are made thumbnails. `invariance` is what `descriptor.alterations` measured of
-    the encoder.
+    the source's own images, before they are made thumbnails; where each has a width of its own, `image_width_column`
+    names the column of it, in arcsec. `image_up_deg` is the position angle of their upper edge, degrees from north to
+    east: 0 where north is up, and east to the left. `seen_arcsec` is how much sky the encoder saw, from side to side.
+    `invariance` is what `descriptor.alterations` measured of it.
     """
 
     name: str = ""
@@ -89,7 +92,10 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     key_columns: tuple[str, ...] = ()
     image_column: str = ""
     embedding_column: str = ""
-    image_scale_arcsec: float | None = None
+    image_scale_arcsec: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    image_width_column: str = ""
+    image_up_deg: Annotated[float, msgspec.Meta(ge=-360, le=360)] | None = None
+    seen_arcsec: Annotated[float, msgspec.Meta(gt=0)] | None = None
     sky_background: BackgroundDescription | None = None
     random_pick: RandomPick | None = None
     invariance: dict[str, float] = {}

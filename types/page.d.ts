@@ -108,7 +108,7 @@ interface GalaxyFinder {
 }
 
 /** What the gallery shows (`GalleryList` of `dashboard/views/gallery.py`). */
-type GalleryList = { build: string; rows: number[]; ids: string[]; scores: string[]; whys: string[]; words: string[]; marks: { [at: string]: string } };
+type GalleryList = { build: string; rows: number[]; ids: string[]; scores: string[]; whys: string[]; words: string[]; captions: [string, string[]][]; marks: { [at: string]: string } };
 type LabelsTold = { revision: number; since?: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };
 /** A label, the person who gave it, its grade and note. */
 type Given = [string, string, string, string];

@@ -21,6 +21,7 @@ from atlas.errors import CoordinateError, shorten
 
 Frame = Literal["icrs", "galactic", "barycentricmeanecliptic"]
 LARGEST_RADIUS_ARCSEC = 180 * 3600.0
+_ROUND = (1, 2, 5, 10, 20, 30)
 
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 _UNITS = {"arcsec": 1.0, "arcmin": 60.0, "deg": 3600.0}
@@ -151,6 +152,15 @@ def size_words(arcsec: float) -> str:
     """A length on the sky in the unit that suits it: `30″`, `0.5°`."""
     size, sign = next((size, sign) for size, sign in ((3600.0, "°"), (60.0, "′"), (0.0, "″")) if arcsec >= size)
     return f"{arcsec / (size or 1):.4g}{sign}"
+
+
+def round_arcsec(most: float) -> float:
+    """The largest round length that is no longer: 1, 2, 5, 10, 20 or 30 of a unit, or a decimal of an arcsecond."""
+    for unit in (3600.0, 60.0, 1.0):
+        if fitting := [n * unit for n in _ROUND if n * unit <= most]:
+            return fitting[-1]
+    decade = 10.0 ** math.floor(math.log10(most))
+    return max(n * decade for n in (1, 2, 5) if n * decade <= most * (1 + 1e-9))
 
 
 def _read(text: str) -> Place | None:

@@ -107,6 +107,10 @@ class Thumbnails(_Record, frozen=True, kw_only=True):
         Edge of each image.
     scale_arcsec : float or None
         Arcseconds a pixel where all images share one scale.
+    width_column : str
+        Column of the width of each image in arcsec, where each has its own.
+    up_deg : float or None
+        Position angle of their upper edge, degrees from north to east; None where nobody said which way is north.
     present : int
         Number of rows that have an image.
     """
@@ -114,6 +118,8 @@ class Thumbnails(_Record, frozen=True, kw_only=True):
     pixels: Annotated[int, msgspec.Meta(ge=1)]
     present: Count
     scale_arcsec: float | None = None
+    width_column: str = ""
+    up_deg: float | None = None
 
 
 class Provenance(_Record, frozen=True, kw_only=True):
@@ -185,6 +191,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     `key_columns` are those that say most of a galaxy, as its source names them; empty where they are to be guessed
     (`atlas.catalog.key_columns`). Without `random_pick`, a random galaxy is any. `invariance` is the median similarity
     of galaxies to themselves, by what their images were altered by, and to "another", as their source measured it.
+    `seen_arcsec` is how much sky the encoder saw of each, from side to side, where that is known.
     """
 
     format_version: int
@@ -203,6 +210,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     random_pick: RandomPick | None = None
     invariance: dict[str, float] = {}
     thumbnails: Thumbnails | None = None
+    seen_arcsec: float | None = None
     parameters: dict[str, Any] = {}
     stages: tuple[StageRecord, ...] = ()
     files: dict[str, File] = {}
@@ -270,7 +278,9 @@ def _check(manifest: Manifest, path: Path) -> None:
     if stop != manifest.n_rows:
         raise FormatError(f"{path}: segments end at row {stop}, the atlas has {manifest.n_rows}")
     names = {c.name for c in manifest.columns}
-    for needed in (layout.RA, layout.DEC, *manifest.id_columns, *manifest.key_columns):
+    images = manifest.thumbnails
+    width = (images.width_column,) if images is not None and images.width_column else ()
+    for needed in (layout.RA, layout.DEC, *manifest.id_columns, *manifest.key_columns, *width):
         if needed not in names:
             raise FormatError(f"{path}: column {needed!r} is missing")
     if not manifest.spaces:

@@ -19,6 +19,8 @@ from ..state.coloring import LONGEST, column_of
 from ..state.image_look import ImageLook
 from ..state.page_state import (
     LOOKS,
+    MOST_CAPTIONS,
+    MOST_PINNED,
     Arcsec,
     ClusterOrder,
     ClusterScale,
@@ -27,12 +29,12 @@ from ..state.page_state import (
     Order,
     Paint,
     Panel,
-    Shading,
     SpaceChoice,
     State,
     Table,
     question,
 )
+from ..state.shading import Shading
 from ..state.viewports import are_numbers
 from .event import BrowserEvent, Event, PlainEvent
 from .teaching import Teach
@@ -99,6 +101,8 @@ class Change(PlainEvent, frozen=True):
     sexagesimal: bool | None = None
     light: bool | None = None
     look: ImageLook | None = None
+    pinned: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_PINNED)] | None = None
+    captions: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_CAPTIONS)] | None = None
     enlarged: Panel | None = None
     drawer: Drawer | None = None
     cluster_order: ClusterOrder | None = None
@@ -111,8 +115,10 @@ class Change(PlainEvent, frozen=True):
 
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
-        if self.color is not None and (name := column_of(self.color)) is not None:
-            service.atlas.columns(service.atlas.default_space).describe(name)
+        color = () if self.color is None else (column_of(self.color),)
+        for name in (*color, *(self.pinned or ()), *(self.captions or ())):
+            if name is not None:
+                service.atlas.columns(service.atlas.default_space).describe(name)
         # Which labels it is that order is a matter of what is there.
         return Teach().resolve(service, state) if self.order == "labels" else self
 
@@ -198,6 +204,8 @@ def _known(atlas: Atlas, state: State) -> State:
         map=state.map if axes == state.axes else None,
         color=state.color if color is None or color in columns else DENSITY,
         brushed=tuple(name for name in state.brushed if name in columns),
+        pinned=tuple(name for name in state.pinned if name in columns),
+        captions=tuple(name for name in state.captions if name in columns),
         table=replace(
             state.table,
             columns=tuple(name for name in state.table.columns if name in columns),

@@ -17,7 +17,8 @@ from ..events.event import BrowserEvent
 from ..events.registry import SENT
 from ..settings import Settings
 from ..state import url as links
-from ..state.page_state import Shading, State
+from ..state.page_state import State
+from ..state.shading import Shading
 
 MAX_EVENTS = 50
 FIELDS = {

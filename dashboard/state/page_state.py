@@ -14,8 +14,6 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
-from atlas.catalog.columns import EXACT_WHOLE
-from atlas.catalog.numbers import LARGEST_WHOLE, Number
 from atlas.catalog.reserved_names import DENSITY, LABELS, SUBSETS
 from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.column_plane import PlaneAxes
@@ -42,7 +40,9 @@ from atlas.storage.manifest import Name
 
 from .coloring import LIKENESS, LONGEST, column_of
 from .image_look import ImageLook
+from .shading import Shading
 from .sky_look import SkyLook
+from .value import Finite, Value
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Detected = Literal[
@@ -58,8 +58,6 @@ Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "w
 ClusterOrder = Literal["size", "stability", "oddness", "distinctness"]
 ClusterScale = Literal["", "coarse", "medium", "fine"]
 Paint = Literal["points", "mean"]
-Palette = Literal["viridis", "cividis", "magma", "inferno", "plasma"]
-Span = Literal[100, 98, 90, 50]
 Listing = Literal["gallery", "table"]
 LassoRegion = MapPolygon | ColumnPolygon | SkyPolygon
 Filter = Range | Category | Bits | Contains
@@ -68,23 +66,13 @@ SpaceChoice = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9_]{0,63}
 
 SubsetName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 ExpressionText = Annotated[str, msgspec.Meta(max_length=500)]
-MOST_SUBSETS, MOST_FILTERS = 12, 24
-Finite = Annotated[float, msgspec.Meta(ge=-1e200, le=1e200)]
-"""A coordinate: columns hold what they hold, but the square of a width has to be a number too."""
-
+MOST_SUBSETS, MOST_FILTERS, MOST_PINNED, MOST_CAPTIONS = 12, 24, 24, 3
 Arcsec = Annotated[float, msgspec.Meta(ge=0, le=3_600)]
-LongWhole = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{16,20}$")]
-"""A whole number beyond 2⁵³."""
-
 NARROWEST = 1e-12
 """Least width of a viewport, relative to where it lies: float64 tells some thousand places apart in it."""
 
 GALLERY_SIZES = (16, 24, 48, 100, 250, 500, 1000)
 SIMILARITY: tuple[Order, ...] = ("most", "varied", "least")
-
-
-class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of what is stored in a state: immutable, compared by content."""
 
 
 class Galaxy(Value, frozen=True):
@@ -134,56 +122,6 @@ class Subset(Value, frozen=True):
     selection: Selection
     color: Annotated[int, msgspec.Meta(ge=0, lt=MOST_SUBSETS)] = 0
     shown: bool = True
-
-
-class Shading(Value, frozen=True):
-    """Shading: from the numbers of a column to colours.
-
-    Attributes
-    ----------
-    palette : str
-        A perceptual colour map.
-    reversed : bool
-        Whether it runs from its last colour to its first.
-    span : int
-        Per cent of the values, about the median, that the colours are spread over.
-    low, high : float, str or None
-        Ends that were typed, in the column's own unit; None takes that of the span. Whole numbers beyond 2⁵³ are text,
-        which browsers hand on with all digits.
-    log : bool or None
-        Whether colours follow the logarithm; None where a column is positive and skewed.
-    """
-
-    palette: Palette = "viridis"
-    reversed: bool = False
-    span: Span = 98
-    low: Finite | LongWhole | None = None
-    high: Finite | LongWhole | None = None
-    log: bool | None = None
-
-    def __post_init__(self) -> None:
-        low, high = self.ends
-        if low is not None and high is not None and not low < high:
-            raise ValueError("the lower end of the colours must be below the upper one")
-
-    @property
-    def ends(self) -> tuple[Number | None, Number | None]:
-        """The ends that were typed, as numbers.
-
-        Raises
-        ------
-        ValueError
-            If one is text that a plain number would say as well, or is larger than any whole number of 64 bits.
-        """
-        low, high = (_whole(end) if isinstance(end, str) else end for end in (self.low, self.high))
-        return low, high
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if not EXACT_WHOLE < abs(value) <= LARGEST_WHOLE or str(value) != text:
-        raise ValueError("an end of the colours is text: only whole numbers beyond 2^53, up to 2^64, are")
-    return value
 
 
 class Table(Value, frozen=True):
@@ -276,6 +214,10 @@ class State(Value, frozen=True, kw_only=True):
         How positions are written; the light theme.
     look : ImageLook
         How images are looked at.
+    pinned : tuple of str
+        Columns that stand first in the details; none: the usual ones.
+    captions : tuple of str
+        Columns whose values stand under the images of the gallery.
     enlarged, drawer
         Which panel fills the page, which drawer is open.
     cluster_order : str
@@ -320,6 +262,8 @@ class State(Value, frozen=True, kw_only=True):
     sexagesimal: bool = False
     light: bool = False
     look: ImageLook = ImageLook()
+    pinned: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_PINNED)] = ()
+    captions: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_CAPTIONS)] = ()
     enlarged: Panel = ""
     drawer: Drawer = ""
     cluster_order: ClusterOrder = "size"
@@ -354,7 +298,7 @@ def is_step(before: State, after: State) -> bool:
 LOOKS = (
     "map", "map_on", "sky", "sky_look", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order",
     "cluster_scale", "split", "color", "paint", "shading", "listing", "table", "brushed", "known", "kept", "beside",
-    "labels_at",
+    "labels_at", "pinned", "captions",
 )  # fmt: skip
 """Fields that only change how a question and its answer are looked at."""
 
@@ -385,9 +329,10 @@ def parts(state: State) -> dict[str, State]:
         "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),
         "sky": replace(blank, **which, **looks, sky=state.sky, sky_look=state.sky_look,
                        sexagesimal=state.sexagesimal),
-        "gallery": replace(asked, sexagesimal=state.sexagesimal),
+        "gallery": replace(asked, sexagesimal=state.sexagesimal, captions=state.captions),
         "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), sky_look=state.sky_look, light=state.light),
-        "details": replace(blank, **examples, beside=state.beside, sexagesimal=state.sexagesimal, color=state.color),
+        "details": replace(blank, **examples, beside=state.beside, sexagesimal=state.sexagesimal, color=state.color,
+                           pinned=state.pinned),
         # Sorting is the grid's own: it asks for other rows, and needs no other grid.
         "table": replace(asked, table=Table(state.table.columns), listing="table")
         if state.listing == "table"
@@ -399,7 +344,7 @@ def parts(state: State) -> dict[str, State]:
         "page": replace(blank, **which, **(looks | examples), axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
                         listing=state.listing, table=state.table, sexagesimal=state.sexagesimal,
-                        sky_look=state.sky_look),
+                        sky_look=state.sky_look, captions=state.captions),
     }  # fmt: skip
 
 

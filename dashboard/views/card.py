@@ -7,7 +7,7 @@ from typing import Any
 from atlas import Atlas
 from atlas.catalog.position_text import format_position
 
-from .details import first_columns, words
+from .facts import first_columns, texts
 
 
 def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:
@@ -20,9 +20,8 @@ def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:
     color : str
         What colours the points; left out where it is no column.
     """
-    columns = atlas.columns(atlas.default_space)
     return {
         "id": atlas.identity.name(row),
         "position": format_position(*atlas.position(row), "deg"),
-        "facts": [[c.name, words(c, columns.values(c.name, [row])[0])] for c in first_columns(atlas, color)],
+        "facts": [[c.name, *texts(atlas, c, [row])] for c in first_columns(atlas, color)],
     }

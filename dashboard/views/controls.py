@@ -9,7 +9,7 @@ from dash import Dash, Input, Output
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import choices, page, sky_menus, spaces, table
+from . import choices, image_look, page, sky_menus, spaces, table
 from .paint import coloring_column, has_mean
 
 
@@ -33,6 +33,7 @@ def register(app: Dash, service: Service) -> None:
             "columns": Output("columns", "children"),
             "spaces": Output("spaces", "children"),
             "sky_look": Output("sky-look", "children"),
+            "captions": Output("captions", "children"),
         },
         inputs=[Input("part-page", "data")],
         prevent_initial_call=True,
@@ -57,6 +58,7 @@ def register(app: Dash, service: Service) -> None:
             "columns": table.chooser(atlas, state),
             "spaces": spaces.space_choice(atlas),
             "sky_look": sky_menus.sky_look_menu(state.sky_look),
+            "captions": image_look.captions_menu(atlas, state),
         }
 
 

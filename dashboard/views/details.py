@@ -8,27 +8,23 @@ from urllib.parse import quote, urlencode
 from dash import Dash, Input, Output, html
 
 from atlas import Atlas, Result
-from atlas.catalog.cluster_tree import LABELS as CLUSTERS
-from atlas.catalog.key_columns import key_columns
-from atlas.catalog.numbers import column_text
 from atlas.catalog.position_text import format_position, iau_name
-from atlas.catalog.senses import explanation, standing
 from atlas.queries.ordinary import ordinary_like
-from atlas.storage.manifest import Column
 
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..service.galaxies import row_of
-from ..state.coloring import column_of
 from ..state.page_state import State
 from . import elements as el
 from .compare import compare_choice, differences, kept_row, portraits_of
+from .facts import TOLD_ELSEWHERE, fact, facts, first_columns, words
+from .portrait import portrait
 
 ABOUT_ORDINARY = (
     "Of the galaxies of about its brightness that are less odd than half of all, the one most like this: "
     "what differs is what is odd"
 )
-HIDDEN = {"ra", "dec", "map_x", "map_y"}
+PINNING = "A star keeps a column on top; a click on a value copies it."
 
 
 def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[Any]:
@@ -45,18 +41,15 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
     ra_deg, dec_deg = atlas.position(row)
     sign = 1 if name in {g.id for g in state.wanted} else -1 if name in {g.id for g in state.unwanted} else 0
     style: Literal["sexagesimal", "deg"] = "sexagesimal" if state.sexagesimal else "deg"
-    first = first_columns(atlas, state.color)
-    told = HIDDEN | {*atlas.manifest.id_columns, *(c.name for c in first)}
+    first = first_columns(atlas, state.color, state.pinned)
+    told = TOLD_ELSEWHERE | {*atlas.manifest.id_columns, *(c.name for c in first)}
     rest = [c for c in atlas.columns(atlas.default_space) if c.name not in told]
     kept = kept_row(atlas, state)
-    portrait = html.Div(
-        [el.image(atlas, row, f"galaxy {name}", large=True, lazy=False), image_note(atlas, row)],
-        className="gf-portrait",
-    )
+    place = format_position(ra_deg, dec_deg, style)
     return [
         html.H2(el.figure(iau_name(ra_deg, dec_deg), "Name by position, as the IAU demands: hours, minutes and seconds "
                           "of right ascension, then degrees of declination")),
-        *([portrait] if kept is None else portraits_of(atlas, row, kept)),
+        *([portrait(atlas, row, name)] if kept is None else portraits_of(atlas, row, kept)),
         *([] if kept is None else [differences(atlas, row, kept, first, words)]),
         *ordinary_galaxy(atlas, ordinary),
         html.Div(
@@ -72,15 +65,18 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
         html.Div([compare_choice(state), *links(ra_deg, dec_deg)], className="gf-links"),
         html.Dl(
             [
-                *_fact("RA, Dec", format_position(ra_deg, dec_deg, style), "Right ascension and declination, ICRS"),
-                *_fact("id", name, f"The galaxy's name in the catalogue: {', '.join(atlas.manifest.id_columns)}"),
-                *([] if kept is not None else facts(atlas, row, first)),
+                *fact("RA, Dec", place, "Right ascension and declination, ICRS", copied=place),
+                *fact("id", name, f"The galaxy's name in the catalogue: {', '.join(atlas.manifest.id_columns)}",
+                      copied=name),
+                *([] if kept is not None else facts(atlas, row, first, first)),
             ]
         ),
         html.Details(
             [
                 html.Summary(f"all columns ({len(first) + len(rest)})"),
-                html.Dl(facts(atlas, row, rest)) if kept is None else differences(atlas, row, kept, rest, words),
+                html.P([PINNING, *([] if not state.pinned else [" ", el.button("The usual ones", kind="link",
+                       is_="change", pinned=[])])], className="gf-note"),
+                html.Dl(facts(atlas, row, rest, first)) if kept is None else differences(atlas, row, kept, rest, words),
             ],
             className="gf-all-facts",
         ),
@@ -101,33 +97,6 @@ def ordinary_galaxy(atlas: Atlas, ordinary: Result | None) -> list[Any]:
             type="button", className="gf-beside-it", **el.pick(atlas, row), **el.why(ABOUT_ORDINARY),
         )
     ]  # fmt: skip
-
-
-def first_columns(atlas: Atlas, color: str) -> list[Column]:
-    """The columns that are told first: what says most of a galaxy, its cluster, and what the page is coloured by."""
-    columns = atlas.columns(atlas.default_space)
-    names = dict.fromkeys([*(c.name for c in key_columns(atlas.manifest)), "cluster", column_of(color) or ""])
-    return [columns.describe(name) for name in names if name in columns and name not in HIDDEN]
-
-
-def facts(atlas: Atlas, row: int, shown: list[Column]) -> list[Any]:
-    """Columns of a row with their units, explained, and where each value stands among all galaxies."""
-    found = []
-    columns = atlas.columns(atlas.default_space)
-    for column in shown:
-        value = columns.values(column.name, [row])[0]
-        told = standing(column, value)
-        found += _fact(column.name, words(column, value), explanation(column) + (f" This one: {told}." if told else ""))
-    return found
-
-
-def words(column: Column, value: Any) -> str:
-    """A value with its unit, in as many digits as the range of its column deserves."""
-    if value is None:
-        return "–"
-    if column.name in CLUSTERS:
-        return f"{value}, outside all" if value < 0 else str(value)
-    return f"{column_text(column, value)} {column.unit}".strip()
 
 
 def links(ra_deg: float, dec_deg: float) -> list[Any]:
@@ -174,17 +143,6 @@ def welcome(atlas: Atlas) -> html.Div:
         ],
         className="gf-welcome",
     )  # fmt: skip
-
-
-def image_note(atlas: Atlas, row: int) -> Any:
-    """Note on an image that is no picture of the galaxy."""
-    if atlas.thumbnails is not None and atlas.thumbnails.has(row):
-        return None
-    return html.Div("No image of this galaxy: the pattern is its embedding.", className="gf-note")
-
-
-def _fact(name: str, value: str, why: str) -> list[Any]:
-    return [html.Dt(el.figure(name, why)), html.Dd(value, **el.why(why))]
 
 
 def register(app: Dash, service: Service) -> None:

@@ -23,6 +23,7 @@ from ..service.index_loading import LoadingState
 from ..state.page_state import State
 from . import elements as el
 from . import status
+from .facts import about, texts
 from .twins import twin_choice
 
 DOOR_IMAGES = 6
@@ -68,6 +69,8 @@ class GalleryList(msgspec.Struct, frozen=True, omit_defaults=True):
         What the figures mean: one for all, or one each.
     words : list of str
         A second line of each; none where empty.
+    captions : list of tuple of str, list of str
+        Columns that were chosen, each with what it means and its value of every galaxy.
     marks : dict of int to str
         By place, from 0, those that are examples or the focus.
     """
@@ -78,6 +81,7 @@ class GalleryList(msgspec.Struct, frozen=True, omit_defaults=True):
     scores: list[str] = []
     whys: list[str] = []
     words: list[str] = []
+    captions: list[tuple[str, list[str]]] = []
     marks: dict[int, str] = {}
 
 
@@ -89,7 +93,9 @@ def gallery_list(atlas: Atlas, query: Query, result: Result, state: State) -> Ga
     focus = state.focus.id if state.focus else None
     marks = (f"{given.get(name, '')} {'current' if name == focus else ''}".strip() for name in names)
     marked = {at: mark for at, mark in enumerate(marks) if mark}
-    return GalleryList(atlas.build_id, result.rows.tolist(), names, scores, whys, words, marked)
+    shown = [atlas.columns(query.space).describe(name) for name in state.captions]
+    captions = [(f"{c.name}: {about(atlas, c)}", texts(atlas, c, result.rows)) for c in shown]
+    return GalleryList(atlas.build_id, result.rows.tolist(), names, scores, whys, words, captions, marked)
 
 
 def _captions(atlas: Atlas, query: Query, result: Result) -> tuple[list[str], list[str], list[str]]:

@@ -6,6 +6,11 @@ from typing import Any
 
 from dash import html
 
+from atlas import Atlas
+from atlas.catalog.senses import explanation
+
+from ..service.result_list import columns_offered
+from ..state.page_state import MOST_CAPTIONS, State
 from . import elements as el
 
 WHY = "How images are shown: channel, faint parts, contrast, inverted"
@@ -39,11 +44,34 @@ def look_menu() -> html.Details:
                         className="gf-look-line",
                     ),
                     html.Small(ABOUT, className="gf-note"),
+                    html.Div(id="captions"),
                 ]
             ),
         ],
         className="gf-menu gf-look",
     )  # fmt: skip
+
+
+def captions_menu(atlas: Atlas, state: State) -> html.Details:
+    """The choice of columns whose values stand under the images of the gallery."""
+    chosen = state.captions
+    full = len(chosen) == MOST_CAPTIONS
+    buttons = [
+        html.Span(
+            el.button(
+                column.name,
+                kind=f"column{' on' if column.name in chosen else ''}",
+                disabled=full and column.name not in chosen,
+                is_="change",
+                captions=[one for one in chosen if one != column.name] if column.name in chosen
+                else [*chosen, column.name],
+            ),
+            **el.why(explanation(column)),
+        )
+        for column in columns_offered(atlas)
+    ]  # fmt: skip
+    told = f"captions: {', '.join(chosen)}" if chosen else f"captions: up to {MOST_CAPTIONS} columns"
+    return html.Details([html.Summary(told), html.Div(buttons, className="gf-captions")], className="gf-all-facts")
 
 
 def _steps(word: str, name: str) -> html.Div:

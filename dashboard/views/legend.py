@@ -9,7 +9,8 @@ from dash import html
 from atlas.storage.manifest import Column
 
 from ..state.coloring import LIKENESS
-from ..state.page_state import Shading, State
+from ..state.page_state import State
+from ..state.shading import Shading
 from .palette import CLUSTER_COLORS, Coloring, ends_of, scale_of
 from .shading import shading_menu
 from .words import FEW, WordButton, chosen, word_list, word_row

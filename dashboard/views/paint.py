@@ -19,7 +19,8 @@ from ..service.gallery_query import question_of
 from ..service.judgement import likeness_quantiles
 from ..service.result_list import scores_of
 from ..state import coloring
-from ..state.page_state import Shading, State
+from ..state.page_state import State
+from ..state.shading import Shading
 from . import labels
 from .palette import Coloring, Theme, color_by, color_by_subset
 

@@ -14,7 +14,7 @@ from atlas.catalog.columns import QUANTILES, from_zero, is_skewed
 from atlas.catalog.numbers import column_text
 from atlas.storage.manifest import Column
 
-from ..state.page_state import Palette, Shading, Span
+from ..state.shading import Palette, Shading, Span
 
 # Okabe & Ito (2008), extended by lighter and darker steps of the same hues.
 CLUSTER_COLORS = (

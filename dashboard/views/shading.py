@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from atlas.catalog.numbers import column_text, exact_text
 from atlas.storage.manifest import Column
 
-from ..state.page_state import Shading, Span
+from ..state.shading import Shading, Span
 from . import elements as el
 from .palette import PALETTES, scale_of
 

@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from atlas import Atlas
-from atlas.catalog.places import size_words
+from atlas.catalog.places import round_arcsec, size_words
 from atlas.planes.region import Box
 from atlas.queries.sky_extent import on_plane
 from atlas.sky.graticule import graticule
@@ -29,7 +29,6 @@ FARTHEST_DEG = 75.0  # on a tangent plane: what lies beyond is out of any view
 FOOTPRINT_PIECES = 1_500
 BAR_SHARE = 0.22
 ARROW_PIXELS = 26
-_ROUND = (1, 2, 5, 10, 20, 30)
 COLORS = {"galaxy": "#c39bff", "ecliptic": "#e8c547", "footprint": "#4fc48d"}
 NAMES = {"galaxy": "Milky Way", "ecliptic": "ecliptic", "footprint": "survey"}
 
@@ -74,7 +73,7 @@ def scale_bar(view: SkyView, look: Theme) -> tuple[list[dict[str, Any]], list[di
     ra, dec = view.projection.inverse([middle[0], middle[0] + step], [middle[1], middle[1]])
     here, there = (SkyCoord(a, d, unit="deg") for a, d in zip(ra, dec, strict=True))
     stretch = step / float(here.separation(there).deg)
-    arcsec = _round_arcsec(box.width * BAR_SHARE / stretch * 3600)
+    arcsec = round_arcsec(box.width * BAR_SHARE / stretch * 3600)
     length = arcsec / 3600 * stretch
     right = box.x1 - 0.04 * box.width
     shape = {"type": "line", "xref": "x", "yref": "paper", "x0": right - length, "x1": right, "y0": 0.1, "y1": 0.1,
@@ -133,15 +132,6 @@ def _great_circle(name: str) -> SkyPath:
     frame = {"galaxy": "galactic", "ecliptic": "barycentricmeanecliptic"}[name]
     there = SkyCoord(np.linspace(0, 360, GREAT_CIRCLE_POINTS), 0.0, unit="deg", frame=frame).icrs
     return there.ra.deg % 360, there.dec.deg
-
-
-def _round_arcsec(most: float) -> float:
-    """The largest round length that is no longer: 1, 2, 5, 10, 20 or 30 of a unit, or a decimal of an arcsecond."""
-    for unit in (3600.0, 60.0, 1.0):
-        if fitting := [n * unit for n in _ROUND if n * unit <= most]:
-            return fitting[-1]
-    decade = 10.0 ** math.floor(math.log10(most))
-    return max(n * decade for n in (1, 2, 5) if n * decade <= most * (1 + 1e-9))
 
 
 def _plane_deg(away_deg: float) -> float:

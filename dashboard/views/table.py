@@ -28,7 +28,7 @@ from ..service.gallery_query import question_of
 from ..service.result_list import ResultList, columns_of, columns_offered, listing_of
 from ..state.page_state import State
 from . import elements as el
-from .details import words
+from .facts import words
 from .gallery import ABOUT_SIMILARITY
 from .jobs import concerns, job_card
 

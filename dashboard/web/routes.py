@@ -37,7 +37,8 @@ from ..service.gallery_query import question_of
 from ..service.index_loading import WORDS
 from ..state import url as links
 from ..state.coloring import LONGEST
-from ..state.page_state import Axes, Shading, State, has_width
+from ..state.page_state import Axes, State, has_width
+from ..state.shading import Shading
 from ..views.card import card
 from ..views.paint import has_mean
 from ..views.palette import Scale, scale_of, theme

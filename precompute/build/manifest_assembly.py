@@ -75,7 +75,10 @@ def assemble_manifest(
             pixels=config.thumbnail_pixels,
             present=thumbnails["present"],
             scale_arcsec=_thumbnail_scale(description.image_scale_arcsec, thumbnails["source_pixels"], config),
+            width_column=description.image_width_column,
+            up_deg=description.image_up_deg,
         ),
+        seen_arcsec=description.seen_arcsec,
         parameters=msgspec.to_builtins(config),
         # The columns stand in the manifest already.
         stages=tuple(

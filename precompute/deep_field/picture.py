@@ -24,6 +24,8 @@ TANGENT_DEC_DEG = -27.7914
 REFERENCE_PIXEL = (500.0, 436.0)
 EAST_NORTH_PER_PQ = np.array([[-0.08962002, -0.11146555], [-0.11133022, 0.08968164]])
 EAST_NORTH_AT_REFERENCE = np.array([-6.25139744, 28.25846633])
+UP_DEG = float(np.degrees(np.arctan2(*EAST_NORTH_PER_PQ[:, 1])))
+"""Position angle of the picture's upper edge, degrees from north to east."""
 
 
 def load_picture() -> Picture:

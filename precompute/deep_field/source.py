@@ -38,7 +38,7 @@ from ..source_description import (
 )
 from .cutouts import STAMP_PIXELS, cutout_half_width, pad_with_sky, stamps, write_cutouts
 from .detection import Detections, detect, photometry
-from .picture import PIXEL_ARCSEC, load_picture, north_up
+from .picture import PIXEL_ARCSEC, UP_DEG, load_picture, north_up
 
 CATALOG = "catalog.parquet"
 BACKGROUND = "background.png"
@@ -145,6 +145,9 @@ def describe_source(sky_background: BackgroundDescription, blind_to: dict[str, f
         dec="dec",
         id_columns=("objid",),
         key_columns=("inst_mag_red", "inst_green_minus_red", "half_light_radius"),
+        image_width_column="cutout_width",
+        image_up_deg=round(UP_DEG, 1),
+        seen_arcsec=round(STAMP_PIXELS * PIXEL_ARCSEC, 2),
         sky_background=sky_background,
         invariance=blind_to,
         columns=COLUMNS,

@@ -17,6 +17,7 @@ from .column_types import StoredColumn
 from .tables.file_column import CatalogFile, FileColumn
 
 MAX_ROWS = 2**32 - 1
+_NOTHING = SourceDescription()
 
 
 def override(
@@ -34,7 +35,9 @@ def override(
 
 def fill(told: SourceDescription, own: SourceDescription) -> SourceDescription:
     """The description with what the layout knows wherever nothing was told; columns are merged one by one later."""
-    known = {name: getattr(own, name) for name in own.__struct_fields__ if not getattr(told, name)}
+    known = {
+        name: getattr(own, name) for name in own.__struct_fields__ if getattr(told, name) == getattr(_NOTHING, name)
+    }
     return msgspec.structs.replace(told, **known)
 
 
@@ -138,6 +141,7 @@ def complete_description(
         id_columns=tuple(renamed[name] for name in description.id_columns),
         key_columns=tuple(renamed[name] for name in description.key_columns),
         image_column=image_column,
+        image_width_column=renamed.get(description.image_width_column, ""),
         columns=complete,
         ground_truth=tuple(renamed[name] for name in description.ground_truth if name in renamed),
     )

@@ -53,7 +53,7 @@ SAID_OF_THE_WHOLE = {
     name: getattr(SourceDescription(), name)
     for name in (
         "name", "title", "survey", "release", "licence", "acknowledgement", "bibtex", "notes", "key_columns",
-        "image_scale_arcsec", "sky_background", "random_pick",
+        "image_scale_arcsec", "image_width_column", "image_up_deg", "seen_arcsec", "sky_background", "random_pick",
     )
 }  # fmt: skip
 """What a description says that no column depends on."""
@@ -416,9 +416,10 @@ def open_source(
     raise_problems(
         parts.path,
         [
-            f"{FILENAME} names the key column {shorten(name)!r}, which is none that an atlas keeps"
-            for name in description.key_columns
-            if name not in kept
+            f"{FILENAME} names the {what} column {shorten(name)!r}, which is none that an atlas keeps"
+            for what, names in (("key", description.key_columns), ("image width", (description.image_width_column,)))
+            for name in names
+            if name and name not in kept
         ],
     )
     return Source(

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from atlas.catalog.numbers import column_text, exact_text, parse_number
 from dashboard.state.page_state import Axes, State, Table
 from dashboard.state.url import to_token
-from dashboard.views.details import words
+from dashboard.views.facts import words
 from dashboard.views.map import axis_words
 from tests.browser.conftest import Watched
 from tests.browser.hands import brush, choose, downloaded, expect_count, lasso, table_column

@@ -40,6 +40,8 @@ POSITIONS = ("ra", "dec")
 KNOWN = frozenset((*COLUMNS, IMAGES))
 
 PIXEL_ARCSEC = 0.262
+SEEN_PIXELS = 96
+"""Of an image, the middle that the survey's own encoder saw (Stein et al. 2021, arXiv 2110.13151)."""
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -131,13 +133,14 @@ class LegacySurvey:
         except SourceError as e:
             problems.append(str(e))
         pictures: Images | None = FolderImages(images) if images is not None else None
-        known = SURVEY
+        # Whoever names a survey brings another encoder, or none.
+        known = SURVEY if told.survey else msgspec.structs.replace(SURVEY, seen_arcsec=SEEN_PIXELS * PIXEL_ARCSEC)
         if pictures is None and catalog.has_images:
             pictures = StoredImages(files)
         elif pictures is None and says_how_to_draw(files):
             pictures = DrawnImages(files)
         if isinstance(pictures, StoredImages):
-            known = msgspec.structs.replace(known, image_scale_arcsec=PIXEL_ARCSEC)
+            known = msgspec.structs.replace(known, image_scale_arcsec=PIXEL_ARCSEC, image_up_deg=0.0)
             notes.append("images are taken to start in the south, as in FITS, and are shown with north up")
         return Parts(
             path=path,

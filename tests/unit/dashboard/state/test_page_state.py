@@ -193,3 +193,13 @@ def test_how_images_look_is_kept_in_links_and_asks_nothing() -> None:
     assert links.from_token(links.to_token(state)).look == look
     with pytest.raises(InputError):
         links.from_json('{"look": {"faint": 4}}')
+
+
+def test_pinned_columns_and_captions_are_kept_in_links_and_concern_what_shows_them() -> None:
+    pinned, captioned = reduce(State(), Change(pinned=("mag_r",))), reduce(State(), Change(captions=("z", "mag_r")))
+    for state, shown in ((pinned, {"details"}), (captioned, {"gallery", "page"})):
+        assert not is_step(State(), state) and links.from_token(links.to_token(state)) == state
+        assert {name for name, part in parts(state).items() if part != parts(State())[name]} == shown
+    assert reduce(pinned, Change(pinned=())) == State()
+    with pytest.raises(InputError):
+        links.from_json('{"captions": ["a", "b", "c", "d"]}')

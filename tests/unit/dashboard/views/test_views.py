@@ -12,7 +12,7 @@ from PIL import Image
 from atlas.storage.manifest import Column
 from dashboard.images.density import mean_to_png, to_png, tone
 from dashboard.images.embedding import fingerprint
-from dashboard.state.page_state import Shading
+from dashboard.state.shading import Shading
 from dashboard.views.figure import marker, polygon_shape, typed
 from dashboard.views.palette import (
     CLUSTER_COLORS,
