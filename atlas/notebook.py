@@ -19,6 +19,7 @@ from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
 from atlas.exports.contents import Contents, Field, field_of, id_field, provenance, texts
 from atlas.exports.formats import format_of
+from atlas.page_link import page_link
 from atlas.queries.answer import answer
 from atlas.queries.feedback import embedding_of_examples
 from atlas.queries.outside_embeddings import outside_embeddings
@@ -52,9 +53,10 @@ class GalaxyTable(pd.DataFrame):
         Hash that names the question; empty where there was none.
     """
 
-    _metadata = ["_atlas", "_described", "matched", "matched_unwanted", "receipt"]  # noqa: RUF012, pandas copies these to what is made from the table
+    _metadata = ["_atlas", "_described", "_query", "matched", "matched_unwanted", "receipt"]  # noqa: RUF012, pandas copies these to what is made from the table
     _atlas: OpenBuild | None = None
     _described: dict[str, Column] = {}  # noqa: RUF012, replaced, never changed
+    _query: Query | None = None
     matched: tuple[Match, ...] = ()
     matched_unwanted: tuple[Match, ...] = ()
     receipt: str = ""
@@ -125,6 +127,23 @@ class GalaxyTable(pd.DataFrame):
         written = kind.write(self._contents(self._atlas))
         with Path(path).open("wb") as file:
             file.writelines(written)
+
+    def link(self, base_url: str) -> str:
+        """Address at which a dashboard that serves this atlas asks the same question.
+
+        Parameters
+        ----------
+        base_url : str
+            Where it is served, such as "http://127.0.0.1:8050".
+
+        Raises
+        ------
+        InputError
+            If the table is no answer of an open atlas, or the page cannot ask the same.
+        """
+        if self._atlas is None or self._query is None:
+            raise InputError("only what similar(…) of an open atlas returned has a link")
+        return page_link(self._atlas, self._query, base_url)
 
     def _contents(self, atlas: OpenBuild) -> Contents:
         fields, part = [], {}
@@ -277,6 +296,7 @@ def similar(
     result = answer(atlas, query)
     found = galaxy_table(atlas, result.rows)
     found.insert(0, found._similarity, result.scores)
+    found._query = query
     found.matched, found.matched_unwanted, found.receipt = matched, unlike, result.receipt
     return found
 

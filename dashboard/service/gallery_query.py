@@ -7,15 +7,13 @@ from msgspec.structs import replace
 
 from atlas import Atlas, Query
 from atlas.catalog.anomalies import detector_of
+from atlas.page_link import VARIETY
 from atlas.queries.ranking import ByColumn, ByLabels, Ranking, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All, And, Cluster, Not, Selection
 from atlas.queries.spacing import Spacing
 
 from ..state.page_state import DETECTED, Galaxy, State, Teaching, active, is_narrowed
 from .galaxies import row_of
-
-VARIETY = 0.5
-"""Of the order "varied": as much for being unlike the ones before as for being like the examples."""
 
 
 class Question(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas.errors import InputError
+from atlas.page_link import pack_state
 
 from ..cache.content_store import Kept
 from .page_state import State
@@ -50,8 +51,7 @@ def to_token(state: State) -> str:
     """A state as it stands behind `?s=`; empty for the page as it opens."""
     if state == State():
         return ""
-    deflated = zlib.compress(to_json(state).encode(), level=9, wbits=-15)
-    return base64.urlsafe_b64encode(deflated).rstrip(b"=").decode()
+    return pack_state(to_json(state))
 
 
 def from_token(token: str) -> State:

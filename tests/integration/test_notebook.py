@@ -14,7 +14,11 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from atlas import Atlas, Expression, InputError, Query, Range, Similar
-from atlas.queries.selection import And
+from atlas.notebook import GalaxyTable
+from atlas.queries.answer import answer
+from atlas.queries.selection import And, Cone
+from dashboard.service.gallery_query import question_of
+from dashboard.state.url import from_token
 
 
 def rows_of(found: pd.DataFrame) -> list[int]:
@@ -159,3 +163,33 @@ def test_a_table_shows_images_and_what_was_matched(demo: Atlas) -> None:
 def test_rows_without_an_image_are_a_table_alone(small: Atlas) -> None:
     shown = small.similar(rows=4, k=3)._repr_html_()
     assert shown is not None and "<img" not in shown and "<table" in shown
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"rows": 30},
+        {"rows": [30, 31], "unwanted": [40], "k": 100, "within": "snr > 20"},
+        {"rows": 7, "within": Cone(53.16, -27.79, 40.0), "exact": True, "apart_arcsec": 2.0, "variety": 0.5},
+    ],
+)
+def test_a_link_asks_the_page_the_same(demo: Atlas, asked: dict[str, Any]) -> None:
+    found = demo.similar(**asked)
+    link = found.link("http://127.0.0.1:8050/")
+    assert link.startswith("http://127.0.0.1:8050/?s=")
+    query = question_of(demo, from_token(link.partition("?s=")[2])).query
+    assert query is not None
+    rows = answer(demo, query).rows.tolist()
+    assert rows == found.index.tolist()[: len(rows)] and len(rows) == min(len(found), query.limit)
+
+
+def test_what_the_page_cannot_ask_has_no_link(demo: Atlas) -> None:
+    found = demo.similar(rows=30)
+    for base in ("127.0.0.1:8050", "file:///x", "https://a.example/?s=1", ""):
+        with pytest.raises(InputError, match="address of a dashboard"):
+            found.link(base)
+    for other in (demo.similar(rows=30, variety=0.3), demo.similar(embedding=demo.space().embeddings[3])):
+        with pytest.raises(InputError, match="the page asks for"):
+            other.link("http://127.0.0.1:8050")
+    with pytest.raises(InputError, match="has a link"):
+        GalaxyTable({"a": [1]}).link("http://127.0.0.1:8050")
