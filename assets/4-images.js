@@ -1,9 +1,58 @@
 // Lazy images: an <img data-src> is fetched when it comes near the visible part of its panel.
 (function () {
   "use strict";
-  function show(image) {
-    if (image.getAttribute("src") !== image.dataset.src) image.src = image.dataset.src;
+  const gf = window.galaxyFinder;
+
+  // Where the server may ask others for cut-outs, it says at once whether it has one by now, and is asked again.
+  const AGAIN_MS = [300, 500, 800, 1200, 2000, 3000, 5000];
+  /** @type {string[]} */
+  let services = [];
+  let bare = false;
+
+  function elsewhere(own) {
+    const { source = "", context = 96 } = gf.get("look");
+    const nth = services.indexOf(source) + 1;
+    const found = /^\/cutout\/(\w+\/[0-9]+)\.webp/.exec(own);
+    return found && services.length && (nth || bare) ? `/remote/${found[1]}/${nth}-${context}.webp` : "";
   }
+
+  async function ask(image, address) {
+    const current = () => image.isConnected && image.dataset.shows === address;
+    for (const wait of AGAIN_MS) {
+      const response = await fetch(address).catch(() => null);
+      if (!current()) return;
+      if (response && response.status === 200) {
+        image.src = address;
+        image.dataset.remote = "shown";
+        return;
+      }
+      const told = response && response.status === 202 ? await response.json() : { absent: "away" };
+      image.dataset.remote = told.absent;
+      if (told.absent !== "coming") return;
+      await new Promise((done) => window.setTimeout(done, wait));
+      if (!current()) return;
+    }
+    image.dataset.remote = "away";
+  }
+
+  function show(image) {
+    const own = image.dataset.src;
+    const address = elsewhere(own);
+    if (image.getAttribute("src") && image.dataset.shows === (address || own)) return;
+    image.dataset.shows = address || own;
+    if (image.getAttribute("src") !== own) image.src = own; // until another has come
+    if (!address) return delete image.dataset.remote;
+    image.dataset.remote = "coming";
+    ask(image, address);
+  }
+
+  /** Show all images anew that are shown: they may come from elsewhere now. */
+  gf.images = () => document.querySelectorAll("img[data-shows]").forEach(show);
+  gf.cutouts = function (names, lacking) {
+    services = names;
+    bare = lacking;
+    gf.images();
+  };
 
   const nearby = new IntersectionObserver(
     (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => show(e.target)),

@@ -3,12 +3,13 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
-  const KEPT = { channel: "all", faint: 0, contrast: 0, invert: false };
+  const KEPT = { channel: "all", faint: 0, contrast: 0, invert: false, source: "", context: 96 };
   const MOST = 3;
   const CHANNELS = ["red", "green", "blue"];
   /** @returns {Required<Look>} */
   const look = () => ({ ...KEPT, ...gf.get("look") });
   const isKept = (now) => JSON.stringify(now) === JSON.stringify(KEPT);
+  const isPlain = (now) => isKept({ ...now, source: KEPT.source, context: KEPT.context });
 
   gf.local.look = function (e) {
     const now = look();
@@ -39,7 +40,7 @@
       holder.setAttribute("aria-hidden", "true");
       document.body.append(holder);
     }
-    const drawn = isKept(now) ? "" : `<svg width="0" height="0">${filter(now)}</svg>`;
+    const drawn = isPlain(now) ? "" : `<svg width="0" height="0">${filter(now)}</svg>`;
     if (holder.innerHTML !== drawn) holder.innerHTML = drawn;
     // Where the style stands decides which document the address is of: an inline one is of this.
     if (drawn) root.style.setProperty("--gf-look", "url(#gf-look)");
@@ -52,6 +53,10 @@
       const step = now[/** @type {HTMLElement} */ (shown).dataset.lookStep || ""];
       shown.textContent = step > 0 ? "+" + step : String(step).replace("-", "−");
     });
+    // What the search saw is boxed where more is shown.
+    root.classList.toggle("gf-more", now.context > KEPT.context);
+    root.style.setProperty("--gf-around", 50 * (1 - KEPT.context / now.context) + "%");
+    gf.images();
     const menu = document.querySelector(".gf-look");
     if (menu) menu.classList.toggle("on", !isKept(now));
   };

@@ -18,6 +18,7 @@ from .views.page import layout
 from .web.access import register_access, signed_in
 from .web.api import register_api
 from .web.cone_search import register_cone_search
+from .web.cutout_routes import register_cutouts
 from .web.downloads import Downloads
 from .web.health import register_health
 from .web.icon import ICON
@@ -89,10 +90,12 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
         told(service.book.known(fresh=True)),
         samp=settings.samp,
         user=signed_in() if settings.openid_issuer else "",
+        cutouts=tuple(one.name for one in service.cutout_services),
     )
     register_callbacks(app, service)
     downloads = Downloads(app.server, settings)
     register_routes(app.server, service, cached, downloads)
+    register_cutouts(app.server, service)
     register_method(app.server, service, cached)
     register_cone_search(app.server, service)
     register_label_routes(app.server, service)

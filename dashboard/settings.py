@@ -18,6 +18,8 @@ from msgspec import Meta
 
 from atlas.errors import InputError, shorten
 
+from .cutout_services import FORM, read_services
+
 PREFIX = "GALAXY_FINDER_"
 SHORTEST_TOKEN = 16
 SHORTEST_KEY = 32
@@ -263,6 +265,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "nobody, or a Sesame of your own.",
         ),
     ] = "astropy"
+    remote_images: Annotated[
+        tuple[str, ...],
+        Meta(
+            title=FORM,
+            description="Services that send cut-outs of the sky and may be asked by this server, for images that the "
+            "atlas lacks or by choice; empty: nobody is asked.",
+        ),
+    ] = ()
+    remote_images_bytes: Annotated[
+        int, Meta(ge=1_000_000, description="Bytes of these cut-outs that are kept, for as long as other results.")
+    ] = 500_000_000
     samp: Annotated[
         bool,
         Meta(
@@ -278,6 +291,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 10_000
 
     def __post_init__(self) -> None:
+        read_services(self.remote_images)
         if self.user_header and not self.trust_proxy:
             raise InputError(
                 f"{variable('user_header')} is {self.user_header}: allowed only with {variable('trust_proxy')}, since "

@@ -29,7 +29,7 @@ interface State {
 }
 
 /** How images look (`dashboard/state/image_look.py`). */
-type Look = { channel?: string; faint?: number; contrast?: number; invert?: boolean };
+type Look = { channel?: string; faint?: number; contrast?: number; invert?: boolean; source?: string; context?: number };
 
 /** What scripts send (`dashboard/events/`); buttons bring more of them in `data-event`. */
 type PageEvent =
@@ -79,6 +79,9 @@ interface GalaxyFinder {
   };
   /** Show images as the state says. */
   look(): void;
+  /** Services whose cut-outs may be shown, and whether the atlas lacks images; show images from where they come now. */
+  cutouts(names: string[], bare: boolean): void;
+  images(): void;
   /** Listen to other programs, where the server does. */
   samp(on: boolean): void;
   signs: { attach(gd: Graph): void };

@@ -40,6 +40,7 @@ from atlas.storage.manifest import read_manifest
 
 from ..cache.content_store import Kept, name_of, open_kept
 from ..cache.results import Cached, cache_key
+from ..cutout_services import read_services
 from ..jobs.board import open_board
 from ..jobs.job import Job, Run
 from ..jobs.queue import Jobs
@@ -53,6 +54,7 @@ from .derived import DerivedFiles
 from .index_loading import Indexes, LoadingState
 from .label_book import LabelBook
 from .name_resolver import NameResolver
+from .remote_images import open_cutouts
 
 JOB_PATIENCE_S = 0.3  # what is ready by then was no job to whoever asked
 _log = logging.getLogger(__name__)
@@ -96,6 +98,8 @@ class Service:
         self.kept: Kept = open_kept(settings)
         self.jobs = Jobs(open_board(settings), at_once=settings.jobs_at_once, waiting=settings.jobs_waiting)
         self.names = NameResolver(settings.name_resolver)
+        self.cutout_services = read_services(settings.remote_images)
+        self.remote_images = open_cutouts(settings)
         self.dear = DearSelections(self)
         self._derived = DerivedFiles(self.jobs, settings.scratch_dir)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-import urllib.request
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -20,6 +19,7 @@ import msgspec
 from atlas.errors import InputError, shorten
 
 from ..settings import LOOPBACK
+from .bounded_fetch import fetch_bounded
 
 TABLE, POSITION, ROW = "table.load.votable", "coord.pointAt.sky", "table.highlight.row"
 TAKES = {TABLE: "tables", POSITION: "positions"}
@@ -218,17 +218,7 @@ def fetch_local(url: str, most_bytes: int) -> bytes:
     if not is_file and not (parts.scheme == "http" and (parts.hostname or "") in LOOPBACK):
         raise InputError("a table is taken from this machine alone: file:/… or http://127.0.0.1:…")
     # No proxy and no redirect to elsewhere: what is asked is the address that was checked.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
-    with opener.open(url, timeout=PATIENCE_S) as source:
-        data: bytes = source.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise InputError(f"a list has at most {most_bytes:,} bytes")
-    return data
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    return fetch_bounded(url, most_bytes, PATIENCE_S, proxies=False).data
 
 
 def _name_of(client: Any, one: str) -> str:

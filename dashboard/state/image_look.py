@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+Context = Literal[96, 152, 256]
+"""Pixels of a cut-out that comes from elsewhere: what the search saw, and more around it."""
+
 LookStep = Annotated[int, msgspec.Meta(ge=-3, le=3)]
 
 
@@ -23,9 +26,15 @@ class ImageLook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         Steps of a steeper or, below 0, flatter line about middle grey.
     invert : bool
         Whether light is dark, as on a photographic plate.
+    source : str
+        Name of the service whose cut-outs are shown; empty for the atlas's own images, and others where it has none.
+    context : int
+        How much around a galaxy those show, in pixels of which the search saw the middle 96.
     """
 
     channel: Literal["all", "red", "green", "blue"] = "all"
     faint: LookStep = 0
     contrast: LookStep = 0
     invert: bool = False
+    source: Annotated[str, msgspec.Meta(max_length=24)] = ""
+    context: Context = 96

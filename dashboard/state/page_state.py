@@ -332,7 +332,7 @@ def parts(state: State) -> dict[str, State]:
         "gallery": replace(asked, sexagesimal=state.sexagesimal, captions=state.captions),
         "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), sky_look=state.sky_look, light=state.light),
         "details": replace(blank, **examples, beside=state.beside, sexagesimal=state.sexagesimal, color=state.color,
-                           pinned=state.pinned),
+                           pinned=state.pinned, look=ImageLook(source=state.look.source, context=state.look.context)),
         # Sorting is the grid's own: it asks for other rows, and needs no other grid.
         "table": replace(asked, table=Table(state.table.columns), listing="table")
         if state.listing == "table"

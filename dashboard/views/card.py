@@ -7,7 +7,7 @@ from typing import Any
 from atlas import Atlas
 from atlas.catalog.position_text import format_position
 
-from .facts import first_columns, texts
+from .facts import first_columns, value_texts
 
 
 def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:
@@ -23,5 +23,5 @@ def card(atlas: Atlas, row: int, color: str = "") -> dict[str, Any]:
     return {
         "id": atlas.identity.name(row),
         "position": format_position(*atlas.position(row), "deg"),
-        "facts": [[c.name, *texts(atlas, c, [row])] for c in first_columns(atlas, color)],
+        "facts": [[c.name, *value_texts(atlas, c, [row])] for c in first_columns(atlas, color)],
     }

@@ -27,8 +27,9 @@ ABOUT_ORDINARY = (
 PINNING = "A star keeps a column on top; a click on a value copies it."
 
 
-def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[Any]:
-    """The panel's content; `ordinary` holds the galaxy that an odd one is shown beside."""
+def panel(atlas: Atlas, state: State, ordinary: Result | None = None, cutouts: tuple[str, ...] = ()) -> list[Any]:
+    """The panel's content; `ordinary` holds the galaxy that an odd one is shown beside, `cutouts` the services that
+    send images."""
     if state.focus is None:
         return [welcome(atlas)]
     row = row_of(atlas, state.focus)
@@ -49,7 +50,7 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None) -> list[An
     return [
         html.H2(el.figure(iau_name(ra_deg, dec_deg), "Name by position, as the IAU demands: hours, minutes and seconds "
                           "of right ascension, then degrees of declination")),
-        *([portrait(atlas, row, name)] if kept is None else portraits_of(atlas, row, kept)),
+        *([portrait(atlas, row, name, state.look, cutouts)] if kept is None else portraits_of(atlas, row, kept)),
         *([] if kept is None else [differences(atlas, row, kept, first, words)]),
         *ordinary_galaxy(atlas, ordinary),
         html.Div(
@@ -151,7 +152,8 @@ def register(app: Dash, service: Service) -> None:
     @app.callback(Output("details", "children"), Input("part-details", "data"), prevent_initial_call=True)
     def on_details(part: Any) -> Any:
         state = read_state(service, part)
-        return panel(service.atlas, state, _ordinary(service, state))
+        names = tuple(one.name for one in service.cutout_services)
+        return panel(service.atlas, state, _ordinary(service, state), names)
 
 
 def _ordinary(service: Service, state: State) -> Result | None:

@@ -43,8 +43,8 @@ def facts(atlas: Atlas, row: int, shown: list[Column], first: list[Column]) -> l
     for column in shown:
         value = columns.values(column.name, [row])[0]
         stands = standing(column, value)
-        why = about(atlas, column) + (f" This one: {stands}." if stands else "")
-        (text,) = texts(atlas, column, [row])
+        why = meaning_of(atlas, column) + (f" This one: {stands}." if stands else "")
+        (text,) = value_texts(atlas, column, [row])
         found += fact(column.name, text, why, copied=_exact(column, value), star=_star(column.name, pinned))
     return found
 
@@ -58,7 +58,7 @@ def fact(name: str, text: str, why: str, *, copied: str = "", star: Any = None) 
     return [html.Dt([el.figure(name, why), star]), html.Dd(shown, **el.why(why))]
 
 
-def about(atlas: Atlas, column: Column) -> str:
+def meaning_of(atlas: Atlas, column: Column) -> str:
     """Explanation of a column, and of the interval that its values are told with."""
     interval = redshift_intervals(atlas.manifest.columns).get(column.name)
     if interval is None:
@@ -68,7 +68,7 @@ def about(atlas: Atlas, column: Column) -> str:
     return f"{explanation(column)} In brackets: its 68 % interval, {' to '.join(interval.ends)}."
 
 
-def texts(atlas: Atlas, column: Column, rows: NDArray[Any] | list[int]) -> list[str]:
+def value_texts(atlas: Atlas, column: Column, rows: NDArray[Any] | list[int]) -> list[str]:
     """Values of some rows in words, redshifts with their 68 % interval."""
     columns = atlas.columns(atlas.default_space)
     values = columns.values(column.name, rows)

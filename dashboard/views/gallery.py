@@ -15,6 +15,7 @@ from atlas.catalog.reasons import reasons
 from atlas.catalog.senses import explanation
 from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
+from atlas.storage.manifest import Column
 
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
@@ -23,7 +24,7 @@ from ..service.index_loading import LoadingState
 from ..state.page_state import State
 from . import elements as el
 from . import status
-from .facts import about, texts
+from .facts import meaning_of, value_texts
 from .twins import twin_choice
 
 DOOR_IMAGES = 6
@@ -94,8 +95,13 @@ def gallery_list(atlas: Atlas, query: Query, result: Result, state: State) -> Ga
     marks = (f"{given.get(name, '')} {'current' if name == focus else ''}".strip() for name in names)
     marked = {at: mark for at, mark in enumerate(marks) if mark}
     shown = [atlas.columns(query.space).describe(name) for name in state.captions]
-    captions = [(f"{c.name}: {about(atlas, c)}", texts(atlas, c, result.rows)) for c in shown]
+    captions = [(f"{c.name}: {meaning_of(atlas, c)}", _short(c, value_texts(atlas, c, result.rows))) for c in shown]
     return GalleryList(atlas.build_id, result.rows.tolist(), names, scores, whys, words, captions, marked)
+
+
+def _short(column: Column, texts: list[str]) -> list[str]:
+    """Values without their unit, which an image's width has no room for."""
+    return [text.removesuffix(column.unit).rstrip() for text in texts] if column.unit else texts
 
 
 def _captions(atlas: Atlas, query: Query, result: Result) -> tuple[list[str], list[str], list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from dash import html
 
@@ -10,6 +10,7 @@ from atlas import Atlas
 from atlas.catalog.senses import explanation
 
 from ..service.result_list import columns_offered
+from ..state.image_look import Context
 from ..state.page_state import MOST_CAPTIONS, State
 from . import elements as el
 
@@ -21,8 +22,15 @@ ABOUT = (
 CHANNELS = {"all": "colour", "red": "red", "green": "green", "blue": "blue"}
 
 
-def look_menu() -> html.Details:
-    """Buttons that change how all images look, each step at once."""
+def bare(atlas: Atlas) -> bool:
+    """Whether an atlas lacks the image of a galaxy."""
+    images = atlas.manifest.thumbnails
+    return images is None or images.present < atlas.n_rows
+
+
+def look_menu(cutouts: tuple[str, ...]) -> html.Details:
+    """Buttons that change how all images look, each step at once; and from which service they come, where any may be
+    asked."""
     channels = [_button(word, f"Show {word}", name="channel", value=name) for name, word in CHANNELS.items()]
     return html.Details(
         [
@@ -44,12 +52,26 @@ def look_menu() -> html.Details:
                         className="gf-look-line",
                     ),
                     html.Small(ABOUT, className="gf-note"),
+                    *(_cutouts(cutouts) if cutouts else []),
                     html.Div(id="captions"),
                 ]
             ),
         ],
         className="gf-menu gf-look",
     )  # fmt: skip
+
+
+def _cutouts(names: tuple[str, ...]) -> list[Any]:
+    """The choice of a service, and of how much around a galaxy it shows."""
+    own = _button("atlas", "Images of this atlas, and cut-outs of the first service where it has none", name="source",
+                  value="")  # fmt: skip
+    of = [_button(name, f"Cut-outs of {name}, which this server asks for", name="source", value=name) for name in names]
+    widths = [_button(str(n), f"{n} pixels, of which the search saw the middle 96", name="context", value=n)
+              for n in get_args(Context)]  # fmt: skip
+    return [
+        html.Div([html.Span("from"), own, *of], className="gf-look-line"),
+        html.Div([html.Span("pixels around"), *widths], className="gf-look-line"),
+    ]
 
 
 def captions_menu(atlas: Atlas, state: State) -> html.Details:
@@ -87,8 +109,9 @@ def _steps(word: str, name: str) -> html.Div:
 
 
 def _button(word: str, label: str, *, name: str, value: Any) -> html.Button:
+    told = "true" if value is True else str(value)
     return html.Button(
         word, type="button", className="gf-button", **el.why(label),
-        **{"aria-label": label, "aria-pressed": "false", "data-look": name, "data-look-value": str(value).lower()},
+        **{"aria-label": label, "aria-pressed": "false", "data-look": name, "data-look-value": told},
         **el.on_click(is_="local", do="look", name=name, value=value),
     )  # fmt: skip

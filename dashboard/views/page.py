@@ -10,7 +10,6 @@ from dash import dcc, html
 
 from atlas import Atlas
 from atlas.catalog.position_text import iau_name
-from atlas.exports.formats import FORMATS
 from atlas.queries.region_text import LONGEST_REGION
 from atlas.queries.selection import All
 
@@ -20,7 +19,8 @@ from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_exa
 from . import choices
 from . import elements as el
 from . import figure as fig
-from .image_look import look_menu
+from .downloads_menu import downloads_menu
+from .image_look import bare, look_menu
 from .selection_words import active_words
 from .sky_menus import region_menu
 
@@ -56,11 +56,13 @@ TIMES = {1: "once", 2: "twice", 3: "three times"}
 GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
-def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False, user: str = "") -> html.Div:
+def layout(
+    atlas: Atlas, labels: dict[str, Any], *, samp: bool = False, user: str = "", cutouts: tuple[str, ...] = ()
+) -> html.Div:
     """The page before any state: empty panels, and the stores that events and states pass through.
 
     `labels` is what the browser has to know of these (`views.labels.told`); `samp` says whether it listens to other
-    programs, `user` who has signed in and may sign out.
+    programs, `user` who has signed in and may sign out, `cutouts` which services send images of galaxies.
     """
     stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready", "job-ended",
               *(f"part-{name}" for name in parts(State())))  # fmt: skip
@@ -68,7 +70,10 @@ def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False, user: st
         [
             *(dcc.Store(id=name) for name in stores),
             dcc.Interval(id="search-again", interval=AGAIN_MS, disabled=True),
-            dcc.Store(id="boot", data={"build": atlas.build_id, "labels": labels, "samp": samp}),
+            dcc.Store(
+                id="boot",
+                data={"build": atlas.build_id, "labels": labels, "samp": samp, "cutouts": cutouts, "bare": bare(atlas)},
+            ),
             _header(atlas.manifest.title, typed_examples(atlas), user),
             html.Main(
                 [
@@ -93,7 +98,7 @@ def layout(atlas: Atlas, labels: dict[str, Any], *, samp: bool = False, user: st
                         [
                             _sky(),
                             html.Div(
-                                [html.Section(id="details", className="gf-details", tabIndex="-1"), _gallery()],
+                                [html.Section(id="details", className="gf-details", tabIndex="-1"), _gallery(cutouts)],
                                 className="gf-lower",
                             ),
                         ],
@@ -281,7 +286,7 @@ def _sky() -> html.Section:
     )
 
 
-def _gallery() -> html.Section:
+def _gallery(cutouts: tuple[str, ...]) -> html.Section:
     sizes = [{"value": str(n), "label": f"{n:,}"} for n in GALLERY_SIZES]
     return html.Section(
         [
@@ -299,8 +304,8 @@ def _gallery() -> html.Section:
                         [
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
                                    **el.why("Download as CSV what is listed here, in this order")),
-                            _downloads(),
-                            look_menu(),
+                            downloads_menu(),
+                            look_menu(cutouts),
                             el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
                                       do="listing"),
                             el.icon("⤢", "Enlarge", label="Enlarge the gallery (G)", is_="local", do="enlarge",
@@ -320,39 +325,6 @@ def _gallery() -> html.Section:
         className="gf-panel gf-gallery",
         **{"aria-label": "Gallery"},
     )  # fmt: skip
-
-
-FORMATS_WHY = "Formats: Parquet, FITS, VOTable, DS9 regions, MOC …; to TOPCAT"
-
-
-def _downloads() -> html.Details:
-    """Formats in which galaxies leave: all that are active, or the table with its columns."""
-    groups = []
-    for what, title in (("selection", "All selected, every column"), ("table", "The table, its columns and order")):
-        groups.append(html.Small(title))
-        groups.append(
-            html.Div(
-                [
-                    el.button(one.label, label=f"Download as {one.label}: {one.why}", is_="local", do="download",
-                              format=kind, what=what)
-                    for kind, one in FORMATS.items()
-                ]
-            )
-        )  # fmt: skip
-    groups.append(html.Small("To TOPCAT, Aladin, DS9 (SAMP)"))
-    groups.append(
-        html.Div(
-            [
-                el.button(what, label=why, is_="local", do="samp", what=what)
-                for what, why in (
-                    ("table", "Send the table to every program that takes tables"),
-                    ("position", "Let them point at the galaxy of the details"),
-                )
-            ]
-        )
-    )
-    summary = html.Summary("▾", **el.why(FORMATS_WHY), **{"aria-label": FORMATS_WHY})
-    return html.Details([summary, html.Div(groups)], className="gf-menu gf-downloads")
 
 
 def within(state: State) -> list[Any]:

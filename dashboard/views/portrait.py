@@ -10,6 +10,8 @@ from dash import html
 from atlas import Atlas
 from atlas.catalog.places import round_arcsec, size_words
 
+from ..service.remote_images import context_arcsec
+from ..state.image_look import ImageLook
 from . import elements as el
 
 LONGEST_BAR = 0.4  # of the image's width
@@ -42,16 +44,27 @@ def own_field(atlas: Atlas, row: int) -> ImageField | None:
     return ImageField(width if width and width > 0 else None, images.up_deg)
 
 
-def portrait(atlas: Atlas, row: int, name: str) -> html.Div:
-    """A galaxy's image large, with a scale bar, north and east, and the part that the search saw."""
-    field = own_field(atlas, row)
-    image = el.image(atlas, row, f"galaxy {name}", large=True, lazy=False)
+def portrait(atlas: Atlas, row: int, name: str, look: ImageLook, cutouts: tuple[str, ...] = ()) -> html.Div:
+    """A galaxy's image large, with a scale bar, north and east, and the part that the search saw.
+
+    It is a cut-out of a service where one was chosen, or where the atlas has no image and any may be asked.
+    """
+    own = own_field(atlas, row)
+    image = el.image(atlas, row, f"galaxy {name}", large=True)
+    notes = [html.Div(_note(own), className="gf-note gf-of-own")] if _note(own) else []
+    service = look.source if look.source in cutouts else cutouts[0] if cutouts and own is None else ""
+    if service:
+        width = context_arcsec(atlas, look.context)
+        field: ImageField | None = ImageField(width, 0.0)
+        notes += [html.Div(f"{service}, {width:.3g}″ wide", className="gf-note gf-of-service"),
+                  html.Div(f"{service} has no image here.", className="gf-note gf-none"),
+                  html.Div(f"{service} does not answer.", className="gf-note gf-away"),
+                  html.Div(f"{service} is being asked.", className="gf-note gf-coming")]  # fmt: skip
+    else:
+        field = own
     marks = [] if field is None else marks_over(field, atlas.manifest.seen_arcsec)
-    note = _note(field)
-    return html.Div(
-        [html.Div([image, *marks], className="gf-picture"), *([html.Div(note, className="gf-note")] if note else [])],
-        className="gf-portrait",
-    )
+    kind = "gf-picture of-service" if service else "gf-picture"
+    return html.Div([html.Div([image, *marks], className=kind), *notes], className="gf-portrait")
 
 
 def marks_over(field: ImageField, seen_arcsec: float | None) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.views.facts import texts
+from dashboard.views.facts import value_texts
 from tests.browser.conftest import Watched
 from tests.browser.hands import choose
 
@@ -56,5 +56,5 @@ def test_values_are_copied_and_columns_pinned_and_captioned(on_demo: Watched) ->
     names = first.all_inner_texts()
     assert "cluster" not in names and names[-1] == "asymmetry"
     captions = page.locator("#gallery > .gf-tile .gf-caption").all_inner_texts()
-    assert captions == texts(atlas, columns.describe("gini"), on_demo.rows())
+    assert captions == value_texts(atlas, columns.describe("gini"), on_demo.rows())
     assert on_demo.complaints == []

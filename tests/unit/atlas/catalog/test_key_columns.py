@@ -83,7 +83,7 @@ def lists(components: Any) -> list[Any]:
 
 
 def terms(facts: list[Any]) -> list[str]:
-    return [fact["props"]["children"]["props"]["children"] for fact in facts if fact["type"] == "Dt"]
+    return [fact["props"]["children"][0]["props"]["children"] for fact in facts if fact["type"] == "Dt"]
 
 
 def test_the_sources_of_our_own_name_what_says_most(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from atlas import Atlas
+from dashboard.state.image_look import ImageLook
 from dashboard.views.portrait import ImageField, bar_over, directions_over, own_field, portrait, seen_box
 from precompute.deep_field.picture import UP_DEG, picture_wcs
 
@@ -45,8 +46,8 @@ def test_the_demo_knows_how_wide_each_image_is(demo: Atlas) -> None:
         field = own_field(demo, row)
         assert field is not None and field.width_arcsec == pytest.approx(float(widths[row]))
         assert field.up_deg == pytest.approx(UP_DEG, abs=0.1)
-    assert "Not known" not in str(portrait(demo, 30, "x"))
+    assert "Not known" not in str(portrait(demo, 30, "x", ImageLook()))
 
 
 def test_what_nobody_said_of_an_image_is_not_drawn_but_told(small: Atlas) -> None:
-    assert own_field(small, 0) is None and "its embedding" in str(portrait(small, 0, "x"))
+    assert own_field(small, 0) is None and "its embedding" in str(portrait(small, 0, "x", ImageLook()))

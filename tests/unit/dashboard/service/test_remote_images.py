@@ -1,0 +1,145 @@
+"""Cut-outs of a server that speaks as the Legacy Survey does, or answers with something else, late, or not at all."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dashboard.cutout_services import read_services
+from dashboard.service import remote_images
+from dashboard.service.remote_images import Cutout, RemoteImages
+
+
+def jpeg(pixels: int, grey: int = 90) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((pixels, pixels, 3), grey, np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+class Viewer(ThreadingHTTPServer):
+    """Sends grey cut-outs, counts what it was asked, and holds back for as long as it is told."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Sending)
+        self.asked: list[dict[str, list[str]]] = []
+        self.go = threading.Event()
+        self.go.set()
+        self.answer: tuple[int, str, bytes | None] = (200, "image/jpeg", None)
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever asked has gone."""
+
+    @property
+    def template(self) -> str:
+        query = "ra={ra}&dec={dec}&size={pixels}&pixscale={scale}"
+        return f"Viewer=http://127.0.0.1:{self.server_port}/cutout.jpg?{query}"
+
+
+class Sending(BaseHTTPRequestHandler):
+    server: Viewer
+
+    def do_GET(self) -> None:
+        asked = parse_qs(urlsplit(self.path).query)
+        self.server.asked.append(asked)
+        self.server.go.wait(5)
+        status, mime, data = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Type", mime)
+        if status == 302:
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere?size=96")
+        self.end_headers()
+        self.wfile.write(jpeg(int(asked["size"][0])) if data is None else data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def viewer() -> Iterator[Viewer]:
+    with Viewer() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.go.set()
+        server.shutdown()
+        thread.join()
+
+
+def cutout(viewer: Viewer, ra_deg: float = 10.0, pixels: int = 152) -> Cutout:
+    return Cutout(read_services((viewer.template,))[0], ra_deg, -5.0, pixels, 0.262 * pixels)
+
+
+def outcome(images: RemoteImages, asked: Cutout) -> bytes | str:
+    """What becomes of a cut-out once it is no longer under way."""
+    for _ in range(500):
+        found = images.picture(asked)
+        if found != "coming":
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it is under way for ever")
+
+
+def test_a_cutout_is_fetched_behind_the_request_once_and_kept(viewer: Viewer, tmp_path: Path) -> None:
+    images = RemoteImages(tmp_path / "cutouts", 10_000_000, 600)
+    viewer.go.clear()
+    begun = time.monotonic()
+    assert [images.picture(cutout(viewer)) for _ in range(5)] == ["coming"] * 5
+    assert time.monotonic() - begun < 1, "nobody waits for another server"
+    viewer.go.set()
+    found = outcome(images, cutout(viewer))
+    assert isinstance(found, bytes)
+    picture = Image.open(io.BytesIO(found))
+    assert (picture.format, picture.size) == ("WEBP", (152, 152))
+    assert abs(int(np.asarray(picture)[0, 0, 0]) - 90) < 4
+    assert viewer.asked == [{"ra": ["10.0000000"], "dec": ["-5.0000000"], "size": ["152"], "pixscale": ["0.262"]}]
+    # Another process finds it, also when the service is gone.
+    viewer.answer = (500, "text/plain", b"")
+    assert RemoteImages(tmp_path / "cutouts", 10_000_000, 600).picture(cutout(viewer)) == found
+
+
+@pytest.mark.parametrize(
+    ("status", "mime", "data", "told"),
+    [
+        (404, "text/plain", b"outside", "none"),
+        (200, "text/html", b"<script>", "none"),
+        (200, "image/svg+xml", b"<svg/>", "none"),
+        (200, "image/jpeg", b"GIF89a", "none"),
+        (200, "image/jpeg", jpeg(64)[:200], "none"),
+        (200, "image/jpeg", jpeg(1025), "none"),
+        (200, "image/png", b"\x89PNG" + b"0" * 3_000_000, "none"),
+        (302, "text/plain", b"", "away"),
+        (503, "text/plain", b"", "away"),
+    ],
+)
+def test_what_is_no_picture_of_bounded_size_goes_no_further(
+    viewer: Viewer, tmp_path: Path, status: int, mime: str, data: bytes, told: str
+) -> None:
+    viewer.answer = (status, mime, data)
+    images = RemoteImages(tmp_path / "cutouts", 10_000_000, 600)
+    assert outcome(images, cutout(viewer)) == told
+    assert images.picture(cutout(viewer)) == told
+    assert len(viewer.asked) == 1, "no redirect is followed, and nobody is asked again at once"
+
+
+def test_a_silent_service_is_left_alone_and_its_queue_is_bounded(
+    viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_images, "PATIENCE_S", 0.2)
+    images = RemoteImages(tmp_path / "cutouts", 10_000_000, 600)
+    viewer.go.clear()
+    asked = [cutout(viewer, ra_deg=float(n)) for n in range(300)]
+    assert {images.picture(one) for one in asked} == {"coming"}
+    assert outcome(images, asked[0]) == "away"
+    assert images.picture(asked[299]) == "away"
+    assert len(viewer.asked) <= 2 * remote_images.THREADS
