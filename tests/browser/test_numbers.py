@@ -144,6 +144,24 @@ def test_colours_cards_details_and_the_table_tell_galaxies_apart(page: Watched) 
         assert np.corrcoef(*ranks)[0, 1] > 0.999
         low, high = (column_text(columns.describe(name), columns.describe(name).quantiles[i], 3) for i in (1, -2))
         assert low in page.text("#legend") and high in page.text("#legend")
+    # An end beyond 2⁵³ is kept as it was typed, the legend and the colours are of that very number.
+    low, high = 2**60 + 501, 2**60 + 1_501
+    page.page.locator(".gf-shading summary").click()
+    for side, end in (("low", low), ("high", high)):
+        page.page.locator(f".gf-shading [data-end={side}] input").fill(str(end))
+        page.page.keyboard.press("Enter")
+        page.settle()
+    page.page.keyboard.press("Escape")
+    page.page.goto(page.page.url)
+    page.settle()
+    assert page.page.evaluate("[galaxyFinder.state.shading.low, galaxyFinder.state.shading.high]") == [
+        str(low),
+        str(high),
+    ]
+    assert f"≤ {low}" in page.text("#legend") and f"≥ {high}" in page.text("#legend")
+    ids = column(page, "healpix29")[page.drawn("map")]
+    places = np.array(page.page.evaluate(colour))
+    assert ((places > 0) == (ids > low)).all() and ((places < 1) == (ids < high)).all()
     # The card of a galaxy under the mouse says what colours it.
     x, y = (float(column(page, name)[row]) for name in ("map_x", "map_y"))
     page.page.mouse.move(*page.pixel("map", x, y))
