@@ -9,6 +9,8 @@
   /** @type {HTMLElement | null} */
   let over = null;
   const labels = () => /** @type {HTMLElement[]} */ (Array.from(document.querySelectorAll(LABELS)));
+  /** @param {string} text of plotly's markup */
+  const plain = (text) => text.replace(/<br>/g, ", ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
   /** @param {EventTarget | null} target @returns {HTMLElement | null} */
   const labelOf = (target) => (target instanceof Element ? target.closest(LABELS) : null);
 
@@ -17,7 +19,7 @@
       const { name, hovertext, text } = gd.layout.annotations[Number(label.dataset.index)] || {};
       if (!hovertext) return;
       Object.assign(label.dataset, { why: hovertext, event: JSON.stringify({ is: "cluster", label: Number(name) }) });
-      Object.entries({ tabindex: "0", role: "button", "aria-label": text.replace(/<br>/g, ", ") }).forEach(([key, value]) => label.setAttribute(key, value));
+      Object.entries({ tabindex: "0", role: "button", "aria-label": plain(text) }).forEach(([key, value]) => label.setAttribute(key, value));
     });
     const again = focused && document.activeElement === document.body && labels().find((label) => label.dataset.event === focused);
     if (again) again.focus({ preventScroll: true });

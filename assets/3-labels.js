@@ -170,6 +170,12 @@
     if (note !== e.note) named(() => add({ kind: "rename", label: e.name, to: e.name, note: note }));
   });
 
+  // A name for a cluster of the build that is shown; without text it has none any more.
+  gf.local.namecluster = (e, element) => gf.ask(`Name of cluster ${e.cluster}`, e.name, element, function (name) {
+    if (name !== e.name) named(() => add({ kind: "name", label: name.slice(0, 40), cluster: e.cluster, build: gf.build }));
+  });
+  gf.local.forgetname = (e) => named(() => add({ kind: "name", identity: e.identity, build: gf.build }));
+
   // A list from elsewhere, pasted or in a file, kept as far as the atlas has its galaxies.
   gf.local.list = function (e) {
     named(function () {

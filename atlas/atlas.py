@@ -55,6 +55,8 @@ class Atlas(OpenBuild):
     match = matching.match
     similar = notebook.similar
     table = notebook.galaxy_table
+    clusters = property(notebook.clusters)
+    name_cluster = notebook.name_cluster
 
     # And out again, whole.
 

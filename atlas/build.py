@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 from atlas.catalog.columns import Columns
 from atlas.catalog.histogram import Histograms
 from atlas.catalog.identity import Identity
+from atlas.cluster_names import ClusterNames
 from atlas.errors import InputError, NothingNearError
 from atlas.expressions.given import WithGiven
 from atlas.labelled import LabelledRows
@@ -152,7 +153,7 @@ class OpenBuild:
         for part in shared:
             getattr(self, part)  # opened once for all
         made = copy.copy(self)
-        for own in ("histograms", "condition_columns"):
+        for own in ("histograms", "condition_columns", "cluster_names"):
             made.__dict__.pop(own, None)
         made._first = self
         made.default_space = name
@@ -247,6 +248,11 @@ class OpenBuild:
     def labelled(self) -> LabelledRows:
         """Rows of the labelled galaxies."""
         return LabelledRows(self.labels, self.identity, self.sky, self._base)
+
+    @cached_property
+    def cluster_names(self) -> ClusterNames:
+        """Names that people gave to the clusters of the default space."""
+        return ClusterNames(self.labels, self.labelled, self.space())
 
     @cached_property
     def condition_columns(self) -> Columns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from atlas.catalog.columns import Columns
 from atlas.catalog.identity import Identity
 from atlas.catalog.reserved_names import COLLECTION
+from atlas.labels.entry import Member
 from atlas.sky.sky_plane import SkyPlane
 from atlas.sky.sky_regions import separation_deg
 from atlas.storage import layout
 
 if TYPE_CHECKING:
-    from atlas.labels.entry import Label, Member
+    from atlas.labels.entry import Label
     from atlas.labels.store import Labels
 
 SAME_PLACE_ARCSEC = 1.0
@@ -158,8 +159,16 @@ class LabelledRows:
         InputError
             If there is no such collection.
         """
-        members: tuple[Member, ...] = self._labels.collection(name, revision).members
+        return self.rows_of_members(self._labels.collection(name, revision).members)
+
+    def rows_of_members(self, members: Sequence[Member]) -> NDArray[np.int64]:
+        """Rows of galaxies that were kept by identity and position, in order, −1 for those that are gone."""
         return self._looked_up([(one.galaxy, one.ra_deg, one.dec_deg) for one in members])
+
+    def as_members(self, rows: NDArray[Any]) -> tuple[Member, ...]:
+        """Rows by identity and position, as other builds find them."""
+        ra, dec = (self._columns.array(name)[rows].tolist() for name in (layout.RA, layout.DEC))
+        return tuple(Member(*one) for one in zip(self._identity.names(rows), ra, dec, strict=True))
 
     def _find(self, galaxies: list[tuple[str, float, float]]) -> None:
         """Remember the rows of galaxies that were not looked up before."""

@@ -19,6 +19,7 @@ from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
 from atlas.exports.contents import Contents, Field, field_of, id_field, provenance, texts
 from atlas.exports.formats import format_of
+from atlas.labels.entry import MOST_CHARACTERS
 from atlas.page_link import page_link
 from atlas.queries.answer import answer
 from atlas.queries.feedback import embedding_of_examples
@@ -307,6 +308,60 @@ def galaxy_table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | 
     data = {c.name: columns.values(c.name, rows) for c in columns}
     frame = pd.DataFrame(data, index=pd.Index(np.asarray(rows), name="row"))
     return GalaxyTable.of(atlas, frame, {c.name: c for c in columns})
+
+
+def clusters(atlas: OpenBuild) -> pd.DataFrame:
+    """The clusters of every scale, by label: size, the name that people gave and who did, words and figures of each.
+
+    Returns
+    -------
+    DataFrame
+        Columns scale, name, named_by, size, words, stability, odd, spoilt, distinctness, spread (as of `ClusterInfo`
+        and `Portrait`) and medoid, a row of the build.
+
+    Raises
+    ------
+    KeepingError
+        If the database of the names does not answer.
+    """
+    space, named = atlas.space(), atlas.cluster_names.now().of
+    found = [one for scale in space.cluster_tree.scales for one in space.cluster_tree.of(scale)]
+    portraits = [space.cluster_portraits[one.label] for one in found]
+    data = {
+        "scale": [one.scale for one in found],
+        "name": [named[one.label].name if one.label in named else "" for one in found],
+        "named_by": [named[one.label].who if one.label in named else "" for one in found],
+        "size": [one.size for one in found],
+        "words": [", ".join(word.text for word in space.cluster_words.get(one.label, ())) for one in found],
+        "stability": [one.stability for one in found],
+        **{name: [getattr(one, name) for one in portraits] for name in ("odd", "spoilt", "distinctness", "spread")},
+        "medoid": [one.medoid for one in found],
+    }
+    return pd.DataFrame(data, index=pd.Index([one.label for one in found], name="cluster"))
+
+
+def name_cluster(atlas: OpenBuild, label: int, name: str, *, who: str) -> None:
+    """Give a cluster a name that pages and notebooks show, in this build and in later ones as far as members agree.
+
+    Parameters
+    ----------
+    label : int
+        As in the columns of the clusters.
+    name : str
+        At most 40 characters; empty to take the name away.
+    who : str
+        Your own name.
+
+    Raises
+    ------
+    InputError
+        If there is no such cluster, or the name is too long or holds control characters.
+    KeepingError
+        If it could not be kept.
+    """
+    if len(name) > MOST_CHARACTERS:
+        raise InputError(f"a name has at most {MOST_CHARACTERS} characters, not {len(name):,}")
+    atlas.labels.add([atlas.cluster_names.entry(label, name, who=who)])
 
 
 def _ranking(

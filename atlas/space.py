@@ -128,13 +128,13 @@ class OpenSpace:
     @cached_property
     def cluster_words(self) -> dict[int, tuple[Word, ...]]:
         """Words that set clusters apart, by label, as far as the catalogue says (`atlas.catalog.cluster_labels`)."""
-        rows, scales = self._sampled_clusters
+        rows, scales = self.sampled_clusters
         return group_words(self.columns, self.telling_columns, rows, scales.values(), len(self.cluster_tree.every))
 
     @cached_property
     def cluster_portraits(self) -> dict[int, Portrait]:
         """Some members of each cluster, how many are odd, and how far it is from others, by label."""
-        rows, scales = self._sampled_clusters
+        rows, scales = self.sampled_clusters
         found: dict[int, Portrait] = {}
         for scale, labels in scales.items():
             of = self.cluster_tree.of(scale)
@@ -146,7 +146,7 @@ class OpenSpace:
         return found
 
     @cached_property
-    def _sampled_clusters(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+    def sampled_clusters(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
         """A sample of rows, and their clusters by scale."""
         if FINE not in self.columns:
             return np.zeros(0, np.int64), {}

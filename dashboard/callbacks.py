@@ -20,6 +20,7 @@ from .state.page_state import State, parts
 from .views import controls, details, drawers, gallery, judging, marks, page, sky, table
 from .views import elements as el
 from .views import map as map_view
+from .views.clusters import named_selections
 from .views.jobs import job_card
 
 PARTS = tuple(parts(State()))
@@ -67,7 +68,7 @@ def _register_event(app: Dash, service: Service) -> None:
         fresh = held is None or _field(body, "build") != build
         # A link that could not be read stays in the address bar: whoever typed it can mend it.
         keep_address = held is None and (step.message or step.job)
-        title = page.tab_title(service.atlas, step.after)
+        title = page.tab_title(service.atlas, step.after, named_selections(service, service.atlas))
         return {
             "state": links.to_json(step.after),
             "parts": _changed(step, fresh),

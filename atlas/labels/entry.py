@@ -6,6 +6,7 @@
     collection      an ordered set of galaxies was kept: a new revision of its name
     drop, restore   a collection is listed no more, or again; its revisions answer as before
     rename          a collection is kept under another name, and its own dropped; under its own it gets another note
+    name            a person named a cluster, or took its name away
 
 Each has an id that its maker chose, so that one that is sent twice is kept once.
 """
@@ -21,10 +22,14 @@ import msgspec
 from atlas.errors import InputError, shorten
 from atlas.icrs import DecDeg, RaDeg
 
-EntryKind = Literal["label", "clear", "undo", "class", "collection", "drop", "restore", "rename"]
+EntryKind = Literal["label", "clear", "undo", "class", "collection", "drop", "restore", "rename", "name"]
 EntryId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
-LabelName = Annotated[str, msgspec.Meta(max_length=40)]
+MOST_CHARACTERS = 40
+"""Of the name of a label, a collection or a cluster."""
+LabelName = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS)]
 OF_COLLECTIONS: tuple[EntryKind, ...] = ("collection", "drop", "restore", "rename")
+MOST_SAMPLED = 100
+"""Galaxies at most that stand for a cluster: the share of a hundred is known to five in a hundred."""
 MOST_MEMBERS = 10_000
 """Galaxies of a collection at most: each revision is kept whole."""
 _NAME = re.compile(r"[^\s/\\\"'\x00-\x1f](?:[^/\\\"'\x00-\x1f]*[^\s/\\\"'\x00-\x1f])?")
@@ -36,6 +41,28 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     galaxy: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     ra_deg: RaDeg
     dec_deg: DecDeg
+
+
+class NamedCluster(msgspec.Struct, frozen=True, kw_only=True):
+    """A cluster as it was when it got a name, so that it is found in other builds.
+
+    Attributes
+    ----------
+    identity : str
+        Id of the entry that named it first: names that follow keep it.
+    space, scale : str
+        Embedding space, and the column of its labels.
+    share : float
+        Of all galaxies, those that were in it.
+    members : tuple of Member
+        Some of them, drawn at random.
+    """
+
+    identity: EntryId
+    space: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    scale: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    members: Annotated[tuple[Member, ...], msgspec.Meta(min_length=1, max_length=MOST_SAMPLED)]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +78,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     galaxy, ra_deg, dec_deg
         Whose label it is.
     label : str
-        The label given, that of a class, or the name of a collection.
+        The label given, that of a class, or the name of a collection or cluster.
     to : str
         The name that a collection gets.
     key : int
@@ -64,6 +91,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Its place there, from 1.
     members : tuple of Member
         Of a collection, in order.
+    cluster : NamedCluster or None
+        What is named.
     """
 
     id: EntryId
@@ -80,6 +109,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     origin: Annotated[str, msgspec.Meta(max_length=200_000)] = ""
     rank: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MOST_MEMBERS)] = ()
+    cluster: NamedCluster | None = None
 
 
 class Label(msgspec.Struct, frozen=True, gc=False):
@@ -131,6 +161,22 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...] = ()
 
 
+class ClusterName(msgspec.Struct, frozen=True):
+    """The newest name of a cluster that was not taken back; an empty one took its name away.
+
+    Attributes
+    ----------
+    seq : int
+        Number of the entry in the history.
+    """
+
+    seq: int
+    name: str
+    who: str
+    at: str
+    cluster: NamedCluster
+
+
 def new_id() -> str:
     """An id for an entry that is made here."""
     return secrets.token_hex(12)
@@ -148,6 +194,13 @@ def checked(entry: Entry) -> Entry:
     entry = msgspec.structs.replace(entry, **texts)
     if not entry.who or not entry.who.isprintable():
         raise InputError("say who you are first: a name of 1 to 60 printable characters")
+    if entry.kind == "name":
+        # It becomes no part of a condition or a file's name, as other names may: E/S0 is a good one.
+        if entry.cluster is None or not entry.cluster.members:
+            raise InputError("say which cluster the name is for")
+        if not entry.label.isprintable():
+            raise InputError(f"{shorten(entry.label)!r} cannot be a name: leave out line breaks and control characters")
+        return entry
     for name in (entry.label, entry.to):
         if name and not _NAME.fullmatch(name):
             raise InputError(f"{shorten(name)!r} cannot be a name: leave out quotes, slashes and line breaks")

@@ -3,13 +3,14 @@
 label_event         append-only: seq counts what was kept, in the order in which it became visible
 label_origin        where galaxies were found, each text once, by the hash of it
 label_collection    members of the collections, a row a revision
+label_cluster       clusters that were named, each with some of its members
 """
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 METADATA = MetaData()
 _SEQ = BigInteger().with_variant(Integer, "sqlite")
 
@@ -51,4 +52,15 @@ COLLECTION = Table(
     Column("size", Integer, nullable=False),
     Column("members", LargeBinary, nullable=False),
     Index("label_collection_name", "name", "revision", unique=True),
+)
+CLUSTER = Table(
+    "label_cluster",
+    METADATA,
+    Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Column("identity", String(64), nullable=False),
+    Column("space", String(200), nullable=False),
+    Column("scale", String(40), nullable=False),
+    Column("share", Float(53), nullable=False),
+    Column("members", LargeBinary, nullable=False),
+    Index("label_cluster_identity", "identity", "seq"),
 )

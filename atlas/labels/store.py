@@ -21,12 +21,14 @@ import sqlalchemy as sa
 
 from atlas.errors import InputError, shorten
 from atlas.labels.database import FILE, Database
-from atlas.labels.entry import OF_COLLECTIONS, Act, Collection, Entry, Label, Member, checked
-from atlas.labels.schema import COLLECTION, EVENT, ORIGIN
+from atlas.labels.entry import OF_COLLECTIONS, Act, ClusterName, Collection, Entry, Label, Member, NamedCluster, checked
+from atlas.labels.schema import CLUSTER, COLLECTION, EVENT, ORIGIN
 
 _MEMBERS = msgspec.json.Decoder(tuple[Member, ...])
 _AT_ONCE = 500
 """Galaxies whose labels are asked for by name; beyond, all are read."""
+MOST_NAMES = 500
+"""Clusters whose names are told: those that were named last."""
 
 
 class Added(msgspec.Struct, frozen=True):
@@ -83,7 +85,7 @@ class Labels:
                 known[entry.id] = _kept_as(entry)
                 fresh += 1
                 values = _values(connection, entry, at)
-                if entry.kind in ("undo", *OF_COLLECTIONS):  # these look at what was kept before them
+                if entry.kind in ("undo", "name", *OF_COLLECTIONS):  # these look at what was kept before them
                     _insert(connection, plain)
                     plain = []
                     _add_one(connection, entry, values)
@@ -147,6 +149,32 @@ class Labels:
 
         return self._database.read(ask, {})
 
+    def naming(self) -> int:
+        """Number of the last entry that named a cluster or took that back; 0 where there is none."""
+
+        def ask(connection: sa.Connection) -> int:
+            e = EVENT.c
+            named = sa.select(e.event_id).join(CLUSTER, CLUSTER.c.seq == e.seq)
+            undone = sa.select(sa.func.max(_UNDOS.c.seq)).where(_UNDOS.c.undoes.in_(named))
+            last = connection.execute(sa.select(sa.func.max(CLUSTER.c.seq))).scalar()
+            return max(last or 0, connection.execute(undone).scalar() or 0)
+
+        return self._database.read(ask, 0)
+
+    def cluster_names(self) -> list[ClusterName]:
+        """The newest name of each of the clusters that were named last, an empty one where it was taken away; in the
+        order in which they were given."""
+
+        def ask(connection: sa.Connection) -> list[ClusterName]:
+            c, e = CLUSTER.c, EVENT.c
+            stands = ~sa.exists(sa.select(1).select_from(_UNDOS).where(_UNDOS.c.undoes == e.event_id))
+            newest = sa.select(sa.func.max(c.seq)).join(EVENT, e.seq == c.seq).where(stands).group_by(c.identity)
+            asked = sa.select(e.label, e.who, e.at, CLUSTER).join(EVENT, e.seq == c.seq).where(c.seq.in_(newest))
+            rows = connection.execute(asked.order_by(c.seq.desc()).limit(MOST_NAMES)).mappings().all()
+            return [_cluster_name(row) for row in reversed(rows)]
+
+        return self._database.read(ask, [])
+
     def history(self, limit: int = 100, galaxy: str | None = None) -> list[Act]:
         """The last acts, newest first; of one galaxy if it is named."""
 
@@ -204,7 +232,7 @@ class Labels:
             row = connection.execute(asked).mappings().one_or_none()
             if row is None:
                 return None
-            return Collection(**{**row, "members": _MEMBERS.decode(zlib.decompress(row["members"]))})
+            return Collection(**{**row, "members": _unpacked(row["members"])})
 
         found = self._database.read(ask, None)
         if found is None:
@@ -219,6 +247,20 @@ def beside(atlas: Path) -> Path:
 
 
 _UNDOS, _ACTS = EVENT.alias("undos"), EVENT.alias("acts")
+
+
+def _cluster_name(row: sa.RowMapping) -> ClusterName:
+    told = {name: row[name] for name in ("identity", "space", "scale", "share")}
+    cluster = NamedCluster(**told, members=_unpacked(row["members"]))
+    return ClusterName(row["seq"], row["label"], row["who"], row["at"], cluster)
+
+
+def _packed(members: Sequence[Member]) -> bytes:
+    return zlib.compress(msgspec.json.encode(members))
+
+
+def _unpacked(members: bytes) -> tuple[Member, ...]:
+    return _MEMBERS.decode(zlib.decompress(members))
 
 
 def _collections(*more: Any) -> sa.Select[Any]:
@@ -291,8 +333,12 @@ def _add_one(connection: sa.Connection, entry: Entry, values: dict[str, Any]) ->
         _insert(connection, [values | _undone(connection, entry.who)])
     elif entry.kind == "collection":
         _insert(connection, [values])
-        members = zlib.compress(msgspec.json.encode(entry.members))
-        _keep_members(connection, entry.id, entry.label, len(entry.members), members)
+        _keep_members(connection, entry.id, entry.label, len(entry.members), _packed(entry.members))
+    elif entry.kind == "name" and entry.cluster is not None:
+        _insert(connection, [values])
+        told = {name: getattr(entry.cluster, name) for name in ("identity", "space", "scale", "share")}
+        row = {"seq": _number(connection, entry.id), **told, "members": _packed(entry.cluster.members)}
+        connection.execute(CLUSTER.insert(), row)
     elif entry.kind == "rename":
         size, members = _listed(connection, entry.label)
         events = [values | {"kind": "collection", "label": entry.to}]
@@ -310,11 +356,15 @@ def _add_one(connection: sa.Connection, entry: Entry, values: dict[str, Any]) ->
 
 
 def _keep_members(connection: sa.Connection, event_id: str, name: str, size: int, members: bytes) -> None:
-    seq = connection.execute(sa.select(EVENT.c.seq).where(EVENT.c.event_id == event_id)).scalar_one()
     c = COLLECTION.c
     before = connection.execute(sa.select(sa.func.max(c.revision)).where(c.name == name)).scalar() or 0
-    row = {"seq": seq, "name": name, "revision": before + 1, "size": size, "members": members}
+    row = {"seq": _number(connection, event_id), "name": name, "revision": before + 1, "size": size, "members": members}
     connection.execute(COLLECTION.insert(), row)
+
+
+def _number(connection: sa.Connection, event_id: str) -> int:
+    seq: int = connection.execute(sa.select(EVENT.c.seq).where(EVENT.c.event_id == event_id)).scalar_one()
+    return seq
 
 
 def _is_listed(connection: sa.Connection, name: str) -> bool:
@@ -336,7 +386,7 @@ def _undone(connection: sa.Connection, who: str) -> dict[str, Any]:
     e = EVENT.c
     undone = sa.select(_UNDOS.c.undoes).where(_UNDOS.c.undoes.is_not(None), _UNDOS.c.who == who)
     asked = sa.select(e.event_id, e.galaxy, e.ra_deg, e.dec_deg, e.label).where(
-        e.who == who, e.kind.in_(("label", "clear")), e.event_id.not_in(undone)
+        e.who == who, e.kind.in_(("label", "clear", "name")), e.event_id.not_in(undone)
     )
     last = connection.execute(asked.order_by(e.seq.desc()).limit(1)).mappings().first()
     if last is None:

@@ -55,7 +55,8 @@ class OpenToken(BrowserEvent, frozen=True, tag="open"):
         opened = links.from_link(self.token, service.kept)
         service.see(opened.space)
         opened = _known(service.atlas, opened)
-        return Open(replace(opened, labels_at=service.book.known().revision))
+        known = service.book.known()
+        return Open(replace(opened, labels_at=known.revision, names_at=known.named_at))
 
 
 class Open(Event, frozen=True):
@@ -73,17 +74,19 @@ class LabelsChanged(BrowserEvent, frozen=True, tag="labels"):
 
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
-        return LabelsSeen(service.book.known(fresh=True).revision)
+        known = service.book.known(fresh=True)
+        return LabelsSeen(known.revision, known.named_at)
 
 
 class LabelsSeen(Event, frozen=True):
-    """Labels were changed: the page shows those of a revision."""
+    """Labels were changed: the page shows those of a revision, and the names of clusters that stood then."""
 
     revision: int
+    named_at: int
 
     def apply(self, state: State) -> State:
         """See `Event.apply`."""
-        return replace(state, labels_at=self.revision)
+        return replace(state, labels_at=self.revision, names_at=self.named_at)
 
 
 class Change(PlainEvent, frozen=True):

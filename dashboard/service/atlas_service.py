@@ -447,4 +447,4 @@ class _NotLoadedError(Exception):
 @lru_cache(maxsize=2)
 def _open_build(path: Path, labels: Labels) -> Atlas:
     """A build that is no longer current, for pages that were loaded from it."""
-    return Atlas(path, read_manifest(path), apart=True)
+    return Atlas(path, read_manifest(path), apart=True, labels=labels)

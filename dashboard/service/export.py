@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas import Atlas, Query
+from atlas.catalog.cluster_tree import LABELS as CLUSTERS
 from atlas.catalog.columns import free_name
+from atlas.cluster_names import NamesHere
 from atlas.exports.contents import Contents, Field, Part, cells, field_of, id_field, provenance, texts
 from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
 from atlas.planes.sampling import row_hash
@@ -59,7 +61,8 @@ def _contents(service: Service, state: State, columns: list[Column], listing: Re
     similarity = Field(name=SIMILARITY, dtype="float32", description=ABOUT_SIMILARITY)
     asked = name_of_receipt(service, state) or NO_QUESTION
     told = similarity if listing.scored else None
-    return export_contents(atlas, columns, listing.total, lambda: _pages(listing), told, receipt=asked)
+    names = service.book.cluster_names(atlas)
+    return export_contents(atlas, columns, listing.total, lambda: _pages(listing), told, names, receipt=asked)
 
 
 def export_contents(
@@ -68,6 +71,7 @@ def export_contents(
     n_rows: int,
     pages: Callable[[], Iterator[tuple[NDArray[np.uint32], NDArray[Any]]]],
     measured: Field | None,
+    clusters: NamesHere | None = None,
     **told: str,
 ) -> Contents:
     """A table of some columns that begins with each galaxy's id and one figure beside the catalogue's, if any.
@@ -81,6 +85,8 @@ def export_contents(
         Gives rows and their figures, page by page, anew at each call.
     measured : Field or None
         What the figures are; gets another name where a column has its own.
+    clusters : NamesHere, optional
+        Names of clusters: a field beside each column of clusters that has some.
     **told : str
         What the file says beside where it came from.
     """
@@ -91,6 +97,8 @@ def export_contents(
     if measured is not None:
         first.append(msgspec.structs.replace(measured, name=free_name(measured.name, names)))
 
+    called = {} if clusters is None else _called(atlas, names, clusters)
+
     def parts() -> Iterator[Part]:
         for rows, figures in pages():
             # Positions too, chosen or not: for what points at the sky.
@@ -98,15 +106,30 @@ def export_contents(
             values = {column.name: cells(described, column, rows) for column in wanted}
             if measured is not None:
                 values[first[1].name] = figures
+            for field, (column, of) in called.items():
+                values[field.name] = texts([of.get(label) for label in described.array(column)[rows].tolist()])
             yield {own.name: texts(atlas.identity.names(rows)), **values}
 
     return Contents(
-        fields=(*first, *(field_of(column) for column in columns)),
+        fields=(*first, *(field_of(column) for column in columns), *called),
         n_rows=n_rows,
         id=own.name,
         about=provenance(atlas.manifest, **told),
         parts=parts,
     )
+
+
+def _called(atlas: Atlas, taken: list[str], clusters: NamesHere) -> dict[Field, tuple[str, dict[int, str]]]:
+    """Fields of the names of clusters, each with its column of labels and the names by label."""
+    found = {}
+    for column in CLUSTERS:
+        at_scale = [label for label in clusters.of if atlas.space().cluster(label).scale == column]
+        of = {label: name for label in at_scale if (name := clusters.name(label))}
+        if of and column in taken:
+            field = Field(name=free_name(f"{column}_name", taken), width=max(map(len, of.values())),
+                          description="Name that people gave to the cluster")  # fmt: skip
+            found[field] = column, of
+    return found
 
 
 def pages_of(rows: NDArray[np.uint32], figures: NDArray[Any]) -> Iterator[tuple[NDArray[np.uint32], NDArray[Any]]]:

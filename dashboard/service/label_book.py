@@ -12,6 +12,8 @@ import time
 
 import msgspec
 
+from atlas import Atlas
+from atlas.cluster_names import NamesHere
 from atlas.errors import KeepingError
 from atlas.labels.store import Labels
 from atlas.queries.selection import Collected, Expression, Labelled
@@ -22,10 +24,11 @@ _log = logging.getLogger(__name__)
 
 
 class Known(msgspec.Struct, frozen=True):
-    """Revision of the labels, and the label of each key that has one."""
+    """Revision of the labels, the label of each key that has one, and the revision that last named a cluster."""
 
     revision: int = 0
     classes: dict[int, str] = {}
+    named_at: int = 0
 
 
 class LabelBook:
@@ -52,11 +55,18 @@ class LabelBook:
             try:
                 revision = self._labels.revision()
                 if revision != self._known.revision:
-                    self._known = Known(revision, self._labels.classes())
+                    self._known = Known(revision, self._labels.classes(), self._labels.naming())
             except KeepingError:
                 _log.exception("the labels cannot be read; asked again in %g s", PATIENCE_S)
                 self._away_until = time.monotonic() + PATIENCE_S
             return self._known
+
+    def cluster_names(self, atlas: Atlas) -> NamesHere:
+        """Names that people gave to clusters; none where the database was away before they were read."""
+        try:
+            return atlas.cluster_names.at(self.known().named_at)
+        except KeepingError:
+            return NamesHere()
 
     def newest(self, part: Labelled | Collected | Expression) -> int:
         """The revision that a part of a selection means by now."""

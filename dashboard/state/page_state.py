@@ -226,8 +226,8 @@ class State(Value, frozen=True, kw_only=True):
         The selection whose parts that drawer shows in their place.
     cluster_scale : str
         Which clusters it shows; empty for the scale of which one sees a handful at once.
-    labels_at : int
-        Revision of the labels that the page shows; no part of a link, which shows those of its day.
+    labels_at, names_at : int
+        Revisions of the labels and of the clusters' names that the page shows; no part of a link.
     """
 
     space: SpaceChoice = ""
@@ -270,6 +270,7 @@ class State(Value, frozen=True, kw_only=True):
     cluster_scale: ClusterScale = ""
     split: PartOf | None = None
     labels_at: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+    names_at: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
 
 def active(state: State) -> Selection:
@@ -298,7 +299,7 @@ def is_step(before: State, after: State) -> bool:
 LOOKS = (
     "map", "map_on", "sky", "sky_look", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order",
     "cluster_scale", "split", "color", "paint", "shading", "listing", "table", "brushed", "known", "kept", "beside",
-    "labels_at", "pinned", "captions",
+    "labels_at", "names_at", "pinned", "captions",
 )  # fmt: skip
 """Fields that only change how a question and its answer are looked at."""
 
@@ -323,8 +324,8 @@ def parts(state: State) -> dict[str, State]:
         **(examples if likened else {}),
     }
     seen = state.labels_at if shows_labels(state) else 0
-    asked = replace(question(state), axes=None, subsets=(), labels_at=seen)
-    blank = replace(blank, labels_at=seen)
+    asked = replace(question(state), axes=None, subsets=(), labels_at=seen, names_at=state.names_at)
+    blank = replace(blank, labels_at=seen, names_at=state.names_at)
     return {
         "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),
         "sky": replace(blank, **which, **looks, sky=state.sky, sky_look=state.sky_look,

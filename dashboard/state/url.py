@@ -77,7 +77,7 @@ def from_token(token: str) -> State:
 
 def to_link(state: State, kept: Kept, longest: int) -> str:
     """A state as it stands behind `?s=`, kept by the server where its token would be longer than `longest`."""
-    state = replace(state, labels_at=0)
+    state = replace(state, labels_at=0, names_at=0)
     token = to_token(state)
     return token if len(token) <= longest else KEPT_MARK + kept.put(to_json(state).encode())
 

@@ -12,8 +12,9 @@ from atlas import Atlas
 from atlas.catalog.cluster_labels import Word
 from atlas.catalog.cluster_portraits import Portrait
 from atlas.catalog.cluster_tree import COARSE, FINE, MEDIUM, PLACE, ClusterInfo
+from atlas.cluster_names import LostName, NameHere, NamesHere
 from atlas.errors import InputError
-from atlas.queries.selection import Cluster, PartOf
+from atlas.queries.selection import Cluster, PartOf, Selection
 from atlas.space import OpenSpace
 
 from ..jobs.job import Job
@@ -26,6 +27,8 @@ from .selection_words import selection_words
 
 MOST_CARDS = 60
 IMAGES = 12
+MOST_LOST = 5
+ABOUT_LOST = "no cluster of this build shares more than half of its galaxies"
 HANDFUL = 8
 """Clusters that one takes in at once: the scale that is shown first has so many, if one has."""
 
@@ -46,12 +49,14 @@ def drawer(service: Service, state: State) -> list[Any]:
         return _parts(service, atlas, state.split)
     if not space.clusters:
         return [el.empty("The map has no clusters: no group of galaxies stands apart from the rest.")]
+    names = service.book.cluster_names(atlas)
     scale = scale_shown(space, state.cluster_scale)
     chosen = ordered(space.cluster_tree.of(scale), space.cluster_portraits, state.cluster_order)
     shown = chosen[:MOST_CARDS]
     rest = f"{len(shown)} of {len(chosen)} are shown: sort them otherwise to see others first."
     return [
         _head(service, atlas, scale, len(chosen)),
+        *(_lost(space, one) for one in names.lost[:MOST_LOST]),
         _splits(),
         _choice(
             "Scale",
@@ -62,7 +67,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         else None,
         _choice("Sort by", [_press(by, SORTS[by], by == state.cluster_order, cluster_order=by) for by in SORTS
                             if by != "stability" or not np.isnan(chosen[0].stability)]),
-        *(_card(atlas, one) for one in shown),
+        *(_card(atlas, one, names) for one in shown),
         html.P(rest, className="gf-note") if len(shown) < len(chosen) else None,
     ]  # fmt: skip
 
@@ -100,7 +105,7 @@ def _parts(service: Service, atlas: Atlas, split: PartOf) -> list[Any]:
         found = split_of(service, split)
     except InputError as error:
         return [back, el.empty(f"{error.args[0]}.")]
-    of = selection_words(split.of)
+    of = selection_words(split.of, named_selections(service, atlas))
     if isinstance(found, Job):
         return [back, job_card(found)]
     told = f"{found.sizes.sum():,} galaxies ({of}) in {found.sizes.size} parts that look alike. What you open is "
@@ -151,6 +156,19 @@ def cluster_name(label: int, words: tuple[Word, ...]) -> str:
     return f"{told[:1].upper()}{told[1:]}" if told else f"Cluster {label}"
 
 
+def named_selections(service: Service, atlas: Atlas) -> dict[Selection, str]:
+    """Clusters as selections, with the names that they were given."""
+    named = service.book.cluster_names(atlas).of.items()
+    return {Cluster(atlas.default_space, label): one.name for label, one in named if one.name}
+
+
+def named_at_scale(service: Service, atlas: Atlas, column: str) -> list[tuple[int, str]]:
+    """Labels and names of the clusters of a scale that were given one, the largest first; none for other columns."""
+    named = service.book.cluster_names(atlas)
+    at_scale = sorted(label for label in named.of if atlas.space().cluster(label).scale == column)
+    return [(label, name) for label in at_scale if (name := named.name(label))]
+
+
 def _head(service: Service, atlas: Atlas, scale: str, count: int) -> html.P:
     if PLACE not in atlas.columns(atlas.default_space):
         inside = sum(c.size for c in atlas.space().clusters)
@@ -184,33 +202,58 @@ def _press(text: str, why: str, pressed: bool, **change: str) -> html.Button:
     )  # fmt: skip
 
 
-def _card(atlas: Atlas, cluster: ClusterInfo) -> html.Div:
+def _lost(space: OpenSpace, lost: LostName) -> html.P:
+    """Note on a name whose cluster is none of this build, with the clusters that hold its galaxies."""
+    where: list[Any] = []
+    for label, share in lost.parts:
+        where += [_relative(space, label), f"\u00a0({_percent(share)}) "]
+    told = ", now split into " if len(lost.parts) > 1 else ", now part of " if lost.parts else ", now gone "
+    forget = el.button("forget", kind="link", label=f"Take the name {lost.name} away (Z brings it back)", is_="local",
+                       do="forgetname", identity=lost.identity)  # fmt: skip
+    was = html.B(f"“{lost.name}”", **el.why(f"Named by {lost.who}, {lost.at[:10]}: {ABOUT_LOST}"))
+    return html.P(["One was named ", was, told, *where, forget], className="gf-note gf-lost-name")
+
+
+def _card(atlas: Atlas, cluster: ClusterInfo, names: NamesHere) -> html.Div:
     """One button: its medoid, its name with the figures behind it, sizes and shares, and some of its members; below it
     the clusters that hold it and that it holds."""
     space = atlas.space()
     portrait, words = space.cluster_portraits[cluster.label], space.cluster_words.get(cluster.label, ())
+    given = names.of.get(cluster.label)
+    name = cluster_name(cluster.label, words)
+    number = [f"Cluster {cluster.label}"] if words or (given and given.name) else []
+    if given is not None and given.name:
+        number += [name] if words else []
+        name = given.name
     return html.Div(
         [
             html.Button(
-                portrayed(atlas, cluster.medoid, cluster_name(cluster.label, words), words,
-                          f"{f'Cluster {cluster.label} · ' if words else ''}{cluster.size:,} galaxies",
-                          portrait, cluster.stability),
+                portrayed(atlas, cluster.medoid, name, words, " · ".join([*number, f"{cluster.size:,} galaxies"]),
+                          portrait, cluster.stability, given),
                 type="button",
                 className="gf-row gf-cluster",
                 **el.on_click(is_="cluster", label=cluster.label),
                 **{"data-row": str(cluster.medoid)},
             ),
-            _kin(space, cluster),
+            _below(space, cluster, given.name if given is not None else ""),
         ],
         className="gf-grouped",
     )  # fmt: skip
 
 
 def portrayed(
-    atlas: Atlas, medoid: int, name: str, words: tuple[Word, ...], size: str, portrait: Portrait, stability: float
+    atlas: Atlas,
+    medoid: int,
+    name: str,
+    words: tuple[Word, ...],
+    size: str,
+    portrait: Portrait,
+    stability: float,
+    given: NameHere | None = None,
 ) -> list[Any]:
     """Inside of a card: one image large, name, size, shares and some members."""
-    told = "; ".join(f"{word.text.capitalize()}: {word.why}" for word in words)
+    by = [f"Named by {given.who}, {given.at[:10]}"] if given is not None and given.name else []
+    told = "; ".join([*by, *(f"{word.text.capitalize()}: {word.why}" for word in words)])
     members = [row for row in portrait.members if row != medoid][: IMAGES - 1]
     return [
         el.image(atlas, medoid, "most typical"),
@@ -225,15 +268,17 @@ def portrayed(
     ]
 
 
-def _kin(space: OpenSpace, cluster: ClusterInfo) -> html.Div | None:
-    """Buttons for the cluster that holds this one and for those that it holds, the largest first."""
+def _below(space: OpenSpace, cluster: ClusterInfo, name: str) -> html.Div:
+    """Buttons for the cluster that holds this one and for those that it holds, the largest first; and for its name."""
     tree = space.cluster_tree
     parent, children = tree.parent(cluster.label), tree.children(cluster.label)
-    if parent is None and len(children) < 2:
-        return None
     above = [] if parent is None else [html.Span("in"), _relative(space, parent)]
     below = [] if len(children) < 2 else [html.Span("holds"), *(_relative(space, one) for one in children)]
-    return html.Div([*above, *below], className="gf-kin")
+    naming = el.button(
+        "rename" if name else "name it", kind="link", label=f"Name cluster {cluster.label}", is_="local",
+        do="namecluster", cluster=cluster.label, name=name,
+    )  # fmt: skip
+    return html.Div([*above, *below, naming], className="gf-kin")
 
 
 def _relative(space: OpenSpace, label: int) -> html.Button:

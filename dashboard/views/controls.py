@@ -9,7 +9,7 @@ from dash import Dash, Input, Output
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import choices, image_look, page, sky_menus, spaces, table
+from . import choices, clusters, image_look, page, sky_menus, spaces, table
 from .paint import coloring_column, has_mean
 
 
@@ -54,7 +54,7 @@ def register(app: Dash, service: Service) -> None:
             "plane": "map" if state.axes is None else f"{state.axes.x} {state.axes.y}",
             "axes": choices.axis_choices(atlas, state),
             "paint": choices.paint(state, column is not None and has_mean(column)),
-            "within": page.within(state),
+            "within": page.within(state, clusters.named_selections(service, atlas)),
             "columns": table.chooser(atlas, state),
             "spaces": spaces.space_choice(atlas),
             "sky_look": sky_menus.sky_look_menu(state.sky_look),

@@ -13,6 +13,7 @@ from atlas.catalog.anomalies import DEFAULT, DETECTORS, PERCENTILES
 from atlas.catalog.cluster_labels import Word
 from atlas.catalog.reasons import reasons
 from atlas.catalog.senses import explanation
+from atlas.cluster_names import NamesHere
 from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
 from atlas.storage.manifest import Column
@@ -141,7 +142,7 @@ def _meaning(atlas: Atlas, query: Query) -> str:
     return ABOUT_SIMILARITY
 
 
-def title(query: Query | None, atlas: Atlas) -> str:
+def title(query: Query | None, atlas: Atlas, names: NamesHere) -> str:
     """Title of the gallery."""
     if query is None:
         return "Begin"
@@ -159,7 +160,7 @@ def title(query: Query | None, atlas: Atlas) -> str:
             several = f" to {n_wanted}" if n_unwanted or n_wanted > 1 else ""
             return f"Most similar{several}" + (f", unlike {n_unwanted}" if n_unwanted else "")
         case Typical(cluster):
-            return f"Cluster {cluster}, most typical first"
+            return f"{names.name(cluster) or f'Cluster {cluster}'}, most typical first"
         case ByColumn(column):
             if column in DETECTORS:
                 return f"Most anomalous: {DETECTORS[column].title}"
@@ -233,7 +234,7 @@ def register(app: Dash, service: Service) -> None:
         result = None if question.query is None else service.run(question.query, atlas)
         return {
             "tiles": contents(atlas, question.query, result, state, progress),
-            "title": title(question.query, atlas),
+            "title": title(question.query, atlas, service.book.cluster_names(atlas)),
             "twins": twin_choice(atlas, question.query, result),
             "answer": status.how_found(question, result, state),
             "engine": status.engine(atlas, progress),

@@ -30,6 +30,7 @@ SAID = {
     "collection": "kept",
     "drop": "dropped",
     "restore": "restored",
+    "name": "cluster:",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dash import html
@@ -16,7 +17,9 @@ from .shading import shading_menu
 from .words import FEW, WordButton, chosen, word_list, word_row
 
 
-def legend(coloring: Coloring | None, column: Column | None, state: State) -> list[Any]:
+def legend(
+    coloring: Coloring | None, column: Column | None, state: State, clusters: Sequence[tuple[int, str]] = ()
+) -> list[Any]:
     """Legend of the points' colours.
 
     Parameters
@@ -25,6 +28,8 @@ def legend(coloring: Coloring | None, column: Column | None, state: State) -> li
     column : Column or None
         What colours; None for subsets and for one colour.
     state : State
+    clusters : sequence of (int, str)
+        Labels of clusters that have names, if it is clusters that are coloured.
     """
     if coloring is None and state.color == LIKENESS:
         return [html.Span("choose a galaxy to be similar to")]
@@ -40,7 +45,8 @@ def legend(coloring: Coloring | None, column: Column | None, state: State) -> li
     if coloring.legend:
         return [*(html.Span([_swatch(color), name]) for name, color in coloring.legend), *missing]
     if not coloring.ends[0]:
-        return [html.Span(f"a colour a cluster, repeating after {len(CLUSTER_COLORS)}; grey outside")]
+        named = [html.Span([_swatch(CLUSTER_COLORS[at % len(CLUSTER_COLORS)]), name]) for at, name in clusters]
+        return [*named, html.Span(f"a colour a cluster, repeating after {len(CLUSTER_COLORS)}; grey outside")]
     stops = ", ".join(f"{color} {position * 100:.0f}%" for position, color in coloring.scale[2:])
     menu = [] if column is None else [shading_menu(column, state.shading)]
     return [*_ramp(coloring.ends, stops), *menu, *missing]

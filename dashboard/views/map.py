@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +23,8 @@ from atlas.catalog.cluster_tree import ClusterInfo
 from atlas.catalog.columns import is_magnitude
 from atlas.catalog.numbers import exact_text
 from atlas.catalog.reserved_names import DENSITY
+from atlas.cluster_names import NamesHere
+from atlas.errors import shorten
 from atlas.planes.axis import Axis
 from atlas.planes.column_plane import column_axes
 from atlas.planes.plane import Box
@@ -39,6 +42,7 @@ from ..state.page_state import Axes, State, Viewport, active, is_narrowed
 from ..state.viewports import home_box
 from . import figure as fig
 from . import status
+from .clusters import named_at_scale
 from .jobs import concerns, job_card
 from .legend import legend, mean_legend
 from .outlines import outlines
@@ -51,6 +55,7 @@ REPRESENTATIVE_HEIGHT = 0.064
 IMAGE_DISTANCE = 1.35  # between middles, in images
 LABEL_DISTANCE = 2.6
 CLUSTER_LABELS = 12
+LONGEST_LABEL = 24
 FEW_LABELS = 8  # of fewer in view, those of the next finer scale are shown
 EDGE = 0.18  # of the panel's width: there a label runs inwards
 RASTER_PIXELS = 480
@@ -112,7 +117,7 @@ def picture(service: Service, state: State) -> MapPicture:
         # The picture says it; points are still felt under the mouse.
         marker["opacity"] = 0.0
     outliers = _outliers(atlas, state.axes, view, mask)
-    images, labels = _images(atlas, state, sample, box, look)
+    images, labels = _images(atlas, state, sample, box, look, service.book.cluster_names(atlas))
     shapes, annotations = outlines(
         active(state), lambda one: _vertices(atlas, one, state.axes), look, None if mask is None else mask.count
     )
@@ -284,7 +289,7 @@ def _rasters(
 
 
 def _images(
-    atlas: Atlas, state: State, sample: Sample, box: Viewport, look: Theme
+    atlas: Atlas, state: State, sample: Sample, box: Viewport, look: Theme, names: NamesHere
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Images of galaxies that stand for their surroundings, those of whole clusters first, with the clusters' sizes."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
@@ -292,7 +297,7 @@ def _images(
     distance = size[0] * IMAGE_DISTANCE, size[1] * IMAGE_DISTANCE
     taken: list[tuple[float, float]] = []
     images, labels = [], []
-    for cluster in _clusters_in_view(atlas, box) if state.axes is None and not is_narrowed(state) else ():
+    for cluster in _clusters_in_view(atlas, box, names) if state.axes is None and not is_narrowed(state) else ():
         at = cluster.map_x, cluster.map_y
         near = LABEL_DISTANCE * size[0], LABEL_DISTANCE * size[1]
         if any(abs(at[0] - x) < near[0] and abs(at[1] - y) < near[1] for x, y in taken):
@@ -300,7 +305,7 @@ def _images(
         if _has_image(atlas, cluster.medoid):
             images.append(_image(atlas, cluster.medoid, at, size))
         taken.append(at)
-        labels.append(_label(atlas, cluster, look, box, size[1]))
+        labels.append(_label(atlas, cluster, look, box, size[1], names.name(cluster.label)))
         if len(labels) == CLUSTER_LABELS:
             break
     if atlas.thumbnails is not None and sample.rows.size:
@@ -317,29 +322,38 @@ def _has_image(atlas: Atlas, row: int) -> bool:
     return atlas.thumbnails is not None and atlas.thumbnails.has(row)
 
 
-def _clusters_in_view(atlas: Atlas, box: Viewport) -> list[ClusterInfo]:
-    """Clusters whose medoid is in view, the largest first: of the coarsest scale that has some of them there."""
+def _clusters_in_view(atlas: Atlas, box: Viewport, names: NamesHere) -> list[ClusterInfo]:
+    """Clusters whose medoid is in view, the largest first: those that have names, then those of the coarsest scale that
+    has some of them there."""
     tree = atlas.space().cluster_tree
+    named = [tree.cluster(label) for label in sorted(names.of) if names.name(label)]
     found: list[ClusterInfo] = []
     for scale in reversed(tree.scales):
-        found = [c for c in tree.of(scale) if box.x0 < c.map_x < box.x1 and box.y0 < c.map_y < box.y1]
+        found = [c for c in tree.of(scale) if _is_in_view(c, box)]
         if len(found) >= FEW_LABELS:
             break
-    return found
+    return [*(c for c in named if _is_in_view(c, box)), *(c for c in found if not names.name(c.label))]
 
 
-def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Viewport, size_y: float) -> dict[str, Any]:
-    """The first of the words that a cluster deserves, and how many galaxies it has, kept inside the panel."""
+def _is_in_view(cluster: ClusterInfo, box: Viewport) -> bool:
+    return box.x0 < cluster.map_x < box.x1 and box.y0 < cluster.map_y < box.y1
+
+
+def _label(atlas: Atlas, cluster: ClusterInfo, look: Theme, box: Viewport, size_y: float, name: str) -> dict[str, Any]:
+    """A cluster's name, or the first of the words that it deserves, and how many galaxies it has, kept inside the
+    panel."""
     found = atlas.space().cluster_words.get(cluster.label, ())
-    words = "".join(f"{word.text}<br>" for word in found[:1] if word.is_large)
+    words = [name] if name else [word.text for word in found[:1] if word.is_large]
+    text = "".join(f"{escape(shorten(one, LONGEST_LABEL), quote=False)}<br>" for one in words)
     why = [
+        *([name] if name else []),
         f"Cluster {cluster.label}: {cluster.size:,} of {atlas.n_rows:,} galaxies that look alike",
         *(f"{word.text.capitalize()}: {word.why}" for word in found),
     ]
     share = (cluster.map_x - box.x0) / (box.x1 - box.x0)
     anchor = "left" if share < EDGE else "right" if share > 1 - EDGE else "center"
     return fig.label(
-        cluster.map_x, cluster.map_y - size_y * 0.5, f"{words}{cluster.size:,} galaxies", look,
+        cluster.map_x, cluster.map_y - size_y * 0.5, f"{text}{cluster.size:,} galaxies", look,
         font={"color": look.text, "size": 10}, xanchor=anchor, align=anchor, yanchor="top", yshift=-1,
         xshift={"left": -20, "center": 0, "right": 20}[anchor], borderpad=1, opacity=0.85, captureevents=False,
         name=str(cluster.label), hovertext="; ".join(why),
@@ -401,7 +415,12 @@ def register(app: Dash, service: Service) -> None:
             "figure": patch,
             # Told where it changes alone: rings are put onto another plane, and stay on this one.
             "shown": shown_now if shown_now != shown_before else no_update,
-            "legend": legend(shown.coloring, coloring_column(atlas, state) or likeness_column(service, state), state)
+            "legend": legend(
+                shown.coloring,
+                coloring_column(atlas, state) or likeness_column(service, state),
+                state,
+                named_at_scale(service, atlas, state.color),
+            )
             if shown.mean is None
             else mean_legend(shown.mean, state.shading),
             "trust": status.trust(shown.trust, service.outside(active(state), atlas)),

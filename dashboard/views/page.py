@@ -21,7 +21,7 @@ from . import elements as el
 from . import figure as fig
 from .downloads_menu import downloads_menu
 from .image_look import bare, look_menu
-from .selection_words import active_words
+from .selection_words import Names, active_words
 from .sky_menus import region_menu
 
 # The spaces between are the reader's: a phrase, then its key.
@@ -157,7 +157,7 @@ def head(atlas: Atlas, state: State, grouped: int) -> list[Any]:
     return [menu, clear, *offer]
 
 
-def tab_title(atlas: Atlas, state: State) -> str:
+def tab_title(atlas: Atlas, state: State, names: Names) -> str:
     """Title of the browser's tab: what the page shows."""
     n_examples = len({*state.wanted, *state.unwanted}) + (state.group is not None)
     shown = []
@@ -166,7 +166,7 @@ def tab_title(atlas: Atlas, state: State) -> str:
     elif state.focus is not None:
         shown.append(iau_name(state.focus.ra_deg, state.focus.dec_deg))
     if is_narrowed(state):
-        shown.append(active_words(state))
+        shown.append(active_words(state, names))
     return " · ".join([*(shown or [atlas.manifest.title]), "Galaxy Finder"])
 
 
@@ -327,12 +327,12 @@ def _gallery(cutouts: tuple[str, ...]) -> html.Section:
     )  # fmt: skip
 
 
-def within(state: State) -> list[Any]:
+def within(state: State, names: Names) -> list[Any]:
     """Whether the gallery stays inside what is active, and the way out of it."""
     if not is_narrowed(state):
         return []
     inside = el.button(
-        f"in {active_words(state)}" if state.within else "everywhere",
+        f"in {active_words(state, names)}" if state.within else "everywhere",
         kind=f"link{' on' if state.within else ''}",
         label="Search inside the selection, or everywhere",
         is_="change",

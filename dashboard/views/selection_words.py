@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from atlas.catalog.places import size_words
 from atlas.queries.selection import (
     Alike,
@@ -21,9 +23,14 @@ from atlas.queries.selection import (
 
 from ..state.page_state import State
 
+Names = Mapping[Selection, str]
+"""Names that people gave to what is selected, as to clusters."""
 
-def selection_words(selection: Selection) -> str:
-    """A selection in two words."""
+
+def selection_words(selection: Selection, names: Names) -> str:
+    """A selection in two words, or by its name."""
+    if selection in names:
+        return names[selection]
     match selection:
         case All():
             return ""
@@ -46,7 +53,7 @@ def selection_words(selection: Selection) -> str:
         case Cluster(_, label):
             return f"cluster {label}" if label >= 0 else "between the clusters"
         case PartOf(_, of, count, number):
-            return f"part {number} of {count} of {selection_words(of) or 'all'}"
+            return f"part {number} of {count} of {selection_words(of, names) or 'all'}"
     return "selection"
 
 
@@ -57,10 +64,10 @@ def range_words(low: float | None, high: float | None) -> str:
     return f"{low:g} – {high:g}"
 
 
-def active_words(state: State) -> str:
+def active_words(state: State, names: Names) -> str:
     """Words for what narrows the galaxies."""
     conditions = len(state.filters) + bool(state.expression)
-    words = [selection_words(state.selection)] if not isinstance(state.selection, All) else []
+    words = [selection_words(state.selection, names)] if not isinstance(state.selection, All) else []
     if conditions:
         words.append(f"{conditions} filter{'s' if conditions > 1 else ''}")
     return ", ".join(words)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from atlas import Atlas
 from atlas.errors import InputError, KeepingError
-from atlas.labels.entry import MOST_MEMBERS, Entry, EntryId, EntryKind, Label, Member
-from atlas.storage import layout
+from atlas.labels.entry import MOST_MEMBERS, Entry, EntryId, EntryKind, Label
 
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
@@ -32,7 +31,8 @@ MOST_ROWS = 500
 
 
 class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An act as the browser tells it: a galaxy by its id alone, and the link of the page where it was done."""
+    """An act as the browser tells it: a galaxy by its id alone, and the link of the page where it was done; a cluster
+    by its label and build, or by the identity of its name."""
 
     id: EntryId
     kind: EntryKind
@@ -46,6 +46,9 @@ class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rank: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
     link: str = ""
     of: Literal["gallery", "selection"] = "gallery"
+    cluster: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
+    build: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    identity: EntryId | None = None
 
 
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,8 +67,8 @@ def register_label_routes(server: Flask, service: Service) -> None:
         except msgspec.ValidationError as error:
             raise InputError(parse.sentence(error)) from error
         atlas = service.atlas
-        entries = [_entry(service, atlas, sent) for sent in batch.entries]
         try:
+            entries = [_entry(service, atlas, sent) for sent in batch.entries]
             since = service.labels.revision()
             service.labels.add(entries)
             known = service.book.known(fresh=True)
@@ -97,14 +100,26 @@ def _entry(service: Service, atlas: Atlas, sent: Sent) -> Entry:
     found["who"] = signed_in() or sent.who
     if not found["who"].strip():
         raise InputError("say who you are first: type your name in the drawer of labels (N)")
+    if sent.kind == "name":
+        return _naming(service, sent, found["who"])
     if sent.kind in ("undo", "class", "drop", "restore", "rename"):
         return Entry(**found)
     where = links.from_link(sent.link[: service.settings.max_state_bytes], service.kept)
     origin = msgspec.json.encode({"build": atlas.build_id, "question": question(where)}).decode()
     if sent.kind == "collection":
-        return Entry(**found, origin=origin, members=members_of(atlas, _listed(service, where, sent.of)))
+        return Entry(**found, origin=origin, members=atlas.labelled.as_members(_listed(service, where, sent.of)))
     ra_deg, dec_deg = atlas.position(atlas.identity.row(sent.galaxy))
     return Entry(**found, galaxy=sent.galaxy, ra_deg=ra_deg, dec_deg=dec_deg, origin=origin)
+
+
+def _naming(service: Service, sent: Sent, who: str) -> Entry:
+    """Entry that names a cluster of the build that the browser shows, or takes a name away that has none there."""
+    names = service.build(parse.build_id(sent.build)).cluster_names
+    if sent.identity is not None:
+        return names.forgetting(sent.identity, who=who, id=sent.id)
+    if sent.cluster is None:
+        raise InputError("say which cluster the name is for")
+    return names.entry(sent.cluster, sent.label, who=who, id=sent.id)
 
 
 def _listed(service: Service, state: State, of: Literal["gallery", "selection"]) -> NDArray[Any]:
@@ -123,12 +138,6 @@ def _listed(service: Service, state: State, of: Literal["gallery", "selection"])
     if result is None:
         raise InputError(WORDS[service.progress(atlas)])
     return result.rows
-
-
-def members_of(atlas: Atlas, rows: NDArray[Any]) -> tuple[Member, ...]:
-    """Rows as members of a collection."""
-    ra, dec = (atlas.columns().array(name)[rows].tolist() for name in (layout.RA, layout.DEC))
-    return tuple(Member(*one) for one in zip(atlas.identity.names(rows), ra, dec, strict=True))
 
 
 def _changed(service: Service, atlas: Atlas, since: int) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from ..service.atlas_service import Service
 from ..service.list_reader import Listed, read_list
 from ..views.labels import told
 from .access import signed_in
-from .label_routes import members_of
 from .security import LISTS
 
 MOST_ARCSEC = 60.0
@@ -43,7 +42,9 @@ def register_list_routes(server: Flask, service: Service) -> None:
         if not rows.size:
             raise InputError(words)
         origin = msgspec.json.encode({"build": atlas.build_id, "list": file, "radius_arcsec": radius}).decode()
-        kept = Entry(id=act, kind="collection", who=who, label=name, origin=origin, members=members_of(atlas, rows))
+        kept = Entry(
+            id=act, kind="collection", who=who, label=name, origin=origin, members=atlas.labelled.as_members(rows)
+        )
         try:
             service.labels.add([kept])
         except KeepingError as error:

@@ -215,3 +215,28 @@ def test_a_pasted_list_becomes_a_collection_that_can_be_selected(on_own: Watched
     on_own.settle()
     assert sorted(on_own.rows()) == [3, 7]
     assert on_own.complaints == []
+
+
+@pytest.mark.soak
+def test_a_cluster_gets_a_name(on_own: Watched) -> None:
+    page = on_own.page
+    page.add_init_script("localStorage.setItem('gf-who', 'Ada')")
+    on_own.open("/")
+    page.keyboard.press("c")
+    on_own.settle()
+    label = page.locator(".gf-cluster").first.get_attribute("data-event")
+    page.get_by_role("button", name="Name cluster").first.click()
+    page.keyboard.type("<b>arcs</b>")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
+    on_own.settle()
+    card = page.locator(".gf-cluster", has_text="<b>arcs</b>")
+    expect(card).to_have_attribute("data-event", label or "")
+    card.click()
+    on_own.settle()
+    assert on_own.text("#gallery-title") == "<b>arcs</b>, most typical first"
+    page.keyboard.press("z")
+    page.wait_for_function("() => !window.galaxyFinder.labels.waiting()")
+    on_own.settle()
+    expect(card).to_have_count(0)
+    assert on_own.complaints == []

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from flask.testing import FlaskClient
 
-from atlas import Atlas, Collected, Labelled, Range
+from atlas import Atlas, Cluster, Collected, Labelled, Range
+from atlas.errors import InputError
 from atlas.labels.store import Labels
 from benchmarks.callbacks import call, listed
 from dashboard.app import create_app
@@ -67,6 +68,44 @@ def test_labels_are_kept_told_and_downloaded(client: FlaskClient, demo: Atlas, p
     kept = Labels(place)
     origin = kept.origins([kept.labels()[0].seq])
     assert '"order":"random"' in next(iter(origin.values())) and demo.build_id in next(iter(origin.values()))
+
+
+def test_a_cluster_is_called_by_its_name(client: FlaskClient, demo: Atlas, place: Path) -> None:
+    name, state = "<i>E/S0</i>, =1+1", State(selection=Cluster("v1", 0), order="typical", drawer="clusters")
+    named = {"id": "named-0001", "kind": "name", "who": "Ada", "label": name, "cluster": 0, "build": demo.build_id}
+    assert keep(client, named).get_json()["kept"]
+
+    def shown(part: str, output: str, of: State = state) -> str:
+        return str(call(client, output, {f"part-{part}.data": to_json(parts(of)[part])}, f"part-{part}.data"))
+
+    assert name in shown("drawer", "drawer.children") and "Named by Ada" in shown("drawer", "drawer.children")
+    assert name in shown("page", "page.className")
+    assert f"{name}, most typical first" in shown("gallery", "gallery-told.children")
+    on_map = {"part-map.data": to_json(parts(State(color="cluster"))["map"])}
+    drawn = json.dumps(call(client, "map.figure", on_map, "part-map.data"), ensure_ascii=False)
+    assert "&lt;i&gt;E/S0&lt;/i&gt;, =1+1<br>" in drawn, "plotly reads markup"
+    assert f'"{name}"' in drawn, "the legend does not"
+    table = pd.read_csv(io.StringIO(client.get(f"/export/{demo.build_id}.csv?s={to_token(state)}").text), comment="#")
+    assert set(table["cluster"]) == {0} and set(table["cluster_name"]) == {name}
+    notebook = Atlas(demo.build, demo.manifest, labels=Labels(place))
+    assert notebook.clusters.loc[0, ["name", "named_by", "size"]].tolist() == [
+        name,
+        "Ada",
+        demo.space().cluster(0).size,
+    ]
+    notebook.name_cluster(1, "arcs", who="Vera")
+    keep(client, {"id": "undo-0001", "kind": "undo", "who": "Ada"})
+    drawer = shown("drawer", "drawer.children")
+    assert name not in drawer and "arcs" in drawer
+    for wrong, words in (
+        ({"cluster": None}, "which cluster"),
+        ({"cluster": 999}, "no cluster 999"),
+        ({"build": "0" * 12}, "gone"),
+    ):
+        refused = keep(client, {**named, "id": "named-0002", **wrong})
+        assert refused.status_code == 400 and words in refused.get_json()["error"]
+    with pytest.raises(InputError, match="at most 40"):
+        notebook.name_cluster(1, "x" * 41, who="Vera")
 
 
 def test_what_is_no_label_is_refused_in_a_sentence(client: FlaskClient, demo: Atlas) -> None:

@@ -28,7 +28,6 @@ from dashboard.state.page_state import State, parts
 from dashboard.views import scores
 from dashboard.views.paint import color_points
 from dashboard.views.palette import DARK
-from dashboard.web.label_routes import members_of
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +112,7 @@ def test_the_histogram_counts_every_galaxy(service: Service, small: Atlas) -> No
 
 def test_known_objects_are_ranked_among_all(service: Service, small: Atlas) -> None:
     rows = np.array([7, 9, 500, 501, 13_000])
-    kept = Entry(id="k" * 24, kind="collection", who="me", label="lenses", members=members_of(small, rows))
+    kept = Entry(id="k" * 24, kind="collection", who="me", label="lenses", members=small.labelled.as_members(rows))
     service.labels.add([kept])
     chosen = step(
         service, State(focus=galaxy(small, 7)), **{"is": "know", "what": {"is": "collected", "name": "lenses"}}

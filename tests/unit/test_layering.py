@@ -19,6 +19,7 @@ FORBIDDEN = {
     "benchmarks": {"tests"},
 }
 FACES = {
+    **dict.fromkeys(("down_revision", "revision", "upgrade"), "every step of the labels' tables says them"),
     "drawer": "every view with a drawer fills it",
     "main": "a command's entry",
     "picture": "what the graph of each plane shows",

@@ -170,8 +170,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -185,9 +185,9 @@ def test_a_step_keeps_what_an_older_program_kept(
     labels.add([label("1", "lens"), label("2", "ring")])
     before = labels.history()
     shutil.copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations" / "versions" / "v0002_colour.py").write_text(NEXT)
+    (tmp_path / "migrations" / "versions" / "v0003_colour.py").write_text(NEXT)
     monkeypatch.setattr(database, "_MIGRATIONS", tmp_path / "migrations")
-    monkeypatch.setattr(database, "HEAD", "0002")
+    monkeypatch.setattr(database, "HEAD", "0003")
     newer = Labels(place)
     assert newer.history() == before  # whoever reads first brings the tables up to date
     with newer._database._engine.connect() as connection:
