@@ -31,6 +31,7 @@ OF_A_SPACE = tuple(
 )
 EMBEDDINGS_HELP = ".npy file, folder of numbered ones, list column of Parquet files, or a table or HDF5 with ids"
 EMBEDDINGS_ID_HELP = "column or columns of that table that name a galaxy (found)"
+PICTURES_HELP = "folder of PNG, JPEG or FITS pictures, one a galaxy, or of HDF5 chunks as ssl-legacysurvey has them"
 IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
 
 
@@ -300,7 +301,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     simulate.set_defaults(run=_simulate)
 
     embed = commands.add_parser("embed", help="make embeddings of a folder of pictures: a source that `build` reads")
-    embed.add_argument("images", type=Path, metavar="IMAGES", help="folder of PNG, JPEG or FITS pictures, one a galaxy")
+    embed.add_argument("images", type=Path, metavar="IMAGES", help=PICTURES_HELP)
     embed.add_argument("--out", type=Path, required=True, help="folder of the source to write")
     embed.add_argument(
         "--catalog", type=Path, help="table with positions; pictures are found by a column of names, by row or by id"
@@ -316,7 +317,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     embed.set_defaults(run=_embed)
 
     train = commands.add_parser("train", help="train an encoder on a folder of pictures, without labels")
-    train.add_argument("images", type=Path, metavar="IMAGES", help="folder of PNG, JPEG or FITS pictures, one a galaxy")
+    train.add_argument("images", type=Path, metavar="IMAGES", help=PICTURES_HELP)
     train.add_argument("--out", type=Path, required=True, help="file of weights to write, of the ending .safetensors")
     train.add_argument("--network", default="small", help="small, resnet18 or resnet50 (small)")
     train.add_argument("--pixels", type=int, default=64, help="edge of what the network sees (64)")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,15 @@ from ..source_description import (
     IMAGES,
     PARTIAL,
     RECIPE,
+    SourceDescription,
     begin_partial,
     write_description,
 )
 from ..sources.pictures import Odd
+from .chunk_set import ChunkSet
 from .encoder import FIT_ROWS, N_MEASURES, Encoder
-from .picture_set import PictureFrame, PictureSet, choose_frame
-from .source_files import catalog_columns, link_pictures, write_odd
+from .picture_set import PictureFrame, Pictures, PictureSet, choose_frame
+from .source_files import catalog_columns, link_chunks, link_pictures, write_odd
 
 CATALOG = "catalog.parquet"
 ODD = "odd_pictures.csv"
@@ -87,7 +89,7 @@ class Embedded:
 
 
 def embed(
-    pictures: PictureSet,
+    pictures: Pictures,
     out: Path,
     encoder: Encoder,
     *,
@@ -100,7 +102,7 @@ def embed(
 
     Parameters
     ----------
-    pictures : PictureSet
+    pictures : Pictures
     out : Path
         Folder to write: new, empty, or of an earlier run.
     encoder : Encoder
@@ -124,19 +126,19 @@ def embed(
     recipe = EmbedRecipe(
         encoder=encoder.identity,
         pictures=_digest(pictures),
-        n_pictures=len(pictures.paths),
+        n_pictures=len(pictures),
         pixels=pixels,
         crop=crop,
     )
     if is_embedded(out, recipe):
         n_rows, dimension = open_array(out / EMBEDDINGS).shape
         return Embedded(n_rows, dimension, ("nothing has changed since they were made",), has_positions=True)
-    frame = choose_frame(pictures.paths, pixels=pixels or encoder.pixels, crop=crop, as_seen=encoder.as_seen)
-    n = len(pictures.paths)
+    frame = choose_frame(pictures, pixels=pixels or encoder.pixels, crop=crop, as_seen=encoder.as_seen)
+    n = len(pictures)
     require_disk(out.absolute(), n * (encoder.width * 8 + 256), "embeddings of pictures")
     partial = begin_partial(out, recipe)
     work = _Measured(partial, n, encoder.width + N_MEASURES)
-    _measure(pictures.paths, frame, encoder, work, thread_count(threads), quiet)
+    _measure(pictures, frame, encoder, work, thread_count(threads), quiet)
     return _write(pictures, out, encoder, frame, work, recipe)
 
 
@@ -182,22 +184,22 @@ class _Measured:
         unfinished.replace(self._done)
 
 
-def _digest(pictures: PictureSet) -> str:
+def _digest(pictures: Pictures) -> str:
     """Names, sizes and times of all files, and of the catalogue."""
     digest = hashlib.sha256()
-    for path in (*pictures.paths, *([pictures.table] if pictures.table else [])):
+    for path in pictures.files():
         status = path.stat()
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 def _measure(
-    paths: Sequence[Path], frame: PictureFrame, encoder: Encoder, work: _Measured, threads: int, quiet: bool
+    pictures: Pictures, frame: PictureFrame, encoder: Encoder, work: _Measured, threads: int, quiet: bool
 ) -> None:
     block = max(8, min(MAX_BLOCK, _at_once(frame)))
 
     def measure(part: slice) -> None:
-        read = [_read(frame, path) for path in paths[part]]
+        read = [_read(frame, pictures, row) for row in range(part.start, part.stop)]
         good = [i for i, picture in enumerate(read) if picture is not None]
         work.kinds[part] = [Odd.BROKEN if picture is None else picture.odd for picture in read]
         work.places[part] = [(np.nan, np.nan) if p is None else (p.ra_deg, p.dec_deg) for p in read]
@@ -206,8 +208,8 @@ def _measure(
             work.values[part.start + np.array(good)] = encoder.measure(stack)
 
     done = work.rows_done
-    with tqdm(total=len(paths), initial=done, unit=" pictures", desc="embed", disable=quiet, leave=False) as bar:
-        for part in run_chunks(measure, len(paths), block, threads, start=done):
+    with tqdm(total=len(pictures), initial=done, unit=" pictures", desc="embed", disable=quiet, leave=False) as bar:
+        for part in run_chunks(measure, len(pictures), block, threads, start=done):
             work.finish(part.stop)
             bar.update(part.stop - part.start)
 
@@ -217,15 +219,15 @@ def _at_once(frame: PictureFrame) -> int:
     return int(BLOCK_BYTES // (frame.pixels**2 * len(frame.band_scale) * 4))
 
 
-def _read(frame: PictureFrame, path: Path) -> Any:
+def _read(frame: PictureFrame, pictures: Pictures, row: int) -> Any:
     try:
-        return frame.read(path)
+        return frame.read(pictures, row)
     except SourceError:
         return None
 
 
 def _write(
-    pictures: PictureSet, out: Path, encoder: Encoder, frame: PictureFrame, work: _Measured, recipe: EmbedRecipe
+    pictures: Pictures, out: Path, encoder: Encoder, frame: PictureFrame, work: _Measured, recipe: EmbedRecipe
 ) -> Embedded:
     """Embed what was measured, and move everything into place; `source.json` and the recipe come last."""
     partial = out / PARTIAL
@@ -236,37 +238,53 @@ def _write(
     sample = good[:: max(1, len(good) // FIT_ROWS)]
     make = encoder.fit(np.asarray(work.values[sample]))
     dimension = make(np.asarray(work.values[sample[:1]])).shape[1]
-    rows = open_memmap(partial / EMBEDDINGS, mode="w+", dtype=np.float32, shape=(len(good), dimension))
-    for start in range(0, len(good), CHUNK_ROWS):
-        rows[start : start + CHUNK_ROWS] = make(np.asarray(work.values[good[start : start + CHUNK_ROWS]]))
+    kept = np.arange(len(kinds)) if pictures.keeps_every_row else good
+    rows = open_memmap(partial / EMBEDDINGS, mode="w+", dtype=np.float32, shape=(len(kept), dimension))
+    for start in range(0, len(kept), CHUNK_ROWS):
+        part = kept[start : start + CHUNK_ROWS]
+        rows[start : start + CHUNK_ROWS] = make(np.asarray(work.values[part]))
+        rows[start : start + CHUNK_ROWS][(kinds[part] & Odd.BROKEN) != 0] = np.nan
     rows.flush()
+    notes = write_odd(partial / ODD, pictures, kinds)
+    if isinstance(pictures, PictureSet):
+        told, has_positions = _write_catalog(pictures, out, frame, work, good)
+        notes += link_pictures(pictures.folder, out / IMAGES)
+    else:
+        told, has_positions = SourceDescription(), True
+    if isinstance(pictures, ChunkSet):
+        notes += link_chunks(pictures, out)
+    for name in (EMBEDDINGS, ODD):
+        (partial / name).replace(out / name)
+    blind_to = _invariance(pictures, good, frame, lambda some: make(encoder.measure(some)))
+    write_description(out, msgspec.structs.replace(told, invariance=blind_to))
+    (out / EMBEDDED).write_bytes(msgspec.json.encode(recipe))
+    shutil.rmtree(partial)
+    return Embedded(len(kept), dimension, tuple(notes), has_positions)
+
+
+def _write_catalog(
+    pictures: PictureSet, out: Path, frame: PictureFrame, work: _Measured, good: NDArray[np.int64]
+) -> tuple[SourceDescription, bool]:
+    """Write the table of pictures that are files; returns what it means, and whether all have positions."""
     measured = np.asarray(work.values[:, -N_MEASURES:])[good]
     artefacts = artefact_columns.artefact_columns(measured, frame.pixels**2)
     places = np.asarray(work.places)[good]
     columns, told = catalog_columns(pictures, good, places, artefacts)
-    pq.write_table(pa.table(columns), partial / CATALOG)
-    notes = write_odd(partial / ODD, pictures, kinds)
-    for name in (EMBEDDINGS, CATALOG, ODD):
-        (partial / name).replace(out / name)
-    notes += link_pictures(pictures.folder, out / IMAGES)
+    pq.write_table(pa.table(columns), out / PARTIAL / CATALOG)
+    (out / PARTIAL / CATALOG).replace(out / CATALOG)
     if told.sky_background is not None and pictures.table is not None:
         shutil.copyfile(pictures.table.parent / told.sky_background.file, out / told.sky_background.file)
-    blind_to = _invariance(pictures.paths, good, frame, lambda some: make(encoder.measure(some)))
-    write_description(out, msgspec.structs.replace(told, invariance=blind_to))
-    (out / EMBEDDED).write_bytes(msgspec.json.encode(recipe))
-    shutil.rmtree(partial)
-    has_positions = pictures.catalog is not None or bool(np.isfinite(places).all())
-    return Embedded(len(good), dimension, tuple(notes), has_positions)
+    return told, pictures.catalog is not None or bool(np.isfinite(places).all())
 
 
 def _invariance(
-    paths: Sequence[Path],
+    pictures: Pictures,
     good: NDArray[np.int64],
     frame: PictureFrame,
     embed_pictures: Callable[[ImageFloats], ImageFloats],
 ) -> dict[str, float]:
     """Similarity of some pictures to themselves altered; of those alone that have no blank part."""
-    read = [_read(frame, paths[row]) for row in good[: max(2, min(PICTURES, _at_once(frame)))]]
+    read = [_read(frame, pictures, row) for row in good[: max(2, min(PICTURES, _at_once(frame)))]]
     whole = [one.bands for one in read if one is not None and np.isfinite(one.bands).all()]
     return invariance(embed_pictures, np.stack(whole)) if whole else {}
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from ..sources.layouts.base import folder_images
 from ..sources.merge_description import override
 from ..sources.pictures import ENDINGS, Odd, PicturePixels, picture_stem, read_picture, read_rgb
 from ..sources.tables.file_column import CatalogFile
+from .chunk_set import find_chunk_set
 from .encoder import MAX_PIXELS, MIN_PIXELS
 
 SAMPLE = 200
@@ -31,9 +31,46 @@ BILINEAR = Image.Resampling.BILINEAR
 NOTHING_TOLD = SourceDescription()
 
 
+class Pictures(Protocol):
+    """Pictures in the order of their rows, each a galaxy.
+
+    Attributes
+    ----------
+    folder : Path
+    keeps_every_row : bool
+        Whether one that cannot be read keeps its row, since others count by it.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """See above."""
+
+    @property
+    def keeps_every_row(self) -> bool:
+        """See above."""
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+
+    def files(self) -> list[Path]:
+        """All files whose change is a reason to begin anew."""
+
+    def name(self, row: int) -> str:
+        """Name of one for people, within the folder."""
+
+    def read(self, row: int, *, as_seen: bool) -> PicturePixels:
+        """One picture, as its file has it or as an eye sees it (see `Encoder.as_seen`).
+
+        Raises
+        ------
+        SourceError
+            If it is broken.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class PictureSet:
-    """Pictures in the order of their rows.
+    """Files of a folder; see `Pictures`.
 
     Attributes
     ----------
@@ -61,10 +98,29 @@ class PictureSet:
     description: SourceDescription = NOTHING_TOLD
     image_column: str = ""
     without: list[int] = field(default_factory=list)
+    keeps_every_row: bool = False
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def files(self) -> list[Path]:
+        """See `Pictures.files`."""
+        return [*self.paths, *([self.table] if self.table else [])]
+
+    def name(self, row: int) -> str:
+        """See `Pictures.name`."""
+        return str(self.paths[row].relative_to(self.folder))
+
+    def read(self, row: int, *, as_seen: bool) -> PicturePixels:
+        """See `Pictures.read`."""
+        picture = read_picture(self.paths[row])
+        if not as_seen:
+            return picture
+        return replace(picture, bands=read_rgb(self.paths[row]).astype(np.float32))
 
 
-def find_pictures(folder: Path) -> PictureSet:
-    """Every picture of a folder and its subfolders.
+def find_pictures(folder: Path) -> Pictures:
+    """Every picture of a folder and its subfolders: those in HDF5 chunks, or else files of their own.
 
     Raises
     ------
@@ -73,9 +129,22 @@ def find_pictures(folder: Path) -> PictureSet:
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder of images")
+    if (chunks := find_chunk_set(folder)) is not None:
+        return chunks
+    return picture_files(folder)
+
+
+def picture_files(folder: Path) -> PictureSet:
+    """Every picture of a folder and its subfolders that is a file of its own.
+
+    Raises
+    ------
+    SourceError
+        If there is none.
+    """
     paths = list_pictures(folder)
     if not paths:
-        raise SourceError(f"{folder} holds no picture ({', '.join(ENDINGS)})")
+        raise SourceError(f"{folder} holds no picture ({', '.join(ENDINGS)}), nor images in HDF5 chunks")
     return PictureSet(folder, paths, rows=np.arange(len(paths)))
 
 
@@ -132,17 +201,18 @@ class PictureFrame:
     band_scale: ImageFloats
     as_seen: bool
 
-    def read(self, path: Path) -> PicturePixels:
-        """A picture of shape (pixels, pixels, bands).
+    def read(self, pictures: Pictures, row: int) -> PicturePixels:
+        """One picture of a set, of shape (pixels, pixels, bands).
 
         Raises
         ------
         SourceError
             If it is broken, or has another number of bands.
         """
-        picture = _read(path, as_seen=self.as_seen)
+        picture = pictures.read(row, as_seen=self.as_seen)
         if picture.bands.shape[2] != len(self.band_scale):
-            raise SourceError(f"{path} has {picture.bands.shape[2]} bands, most have {len(self.band_scale)}")
+            bands, most = picture.bands.shape[2], len(self.band_scale)
+            raise SourceError(f"{pictures.name(row)} has {bands} bands, most have {most}")
         odd = picture.odd
         bands, was_square = _square(picture.bands, self.crop)
         if not was_square:
@@ -154,12 +224,12 @@ class PictureFrame:
         return PicturePixels(bands * self.band_scale, odd, picture.ra_deg, picture.dec_deg)
 
 
-def choose_frame(paths: Sequence[Path], *, pixels: int, crop: int, as_seen: bool) -> PictureFrame:
+def choose_frame(pictures: Pictures, *, pixels: int, crop: int, as_seen: bool) -> PictureFrame:
     """The frame of a set of pictures, by a look at some of them.
 
     Parameters
     ----------
-    paths : sequence of Path
+    pictures : Pictures
     pixels : int
         Edge that is asked for; 0 for that of the files.
     crop : int
@@ -173,27 +243,20 @@ def choose_frame(paths: Sequence[Path], *, pixels: int, crop: int, as_seen: bool
         If none of them can be read.
     """
     edges, heights, error = Counter[int](), [], None
-    for path in paths[:: max(1, len(paths) // SAMPLE)]:
+    for row in range(0, len(pictures), max(1, len(pictures) // SAMPLE)):
         try:
-            bands, _ = _square(_read(path, as_seen=as_seen).bands, crop)
+            bands, _ = _square(pictures.read(row, as_seen=as_seen).bands, crop)
         except SourceError as e:
             error = e
             continue
         edges[len(bands)] += 1
         heights.append(np.nanpercentile(bands, 99, axis=(0, 1)) - np.nanmedian(bands, axis=(0, 1)))
     if not heights:
-        raise SourceError(f"none of {len(paths):,} pictures can be read; the last that was tried: {error}")
+        raise SourceError(f"none of {len(pictures):,} pictures can be read; the last that was tried: {error}")
     edge = edges.most_common(1)[0][0]
     n_bands = Counter(map(len, heights)).most_common(1)[0][0]
     scale = _band_scale(np.array([height for height in heights if len(height) == n_bands]), n_bands, as_seen)
     return PictureFrame(pixels or min(max(edge, MIN_PIXELS), MAX_PIXELS), crop, edge, scale, as_seen)
-
-
-def _read(path: Path, *, as_seen: bool) -> PicturePixels:
-    picture = read_picture(path)
-    if not as_seen:
-        return picture
-    return PicturePixels(read_rgb(path).astype(np.float32), picture.odd, picture.ra_deg, picture.dec_deg)
 
 
 def _square(bands: ImageFloats, crop: int) -> tuple[ImageFloats, bool]:

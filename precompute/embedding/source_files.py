@@ -15,7 +15,8 @@ from ..descriptor import artefact_columns
 from ..descriptor.sky_level import ImageFloats
 from ..source_description import ColumnDescription, SourceDescription
 from ..sources.pictures import Odd
-from .picture_set import PictureSet, names_of
+from .chunk_set import ChunkSet
+from .picture_set import Pictures, PictureSet, names_of
 
 NAMED = 3
 """Pictures that a note names."""
@@ -43,7 +44,7 @@ def catalog_columns(
 ) -> tuple[dict[str, Any], SourceDescription]:
     """The columns of the source and what they mean; a catalogue keeps its own, with their units."""
     described = artefact_columns.describe_columns("", "in the unit of the pictures")
-    files = [str(pictures.paths[row].relative_to(pictures.folder)) for row in good]
+    files = [pictures.name(int(row)) for row in good]
     if pictures.catalog is None:
         names = names_of(pictures)
         columns: dict[str, Any] = {"id": [names[row] for row in good], _IMAGE: files}
@@ -87,7 +88,7 @@ def _arrow(values: NDArray[Any]) -> pa.Array:
     return pa.array(plain, mask=missing, from_pandas=False)
 
 
-def write_odd(path: Path, pictures: PictureSet, kinds: NDArray[np.uint8]) -> list[str]:
+def write_odd(path: Path, pictures: Pictures, kinds: NDArray[np.uint8]) -> list[str]:
     """Write down every picture of which something is told; returns a sentence for each kind."""
     notes = []
     with path.open("w", newline="", encoding="utf-8") as f:
@@ -98,11 +99,13 @@ def write_odd(path: Path, pictures: PictureSet, kinds: NDArray[np.uint8]) -> lis
             # What all pictures are needs no list.
             if not rows.size or (rows.size == len(kinds) and kind is not Odd.BROKEN):
                 continue
-            names = [str(pictures.paths[row].relative_to(pictures.folder)) for row in rows]
+            if kind is Odd.BROKEN and pictures.keeps_every_row:
+                words = "cannot be read and have no embedding"
+            names = [pictures.name(int(row)) for row in rows]
             writer.writerows((name, words) for name in names)
             more = "" if len(names) <= NAMED else ", …"
             notes.append(f"{len(names):,} of {len(kinds):,} pictures {words}: {', '.join(names[:NAMED])}{more}")
-    if pictures.without:
+    if isinstance(pictures, PictureSet) and pictures.without:
         notes.append(
             f"{len(pictures.without):,} rows of the catalogue have no picture and are left out; "
             f"the first is row {pictures.without[0]:,}"
@@ -118,4 +121,17 @@ def link_pictures(folder: Path, link: Path) -> list[str]:
         link.symlink_to(folder.resolve(), target_is_directory=True)
     except OSError:
         return [f"the file system takes no links: give `build` the pictures by --images {folder}"]
+    return []
+
+
+def link_chunks(chunks: ChunkSet, out: Path) -> list[str]:
+    """Lay chunks into a source, under their own names; a note where the file system has no links."""
+    for path in chunks.files():
+        link = out / path.name
+        if link.is_symlink():
+            link.unlink()
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:
+            return [f"the file system takes no links: move the files of {chunks.folder} into {out} before `build`"]
     return []

@@ -109,7 +109,11 @@ def read_picture(path: Path) -> PicturePixels:
     SourceError
         If the file is missing, truncated, of another format, or larger than 4096² pixels.
     """
-    picture = _read_fits(path) if is_fits(path) else _read_pillow(path)
+    return note_blank(_read_fits(path) if is_fits(path) else _read_pillow(path))
+
+
+def note_blank(picture: PicturePixels) -> PicturePixels:
+    """The picture, told to be blank where all of its pixels are of one value or none."""
     finite = picture.bands[np.isfinite(picture.bands)]
     if not finite.size or finite.min() == finite.max():
         return replace(picture, odd=picture.odd | Odd.BLANK)
@@ -135,7 +139,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         header, planes = _read_planes(path)
         if str(header.get("BANDS", "")).strip().lower() == "grz" and len(planes) == 3:
             return asinh_rgb(planes)[::-1]
-        return _stretch(_reddest_first(planes))
+        return _stretch(reddest_first(planes))
     with _opened(path) as image:
         if image.mode in EIGHT_BIT_MODES:
             return np.asarray(image.convert("RGB"))
@@ -180,10 +184,10 @@ def _check_size(path: Path, width: int, height: int) -> None:
 def _read_fits(path: Path) -> PicturePixels:
     header, planes = _read_planes(path)
     ra_deg, dec_deg = _middle(header, *planes.shape[1:])
-    return PicturePixels(_reddest_first(planes), Odd.GREY if len(planes) == 1 else NOTHING_ODD, ra_deg, dec_deg)
+    return PicturePixels(reddest_first(planes), Odd.GREY if len(planes) == 1 else NOTHING_ODD, ra_deg, dec_deg)
 
 
-def _reddest_first(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+def reddest_first(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Planes from blue to red, rows from south to north, as (height, width, bands) from the top down, red first."""
     return np.ascontiguousarray(planes[::-1, ::-1].transpose(1, 2, 0))
 

@@ -34,7 +34,7 @@ from atlas.storage.arrays import open_array
 from atlas.storage.publish import require_disk
 
 from ..embedding.network import ARCHITECTURES, draw_network, embed_pictures
-from ..embedding.picture_set import PictureSet, choose_frame
+from ..embedding.picture_set import Pictures, choose_frame
 from ..embedding.trained_encoder import ENDING, TrainedDescription
 from ..errors import SourceError
 from ..parallel import run_chunks, thread_count
@@ -83,12 +83,12 @@ class Trained:
     retrieval: float
 
 
-def train(pictures: PictureSet, out: Path, recipe: TrainRecipe, *, threads: int = 0, quiet: bool = False) -> Trained:
+def train(pictures: Pictures, out: Path, recipe: TrainRecipe, *, threads: int = 0, quiet: bool = False) -> Trained:
     """Train an encoder and write it.
 
     Parameters
     ----------
-    pictures : PictureSet
+    pictures : Pictures
     out : Path
         File to write, of the ending `.safetensors`.
     recipe : TrainRecipe
@@ -147,9 +147,9 @@ def _check(out: Path, recipe: TrainRecipe) -> None:
         raise InputError("--epochs is 1 to 10,000 and --batch 8 to 8,192")
 
 
-def _digest(pictures: PictureSet) -> str:
+def _digest(pictures: Pictures) -> str:
     digest = hashlib.sha256()
-    for path in pictures.paths:
+    for path in pictures.files():
         status = path.stat()
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
@@ -166,13 +166,13 @@ def _begin(out: Path, recipe: TrainRecipe) -> Path:
     return partial
 
 
-def _read_pictures(pictures: PictureSet, partial: Path, recipe: TrainRecipe, threads: int, quiet: bool) -> Any:
+def _read_pictures(pictures: Pictures, partial: Path, recipe: TrainRecipe, threads: int, quiet: bool) -> Any:
     """Every picture that can be read, (n, pixels, pixels, 3), uint8, mapped: any number fits the memory."""
     path = partial / PICTURES
     if path.exists():
         return open_array(path)
-    frame = choose_frame(pictures.paths, pixels=recipe.pixels, crop=recipe.crop, as_seen=True)
-    n, edge = len(pictures.paths), recipe.pixels
+    frame = choose_frame(pictures, pixels=recipe.pixels, crop=recipe.crop, as_seen=True)
+    n, edge = len(pictures), recipe.pixels
     require_disk(partial.absolute(), 2 * n * edge * edge * 3, "pictures to train on")
     scratch = partial / f".{PICTURES}.tmp"
     every = open_memmap(scratch, mode="w+", dtype=np.uint8, shape=(n, edge, edge, 3))
@@ -181,7 +181,7 @@ def _read_pictures(pictures: PictureSet, partial: Path, recipe: TrainRecipe, thr
     def read(part: slice) -> None:
         for row in range(part.start, part.stop):
             try:
-                bands = frame.read(pictures.paths[row]).bands
+                bands = frame.read(pictures, row).bands
             except SourceError:
                 continue
             every[row] = np.clip(np.rint(np.nan_to_num(bands)), 0, 255)

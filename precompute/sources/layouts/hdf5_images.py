@@ -44,6 +44,18 @@ class StoredImages:
 
     def read(self, row: int) -> NDArray[np.uint8] | None:
         """See `Images.read`."""
+        grz = self.planes(row)
+        # Rows of a FITS image run from south to north, those of a picture from the top down.
+        return None if grz is None else asinh_rgb(grz)[::-1]
+
+    def planes(self, row: int) -> NDArray[np.floating[Any]] | None:
+        """Image of a row in g, r, z nanomaggies, (3, height, width), from south to north; None where it has none.
+
+        Raises
+        ------
+        SourceError
+            If the file is damaged there.
+        """
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         file = self._files[number]
         try:
@@ -51,9 +63,7 @@ class StoredImages:
                 found = self._read(self._chunk(number), row - file.start)
         except (OSError, KeyError) as e:
             raise SourceError(f"{file.path} is damaged at image {row - file.start:,}: {shorten(e, 160)}") from e
-        grz = self._planes(found, file, row)
-        # Rows of a FITS image run from south to north, those of a picture from the top down.
-        return None if grz is None else asinh_rgb(grz)[::-1]
+        return self._planes(found, file, row)
 
     def _read(self, chunk: h5py.File, at: int) -> Any:
         """Read what the file has of a row; called by one thread at a time."""
