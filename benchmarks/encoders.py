@@ -1,27 +1,32 @@
 """Encoders side by side on galaxies of known truth: `python -m benchmarks.encoders [--seeds N] [--model FILE …]`.
 
 For every seed a survey is rendered and embedded by the demo's descriptor, by the same without artefacts, by a PCA of
-its pixels, and by each network that is named. A network sees what an eye does, the middle of each image as RGB.
+its pixels, and by each network that is named; beside one that `train` made stands what it was before its first step. A
+network sees what an eye does, the middle of each image as RGB.
 Measured by the cosine of the embeddings:
 
 - the share of its class among the ten nearest of a galaxy, by class; chance is the share of the class
 - how many of the first 100 by distance to the ten nearest are of a rare class
 - minutes of processor time for a hundred thousand pictures, once they are read, and megabytes of their embeddings
 
-Printed are means over the seeds, with the lowest and the highest.
+Printed are means over the seeds, with the lowest and the highest, and what each has more than the descriptor on the
+same survey, with the interval (95 %, Student's t over the seeds) of that difference.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from tqdm import tqdm
 
 from benchmarks.anomalies import RARE_GALAXIES, nearest_similarity
@@ -32,6 +37,7 @@ from precompute.descriptor.features import FEATURES, Descriptor
 from precompute.embedding.encoder import Encoder
 from precompute.embedding.models import open_encoder
 from precompute.embedding.picture_set import resize
+from precompute.embedding.trained_encoder import ENDING, TrainedDescription
 from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.image_survey import BLOCK, describe_survey
 from precompute.simulation.rendering.camera import DEFAULT_PIXELS, render
@@ -87,6 +93,20 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Floats:
     rows = encoder.fit(found)(found)
     unit: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return unit
+
+
+def untrained(trained: Path, folder: Path) -> Encoder:
+    """A network that `train` made, as it was before its first step; written into a folder."""
+    from safetensors.numpy import save_file
+
+    from precompute.embedding.network import ARCHITECTURES, draw_network
+
+    described = trained.with_suffix(".json").read_bytes()
+    told = msgspec.json.decode(described, type=TrainedDescription)
+    path = folder / trained.name
+    save_file(draw_network(ARCHITECTURES[told.network], told.seed), path)
+    path.with_suffix(".json").write_bytes(described)
+    return open_encoder(path)
 
 
 def timed(make: Callable[[], Floats]) -> Made:
@@ -149,6 +169,29 @@ def as_text(found: dict[str, dict[str, list[float]]], galaxies: int) -> str:
     return "\n".join(lines)
 
 
+def difference(values: list[float], base: list[float]) -> tuple[float, float]:
+    """Mean of paired differences, and the half width of its 95 % interval; NaN of a single pair."""
+    gains = np.subtract(values, base)
+    if len(gains) < 2:
+        return float(gains.mean()), float("nan")
+    return float(gains.mean()), float(stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains))
+
+
+def differences_as_text(found: dict[str, dict[str, list[float]]]) -> str:
+    """Shares of a class less those of the descriptor, as a Markdown table; in bold where the interval leaves out 0."""
+    others = [name for name in found if name != DESCRIPTOR]
+    lines = [f"| less the descriptor | {' | '.join(others)} |", f"| --- |{' --- |' * len(others)}"]
+    for figure, base in found[DESCRIPTOR].items():
+        if figure not in CLASS_NAMES:
+            continue
+        told = []
+        for mean, half in (difference(found[name][figure], base) for name in others):
+            mark = "**" if abs(mean) > half else ""
+            told.append(f"{mark}{mean:+.3f} ± {half:.3f}{mark}")
+        lines.append(f"| {figure} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -160,10 +203,14 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures of every seed as JSON")
     arguments = parser.parse_args()
-    networks = {path.stem: open_encoder(path) for path in arguments.model}
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    found = measure(seeds, arguments.galaxies, networks)
+    with tempfile.TemporaryDirectory() as folder:
+        networks = {path.stem: open_encoder(path) for path in arguments.model}
+        made_here = [path for path in arguments.model if path.suffix == ENDING]
+        networks |= {f"{path.stem} untrained": untrained(path, Path(folder)) for path in made_here}
+        found = measure(seeds, arguments.galaxies, networks)
     print(as_text(found, arguments.galaxies))
+    print(f"\n{differences_as_text(found)}")
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
