@@ -8,7 +8,7 @@ engines are compared at equal recall and not at equal effort.
 An engine is built in a process of its own and measured in another that has loaded what was saved: memory is what that
 process then holds beyond what it held before, pages of mapped files left out. One query is timed on one thread, all
 cores together answer all queries, each engine in the way that it offers: ours one query a call from a thread a core, as
-the page asks; faiss and usearch a batch over threads of their own. Of several rounds the one with the lowest median is
+the page asks; its peers a batch over threads of their own. Of several rounds the one with the lowest median is
 kept, since the machine may have other work. Where a search reads a file, queries are also timed with none of it in
 memory. JSON and a table are kept, after each engine.
 """
@@ -35,7 +35,8 @@ from threadpoolctl import threadpool_limits
 
 from atlas.search.exact import EmbeddingArray, top_k_exact_many
 from benchmarks.processes import anonymous_bytes, in_own_process
-from benchmarks.search_engines import CORES, DIMENSION, ENGINES, LARGE_ENGINES, NAMES, Engine, K, Ours, Setting, without
+from benchmarks.search_engines import CORES, DIMENSION, Engine, K, Ours, Setting, without
+from benchmarks.search_peers import ENGINES, LARGE_ENGINES, NAMES
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
 from precompute.simulation.image_survey import simulate_images
 from precompute.sources.source import open_source
@@ -56,6 +57,7 @@ ROUNDS = 3
 CHOICE_ROUNDS = 2
 """Times that the whole ladder is climbed to choose a setting."""
 
+LIBRARIES = ("numpy", "scann", "faiss-cpu", "usearch", "rabitqlib", "numkong")
 TEN_MILLION = 10_000_000
 RESULTS = Path(__file__).parent / "results"
 
@@ -333,7 +335,7 @@ def main() -> None:
             about = {
                 "images": args.images,
                 "machine": f"{CORES} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB",
-                "versions": {p: metadata.version(p) for p in ("numpy", "scann", "faiss-cpu", "usearch", "numkong")},
+                "versions": {name: metadata.version(name) for name in LIBRARIES},
             }
             results = [runs[size] for size in sorted(runs)]
             kept.write_text(json.dumps({"about": about, "runs": results}, indent=1) + "\n")

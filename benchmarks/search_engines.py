@@ -1,4 +1,4 @@
-"""Engines that `benchmarks.search` holds side by side: ours, its peers, and exact scans."""
+"""Engines that `benchmarks.search` holds beside `benchmarks.search_peers`: ours, and exact scans."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
-from usearch.index import Index as UsearchGraph
 
 from atlas.search.approximate import search
 from atlas.search.exact import EmbeddingArray, top_k_exact, top_k_of_blocks
@@ -20,11 +18,10 @@ from atlas.search.index import SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage.scattered_rows import read_rows
 from precompute.config import BuildConfig
-from precompute.stages.index.stage import build_index, choose_engine, leaf_count
+from precompute.stages.index.stage import build_index, choose_engine
 
 K = 100
 DIMENSION = 128
-ADD_ROWS = 131_072
 CONVERT_ROWS = 8_192
 """Rows that numpy converts to float32 at once: they stay in the cache of a core."""
 
@@ -36,10 +33,6 @@ Setting = tuple[int, ...]
 def without(found: NDArray[np.integer[Any]], own: NDArray[np.int64]) -> list[NDArray[np.integer[Any]]]:
     """Each line's first K rows that are neither its own nor padding (−1)."""
     return [line[(line != row) & (line >= 0)][:K] for line, row in zip(found, own, strict=True)]
-
-
-_faiss: Any = faiss
-"""What its type stubs leave out is there all the same."""
 
 
 class Engine:
@@ -116,115 +109,6 @@ class Ours(Engine):
         }
 
 
-class _Faiss(Engine):
-    """An index of faiss, by its factory's language."""
-
-    _file = "peer.faiss"
-
-    def _new(self, n_rows: int) -> Any:
-        raise NotImplementedError
-
-    def _parameters(self, setting: Setting) -> Any:
-        raise NotImplementedError
-
-    def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
-        faiss.omp_set_num_threads(CORES)
-        index = self._new(embeddings.shape[0])
-        if not index.is_trained:
-            rng = np.random.default_rng(0)
-            sample = rng.choice(embeddings.shape[0], min(embeddings.shape[0], 250_000), replace=False)
-            index.train(np.asarray(embeddings[np.sort(sample)], dtype=np.float32))
-        for start in range(0, embeddings.shape[0], ADD_ROWS):
-            index.add(np.asarray(embeddings[start : start + ADD_ROWS], dtype=np.float32))
-        folder.mkdir(parents=True, exist_ok=True)
-        faiss.write_index(index, str(folder / self._file))
-
-    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
-        self._index = faiss.read_index(str(folder / self._file))
-
-    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
-        faiss.omp_set_num_threads(1)
-        found: NDArray[np.int64] = self._index.search(query[None], K + 1, params=self._parameters(setting))[1][0]
-        return np.asarray(found[(found != row) & (found >= 0)][:K])
-
-    def many(
-        self, queries: NDArray[np.float32], rows: NDArray[np.int64], setting: Setting
-    ) -> list[NDArray[np.integer[Any]]]:
-        faiss.omp_set_num_threads(CORES)
-        return without(self._index.search(queries, K + 1, params=self._parameters(setting))[1], rows)
-
-
-class FaissCodes(_Faiss):
-    """Inverted lists of 4-bit codes by fast scan, candidates re-scored from float16 rows in memory: as exact as ours.
-
-    As many lists and as many numbers a code as ours.
-    """
-
-    name = "faiss IVF-PQ fast scan, refined"
-    knobs = ("lists", "candidates")
-    ladder = tuple(product((5, 20, 30, 60, 120, 240), (200, 500, 1_000, 2_000, 4_000, 8_000)))
-
-    def _new(self, n_rows: int) -> Any:
-        factory = f"IVF{leaf_count(0, n_rows)},PQ{DIMENSION // 2}x4fs,Refine(SQfp16)"
-        return faiss.index_factory(DIMENSION, factory, faiss.METRIC_INNER_PRODUCT)
-
-    def _parameters(self, setting: Setting) -> Any:
-        lists, candidates = setting
-        within = _faiss.SearchParametersIVF(nprobe=lists)
-        return _faiss.IndexRefineSearchParameters(k_factor=candidates / (K + 1), base_index_params=within)
-
-
-class FaissGraph(_Faiss):
-    """A navigable graph (HNSW) over float32 rows."""
-
-    name = "faiss HNSW"
-    knobs = ("efSearch",)
-    ladder = tuple((effort,) for effort in (101, 120, 140, 170, 200, 250, 300, 400, 600, 800, 1_200, 2_000))
-    links = 32
-    build_effort = 80
-
-    def _new(self, n_rows: int) -> Any:
-        index = faiss.IndexHNSWFlat(DIMENSION, self.links, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = self.build_effort
-        return index
-
-    def _parameters(self, setting: Setting) -> Any:
-        return _faiss.SearchParametersHNSW(efSearch=setting[0])
-
-
-class Usearch(Engine):
-    """A navigable graph over float16 rows, built as usearch does by itself."""
-
-    name = "usearch"
-    knobs = ("expansion",)
-    ladder = FaissGraph.ladder
-    _file = "peer.usearch"
-
-    def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
-        graph = UsearchGraph(ndim=DIMENSION, metric="ip", dtype="f16")
-        for start in range(0, embeddings.shape[0], ADD_ROWS):
-            block = np.ascontiguousarray(embeddings[start : start + ADD_ROWS])
-            graph.add(np.arange(start, start + len(block), dtype=np.uint64), block, threads=CORES)
-        folder.mkdir(parents=True, exist_ok=True)
-        graph.save(str(folder / self._file))
-
-    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
-        graph = UsearchGraph.restore(str(folder / self._file))
-        assert graph is not None
-        self._graph = graph
-
-    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
-        self._graph.expansion_search = setting[0]
-        found: NDArray[np.int64] = np.asarray(self._graph.search(query, K + 1, threads=1).keys, dtype=np.int64)
-        return np.asarray(found[found != row][:K])
-
-    def many(
-        self, queries: NDArray[np.float32], rows: NDArray[np.int64], setting: Setting
-    ) -> list[NDArray[np.integer[Any]]]:
-        self._graph.expansion_search = setting[0]
-        return without(np.asarray(self._graph.search(queries, K + 1, threads=CORES).keys, dtype=np.int64), rows)
-
-
 class ExactScan(Engine):
     """All rows of the float16 file: numkong's products, short-listed and re-scored as the atlas does."""
 
@@ -257,10 +141,3 @@ class ExactNumpy(Engine):
         scores[row] = -np.inf
         best = np.argpartition(scores, -K)[-K:]
         return best[np.argsort(-scores[best], kind="stable")]
-
-
-ENGINES: tuple[type[Engine], ...] = (Ours, FaissCodes, FaissGraph, Usearch, ExactScan, ExactNumpy)
-LARGE_ENGINES: tuple[type[Engine], ...] = (Ours, FaissCodes, ExactScan)
-"""At ten million the graphs would not fit beside everything else."""
-
-NAMES = tuple(kind.name for kind in ENGINES)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from atlas.storage.scattered_rows import disk_reads
 from benchmarks.search import WANTED, Questions, ask, draw, drop_pages, measure, table, to_markdown, verdict
-from benchmarks.search_engines import ENGINES, Engine, K, Ours, without
+from benchmarks.search_engines import Engine, K, Ours, without
+from benchmarks.search_peers import ENGINES
 
 N = 12_000
 QUERIES = 40
