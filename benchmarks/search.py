@@ -1,16 +1,16 @@
-"""Search among many rows, ours beside its peers: `python -m benchmarks.search [--rows N] [--ten-million] [--images]`.
+"""Search among many rows, ours beside its peers: `python -m benchmarks.search [--rows N] [--dimension D] [--images]`.
 
-Every engine indexes the same simulated survey of 128 numbers a galaxy, with `--images` rows of the mixture fitted to
-rendered galaxies, and is asked for the hundred nearest of the same rows, each without itself. Recall is against exact
-search. An engine has a ladder of settings; at each wanted recall stands its fastest one that reaches it, so that
-engines are compared at equal recall and not at equal effort.
+Every engine indexes the same simulated survey of 128 numbers a galaxy (or `--dimension`), with `--images` rows of the
+mixture fitted to rendered galaxies, and is asked for the hundred nearest of the same rows, each without itself. Recall
+is against exact search. An engine has a ladder of settings; at each wanted recall stands its fastest one that reaches
+it, so that engines are compared at equal recall and not at equal effort.
 
 An engine is built in a process of its own and measured in another that has loaded what was saved: memory is what that
 process then holds beyond what it held before, pages of mapped files left out. One query is timed on one thread, all
 cores together answer all queries, each engine in the way that it offers: ours one query a call from a thread a core, as
-the page asks; its peers a batch over threads of their own. Of several rounds the one with the lowest median is
-kept, since the machine may have other work. Where a search reads a file, queries are also timed with none of it in
-memory. JSON and a table are kept, after each engine.
+the page asks; its peers a batch over threads of their own. Of several rounds the one with the lowest median is kept,
+since the machine may have other work. Where a search reads a file, queries are also timed with none of it in memory.
+JSON and a table are kept, after each engine.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from threadpoolctl import threadpool_limits
 
 from atlas.search.exact import EmbeddingArray, top_k_exact_many
 from benchmarks.processes import anonymous_bytes, in_own_process
-from benchmarks.search_engines import CORES, DIMENSION, Engine, K, Ours, Setting, without
-from benchmarks.search_peers import ENGINES, LARGE_ENGINES, NAMES
+from benchmarks.search_engines import CORES, Engine, K, Ours, Setting, without
+from benchmarks.search_peers import ENGINES, LARGE_ENGINES, NAMES, WIDE_ENGINES
 from precompute.simulation.catalog_galaxies import BLOCK_ROWS, Survey
 from precompute.simulation.image_survey import simulate_images
 from precompute.sources.source import open_source
 
+DIMENSION = 128
 WANTED = (0.95, 0.99, 0.998)
 GOAL = 0.99
 """Of these, the one at which engines are compared."""
@@ -96,19 +97,19 @@ def ask(embeddings: EmbeddingArray, count: int, seed: int = 0) -> Questions:
     return Questions(rows, queries, np.stack(without(nearest, rows)))
 
 
-def draw(path: Path, n: int, *, of_mixture: bool = False) -> None:
+def draw(path: Path, n: int, dimension: int = DIMENSION, *, of_mixture: bool = False) -> None:
     """Write the embeddings of a simulated survey, a block at a time; the file appears when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(n, DIMENSION))
+    out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(n, dimension))
     if of_mixture:
         folder = path.with_suffix(".source")
-        simulate_images(n, folder, dimension=DIMENSION)
+        simulate_images(n, folder, dimension=dimension)
         for start, rows in open_source(folder).embedding_chunks(BLOCK_ROWS):
             out[start : start + len(rows)] = rows
         shutil.rmtree(folder)
     else:
-        survey = Survey.draw(1, DIMENSION)
+        survey = Survey.draw(1, dimension)
         for start in range(0, n, BLOCK_ROWS):
             out[start : start + BLOCK_ROWS] = survey.draw_block(start // BLOCK_ROWS)[1][: n - start]
     out.flush()
@@ -182,7 +183,7 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
                 continue
             setting, recall, _ = min(good, key=lambda step: step[2])
             cold = []
-            if engine.file_bytes and not scans:
+            if engine.reads_file and not scans:
                 for call in calls(setting)[:COLD_QUERIES]:
                     drop_pages(embeddings, path)
                     cold.append(timed([call])[0][0])
@@ -209,7 +210,7 @@ def measure_apart(kind: type[Engine], path: Path, folder: Path, asked: Questions
         "engine": engine.name,
         "load_s": round(loaded_s, 2),
         "bytes_a_row": round(memory / embeddings.shape[0], 1),
-        "file_bytes_a_row": engine.file_bytes,
+        "file_bytes_a_row": 2 * embeddings.shape[1] if engine.reads_file else 0,
         "at": at,
         "queries": len(asked.rows),
         "rounds": rounds,
@@ -228,6 +229,7 @@ def measure(
     engines: Sequence[type[Engine]],
     queries: int = QUERIES,
     rounds: int = ROUNDS,
+    dimension: int = DIMENSION,
     *,
     of_mixture: bool = False,
     keep: bool = False,
@@ -236,10 +238,10 @@ def measure(
 
     The survey's file stays for the next run; indexes do where `keep` says so, and are then not built again.
     """
-    of = f"mixture-{n}" if of_mixture else f"{n}"
+    of = f"{'mixture-' * of_mixture}{n}{f'x{dimension}' * (dimension != DIMENSION)}"
     path = work / f"embeddings-{of}.npy"
     if not path.exists():
-        draw(path, n, of_mixture=of_mixture)
+        draw(path, n, dimension, of_mixture=of_mixture)
     asked = ask(np.load(path, mmap_mode="r"), queries)
     for kind in engines:
         index = work / f"index-{of}-{kind.__name__.lower()}"
@@ -295,7 +297,9 @@ def table(run: dict[str, Any]) -> list[str]:
 def to_markdown(about: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     """The results for a person."""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    dimension = about.get("dimension", DIMENSION)
     command = f"python -m benchmarks.search{' --images' * about.get('images', False)}"
+    command += f" --dimension {dimension}" * (dimension != DIMENSION)
     text = [
         "# Search beside its peers",
         "",
@@ -315,6 +319,8 @@ def main() -> None:
     parser.add_argument("--ten-million", action="store_true", help="ten million too, ours and IVF-PQ: 8 GB of disk")
     parser.add_argument("--images", action="store_true", help="rows of the mixture fitted to rendered galaxies; their "
                         "results are kept apart")  # fmt: skip
+    parser.add_argument("--dimension", type=int, default=DIMENSION, help=f"numbers a galaxy ({DIMENSION}); of others "
+                        "results are kept apart")  # fmt: skip
     parser.add_argument("--queries", type=int, default=QUERIES, help=f"galaxies to search for ({QUERIES})")
     parser.add_argument("--keep", action="store_true", help="leave indexes for the next run, which then builds none")
     parser.add_argument("--engines", nargs="+", choices=NAMES, default=NAMES, metavar="ENGINE",
@@ -323,17 +329,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="results, without ending; sizes and engines that are not measured "
                         "again stay (results/search, results/search-mixture)")  # fmt: skip
     args = parser.parse_args()
-    out = args.out or RESULTS / ("search-mixture" if args.images else "search")
+    wide = args.dimension != DIMENSION
+    name = f"search{'-mixture' * args.images}{f'-{args.dimension}' * wide}"
+    out = args.out or RESULTS / name
     kept = out.with_suffix(".json")
     runs = {run["rows"]: run for run in json.loads(kept.read_text())["runs"]} if kept.exists() else {}
     for n in (args.rows, *([TEN_MILLION] if args.ten_million else [])):
-        possible = LARGE_ENGINES if n >= TEN_MILLION else ENGINES
+        possible = LARGE_ENGINES if n >= TEN_MILLION else WIDE_ENGINES if wide else ENGINES
         chosen = [kind for kind in possible if kind.name in args.engines]
-        for result in measure(n, args.work, chosen, args.queries, of_mixture=args.images, keep=args.keep):
+        measured = measure(
+            n, args.work, chosen, args.queries, dimension=args.dimension, of_mixture=args.images, keep=args.keep
+        )
+        for result in measured:
             known = {of["engine"]: of for of in runs.get(n, {"engines": []})["engines"]} | {result["engine"]: result}
             runs[n] = {"rows": n, "engines": [known[name] for name in NAMES if name in known]}
             about = {
                 "images": args.images,
+                "dimension": args.dimension,
                 "machine": f"{CORES} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB",
                 "versions": {name: metadata.version(name) for name in LIBRARIES},
             }

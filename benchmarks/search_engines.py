@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.search.approximate import search
+from atlas.search.approximate import candidate_rows, search
 from atlas.search.exact import EmbeddingArray, top_k_exact, top_k_of_blocks
 from atlas.search.index import SearchSetting
 from atlas.search.open_index import open_index
@@ -21,7 +21,10 @@ from precompute.config import BuildConfig
 from precompute.stages.index.stage import build_index, choose_engine
 
 K = 100
-DIMENSION = 128
+ADD_ROWS = 131_072
+SAMPLE = 250_000
+"""Rows that engines learn from."""
+
 CONVERT_ROWS = 8_192
 """Rows that numpy converts to float32 at once: they stay in the cache of a core."""
 
@@ -45,14 +48,14 @@ class Engine:
         What the numbers of a setting are.
     ladder : tuple of tuples of int
         Settings to choose from, the most thorough one last; a single one where all rows are scanned.
-    file_bytes : int
-        Of each row, in a mapped file that a search reads from; the page cache should have room for them.
+    reads_file : bool
+        Whether a search reads embeddings from their mapped file; the page cache should have room for them.
     """
 
     name = ""
     knobs: tuple[str, ...] = ()
     ladder: tuple[Setting, ...] = ((),)
-    file_bytes = 0
+    reads_file = False
 
     def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         """Write the index, on all cores."""
@@ -85,7 +88,7 @@ class Ours(Engine):
     ladder = tuple(
         product((5, 10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 360), (150, 200, 250, 300, 500, 700, 1_000, 2_000))
     )
-    file_bytes = 2 * DIMENSION
+    reads_file = True
 
     def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         build_index(embeddings, folder, engine=choose_engine("auto", embeddings.shape[0]), config=BuildConfig())
@@ -109,11 +112,44 @@ class Ours(Engine):
         }
 
 
+class OursReduced(Ours):
+    """Ours over the leading components of the rows, where embeddings have many numbers; re-scored from whole rows."""
+
+    name = "ours, of 128 components"
+    components = 128
+
+    def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
+        rows = np.sort(np.random.default_rng(0).choice(len(embeddings), min(len(embeddings), SAMPLE), replace=False))
+        sample = np.asarray(embeddings[rows], dtype=np.float32)
+        # About zero, not about the mean: inner products are to stay what they are.
+        axes = np.linalg.eigh(sample.T @ sample)[1][:, : -self.components - 1 : -1]
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "axes.npy", axes)
+        path = folder / "reduced.npy"
+        reduced = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(embeddings), axes.shape[1]))
+        for start in range(0, len(embeddings), ADD_ROWS):
+            block = np.asarray(embeddings[start : start + ADD_ROWS], dtype=np.float32) @ axes
+            reduced[start : start + len(block)] = block / np.linalg.norm(block, axis=1, keepdims=True)
+        super().build(reduced, folder / "index")
+
+    def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
+        self._embeddings = embeddings
+        self._axes = np.load(folder / "axes.npy")
+        self._index = open_index(folder / "index", np.load(folder / "reduced.npy", mmap_mode="r"))
+
+    def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
+        rows = candidate_rows(self._index, query @ self._axes, SearchSetting(*setting))
+        return top_k_of_blocks([(rows, read_rows(self._embeddings, rows))], query, K, np.array([row]))[0]
+
+    def parts(self, setting: Setting) -> dict[str, Callable[[NDArray[np.float32]], Any]]:
+        return {}
+
+
 class ExactScan(Engine):
     """All rows of the float16 file: numkong's products, short-listed and re-scored as the atlas does."""
 
     name = "exact, numkong"
-    file_bytes = 2 * DIMENSION
+    reads_file = True
 
     def one(self, query: NDArray[np.float32], row: int, setting: Setting) -> NDArray[np.integer[Any]]:
         return top_k_exact(self._embeddings, query, K, skip=(row,))[0]
@@ -123,7 +159,7 @@ class ExactNumpy(Engine):
     """All rows of the float16 file: numpy's products over their lengths, converted a piece at a time."""
 
     name = "exact, numpy"
-    file_bytes = 2 * DIMENSION
+    reads_file = True
 
     def load(self, embeddings: EmbeddingArray, folder: Path) -> None:
         self._embeddings = embeddings

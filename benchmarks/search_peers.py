@@ -16,11 +16,20 @@ from numpy.typing import NDArray
 from usearch.index import Index as UsearchGraph
 
 from atlas.search.exact import EmbeddingArray
-from benchmarks.search_engines import CORES, DIMENSION, Engine, ExactNumpy, ExactScan, K, Ours, Setting, without
+from benchmarks.search_engines import (
+    ADD_ROWS,
+    CORES,
+    SAMPLE,
+    Engine,
+    ExactNumpy,
+    ExactScan,
+    K,
+    Ours,
+    OursReduced,
+    Setting,
+    without,
+)
 from precompute.stages.index.stage import leaf_count
-
-ADD_ROWS = 131_072
-TRAINING_ROWS = 250_000
 
 _faiss: Any = faiss
 """What its type stubs leave out is there all the same."""
@@ -31,7 +40,7 @@ class _Faiss(Engine):
 
     _file = "peer.faiss"
 
-    def _new(self, n_rows: int) -> Any:
+    def _new(self, n_rows: int, dimension: int) -> Any:
         raise NotImplementedError
 
     def _parameters(self, setting: Setting) -> Any:
@@ -39,10 +48,10 @@ class _Faiss(Engine):
 
     def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         faiss.omp_set_num_threads(CORES)
-        index = self._new(embeddings.shape[0])
+        index = self._new(*embeddings.shape)
         if not index.is_trained:
             rng = np.random.default_rng(0)
-            sample = rng.choice(embeddings.shape[0], min(embeddings.shape[0], TRAINING_ROWS), replace=False)
+            sample = rng.choice(embeddings.shape[0], min(embeddings.shape[0], SAMPLE), replace=False)
             index.train(np.asarray(embeddings[np.sort(sample)], dtype=np.float32))
         for start in range(0, embeddings.shape[0], ADD_ROWS):
             index.add(np.asarray(embeddings[start : start + ADD_ROWS], dtype=np.float32))
@@ -74,9 +83,9 @@ class FaissCodes(_Faiss):
     knobs = ("lists", "candidates")
     ladder = tuple(product((5, 20, 30, 60, 120, 240), (200, 500, 1_000, 2_000, 4_000, 8_000)))
 
-    def _new(self, n_rows: int) -> Any:
-        factory = f"IVF{leaf_count(0, n_rows)},PQ{DIMENSION // 2}x4fs,Refine(SQfp16)"
-        return faiss.index_factory(DIMENSION, factory, faiss.METRIC_INNER_PRODUCT)
+    def _new(self, n_rows: int, dimension: int) -> Any:
+        factory = f"IVF{leaf_count(0, n_rows)},PQ{dimension // 2}x4fs,Refine(SQfp16)"
+        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
 
     def _parameters(self, setting: Setting) -> Any:
         lists, candidates = setting
@@ -93,8 +102,8 @@ class FaissGraph(_Faiss):
     links = 32
     build_effort = 80
 
-    def _new(self, n_rows: int) -> Any:
-        index = faiss.IndexHNSWFlat(DIMENSION, self.links, faiss.METRIC_INNER_PRODUCT)
+    def _new(self, n_rows: int, dimension: int) -> Any:
+        index = faiss.IndexHNSWFlat(dimension, self.links, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = self.build_effort
         return index
 
@@ -111,7 +120,7 @@ class Usearch(Engine):
     _file = "peer.usearch"
 
     def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
-        graph = UsearchGraph(ndim=DIMENSION, metric="ip", dtype="f16")
+        graph = UsearchGraph(ndim=embeddings.shape[1], metric="ip", dtype="f16")
         for start in range(0, embeddings.shape[0], ADD_ROWS):
             block = np.ascontiguousarray(embeddings[start : start + ADD_ROWS])
             graph.add(np.arange(start, start + len(block), dtype=np.uint64), block, threads=CORES)
@@ -170,12 +179,12 @@ class RabitqLists(_Rabitq):
     def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
         faiss.omp_set_num_threads(CORES)
         rows = np.asarray(embeddings, dtype=np.float32)
-        sample = np.random.default_rng(0).choice(len(rows), min(len(rows), TRAINING_ROWS), replace=False)
+        sample = np.random.default_rng(0).choice(len(rows), min(len(rows), SAMPLE), replace=False)
         lists = leaf_count(0, len(rows))
-        means = faiss.Kmeans(DIMENSION, lists, niter=10, seed=0, spherical=True)
+        means = faiss.Kmeans(rows.shape[1], lists, niter=10, seed=0, spherical=True)
         means.train(rows[np.sort(sample)])
         nearest = means.index.search(rows, 1)[1][:, 0].astype(np.uint32)
-        index = rabitqlib.IvfIndex(DIMENSION, len(rows), lists, self.bits, "ip")
+        index = rabitqlib.IvfIndex(rows.shape[1], len(rows), lists, self.bits, "ip")
         index.build(rows, means.centroids, nearest, num_threads=CORES)
         folder.mkdir(parents=True, exist_ok=True)
         index.save(str(folder / self._file))
@@ -192,7 +201,7 @@ class RabitqGraph(_Rabitq):
     _kind = rabitqlib.SymqgIndex
 
     def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
-        graph = rabitqlib.SymqgIndex(DIMENSION, self.links, "ip")
+        graph = rabitqlib.SymqgIndex(embeddings.shape[1], self.links, "ip")
         graph.build(np.asarray(embeddings, dtype=np.float32), self.build_effort, num_threads=CORES)
         folder.mkdir(parents=True, exist_ok=True)
         graph.save(str(folder / self._file))
@@ -201,7 +210,10 @@ class RabitqGraph(_Rabitq):
 ENGINES: tuple[type[Engine], ...] = (
     Ours, FaissCodes, FaissGraph, Usearch, RabitqLists, RabitqGraph, ExactScan, ExactNumpy
 )  # fmt: skip
+WIDE_ENGINES: tuple[type[Engine], ...] = (Ours, OursReduced, *ENGINES[1:])
+"""Where embeddings have several hundred numbers."""
+
 LARGE_ENGINES: tuple[type[Engine], ...] = (Ours, FaissCodes, ExactScan)
 """At ten million the graphs, and float32 rows to build from, would not fit beside everything else."""
 
-NAMES = tuple(kind.name for kind in ENGINES)
+NAMES = tuple(kind.name for kind in WIDE_ENGINES)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from atlas.storage.scattered_rows import disk_reads
 from benchmarks.search import WANTED, Questions, ask, draw, drop_pages, measure, table, to_markdown, verdict
 from benchmarks.search_engines import Engine, K, Ours, without
-from benchmarks.search_peers import ENGINES
+from benchmarks.search_peers import WIDE_ENGINES
 
 N = 12_000
 QUERIES = 40
@@ -69,7 +69,7 @@ def test_own_row_and_padding_are_no_answer() -> None:
     assert np.array_equal(second, np.arange(K))
 
 
-@pytest.mark.parametrize("kind", ENGINES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", WIDE_ENGINES, ids=lambda kind: kind.__name__)
 def test_an_engine_finds_the_nearest_rows(
     kind: type[Engine], embeddings: NDArray[np.float16], asked: Questions, tmp_path: Path
 ) -> None:
