@@ -13,6 +13,7 @@ from .error_answers import on_callback_error
 from .service.atlas_service import Service
 from .service.damage import Scrub
 from .settings import Settings
+from .tracing import register_tracing
 from .views.labels import told
 from .views.page import layout
 from .web.access import register_access, signed_in
@@ -80,6 +81,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     service = Service(settings, cached)
     service.start()
     register_metrics(app.server, settings, service.ready)
+    register_tracing(app.server, trusted=settings.trust_proxy > 0)
     limits = VisitorLimits(settings)
     service.spend = limits.spend_operations
     register_visitor_limits(app.server, limits)

@@ -47,6 +47,7 @@ from ..jobs.queue import Jobs
 from ..settings import Settings
 from ..state import url as links
 from ..state.page_state import Axes, State
+from ..tracing import tell_slow_question
 from .current_build import Builds
 from .damage import Damage
 from .dear_selections import DearSelections, parts_kept
@@ -57,10 +58,9 @@ from .name_resolver import NameResolver
 from .remote_images import open_cutouts
 
 JOB_PATIENCE_S = 0.3  # what is ready by then was no job to whoever asked
-_log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 MASKS_IN_MEMORY = 8
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class Service:
@@ -358,7 +358,7 @@ class Service:
                     _log.warning("%s", error)
                     result = self._scan(atlas, query, mask)
             if (seconds := time.perf_counter() - begun) > self.settings.slow_s:
-                _log.warning("question %s took %.1f s", result.receipt, seconds)
+                tell_slow_question(result.receipt, seconds)
             return result
 
         name = msgspec.json.encode(query, order="deterministic").decode()
