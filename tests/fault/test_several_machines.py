@@ -24,7 +24,7 @@ import pytest
 
 from atlas import Atlas
 from benchmarks.processes import children_of
-from benchmarks.serving import Server, serve
+from benchmarks.serving import ROOT, Server, serve
 from benchmarks.visitor import Visitor
 from tests.unit.atlas.labels.conftest import database_of, postgres  # noqa: F401  a fixture
 
@@ -76,6 +76,60 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
     server.kill()
 
 
+class Proxy:
+    """nginx in front of servers, by the configuration that the documents give.
+
+    Attributes
+    ----------
+    url : str
+    """
+
+    def __init__(self, folder: Path, servers: list[Server]) -> None:
+        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        told = (ROOT / "docs" / "nginx.conf").read_text()
+        addresses = [server.url.removeprefix("http://") for server in servers]
+        given = ("10.0.0.1:8050", "10.0.0.2:8050", "listen 80;")
+        for name, own in zip(given, (*addresses, f"listen {port};"), strict=True):
+            assert told.count(name) == 1
+            told = told.replace(name, own)
+        (folder / "site.conf").write_text(told)
+        temporary = "".join(
+            f"{kind}_temp_path {folder}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "nginx.conf").write_text(
+            f"daemon off; pid {folder}/pid; error_log stderr; worker_processes 1; events {{}}\n"
+            f"{'user root;' if os.getuid() == 0 else ''}\n"
+            f"http {{ access_log off; {temporary} include {folder}/site.conf; }}\n"
+        )
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"])
+        deadline = time.monotonic() + BACK_WITHIN_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            assert time.monotonic() < deadline and self._process.poll() is None
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+@pytest.fixture
+def proxy(servers: list[Server], tmp_path: Path) -> Iterator[Proxy]:
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    started = Proxy(folder, servers)
+    yield started
+    started.end()
+
+
 @pytest.fixture
 def servers(
     demo_path: Path,
@@ -83,7 +137,12 @@ def servers(
     redis: Redis,
     postgres: Any,  # noqa: F811
 ) -> Iterator[list[Server]]:
-    shared = {"cache_type": "RedisCache", "redis_url": redis.url, "labels": database_of(postgres)}
+    shared = {
+        "cache_type": "RedisCache",
+        "redis_url": redis.url,
+        "labels": database_of(postgres),
+        "trust_proxy": 1,
+    }
     with ExitStack() as stack:
         yield [
             stack.enter_context(serve(demo_path.resolve(), tmp_path / name, max_state_bytes=500, **shared))
@@ -91,7 +150,7 @@ def servers(
         ]
 
 
-def label(server: Server, atlas: Atlas, number: int) -> bool:
+def label(server: Server | Proxy, atlas: Atlas, number: int) -> bool:
     """Label a galaxy; whether that was acknowledged."""
     entry = {"id": f"{number:016x}", "kind": "label", "who": "vera", "galaxy": atlas.identity.name(number % 900),
              "label": f"sort {number % 7}"}  # fmt: skip
@@ -183,3 +242,26 @@ def test_what_was_acknowledged_outlives_a_worker_and_redis(servers: list[Server]
     visitor.send({"is": "open", "token": ""})
     visitor.send({"is": "pick", "row": 5, "build": demo.build_id})
     assert visitor.shows["details.children"]
+
+
+def test_behind_a_proxy_nobody_notices_that_a_server_is_killed(
+    servers: list[Server], proxy: Proxy, demo: Atlas
+) -> None:
+    visitor = Visitor(proxy.url, demo.build_id)
+    visitor.send({"is": "open", "token": ""})
+    kept = set()
+    for number in range(60):
+        if number == 20:
+            for process in (servers[0].process.pid, *children_of(servers[0].process.pid)):
+                os.kill(process, signal.SIGKILL)
+        if label(proxy, demo, number):
+            kept.add(number)
+    assert kept == set(range(60))
+    visitor.send({"is": "pick", "row": 5, "build": demo.build_id})
+    assert visitor.shows["details.children"]
+    table = labelled(servers[1], demo)
+    assert all(demo.identity.name(number) in table for number in kept)
+    with urllib.request.urlopen(f"{proxy.url}/healthz", timeout=60) as answer:
+        assert len(answer.headers["X-Request-ID"]) == 32, "it is the proxy's"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{proxy.url}/metrics", timeout=60)
