@@ -160,7 +160,7 @@ def _plan(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace) -> int:
     from .build.pipeline import build
 
-    build(_open(args), args.out, _config(args), force=args.force, quiet=args.quiet)
+    build(_open(args), args.out, _config(args), force=args.force, scheduler=args.scheduler, quiet=args.quiet)
     return 0
 
 
@@ -338,6 +338,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     build.add_argument("--out", type=Path, required=True, help="folder of the atlas")
     build.add_argument(
         "--force", action="store_true", help="build also where that drops what was appended, updated or removed since"
+    )
+    build.add_argument(
+        "--scheduler",
+        default="",
+        help="tcp://… of a Dask scheduler, whose workers do the passes over rows; they share the file system (none)",
     )
     build.set_defaults(run=_build)
     _add_source(build)

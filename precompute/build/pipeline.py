@@ -8,6 +8,7 @@ nor the build in use has its outputs already. Nor is it run where keys differ an
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, read_manifest
 from atlas.storage.validate import check_files, open_current
 
+from ..cluster import connected
 from ..config import BuildConfig
 from ..errors import SourceError
 from ..sources.source import Source
@@ -34,7 +36,15 @@ from .stage_runner import CHANGE, digest, run_stage, say
 FEWEST_ROWS = 16
 
 
-def build(source: Source, out: Path, config: BuildConfig, *, force: bool = False, quiet: bool = False) -> Manifest:
+def build(
+    source: Source,
+    out: Path,
+    config: BuildConfig,
+    *,
+    force: bool = False,
+    scheduler: str = "",
+    quiet: bool = False,
+) -> Manifest:
     """Build an atlas, or finish one that was interrupted; nothing is done twice.
 
     Parameters
@@ -47,6 +57,8 @@ def build(source: Source, out: Path, config: BuildConfig, *, force: bool = False
         The parameters.
     force : bool
         Build also where that drops what was appended to the atlas, updated or removed since it was built.
+    scheduler : str
+        Address of a Dask scheduler whose workers do the passes over rows; empty for threads of this process.
     quiet : bool
         Show no progress.
 
@@ -60,7 +72,7 @@ def build(source: Source, out: Path, config: BuildConfig, *, force: bool = False
     SourceError
         If the source cannot be built from, or the atlas holds what is not in it.
     ResourceError
-        If disk or memory are too small, or another build of the same atlas runs.
+        If disk or memory are too small, another build of the same atlas runs, or the scheduler or its workers are away.
     """
     if source.n_rows < FEWEST_ROWS or source.dimension < 2:
         raise SourceError(
@@ -82,11 +94,12 @@ def build(source: Source, out: Path, config: BuildConfig, *, force: bool = False
         (partial / layout.STAGES).mkdir(exist_ok=True)
         old = None if before is None else layout.build_path(out, before)
         contents, records = StageContents(source, STAGES, partial, old), []
-        for stage in STAGES:
-            ctx = StageContext(partial, config, name=stage.name, quiet=quiet, source=source)
-            ctx.content = contents.read_by(stage, ctx)
-            records.append(run_stage(stage, keys[stage.name], ctx, old))
-            contents.add(stage, ctx)
+        with connected(scheduler, partial.parent) if scheduler else nullcontext() as workers:
+            for stage in STAGES:
+                ctx = StageContext(partial, config, name=stage.name, quiet=quiet, source=source, workers=workers)
+                ctx.content = contents.read_by(stage, ctx)
+                records.append(run_stage(stage, keys[stage.name], ctx, old))
+                contents.add(stage, ctx)
         manifest = assemble_manifest(partial, build_id, source, config, records, datetime.now(UTC))
         manifest = msgspec.structs.replace(manifest, files=contents.all_files(quiet=quiet))
         writer.publish(out, manifest)

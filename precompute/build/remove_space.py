@@ -104,15 +104,15 @@ class LessSpace:
         setting = knn.search_setting(found_by, k, knn.SETTING)
         lost = 0
 
-        def work(part: slice) -> None:
+        def work(part: slice) -> tuple[NDArray[Any], NDArray[Any]]:
             nonlocal lost
             before = np.asarray(rows[lines[part]])
             found, told = self._number[before][:, :k], np.asarray(similarity[lines[part]])[:, :k]
             gone = np.flatnonzero(~self._there[before].all(axis=1))
             if gone.size:
                 found[gone], told[gone] = knn.nearest_others(found_by, self._embeddings, own[part][gone], k, setting)
-            nearest[part], scores[part] = found, told
             lost += gone.size
+            return found, told
 
         fill_rows(ctx, work, lines.size, knn.CHUNK_ROWS, (nearest, scores))
         if sampled.exists():

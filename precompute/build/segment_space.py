@@ -182,11 +182,10 @@ class SegmentSpace:
             for name in PERCENTILES
         }
 
-        def work(part: slice) -> None:
+        def work(part: slice) -> list[NDArray[np.float32]]:
             new = rows[slice(self._first + part.start, self._first + part.stop)]
-            scores = anomalies.score_rows(model, centroids, new)
-            for name, values in anomalies.as_percentiles(scores, quantiles).items():
-                found[name][part] = values
+            told = anomalies.as_percentiles(anomalies.score_rows(model, centroids, new), quantiles)
+            return [told[name] for name in found]
 
         fill_rows(ctx, work, m, anomalies.CHUNK_ROWS, tuple(found.values()))
         self._go_on(columns, self._own / layout.COLUMNS, *(f"{name}.npy" for name in PERCENTILES))

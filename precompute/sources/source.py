@@ -15,7 +15,7 @@ the files lie is known to the layouts alone (`precompute.sources.layouts.base`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,7 @@ from .kept_rows import keep_rows
 from .layouts import column_files, hats, legacy_survey, table
 from .layouts.base import Layout, Parts
 from .merge_description import check_shape, complete_description, merge, override, take_positions
+from .reopen import open_again, remembered
 from .tables.file_column import FileColumn
 
 # Of right ascension, which some catalogues have instead of degrees.
@@ -105,6 +106,8 @@ class Source:
         What was assumed or changed on opening.
     joined : Joined or None
         What was joined by id, and what is on one side only.
+    opening : callable or None
+        The call that opened it, as which it is pickled.
     """
 
     def __init__(
@@ -135,6 +138,11 @@ class Source:
         self._choices = choices
         self.joined = joined
         self._rows = None if joined is None else joined.catalog_rows
+        self.opening: Callable[[], Source] | None = None
+        self._left_out: list[dict[int, str]] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_again, (self.opening, self._left_out)
 
     @property
     def has_images(self) -> bool:
@@ -192,6 +200,7 @@ class Source:
     def leave_out(self, left_out: dict[int, str]) -> None:
         """Go on without these rows; from here on rows are counted without them, but for `source_row`."""
         if left_out:
+            self._left_out.append(left_out)
             rows = np.setdiff1d(np.arange(self.n_rows), np.fromiter(left_out, dtype=np.int64))
             self._parts, self._embeddings = keep_rows(self._parts, self._embeddings, rows)
             self._rows = rows if self._rows is None else self._rows[rows]
@@ -326,6 +335,7 @@ def _content(path: Path) -> Any:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+@remembered
 def open_source(
     path: Path,
     *,

@@ -63,10 +63,11 @@ def write_disagreement(ctx: StageContext, first: Path, second: Path, *, first_ro
     if known.size < n and not ctx.kept().rows:
         values[:] = np.nan
 
-    def work(part: slice) -> None:
-        values[own[part]] = disagreement(left[at[0][part]], right[at[1][part]])
+    def work(part: slice) -> tuple[NDArray[np.float32]]:
+        return (disagreement(left[at[0][part]], right[at[1][part]]),)
 
-    fill_rows(ctx, work, known.size, CHUNK_ROWS, (values,))
+    place = own.__getitem__
+    fill_rows(ctx, work, known.size, CHUNK_ROWS, (values,), place=place, workers=ctx.here)
     values.flush()
     ctx.measured["mean"] = round(float(np.mean(values[own], dtype=np.float64)), 4) if known.size else None
     ctx.forget()

@@ -10,6 +10,7 @@ measured as well: on rendered galaxies they find rare classes hardly more often 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -89,6 +90,12 @@ def score_rows(model: AnomalyModel, centroids: ScoreFloats, rows: AnomalyInputs)
     found = model.score(rows.embeddings, rows.magnitude, rows.distance)
     by_cluster = distance_to_cluster(rows.embeddings, rows.cluster, centroids)
     return dict(zip(RAW, (*found, by_cluster), strict=True))
+
+
+def _score_chunk(
+    model: AnomalyModel, centroids: ScoreFloats, rows: AnomalyInputs, part: slice
+) -> tuple[ScoreFloats, ...]:
+    return tuple(score_rows(model, centroids, rows[part]).values())
 
 
 def distance_to_cluster(embeddings: EmbeddingArray, cluster: NDArray[np.int16], centroids: ScoreFloats) -> ScoreFloats:
@@ -198,11 +205,7 @@ class Anomalies(BuildStage):
         centroids = np.array(ctx.load(ctx.space / layout.CLUSTERS / "centroids.npy"))
         path = ctx.space / layout.ANOMALIES / "raw.npy"
         raw = ctx.open_or_create(path, (len(RAW), n), np.float32)
-
-        def work(part: slice) -> None:
-            raw[:, part] = np.stack(list(score_rows(model, centroids, rows[part]).values()))
-
-        fill_rows(ctx, work, n, CHUNK_ROWS, (raw,))
+        fill_rows(ctx, partial(_score_chunk, model, centroids, rows), n, CHUNK_ROWS, tuple(raw))
         scores = dict(zip(RAW, raw, strict=True))
         quantiles = quantiles_of_all(scores, rows.distance)
         for name, column in as_percentiles(scores, quantiles).items():

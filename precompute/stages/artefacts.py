@@ -7,13 +7,13 @@ catalogue's. Images that are drawn when they are wanted are not measured: there 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from atlas.catalog.anomalies import ARTEFACT
 from atlas.errors import InputError
@@ -97,19 +97,17 @@ def fill_columns(ctx: StageContext, names: Iterable[str], folder: Path) -> tuple
     """
     source = ctx.source
     columns = {name: ctx.open_or_create(folder / f"{name}.npy", (source.n_rows,), np.float32) for name in names}
-
-    def work(part: slice) -> None:
-        found = measure_rows(source, range(part.start, part.stop))
-        for name, values in columns.items():
-            values[part] = found[name]
-
-    # The products are thin: threads of BLAS gain nothing, and on a busy machine wait for each other.
-    with threadpool_limits(limits=1, user_api="blas"):
-        fill_rows(ctx, work, source.n_rows, CHUNK_ROWS, tuple(columns.values()), keep_every=KEEP_EVERY)
+    work = partial(_measure_chunk, source, tuple(columns))
+    fill_rows(ctx, work, source.n_rows, CHUNK_ROWS, tuple(columns.values()), keep_every=KEEP_EVERY)
     without = np.isnan(columns[ARTEFACT])
     columns[ARTEFACT][without] = 0
     columns[ARTEFACT].flush()
     return columns, source.n_rows - int(np.count_nonzero(without))
+
+
+def _measure_chunk(source: Source, names: tuple[str, ...], part: slice) -> list[ImageFloats]:
+    found = measure_rows(source, range(part.start, part.stop))
+    return [found[name] for name in names]
 
 
 def measure_rows(source: Source, rows: range) -> dict[str, ImageFloats]:

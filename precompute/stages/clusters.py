@@ -231,11 +231,10 @@ class Clusters(BuildStage):
             for name, values in columns.items()
         }
 
-        def assign(part: slice) -> None:
-            for name, values in columns.items():
-                arrays[name][part] = values[nearest[part]]
+        def of_anchors(part: slice) -> list[NDArray[Any]]:
+            return [values[nearest[part]] for values in columns.values()]
 
-        fill_rows(ctx, assign, len(nearest), CHUNK_ROWS, tuple(arrays.values()))
+        fill_rows(ctx, of_anchors, len(nearest), CHUNK_ROWS, tuple(arrays.values()), workers=ctx.here)
         labels = ctx.load(ctx.space / layout.COLUMNS / "cluster.npy")
         sizes = sizes_in(tree, size)
         centroids = cluster_centroids(embeddings, labels, tree)

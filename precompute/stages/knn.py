@@ -11,6 +11,8 @@ at 42 million rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numkong
 import numpy as np
@@ -23,7 +25,7 @@ from atlas.search.index import NeighborIndex, SearchSetting
 from atlas.search.open_index import open_index
 from atlas.storage import layout
 
-from ..parallel import run_chunks, thread_count
+from ..parallel import slices_of
 from .costs import NEIGHBORS_BYTES, Cost, Sizes, opened_index, search_seconds
 from .equal_rows import EqualRows, equal_rows
 from .row_passes import fill_rows
@@ -207,46 +209,66 @@ def fill_neighbors(
     m, k, first = rows.size, min(layout.KNN_NEIGHBORS, index.n_rows - 1), rows.min()
     folder = ctx.space / layout.KNN
 
-    def search(of: NDArray[np.uint32], setting: SearchSetting) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def told(of: NDArray[np.uint32]) -> _Chunk:
         crowded = np.zeros(of.size, dtype=np.bool_) if equal is None else equal.crowd[of] >= 0
-        if equal is None or not crowded.any():
-            return nearest_others(index, embeddings, of, k, setting)
-        found, scores = np.empty((of.size, k), dtype=np.int64), np.ones((of.size, k), dtype=np.float32)
-        found[crowded] = equal.neighbors(of[crowded])
-        if not crowded.all():
-            found[~crowded], scores[~crowded] = nearest_others(index, embeddings, of[~crowded], k, setting)
-        return found, scores
+        known = equal.neighbors(of[crowded]) if equal is not None and crowded.any() else None
+        return _Chunk(of, crowded, known)
+
+    def told_of(part: slice) -> _Chunk:
+        return told(rows[part])
+
+    def place(part: slice) -> NDArray[np.uint32]:
+        lines: NDArray[np.uint32] = rows[part] - first
+        return lines
 
     distance = ctx.open_or_create(ctx.space / layout.COLUMNS / "anomaly_knn.npy", (m,), np.float32)
     if not sample:
         nearest = ctx.open_or_create(folder / layout.KNN_ROWS, (m, k), np.uint32)
         similarity = ctx.open_or_create(folder / layout.KNN_SIMILARITY, (m, k), np.float32)
-
-        def work(part: slice) -> None:
-            of = rows[part]
-            nearest[of - first], similarity[of - first] = found = search(of, careful)
-            distance[of - first] = mean_distance(found[1])
-
-        fill_rows(ctx, work, m, CHUNK_ROWS, (nearest, similarity, distance))
+        work = partial(_search_chunk, index, embeddings, k, careful)
+        fill_rows(ctx, work, m, CHUNK_ROWS, (nearest, similarity, distance), told=told_of, place=place)
         return
 
-    def look(part: slice) -> None:
-        of = rows[part]
-        distance[of - first] = mean_distance(search(of, quick)[1])
-
-    fill_rows(ctx, look, m, CHUNK_ROWS, (distance,))
+    look = partial(_distance_chunk, index, embeddings, k, quick)
+    fill_rows(ctx, look, m, CHUNK_ROWS, (distance,), told=told_of, place=place)
     sampled = stratified_sample(rows, sample, np.random.default_rng(ctx.config.seed))
     nearest = ctx.create(folder / layout.KNN_ROWS, (sampled.size, k), np.uint32)
     similarity = ctx.create(folder / layout.KNN_SIMILARITY, (sampled.size, k), np.float32)
-
-    def keep(part: slice) -> None:
-        nearest[part], similarity[part] = search(sampled[part], careful)
-
-    for _ in run_chunks(keep, sampled.size, CHUNK_ROWS, thread_count(ctx.config.threads)):
-        pass
+    parts = slices_of(sampled.size, CHUNK_ROWS)
+    search = partial(_search_chunk, index, embeddings, k, careful)
+    for part, found in zip(parts, ctx.workers.map(search, (told(sampled[part]) for part in parts)), strict=True):
+        nearest[part], similarity[part], _ = found
     nearest.flush()
     similarity.flush()
     ctx.save(folder / layout.KNN_SAMPLED, sampled)
+
+
+class _Chunk(NamedTuple):
+    """Rows to search for, those of them that are crowded, and the neighbours of these where there are any."""
+
+    rows: NDArray[np.uint32]
+    crowded: NDArray[np.bool_]
+    known: NDArray[np.int64] | None
+
+
+def _search_chunk(
+    index: NeighborIndex, embeddings: EmbeddingArray, k: int, setting: SearchSetting, chunk: _Chunk
+) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
+    """Nearest of some rows (m, k), their similarities (m, k), and the mean distance to them (m,)."""
+    shape, others = (chunk.rows.size, k), ~chunk.crowded
+    found, scores = np.empty(shape, dtype=np.uint32), np.ones(shape, dtype=np.float32)
+    if chunk.known is not None:
+        found[chunk.crowded] = chunk.known
+    if others.any():
+        found[others], scores[others] = nearest_others(index, embeddings, chunk.rows[others], k, setting)
+    return found, scores, mean_distance(scores)
+
+
+def _distance_chunk(
+    index: NeighborIndex, embeddings: EmbeddingArray, k: int, setting: SearchSetting, chunk: _Chunk
+) -> tuple[NDArray[np.float32]]:
+    """Mean distance of some rows to their nearest, (m,)."""
+    return (_search_chunk(index, embeddings, k, setting, chunk)[2],)
 
 
 class Knn(BuildStage):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -258,13 +259,22 @@ def fill_trust(
     tree = cKDTree(positions[rng.choice(n, min(n, RADIUS_SAMPLE), replace=False)])
     if known.size < len(trust) and not ctx.kept().rows:
         trust[:] = np.nan
+    fill_rows(
+        ctx,
+        partial(_trust_chunk, tree, share),
+        known.size,
+        CHUNK_ROWS,
+        (trust,),
+        told=lambda part: (positions[known[part]], positions[neighbors[part]]),
+        place=lambda part: known[part] - np.uint32(first_row),
+    )
 
-    def work(part: slice) -> None:
-        own = positions[known[part]]
-        radius = surroundings_radius(tree, own, share)
-        trust[known[part] - np.uint32(first_row)] = trust_of(own, positions[neighbors[part]], radius)
 
-    fill_rows(ctx, work, known.size, CHUNK_ROWS, (trust,))
+def _trust_chunk(
+    tree: cKDTree, share: float, chunk: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> tuple[NDArray[np.float32]]:
+    own, neighbors = chunk
+    return (trust_of(own, neighbors, surroundings_radius(tree, own, share)),)
 
 
 class Measure(BuildStage):

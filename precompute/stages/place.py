@@ -11,6 +11,7 @@ A row whose anchors lie apart has no right place. It is put among some of them a
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,29 +152,36 @@ def place_rows(
         Filled with x, y, whether the row is a stray, and its nearest anchor.
     """
     k = min(ctx.config.place_neighbors, len(anchors))
-    x, y, stray, nearest = out
     sample = positions[:: -(-len(positions) // RADIUS_SAMPLE)]
     radius = surroundings_radius(cKDTree(sample), positions, NEARBY_SHARE)
-    with tempfile.TemporaryDirectory() as scratch:
+    # A killed build leaves the folder, of a name that the next one clears away.
+    with tempfile.TemporaryDirectory(dir=ctx.workers.scratch, prefix=".", suffix=".partial") as scratch:
         folder = Path(scratch) / layout.INDEX
         # The parameters of the atlas's own index would not fit one of the anchors.
         of_anchors = msgspec.structs.replace(ctx.config, leaves=0, tree_sample=0)
         build_index(anchors, folder, engine=choose_engine(ctx.config.engine, len(anchors)), config=of_anchors)
-        index = open_index(folder, anchors)
+        work = partial(_place_chunk, open_index(folder, anchors), embeddings, anchors, positions, radius, k)
+        fill_rows(ctx, work, embeddings.shape[0], CHUNK_ROWS, out)
 
-    def work(part: slice) -> None:
-        rows = np.asarray(embeddings[part])
-        found, similarity = nearest_anchors(index, anchors, rows, k)
-        points, weights = positions[found], anchor_weights(similarity)
-        own = geometric_median(points, weights)
-        # Rows that an anchor stands for lie on it, wherever its neighbours are.
-        equal = (rows == np.asarray(anchors[found[:, 0]])).all(axis=1)
-        own[equal] = points[equal, 0]
-        x[part], y[part] = own.T
-        stray[part] = is_stray(points, weights, own, radius[found[:, 0]])
-        nearest[part] = found[:, 0]
 
-    fill_rows(ctx, work, embeddings.shape[0], CHUNK_ROWS, out)
+def _place_chunk(
+    index: NeighborIndex,
+    embeddings: EmbeddingArray,
+    anchors: EmbeddingArray,
+    positions: NDArray[np.float32],
+    radius: NDArray[np.float32],
+    k: int,
+    part: slice,
+) -> tuple[NDArray[Any], ...]:
+    """Values of `place_rows` for some rows; `radius` is that of the surroundings of each anchor."""
+    rows = np.asarray(embeddings[part])
+    found, similarity = nearest_anchors(index, anchors, rows, k)
+    points, weights = positions[found], anchor_weights(similarity)
+    own = geometric_median(points, weights)
+    # Rows that an anchor stands for lie on it, wherever its neighbours are.
+    equal = (rows == np.asarray(anchors[found[:, 0]])).all(axis=1)
+    own[equal] = points[equal, 0]
+    return *own.T, is_stray(points, weights, own, radius[found[:, 0]]), found[:, 0].astype(np.uint32)
 
 
 class PlaceRows(BuildStage):

@@ -1,11 +1,11 @@
-"""Passes over all rows in chunks, on several threads.
+"""Passes over all rows in chunks, on several threads or on other machines.
 
 A pass that is killed goes on where it was (`fill_rows`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy import sparse
 
 from atlas.search.exact import EmbeddingArray
 
-from ..parallel import run_chunks, thread_count
+from ..parallel import Workers, slices_of
 from .stage import StageContext
 
 SUM_ROWS = 65_536
@@ -25,34 +25,48 @@ KEEP_EVERY = 262_144
 
 def fill_rows(
     ctx: StageContext,
-    work: Callable[[slice], None],
+    work: Callable[[Any], Iterable[NDArray[Any]]],
     n_rows: int,
     size: int,
     arrays: Sequence[np.memmap[Any, Any]],
     *,
+    told: Callable[[slice], Any] = lambda part: part,
+    place: Callable[[slice], Any] = lambda part: part,
+    workers: Workers | None = None,
     keep_every: int | None = None,
 ) -> None:
-    """Do `work` on all rows in chunks, from where a killed run of this stage ended; shows progress.
+    """Fill arrays with what `work` finds in all rows, by chunks, from where a killed run of this stage ended.
 
-    The record stays, so that a stage killed after its pass does not begin anew: `StageContext.forget` drops it.
+    Shows progress. The record stays, so that a stage killed after its pass does not begin anew: `StageContext.forget`
+    drops it.
 
     Parameters
     ----------
     ctx : StageContext
     work : callable
-        Fills one slice of the arrays; calls for different slices may run at once.
+        Values of a chunk for each of the arrays, as `Workers.map` takes it.
     n_rows, size : int
-        Rows in all, and in one slice.
+        Rows in all, and in a chunk.
     arrays : sequence of memmap
         From `StageContext.open_or_create`.
+    told : callable, optional
+        What `work` is told of a chunk; its slice of the rows by default.
+    place : callable, optional
+        Where in the arrays the values of a chunk belong; at its slice by default.
+    workers : Workers, optional
+        `ctx.workers` by default.
     keep_every : int, optional
         Rows between two records of progress; `KEEP_EVERY` by default.
     """
     keep_every = KEEP_EVERY if keep_every is None else keep_every
     kept = ctx.kept().rows
+    parts = slices_of(n_rows, size, kept)
     with ctx.progress(n_rows) as bar:
         bar.update(kept)
-        for part in run_chunks(work, n_rows, size, thread_count(ctx.config.threads), start=kept):
+        found = (workers or ctx.workers).map(work, map(told, parts))
+        for part, values in zip(parts, found, strict=True):
+            for array, some in zip(arrays, values, strict=True):
+                array[place(part)] = some
             bar.update(part.stop - part.start)
             if part.stop - kept >= keep_every or part.stop == n_rows:
                 for array in arrays:

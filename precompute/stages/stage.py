@@ -19,6 +19,7 @@ from atlas.storage.arrays import open_array
 from atlas.storage.manifest import Column, StageRecord
 
 from ..config import BuildConfig
+from ..parallel import Threads, Workers, thread_count
 from .costs import Cost, Sizes
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class StageContext:
         The parameters.
     source : Source
         Where the galaxies come from. Only stages that declare `reads_source` may read its files.
+    here : Threads
+        Workers of this process, for passes that would cost others more to be told of than they take.
+    workers : Workers
+        For all other passes: these threads, or what `--scheduler` brings.
     measured : dict
         What the stage measured or wants recorded; goes into its record and the manifest. JSON values only.
     content : dict of str to str
@@ -82,6 +87,7 @@ class StageContext:
         source: Source | None = None,
         records: str = "",
         columns: tuple[Column, ...] | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.build = build
         self.space = layout.space_path(build, config.space)
@@ -91,6 +97,8 @@ class StageContext:
         self.quiet = quiet
         self.measured: dict[str, Any] = {}
         self.content: dict[str, str] = {}
+        self.here = Threads(thread_count(config.threads))
+        self.workers = workers or self.here
         self._source = source
         self._columns = columns
         self._mapped: list[weakref.ref[np.memmap[Any, Any]]] = []

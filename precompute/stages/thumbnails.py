@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from atlas.errors import InputError
 from atlas.storage import layout
 from atlas.storage.thumbnails import ThumbnailWriter, encode_thumbnail
 
-from ..parallel import run_chunks, thread_count
+from ..parallel import slices_of
 from ..sources.column_guesses import guess_magnitude
 from ..sources.source import Source
 from .costs import Cost, Sizes
@@ -50,25 +51,21 @@ class PackThumbnails(BuildStage):
                 ctx.note("images of this source are drawn when they are wanted: --thumbnails says how many")
             return
         rows = _wanted_rows(ctx, count)
-        encoded: dict[int, _Encoded] = {}
-
-        def work(part: slice) -> None:
-            encoded[part.start] = _encode(ctx.source, rows[part].tolist(), ctx.config.thumbnail_pixels)
-
+        work = partial(_encode, ctx.source, ctx.config.thumbnail_pixels)
+        chunks = [rows[part] for part in slices_of(len(rows), CHUNK_ROWS)]
         unreadable: list[str] = []
         shapes: set[tuple[int, ...]] = set()
         with (
             ThumbnailWriter(ctx.build / layout.THUMBNAILS, ctx.source.n_rows) as writer,
             ctx.progress(len(rows), "images") as bar,
         ):
-            # Parts are finished in order, so that the files do not depend on the number of threads.
-            for part in run_chunks(work, len(rows), CHUNK_ROWS, thread_count(ctx.config.threads)):
-                done = encoded.pop(part.start)
+            # Chunks come in order, so that the files do not depend on who encodes.
+            for chunk, done in zip(chunks, ctx.workers.map(work, chunks), strict=True):
                 for row, data in done.images:
                     writer.add(row, data)
                 unreadable += done.unreadable
                 shapes |= done.shapes
-                bar.update(part.stop - part.start)
+                bar.update(len(chunk))
             present = writer.present
         ctx.measured = {
             "present": present,
@@ -89,9 +86,9 @@ class _Encoded(msgspec.Struct):
     unreadable: list[str]
 
 
-def _encode(source: Source, rows: list[int], pixels: int) -> _Encoded:
+def _encode(source: Source, pixels: int, rows: NDArray[np.int64]) -> _Encoded:
     done = _Encoded([], set(), [])
-    for row in rows:
+    for row in rows.tolist():
         try:
             image = source.image(row)
         except InputError as e:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,13 @@ from atlas.storage.scattered_rows import read_rows
 class CodedIndex:
     """Sizes of an index, and the rows that its codes describe worst; see `atlas.search.approximate.NeighborIndex`.
 
+    Pickled it is the folder that it was opened from, and is opened again where it arrives.
+
     Parameters
     ----------
     searcher : object
         The engine's own.
+    directory : Path
     description : IndexDescription
     isolated : ndarray of shape (i,), int64
     embeddings : ndarray of shape (n, d), float16 or float32
@@ -27,10 +31,26 @@ class CodedIndex:
     ended = False
 
     def __init__(
-        self, searcher: Any, description: IndexDescription, isolated: NDArray[np.int64], embeddings: EmbeddingArray
+        self,
+        searcher: Any,
+        directory: Path,
+        description: IndexDescription,
+        isolated: NDArray[np.int64],
+        embeddings: EmbeddingArray,
     ) -> None:
         self._searcher = searcher
+        self._opened_from = directory.absolute(), description, isolated, embeddings
         self.n_rows = description.n_rows
         self.leaves = description.leaves
         self.isolated = isolated
         self.isolated_embeddings: EmbeddingArray = read_rows(embeddings, isolated)
+
+    @classmethod
+    def open(
+        cls, directory: Path, description: IndexDescription, isolated: NDArray[np.int64], embeddings: EmbeddingArray
+    ) -> Self:
+        """Read the index of a folder; see the engines."""
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).open, self._opened_from

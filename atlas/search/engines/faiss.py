@@ -54,7 +54,7 @@ class FaissIndex(CodedIndex):
                 f"{path} indexes {index.ntotal:,} rows of {index.d} numbers, "
                 f"expected {description.n_rows:,} of {description.dimensions}"
             )
-        return cls(index, description, isolated, embeddings)
+        return cls(index, directory, description, isolated, embeddings)
 
     def candidates(self, queries: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
         """See `NeighborIndex.candidates`."""

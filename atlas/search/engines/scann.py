@@ -56,7 +56,7 @@ class ScannIndex(CodedIndex):
             searcher = scann_ops_pybind.load_searcher(str(directory))
         except (RuntimeError, ValueError) as e:
             raise FormatError(f"ScaNN cannot read {directory}: {shorten(e, 200)}") from e
-        return cls(searcher, description, isolated, embeddings)
+        return cls(searcher, directory, description, isolated, embeddings)
 
     def candidates(self, queries: NDArray[np.float32], setting: SearchSetting) -> NDArray[np.int64]:
         """See `NeighborIndex.candidates`."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from atlas.storage import layout
 from atlas.storage.scattered_rows import read_rows
 
 from ...native_code import quiet_native_code, trim_heap
-from ...parallel import run_chunks, run_slices
+from ...parallel import Threads, Workers, run_slices, slices_of
 from ..stage import release
 from .leaf_finder import LeafFinder
 from .scann_encoding import TREE, Tree, begin_piece, encode_piece, read_codes, run_apart
@@ -147,6 +148,7 @@ def build_scann(
     *,
     seed: int,
     threads: int,
+    workers: Workers | None = None,
     step: Callable[[int], object] = lambda rows: None,
 ) -> NDArray[np.int32]:
     """Write an index's files; goes on where a killed run ended. `finish` drops the record of that.
@@ -161,6 +163,8 @@ def build_scann(
     seed : int
         Seeds the choice of the sample. ScaNN's own training has no seed.
     threads : int
+    workers : Workers, optional
+        Who finds the leaves of all rows; so many threads by default.
     step : callable
         Told the rows that are done, `PASSES` times each.
 
@@ -180,7 +184,7 @@ def build_scann(
         np.lib.format.open_memmap(directory / LEAF_OF_ROW, mode="w+", dtype=np.int32, shape=embeddings.shape[:1])
         _keep(directory, EncodingProgress())
     work = _Build(embeddings, directory, plan, threads, step)
-    work.assign()
+    work.assign(workers or Threads(threads))
     work.encode()
     work.put_in_order()
     return work.leaf
@@ -235,18 +239,16 @@ class _Build:
         self.done = msgspec.structs.replace(self.done, **done)
         _keep(self.directory, self.done)
 
-    def assign(self) -> None:
+    def assign(self, workers: Workers) -> None:
         """The leaf of every row."""
         n = self.leaf.size
         self.step(self.done.assigned)
         if self.done.assigned == n:
             return
-        finder = LeafFinder(self.tree.centroids)
-
-        def work(part: slice) -> None:
-            self.leaf[part] = finder.nearest(self.embeddings[part])
-
-        for part in run_chunks(work, n, PASS_ROWS, self.threads, start=self.done.assigned):
+        find = partial(_leaves_of, LeafFinder(self.tree.centroids), self.embeddings)
+        parts = slices_of(n, PASS_ROWS, self.done.assigned)
+        for part, leaves in zip(parts, workers.map(find, parts), strict=True):
+            self.leaf[part] = leaves
             if part.stop - self.done.assigned >= KEEP_EVERY or part.stop == n:
                 self.leaf.flush()
                 self._record(assigned=part.stop)
@@ -312,6 +314,10 @@ class _Build:
         path, shape = self.directory / CODES_BY_LEAF, (self.leaf.size, -(-dimensions // DIMENSIONS_A_BLOCK))
         mode: Any = "r+" if self.done.encoded else "w+"
         return np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+
+
+def _leaves_of(finder: LeafFinder, embeddings: EmbeddingArray, part: slice) -> NDArray[np.int32]:
+    return finder.nearest(embeddings[part])
 
 
 def _keep(directory: Path, progress: EncodingProgress) -> None:

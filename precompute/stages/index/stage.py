@@ -23,7 +23,7 @@ from atlas.search.index import DESCRIPTION, ISOLATED, IndexDescription
 from atlas.storage import layout
 
 from ...config import BuildConfig
-from ...parallel import run_chunks, thread_count
+from ...parallel import Workers, run_chunks, thread_count
 from ..costs import Cost, Sizes, product_seconds
 from ..row_passes import sum_by_group
 from ..stage import BuildStage, StageContext
@@ -107,6 +107,7 @@ def build_index(
     *,
     engine: Engine,
     config: BuildConfig,
+    workers: Workers | None = None,
     step: Callable[[int], object] = lambda rows: None,
 ) -> IndexDescription:
     """Write an index that `atlas.search.open_index.open_index` opens.
@@ -120,6 +121,8 @@ def build_index(
     engine : {"scann", "faiss", "exact"}
     config : BuildConfig
         `leaves`, `tree_sample`, `codebook_sample`, `seed`, `memory_gib` and `threads` are read.
+    workers : Workers, optional
+        As of `build_scann`; the other engines do all here.
     step : callable
         Told the rows that are done, `passes(engine)` times each.
 
@@ -146,7 +149,9 @@ def build_index(
                 "tree_sample": plan.tree_sample,
                 "codebook_sample": min(plan.codebook_sample, plan.tree_sample),
             }
-            leaf = scann_build.build_scann(embeddings, directory, plan, seed=config.seed, threads=threads, step=step)
+            leaf = scann_build.build_scann(
+                embeddings, directory, plan, seed=config.seed, threads=threads, workers=workers, step=step
+            )
         case "faiss":
             version = import_module("faiss").__version__
             parameters = {
@@ -251,7 +256,14 @@ class Index(BuildStage):
                 bar.update(rows)
                 ctx.release()
 
-            description = build_index(embeddings, ctx.space / layout.INDEX, engine=engine, config=ctx.config, step=step)
+            description = build_index(
+                embeddings,
+                ctx.space / layout.INDEX,
+                engine=engine,
+                config=ctx.config,
+                workers=ctx.workers,
+                step=step,
+            )
         ctx.measured["engine"] = description.engine
         ctx.measured["leaves"] = description.leaves
         ctx.measured["bytes"] = sum(f.stat().st_size for f in (ctx.space / layout.INDEX).iterdir())

@@ -404,8 +404,8 @@ class TestChunks:
             # Real work takes longer than to record it; this would be far ahead of the record on a busy machine.
             while part.start - ctx.kept().rows >= 2 << 20:
                 time.sleep(0.001)
-            out[part] = 3 * values[part]
             held.append(mapped_mib() - before)
+            return (3 * values[part],)
 
         chunks.fill_rows(ctx, work, n, 1 << 18, (out,))
         assert max(held) < 64, "of 128 MiB that were read and written"
@@ -423,7 +423,7 @@ class TestChunks:
                 if part.start >= stop_at:
                     raise KeyboardInterrupt
                 seen.append(part.start)
-                out[part] = np.arange(part.start, part.stop)
+                return (np.arange(part.start, part.stop),)
 
             chunks.fill_rows(ctx, work, 1_003, 100, (out,))
 
