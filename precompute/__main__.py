@@ -141,11 +141,20 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from .build.estimate import calibrate, check_fits, describe_estimate
+    from .build.estimate import calibrate, check_fits, describe_estimate, estimate_sizes
     from .build.pipeline import estimate_source
     from .sources.bad_rows import find_bad_rows
 
     config = _config(args)
+    if (args.source is None) == (args.rows is None):
+        raise _UsageError("plan takes a SOURCE, or --rows of one that is not there yet")
+    if args.rows is not None:
+        for name, (least, most) in {"rows": (16, 2**32 - 1), "dimensions": (2, 65_536)}.items():
+            if not least <= (value := getattr(args, name)) <= most:
+                raise _UsageError(f"--{name} is {value:,.0f}: allowed is {least:,} to {most:,}")
+        estimate = estimate_sizes(round(args.rows), args.dimensions, config, images=args.with_images, speed=calibrate())
+        print(describe_estimate(estimate, config))
+        return 0
     source = _open(args)
     if not args.drop_bad_rows and (bad := find_bad_rows(source)):
         row, reason = next(iter(bad.items()))
@@ -330,8 +339,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
     plan = commands.add_parser("plan", help="say what a build will take: time, memory, disk")
     plan.add_argument("--out", type=Path, default=Path(), help="folder of the atlas (.)")
+    plan.add_argument("--rows", type=float, help="plan for so many galaxies without a source: 1e9")
+    plan.add_argument("--dimensions", type=int, default=128, help="with --rows: numbers of an embedding (128)")
+    plan.add_argument("--with-images", action="store_true", help="with --rows: every galaxy has an image in a file")
     plan.set_defaults(run=_plan)
-    _add_source(plan)
+    _add_source(plan, "?")
     _add_parameters(plan)
 
     build = commands.add_parser("build", help="build an atlas from a catalogue and its embeddings")
@@ -343,6 +355,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--scheduler",
         default="",
         help="tcp://… of a Dask scheduler, whose workers do the passes over rows; they share the file system (none)",
+    )
+    build.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every file once more before the build is put into use, as `validate`",
     )
     build.set_defaults(run=_build)
     _add_source(build)
@@ -389,9 +406,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    """A source, and what its files leave open."""
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the survey, or its catalogue file")
+def _add_source(parser: argparse.ArgumentParser, count: str | None = None) -> None:
+    """A source, and what its files leave open; `count` is what `argparse` calls `nargs`."""
+    told = "folder of the survey, or its catalogue file"
+    parser.add_argument("source", type=Path, metavar="SOURCE", nargs=count, help=told)
     parser.add_argument("--hdu", help="number or name of the table in a FITS file or VOTable of several (found)")
     parser.add_argument("--ra", help="column of right ascension in degrees (found by name or UCD)")
     parser.add_argument("--dec", help="column of declination in degrees (found by name or UCD)")

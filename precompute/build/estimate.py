@@ -24,12 +24,16 @@ from ..stages.costs import NEIGHBORS_BYTES, Sizes
 from ..stages.index.scann import DIMENSIONS_A_BLOCK, Plan
 from ..stages.index.stage import Engine, choose_engine, index_plan
 from ..stages.order import STAGES
+from ..stages.reduction import reduced_width
 
 PRODUCT_S, SORT_S = 8.0e-3, 4.3e-3
 """What the two tasks of `calibrate` took on the machine of the rates."""
 
 MATHS_BYTES = 500 << 20
 """UMAP, numba and scikit-learn, once they are loaded, and what a pass over chunks holds."""
+
+USUAL_COLUMNS = 20
+"""Of a catalogue that nobody has told of."""
 
 GIB = 2**30
 
@@ -40,8 +44,8 @@ class StageEstimate(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name : str
-    seconds : float
-        Wall time.
+    seconds, alone : float
+        Wall time, and what of it no threads share.
     memory : int
         Bytes that no file backs, at the peak.
     disk : int
@@ -52,6 +56,7 @@ class StageEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     seconds: float
+    alone: float
     memory: int
     disk: int
     smaller: str
@@ -145,6 +150,7 @@ def estimate_build(
             StageEstimate(
                 name=stage.name,
                 seconds=(cost.alone + cost.shared / threads) / speed,
+                alone=cost.alone / speed,
                 memory=MATHS_BYTES + cost.memory,
                 disk=cost.disk,
                 smaller=stage.smaller,
@@ -162,6 +168,19 @@ def estimate_build(
         scratch=scratch if engine == "scann" else 0,
         speed=speed,
     )
+
+
+def estimate_sizes(
+    n_rows: int, dimension: int, config: BuildConfig, *, images: bool = False, speed: float = 1.0
+) -> Estimate:
+    """Estimate of a survey that is not there yet, whose catalogue has `USUAL_COLUMNS`; with an image a galaxy or none.
+
+    `--thumbnails` says how many of the images are stored, 0 all of them; artefacts are measured in every one.
+    """
+    stored = min(n_rows, config.thumbnails or n_rows) if images else 0
+    width = reduced_width(dimension, config.pca)
+    measured = n_rows if images else 0
+    return estimate_build(n_rows, width, config, columns=USUAL_COLUMNS, images=stored, measured=measured, speed=speed)
 
 
 def calibrate() -> float:
@@ -209,14 +228,16 @@ def describe_estimate(estimate: Estimate, config: BuildConfig) -> str:
     """The estimate as a table for a person at a terminal."""
     lines = [
         f"{estimate.n_rows:,} galaxies of {estimate.dimension} numbers, {thread_count(config.threads)} threads",
-        f"{'stage':<11} {'time':>9}  {'memory':>9}  {'disk':>9}",
+        f"{'stage':<11} {'time':>9}  {'alone':>9}  {'memory':>9}  {'disk':>9}",
     ]
     lines += [
-        f"{stage.name:<11} {_duration(stage.seconds):>9}  {stage.memory / GIB:>5.1f} GiB  {human_bytes(stage.disk):>9}"
+        f"{stage.name:<11} {_duration(stage.seconds):>9}  {_duration(stage.alone):>9}  {stage.memory / GIB:>5.1f} GiB  "
+        f"{human_bytes(stage.disk):>9}"
         for stage in estimate.stages
     ]
+    alone = sum(stage.alone for stage in estimate.stages)
     lines += [
-        f"{'all':<11} {_duration(estimate.seconds):>9}  {estimate.memory / GIB:>5.1f} GiB  "
+        f"{'all':<11} {_duration(estimate.seconds):>9}  {_duration(alone):>9}  {estimate.memory / GIB:>5.1f} GiB  "
         f"{human_bytes(estimate.disk):>9}, and {human_bytes(estimate.scratch)} for a while",
         f"index: {estimate.engine}"
         + (
@@ -225,6 +246,7 @@ def describe_estimate(estimate: Estimate, config: BuildConfig) -> str:
             if estimate.engine == "scann"
             else ""
         ),
+        "alone: what of the time no further threads or machines shorten",
         "times: rates of simulated surveys of 0.1 to 10 million galaxies on another day, scaled by "
         f"{estimate.speed:.2f}, the speed of a core here and now",
     ]

@@ -110,6 +110,34 @@ def test_the_plan_is_printed_for_a_source(source, tmp_path, capsys):
     assert not (tmp_path / "atlas").exists()
 
 
+def test_a_billion_galaxies_are_planned_without_a_source(capsys):
+    assert main(["plan", "--rows", "1e9", "--threads", "64", "--memory-gib", "256", "--knn", "sample"]) == 0
+    told = capsys.readouterr().out
+    assert "1,000,000,000 galaxies of 128 numbers, 64 threads" in told
+    assert "63,246 leaves" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "takes a SOURCE, or --rows"),
+        (["somewhere", "--rows", "1e9"], "takes a SOURCE, or --rows"),
+        (["--rows", "5"], "--rows is 5: allowed is 16"),
+        (["--rows", "nan"], "--rows is nan: allowed"),
+        (["--rows", "1e9", "--dimensions", "1"], "--dimensions is 1: allowed is 2"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(arguments, message, capsys):
+    assert main(["plan", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_what_cannot_be_shared_does_not_shrink_with_threads():
+    few, many = (estimate_build(10**9, 128, BuildConfig(threads=n), columns=20) for n in (1, 1_000 // 4))
+    for slow, fast in zip(few.stages, many.stages, strict=True):
+        assert slow.alone == fast.alone <= fast.seconds <= slow.seconds
+
+
 def test_the_speed_of_a_core_is_of_the_order_of_one():
     assert 0.05 < estimate.calibrate() < 20
 
