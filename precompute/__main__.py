@@ -169,7 +169,15 @@ def _plan(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace) -> int:
     from .build.pipeline import build
 
-    build(_open(args), args.out, _config(args), force=args.force, scheduler=args.scheduler, quiet=args.quiet)
+    build(
+        _open(args),
+        args.out,
+        _config(args),
+        force=args.force,
+        scheduler=args.scheduler,
+        verify=args.verify,
+        quiet=args.quiet,
+    )
     return 0
 
 

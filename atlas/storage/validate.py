@@ -76,6 +76,11 @@ def validate(root: Path, advance: Callable[[int], object] = lambda _: None) -> l
         build, manifest = open_current(root)
     except FormatError as e:
         return [str(e)]
+    return build_faults(build, manifest, advance)
+
+
+def build_faults(build: Path, manifest: Manifest, advance: Callable[[int], object] = lambda _: None) -> list[str]:
+    """As `validate`, for a build of which the manifest need not be written yet."""
     strays = sorted(set(list_files(build)) - manifest.files.keys())
     faults = [f"{name} is not in the manifest" for name in strays]
     faults += [fault for _, fault in file_faults(build, manifest.files, advance)]

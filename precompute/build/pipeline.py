@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from tqdm import tqdm
 
 from atlas.errors import FormatError
 from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, read_manifest
-from atlas.storage.validate import check_files, open_current
+from atlas.storage.validate import build_faults, check_files, open_current
 
 from ..cluster import connected
 from ..config import BuildConfig
@@ -43,6 +44,7 @@ def build(
     *,
     force: bool = False,
     scheduler: str = "",
+    verify: bool = False,
     quiet: bool = False,
 ) -> Manifest:
     """Build an atlas, or finish one that was interrupted; nothing is done twice.
@@ -59,6 +61,8 @@ def build(
         Build also where that drops what was appended to the atlas, updated or removed since it was built.
     scheduler : str
         Address of a Dask scheduler whose workers do the passes over rows; empty for threads of this process.
+    verify : bool
+        Read every file of the finished build once more, as `validate` does, before it is put into use.
     quiet : bool
         Show no progress.
 
@@ -73,6 +77,8 @@ def build(
         If the source cannot be built from, or the atlas holds what is not in it.
     ResourceError
         If disk or memory are too small, another build of the same atlas runs, or the scheduler or its workers are away.
+    FormatError
+        If `verify` found fault.
     """
     if source.n_rows < FEWEST_ROWS or source.dimension < 2:
         raise SourceError(
@@ -102,9 +108,23 @@ def build(
                 contents.add(stage, ctx)
         manifest = assemble_manifest(partial, build_id, source, config, records, datetime.now(UTC))
         manifest = msgspec.structs.replace(manifest, files=contents.all_files(quiet=quiet))
+        if verify:
+            _verify(partial, manifest, quiet=quiet)
         writer.publish(out, manifest)
     say(quiet, f"{out}: build {build_id} of {manifest.n_rows:,} galaxies is in use")
     return manifest
+
+
+def _verify(partial: Path, manifest: Manifest, *, quiet: bool) -> None:
+    """Refuse to put a build into use that `validate` would find fault with."""
+    total = sum(file.size for file in manifest.files.values())
+    with tqdm(total=total, unit="B", unit_scale=True, desc="verify     ", disable=quiet, leave=False) as bar:
+        faults = build_faults(partial, manifest, bar.update)
+    if faults:
+        raise FormatError(
+            f"the build was not put into use, and what was in use stays: {'; '.join(faults[:8])}. Look at the disk, "
+            f"remove {partial}, and build again"
+        )
 
 
 def estimate_source(source: Source, config: BuildConfig, *, speed: float = 1.0) -> Estimate:

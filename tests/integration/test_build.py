@@ -69,6 +69,29 @@ def test_the_same_command_again_runs_nothing(built: Path, source: Source, monkey
     assert build(source, built, QUICK, quiet=True).build_id == before
 
 
+def test_a_build_that_fails_verification_is_not_put_into_use(
+    built: Path, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "atlas"
+    shutil.copytree(built, out)
+    old = current_build(out)
+    other = msgspec.structs.replace(QUICK, recall_queries=11)  # `measure` alone runs again
+    assemble = pipeline.assemble_manifest
+
+    def spoilt(partial: Path, *told):  # type: ignore[no-untyped-def]
+        trust = np.load(partial / "spaces/v1/columns/trust.npy", mmap_mode="r+")
+        trust[3] = 7
+        return assemble(partial, *told)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "assemble_manifest", spoilt)
+        with pytest.raises(FormatError, match=r"not put into use.*trust\.npy.*remove .*partial"):
+            build(source, out, other, verify=True, quiet=True)
+    assert current_build(out) == old
+    shutil.rmtree(next((out / layout.BUILDS).glob(".*.partial")))
+    assert build(source, out, other, verify=True, quiet=True).build_id == current_build(out) != old
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("last", [stage.name for stage in STAGES])
 def test_a_build_killed_after_any_stage_leaves_the_old_atlas_and_resumes(
