@@ -195,7 +195,7 @@
     }, true);
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
     gf.above.attach(gd);
-    if (gd.closest("#map")) gf.signs.attach(gd);
+    gf.signs.attach(gd);
     gd.on("plotly_click", function (event) {
       const row = rowOf(gd, event);
       if (row !== null) gf.send({ is: "pick", row: row, build: gf.build });

@@ -1,9 +1,9 @@
-// Labels of clusters on the map: each says what it means where the mouse rests or the keyboard arrives; Enter shows the
-// cluster. They let the mouse through, so that the map is panned and points are met beneath them.
+// Labels of clusters on the map, and of the survey's outline on the sky: each says what it means where the mouse rests or
+// the keyboard arrives; Enter shows the cluster. They let the mouse through, so that the map is panned and points are met beneath them.
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
-  const LABELS = "#map .infolayer .annotation[data-why]";
+  const LABELS = ".gf-graph .infolayer .annotation[data-why]";
   /** @type {string | null | undefined} */
   let focused = null; // the event of the cluster whose label has the focus: plotly draws labels anew at every move
   /** @type {HTMLElement | null} */
@@ -18,8 +18,9 @@
     gd.querySelectorAll(".infolayer .annotation").forEach(function (label) {
       const { name, hovertext, text } = gd.layout.annotations[Number(label.dataset.index)] || {};
       if (!hovertext) return;
-      Object.assign(label.dataset, { why: hovertext, event: JSON.stringify({ is: "cluster", label: Number(name) }) });
-      Object.entries({ tabindex: "0", role: "button", "aria-label": plain(text) }).forEach(([key, value]) => label.setAttribute(key, value));
+      label.dataset.why = hovertext;
+      if (name) label.dataset.event = JSON.stringify({ is: "cluster", label: Number(name) });
+      Object.entries({ tabindex: "0", role: name ? "button" : "note", "aria-label": plain(text) }).forEach(([key, value]) => label.setAttribute(key, value));
     });
     const again = focused && document.activeElement === document.body && labels().find((label) => label.dataset.event === focused);
     if (again) again.focus({ preventScroll: true });
@@ -39,7 +40,7 @@
     }
   });
   document.addEventListener("pointermove", function (event) {
-    const inside = event.pointerType === "mouse" && !event.buttons && event.target instanceof Element && event.target.closest("#map");
+    const inside = event.pointerType === "mouse" && !event.buttons && event.target instanceof Element && event.target.closest(".gf-graph");
     const found = (inside ? labels() : []).find(function (label) {
       const box = label.getBoundingClientRect();
       return event.clientX > box.left && event.clientX < box.right && event.clientY > box.top && event.clientY < box.bottom;

@@ -148,10 +148,10 @@ def _radius(found: re.Match[str]) -> float:
     return radius
 
 
-def size_words(arcsec: float) -> str:
+def size_words(arcsec: float, digits: int = 4) -> str:
     """A length on the sky in the unit that suits it: `30″`, `0.5°`."""
     size, sign = next((size, sign) for size, sign in ((3600.0, "°"), (60.0, "′"), (0.0, "″")) if arcsec >= size)
-    return f"{arcsec / (size or 1):.4g}{sign}"
+    return f"{arcsec / (size or 1):.{digits}g}{sign}"
 
 
 def round_arcsec(most: float) -> float:

@@ -16,6 +16,7 @@ from atlas.catalog.places import round_arcsec, size_words
 from atlas.planes.region import Box
 from atlas.queries.sky_extent import on_plane
 from atlas.sky.graticule import graticule
+from atlas.sky.healpix import cell_area_deg2
 from atlas.sky.outlines import Circle, SkyPath, edges
 
 from ..state.page_state import SkyView
@@ -30,7 +31,7 @@ FOOTPRINT_PIECES = 1_500
 BAR_SHARE = 0.22
 ARROW_PIXELS = 26
 COLORS = {"galaxy": "#c39bff", "ecliptic": "#e8c547", "footprint": "#4fc48d"}
-NAMES = {"galaxy": "Milky Way", "ecliptic": "ecliptic", "footprint": "survey"}
+NAMES = {"galaxy": "Milky Way", "ecliptic": "ecliptic", "footprint": "survey outline"}
 
 
 def graticule_lines(view: SkyView, sexagesimal: bool, look: Theme) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -59,7 +60,7 @@ def reference_line(
     dash = {"galaxy": "dot", "ecliptic": "dash", "footprint": "solid"}[name]
     style = {"width": 1.3, "color": COLORS[name], "dash": dash}
     x, y = points.astype(np.float32).T
-    return _trace(x, y, style), _named(name, points, view, look)
+    return _trace(x, y, style), _named(name, points, view, look, _outline_words(atlas) if name == "footprint" else "")
 
 
 def scale_bar(view: SkyView, look: Theme) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -114,17 +115,24 @@ def directions(view: SkyView) -> tuple[tuple[float, float], tuple[float, float]]
     return found[0], found[1]
 
 
-def _named(name: SkyLine, points: NDArray[np.float64], view: SkyView, look: Theme) -> list[dict[str, Any]]:
-    """The name of a line, beside the point of it that is nearest to a third of the view's width."""
+def _outline_words(atlas: Atlas) -> str:
+    order, _ = atlas.sky.occupied
+    width = size_words(3600 * math.sqrt(cell_area_deg2(order)), digits=2)
+    return f"Outline of the survey: the cells of HEALPix order {order}, {width} wide, that hold a galaxy"
+
+
+def _named(name: SkyLine, points: NDArray[np.float64], view: SkyView, look: Theme, why: str) -> list[dict[str, Any]]:
+    """The name of a line, beside the point of it that is nearest to a third of the view's width; `why` explains it."""
     box = _box(view)
     pad_x, pad_y = 0.1 * box.width, 0.15 * box.height
     inner = Box(box.x0 + pad_x, box.x1 - pad_x, box.y0 + pad_y, box.y1 - pad_y)
     inside = np.flatnonzero(inner.contains(*points.T))
-    if not inside.size or name == "footprint":
+    if not inside.size:
         return []
     at = inside[np.argmin(np.abs(points[inside, 0] - (box.x0 + box.width / 3)))]
     word = fig.label(float(points[at, 0]), float(points[at, 1]), NAMES[name], look, yanchor="bottom")
-    return [{**word, "font": {"size": 10, "color": COLORS[name]}, "bgcolor": "rgba(0,0,0,0)"}]
+    told = {"hovertext": why, "captureevents": False} if why else {}
+    return [{**word, "font": {"size": 10, "color": COLORS[name]}, "bgcolor": "rgba(0,0,0,0)", **told}]
 
 
 @cache

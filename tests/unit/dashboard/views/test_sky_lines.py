@@ -46,7 +46,8 @@ def test_the_milky_way_and_the_ecliptic_lie_where_astropy_has_them(demo: Atlas, 
 def test_the_footprint_lies_about_the_galaxies(demo: Atlas) -> None:
     ra, dec, radius = demo.sky.footprint
     view = SkyView(tangent(ra, dec), Viewport(-0.1, 0.1, -0.1, 0.1))
-    trace, _ = reference_line(demo, "footprint", view, (ra, dec, 0.15), DARK)
+    trace, (name,) = reference_line(demo, "footprint", view, (ra, dec, 0.15), DARK)
+    assert name["text"] == "survey outline" and "HEALPix order 13, 26″ wide" in name["hovertext"]
     away = places(view, trace).separation(SkyCoord(ra, dec, unit="deg")).deg
     assert radius < away.max() < 2 * radius
 
