@@ -2,6 +2,7 @@
 
 Parquet          pyarrow; a column is read when asked for
 FITS             astropy, memory-mapped; a column is read when asked for
+HDF5             h5py; a column is read when asked for
 Feather          pyarrow, memory-mapped; held in memory where it is compressed
 CSV, TSV         pyarrow, after `text_table` found their form; the file is held in memory
 VOTable, ECSV    astropy; the file is held in memory
@@ -27,6 +28,7 @@ from .tables.astropy_table import AstropyCatalog, described_by_meta, warnings_no
 from .tables.file_column import CatalogFile, FileColumn
 from .tables.files_in_one import FilesInOne
 from .tables.fits_table import FitsCatalog
+from .tables.hdf5_table import Hdf5Table
 from .tables.several_tables import Suits
 from .tables.text_table import read_text_table
 from .tables.votable_table import open_votable
@@ -46,12 +48,14 @@ BROKEN = (
 
 
 PARQUET_ENDINGS = (".parquet", ".pq")
+HDF5_ENDINGS = (".hdf5", ".h5")
 _FORMATS = {
     ending: name
     for name, endings in {
         "Parquet": PARQUET_ENDINGS,
         "Feather": (".feather", ".arrow"),
         "FITS": (".fits", ".fit", ".fits.gz", ".fit.gz"),
+        "HDF5": HDF5_ENDINGS,
         "CSV": (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
         "ECSV": (".ecsv", ".ecsv.gz"),
         "VOTable": (".vot", ".votable", ".xml", ".vot.gz", ".votable.gz", ".xml.gz"),
@@ -100,6 +104,8 @@ def open_catalog(path: Path, table: str = "", suits: Suits = _any_table) -> Cata
                 return open_feather(path)
             case "FITS":
                 return FitsCatalog(path, table, suits)
+            case "HDF5":
+                return Hdf5Table(path, suits)
             case "VOTable":
                 return open_votable(path, table, suits)
             case "CSV" if not _starts_as_ecsv(path):

@@ -10,7 +10,7 @@ from atlas.catalog.position_text import POSITION_NAMES
 from atlas.errors import shorten
 
 from ..errors import SourceError
-from .catalog_files import catalog_ending
+from .catalog_files import HDF5_ENDINGS, catalog_ending
 from .tables.file_column import FileColumn
 
 CATALOG_STEM = "catalog."
@@ -58,11 +58,14 @@ def find_catalog(path: Path) -> tuple[Path, ...]:
     if path.is_file():
         return (path,)
     known = sorted(p for p in path.iterdir() if catalog_ending(p) and p.name[0] not in "._")
-    found = [p for p in known if p.name.startswith(CATALOG_STEM)] or [p for p in known if p.is_file()] or known
+    files = [p for p in known if p.is_file()]
+    # Beside another catalogue an HDF5 file is the embeddings.
+    tables = [p for p in files if not p.name.lower().endswith(HDF5_ENDINGS)]
+    found = [p for p in known if p.name.startswith(CATALOG_STEM)] or tables or files or known
     if len(found) == 1 and found[0].is_dir():
         return find_catalog(found[0])
     if not found:
-        raise SourceError(f"{path} holds no catalogue: one of .parquet, .fits, .csv, .ecsv or .vot is needed")
+        raise SourceError(f"{path} holds no catalogue: one of .parquet, .fits, .hdf5, .csv, .ecsv or .vot is needed")
     if len({_without_numbers(p.name) for p in found}) > 1:
         names = shorten(", ".join(p.name for p in found), 300)
         raise SourceError(f"{path} holds {len(found)} catalogues ({names}); name one of them")

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from atlas.errors import shorten
 
 from ..errors import SourceError
-from .catalog_files import BROKEN, PARQUET_ENDINGS, catalog_ending, open_catalog
+from .catalog_files import BROKEN, HDF5_ENDINGS, PARQUET_ENDINGS, catalog_ending, open_catalog
 from .column_guesses import EMBEDDING_NAMES, guess_embedding_column
 from .embeddings import Embeddings, ListEmbeddings
 from .tables.file_column import CatalogFile, FileColumn
+from .tables.hdf5_table import Hdf5Table
 
-HDF5_ENDINGS = (".hdf5", ".h5")
 MIN_WIDE = 16
 """Fewer numbered columns are bands or apertures."""
 
@@ -106,6 +106,8 @@ def embeddings_of_columns(
         return None
     if catalog_ending(path) in PARQUET_ENDINGS:
         return ListEmbeddings(path, name, files), (name,)
+    if isinstance(catalog, Hdf5Table) and (dataset := catalog.dataset_of(name)):
+        return Hdf5Embeddings(path, dataset), (name,)
     return ColumnEmbeddings(path, catalog, [column], files), (name,)
 
 

@@ -27,7 +27,7 @@ from ..checks import raise_problems
 from ..column_guesses import guess_embedding_column
 from ..embeddings import Embeddings, ListEmbeddings
 from ..merge_description import fill
-from ..tables.arrow_table import open_parquet
+from ..tables.arrow_table import open_parquet, widest_type
 from ..tables.file_column import CatalogFile, FileColumn
 from .base import Parts, folder_images
 
@@ -212,7 +212,8 @@ def _listed_pixels(root: Path) -> set[tuple[int, int]] | None:
 
 def _open_catalog(partitions: list[Partition], problems: list[str]) -> tuple[list[Path], CatalogFile]:
     """The files that can be read, as one catalogue; adds problems of those that cannot or that differ."""
-    schemas: dict[Path, pa.Schema] = {}
+    files: list[Path] = []
+    schemas: dict[str, pa.Schema] = {}
     n_rows = 0
     for p in partitions:
         try:
@@ -220,29 +221,38 @@ def _open_catalog(partitions: list[Partition], problems: list[str]) -> tuple[lis
         except (OSError, pa.ArrowException) as e:
             problems.append(f"{p.path} cannot be read as Parquet: {shorten(e, 200)}")
             continue
-        schemas[p.path] = file.schema_arrow
+        files.append(p.path)
+        schemas[f"{p.name} ({p.path.name})" if p.name in schemas else p.name] = file.schema_arrow
         n_rows += file.metadata.num_rows
-        problems += [f"{p.name}: {text}" for text in _differences(next(iter(schemas.values())), file.schema_arrow)]
+        first = next(iter(schemas.values()))
+        if lacking := [name for name in first.names if name not in file.schema_arrow.names]:
+            problems.append(f"{p.name}: no column {', '.join(lacking)}, which the first partition has")
     if not schemas:
         raise SourceError("; ".join(problems))
-    whole = next(iter(schemas.values()))
+    whole = _widened(schemas, problems)
     index = [field.name for field in whole if field.name in INDEX_COLUMNS]
     schema = pa.schema([field for field in whole if field.name not in index], metadata=whole.metadata)
-    catalog = open_parquet(list(schemas), schema, n_rows)
+    catalog = open_parquet(files, schema, n_rows)
     if index:
         catalog.notes += (f"columns of the partitioning are left out: {', '.join(index)}",)
-    return list(schemas), catalog
+    return files, catalog
 
 
-def _differences(first: pa.Schema, other: pa.Schema) -> list[str]:
-    """Differences of a partition's columns from those of the first."""
-    lacking = [name for name in first.names if name not in other.names]
-    problems = [f"no column {', '.join(lacking)}, which the first partition has"] if lacking else []
-    return problems + [
-        f"column {field.name!r} is {other.field(field.name).type}, in the first partition {field.type}"
-        for field in first
-        if field.name in other.names and other.field(field.name).type != field.type
-    ]
+def _widened(schemas: dict[str, pa.Schema], problems: list[str]) -> pa.Schema:
+    """The columns of the first partition, each in a type that holds what all have; adds problems of those of none."""
+    first = next(iter(schemas.values()))
+    fields = []
+    for field in first:
+        types: dict[pa.DataType, str] = {}
+        for name, of in schemas.items():
+            if field.name in of.names:
+                types.setdefault(of.field(field.name).type, name)
+        widest = widest_type(list(types))
+        if widest is None:
+            where = ", ".join(f"{kind} in {name}" for kind, name in types.items())
+            problems.append(f"column {field.name!r} is {where}: no type holds the values of all as they are")
+        fields.append(field if widest is None else field.with_type(widest))
+    return pa.schema(fields, metadata=first.metadata)
 
 
 def _open_embeddings(root: Path, files: list[Path], catalog: CatalogFile, wanted: str) -> tuple[Embeddings, str]:

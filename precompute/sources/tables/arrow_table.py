@@ -62,12 +62,40 @@ def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int) -> Catal
             raise SourceError(f"{path} is damaged at column {name!r}: {shorten(e, 200)}") from e
 
     def read(name: str) -> pa.ChunkedArray:
-        return pa.concat_tables([pa.table({name: read_file(path, name)}) for path in paths]).column(0)
+        wanted = unique.field(name).type
+        return pa.concat_tables([pa.table({name: _as_type(read_file(path, name), wanted)}) for path in paths]).column(0)
 
     unique = pa.schema(
         [field.with_name(name) for name, field in zip(names, schema, strict=True)], metadata=schema.metadata
     )
     return ArrowCatalog(unique, n_rows, read, tuple(notes))
+
+
+def widest_type(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    """The type that holds every value of some types as it is; None where there is none."""
+    if len(types) == 1:
+        return types[0]
+    try:
+        schemas = [pa.schema([("column", kind)]) for kind in types]
+        widest = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return None
+    whole = [kind for kind in types if pa.types.is_integer(kind)]
+    # Arrow would make floats of whole numbers of 64 bits, and signed ones of unsigned.
+    is_beyond = pa.types.is_floating(widest) and any(kind.bit_width > 32 for kind in whole)
+    is_signed = pa.types.is_signed_integer(widest) and pa.uint64() in whole
+    return None if is_beyond or is_signed else widest
+
+
+def _as_type(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Values of one file in the type of all; text as dictionaries."""
+    if not _is_arrow_text(wanted):
+        return values if values.type == wanted else values.cast(wanted)
+    words = pa.dictionary(pa.int32(), wanted)
+    if values.type == words:
+        return values
+    plain = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    return plain.cast(wanted).dictionary_encode()
 
 
 def open_feather(path: Path) -> CatalogFile:

@@ -124,6 +124,28 @@ def test_partitions_may_be_folders_and_the_catalogue_part_of_a_collection(hats: 
     assert "names 'gone' as its catalogue, which is not there" in problems_of(collection)
 
 
+def test_columns_of_differing_types_are_read_in_one_that_holds_all(hats: Path) -> None:
+    told = {name: open_source(hats).read_column(name) for name in ("id", "mag_r", "type")}
+    for number, path in enumerate(sorted((hats / "dataset").rglob("*.parquet"))):
+        table = pq.read_table(path, partitioning=None)
+        for name, kinds in (
+            ("id", (pa.int64(), pa.uint32())),
+            ("mag_r", (pa.float64(),)),
+            ("type", (pa.large_string(),)),
+        ):
+            if number % 2:
+                values = table[name].cast(kinds[number // 2 % len(kinds)])
+                table = table.set_column(table.schema.get_field_index(name), name, values)
+        pq.write_table(table, path)
+    source = open_source(hats)
+    for name, values in told.items():
+        np.testing.assert_array_equal(source.read_column(name), values)
+    assert source.read_column("id").dtype == np.int64
+    floats = table.set_column(table.schema.get_field_index("id"), "id", table["id"].cast(pa.float64()))
+    pq.write_table(floats, path)
+    assert "double in Norder=" in problems_of(hats)
+
+
 def test_all_faults_of_partitions_are_named_in_one_message(hats: Path) -> None:
     paths = sorted((hats / "dataset" / "Norder=1").rglob("*.parquet"))
     gone, broken, other = paths[:3]
@@ -141,7 +163,8 @@ def test_all_faults_of_partitions_are_named_in_one_message(hats: Path) -> None:
         f"partition Norder=1/Npix={pixel[gone]} is listed in partition_info.csv and missing",
         f"{broken} cannot be read as Parquet",
         f"Norder=1/Npix={pixel[other]}: no column mag_r, which the first partition has",
-        f"Norder=1/Npix={pixel[other]}: column 'id' is string, in the first partition int32",
+        f"string in Norder=1/Npix={pixel[other]}",
+        "no type holds the values of all as they are",
         f"partition Norder=2/Npix={4 * pixel[paths[3]] + 1} is not listed in partition_info.csv",
         f"partitions Norder=1/Npix={pixel[paths[3]]} and Norder=2/Npix={4 * pixel[paths[3]] + 1} cover the same part",
         "the properties say 100 rows, the partitions hold",
