@@ -92,7 +92,8 @@
   /** @type {State} */
   const DEFAULTS = {
     order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "",
-    listing: "gallery", focus: null, axes: null, map: null, sky: null, filters: [], expression: "", subsets: [], table: {}, shading: {}, look: {},
+    listing: "gallery", focus: null, axes: null, map: null, sky: null, second_space: "", second: null, filters: [], expression: "",
+    subsets: [], table: {}, shading: {}, look: {},
   };
   gf.get = (name) => ({ ...DEFAULTS, ...gf.state })[name];
 

@@ -6,7 +6,7 @@
   const SVG = "http://www.w3.org/2000/svg";
   const OUTLIERS = 1; // traces of the skeleton: outliers, a hundred at most, are dots
   const RINGED = [2, 3]; // neighbours, then the focus over them
-  const CUTOUT = /\/cutout\/[0-9a-f]+\/(\d+)\.webp/;
+  const CUTOUT = /\/cutout\/[0-9a-f]+(?:\.\w+)?\/(\d+)\.webp/;
   const DRAWN = ["plotly_afterplot", "plotly_react", "plotly_restyle", "plotly_relayout", "plotly_relayouting", "plotly_update"];
 
   // Traces that are felt under the mouse as points, and seen as rings: position in the plane's own units, size in pixels.

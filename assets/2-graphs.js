@@ -1,16 +1,16 @@
-// The two graphs: viewports, lassos, clicks and the hover card. Points stay here; polygons and rows go to the server.
+// The graphs: viewports, lassos, clicks and the hover card. Points stay here; polygons and rows go to the server.
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
   const { rounder, thin, alike, carried, middlemost, beside } = gf.pure;
   /** @type {Plane[]} */
-  const PLANES = ["map", "sky"];
+  const PLANES = ["map", "sky", "second"];
   const VIEW_DELAY_MS = 100;
   const MOST_VERTICES = 400;
   /** @type {(plane: string) => Graph | null} */
   const graph = (plane) => document.querySelector(`#${plane} .js-plotly-plot`);
-  const moving = { map: 0, sky: 0 };
-  const drawing = { map: false, sky: false };
+  const moving = { map: 0, sky: 0, second: 0 };
+  const drawing = { map: false, sky: false, second: false };
   const timers = {};
   // Of each graph: the view under the hand, the view last told to the server, and the projection that is drawn.
   const current = {};
@@ -21,7 +21,7 @@
   const homes = {}; // what the opening view shows
   /** @type {{plane: string, points: Pair[], slip: boolean}} */
   const trail = { plane: "", points: [], slip: false }; // of the hand that draws a lasso
-  const joins = { map: "new", sky: "new" }; // what the keys under the other hand said when a lasso began
+  const joins = { map: "new", sky: "new", second: "new" }; // what the keys under the other hand said when a lasso began
   const hand = { x: 0, y: 0 };
   document.addEventListener("pointermove", (e) => Object.assign(hand, { x: e.clientX, y: e.clientY }), true);
 

@@ -44,7 +44,7 @@
     t: () => gf.local.theme(),
     h: function () {
       gf.send({ is: "view", plane: "map" });
-      gf.send({ is: "view", plane: "sky" });
+      gf.send({ is: "view", plane: gf.get("second_space") ? "second" : "sky" });
     },
     "?": () => gf.local.help(),
     escape: escape,

@@ -17,7 +17,7 @@ from .interaction.step import Step, advance
 from .service.atlas_service import Service
 from .state import url as links
 from .state.page_state import State, parts
-from .views import controls, details, drawers, gallery, judging, marks, page, sky, table
+from .views import controls, details, drawers, gallery, judging, marks, page, second_map, sky, table
 from .views import elements as el
 from .views import map as map_view
 from .views.clusters import named_selections
@@ -40,7 +40,7 @@ def register_callbacks(app: Dash, service: Service) -> None:
     ):
         app.clientside_callback(ClientsideFunction("gf", function), *inputs, prevent_initial_call=function != "open")
     _register_event(app, service)
-    for view in (map_view, sky, gallery, judging, marks, details, drawers, table, controls):
+    for view in (map_view, sky, second_map, gallery, judging, marks, details, drawers, table, controls):
         view.register(app, service)
 
 

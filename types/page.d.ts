@@ -1,7 +1,7 @@
 // What the scripts of assets/ share, and what they take from others: for `tsc`, which reads both. Not in assets/, all of
 // which is served.
 
-type Plane = "map" | "sky";
+type Plane = "map" | "sky" | "second";
 type Box = { x0: number; x1: number; y0: number; y1: number };
 type Pair = [number, number];
 type Join = "new" | "add" | "subtract";
@@ -17,6 +17,8 @@ interface State {
   axes: { x: string; y: string } | null;
   map: Box | null;
   sky: { projection: unknown; box: Box } | null;
+  second_space: string;
+  second: Box | null;
   color: string;
   shading: { palette?: string; reversed?: boolean; span?: number; low?: Bound; high?: Bound; log?: boolean | null };
   listing: "gallery" | "table";

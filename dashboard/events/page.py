@@ -146,19 +146,34 @@ class See(BrowserEvent, frozen=True):
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
         service.atlas.space(self.space)
-        return SeenIn(_space(service.atlas, self.space))
+        other = service.atlas.default_space if state.second_space == self.space else state.second_space
+        return SeenIn(_space(service.atlas, self.space), other)
 
 
 class SeenIn(Event, frozen=True):
-    """The page shows another space: galaxies that were chosen stay, the map is another."""
+    """The page shows another space: galaxies that were chosen stay, the map is another.
+
+    Where that was the second map, the two change their places.
+    """
 
     space: SpaceChoice
+    second_space: SpaceChoice = ""
 
     def apply(self, state: State) -> State:
         """See `Event.apply`."""
         if self.space == state.space:
             return state
-        return replace(state, space=self.space, map=None if state.axes is None else state.map)
+        swapped = self.second_space != state.second_space
+        second = state.second
+        if swapped:
+            second = state.map if state.axes is None else None
+        return replace(
+            state,
+            space=self.space,
+            map=state.map if state.axes is not None else state.second if swapped else None,
+            second_space=self.second_space,
+            second=second,
+        )
 
 
 class KeepAnswer(PlainEvent, frozen=True):

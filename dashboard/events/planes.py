@@ -13,12 +13,12 @@ from atlas.storage.manifest import Name
 
 from ..service.atlas_service import Service
 from ..settings import Settings
-from ..state.page_state import Axes, SkyView, State, Table, Viewport
+from ..state.page_state import Axes, SkyView, SpaceChoice, State, Table, Viewport
 from ..state.sky_look import SkyLine, SkyLook
 from ..state.viewports import follow, home, seen_as
 from .event import BrowserEvent, Event
 
-PlaneName = Literal["map", "sky"]
+PlaneName = Literal["map", "sky", "second"]
 
 
 class View(BrowserEvent, frozen=True):
@@ -37,6 +37,8 @@ class View(BrowserEvent, frozen=True):
         """See `BrowserEvent.resolve`."""
         if self.plane == "map":
             return ViewMap(self.box)
+        if self.plane == "second":
+            return ViewSecond(self.box)
         if self.box is None:
             return ViewSky(None)
         assert self.projection is not None  # `check` saw to it
@@ -53,6 +55,16 @@ class ViewMap(Event, frozen=True):
         return replace(state, map=self.box)
 
 
+class ViewSecond(Event, frozen=True):
+    """The map of another space was panned or zoomed; None shows all."""
+
+    box: Viewport | None
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return replace(state, second=self.box)
+
+
 class ViewSky(Event, frozen=True):
     """The sky was panned or zoomed; None shows all."""
 
@@ -61,6 +73,28 @@ class ViewSky(Event, frozen=True):
     def apply(self, state: State) -> State:
         """See `Event.apply`."""
         return replace(state, sky=self.view)
+
+
+class SeeSecond(BrowserEvent, frozen=True, tag="second"):
+    """The map of another space was asked for beside the page's own, or the sky in its place (none)."""
+
+    space: SpaceChoice = ""
+
+    def resolve(self, service: Service, state: State) -> Event:
+        """See `BrowserEvent.resolve`."""
+        if self.space and service.atlas.space(self.space).name == service.atlas.default_space:
+            raise InputError(f"the map of {self.space} is the page's own: another space's can stand beside it")
+        return SetSecond(self.space)
+
+
+class SetSecond(Event, frozen=True):
+    """The map of another space stands in the place of the sky, or the sky again."""
+
+    space: SpaceChoice
+
+    def apply(self, state: State) -> State:
+        """See `Event.apply`."""
+        return state if self.space == state.second_space else replace(state, second_space=self.space, second=None)
 
 
 class SeeSky(BrowserEvent, frozen=True):
@@ -151,7 +185,7 @@ class SetTable(Event, frozen=True):
         return replace(state, table=self.table)
 
 
-SENT = (View, SeeSky, Against, Tabulate)
+SENT = (View, SeeSecond, SeeSky, Against, Tabulate)
 
 
 def require_projection(plane: PlaneName, projection: Projection | None) -> None:

@@ -67,11 +67,15 @@ class Lasso(BrowserEvent, frozen=True):
 
     def _region(self, service: Service, state: State) -> LassoRegion:
         atlas = service.atlas
-        one_unit = self.plane == "sky" or state.axes is None
+        one_unit = self.plane != "map" or state.axes is None
         vertices = canonical_vertices(self.vertices, one_unit=one_unit)
         if self.plane == "sky":
             assert self.projection is not None  # `check` saw to it
             return SkyPolygon(self.projection, vertices)
+        if self.plane == "second":
+            if not state.second_space:
+                raise InputError("no second map is shown: a lasso can be drawn on the map and on the sky")
+            return MapPolygon(state.second_space, vertices)
         if state.axes is None:
             return MapPolygon(atlas.default_space, vertices)
         axes = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)

@@ -137,6 +137,10 @@ def _moves(service: Service, before: State, after: State) -> dict[str, list[floa
     if after.map != before.map and after.axes == before.axes:
         box = after.map or home_box(service.plane(after.axes))
         moves["map"] = [box.x0, box.x1, box.y0, box.y1]
+    same = after.second_space and after.second_space == before.second_space
+    if same and after.second != before.second:
+        box = after.second or home_box(service.atlas.space(after.second_space).plane)
+        moves["second"] = [box.x0, box.x1, box.y0, box.y1]
     if after.sky != before.sky:
         view = after.sky or skyview.home(service.atlas, after.sky_look)
         if view.projection == (before.sky or skyview.home(service.atlas, before.sky_look)).projection:

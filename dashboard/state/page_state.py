@@ -196,6 +196,10 @@ class State(Value, frozen=True, kw_only=True):
         Columns that the map's panel shows; None shows the map of the embedding.
     map, sky : Viewport, SkyView or None
         Viewports; None shows everything. The map's is of the plane in view.
+    second_space : str
+        Space whose map is seen beside the page's own, in the place of the sky; empty for the sky.
+    second : Viewport or None
+        Viewport of that map.
     sky_look : SkyLook
         SkyFrame, projection of the whole sky, and lines.
     map_on : PlaneAxes or None
@@ -253,6 +257,8 @@ class State(Value, frozen=True, kw_only=True):
     map: Viewport | None = None
     map_on: PlaneAxes | None = None
     sky: SkyView | None = None
+    second_space: SpaceChoice = ""
+    second: Viewport | None = None
     sky_look: SkyLook = SkyLook()
     color: Annotated[str, msgspec.Meta(max_length=LONGEST)] = DENSITY
     paint: Paint = "points"
@@ -297,9 +303,9 @@ def is_step(before: State, after: State) -> bool:
 
 
 LOOKS = (
-    "map", "map_on", "sky", "sky_look", "sexagesimal", "light", "look", "enlarged", "drawer", "cluster_order",
-    "cluster_scale", "split", "color", "paint", "shading", "listing", "table", "brushed", "known", "kept", "beside",
-    "labels_at", "names_at", "pinned", "captions",
+    "map", "map_on", "sky", "second_space", "second", "sky_look", "sexagesimal", "light", "look", "enlarged", "drawer",
+    "cluster_order", "cluster_scale", "split", "color", "paint", "shading", "listing", "table", "brushed", "known",
+    "kept", "beside", "labels_at", "names_at", "pinned", "captions",
 )  # fmt: skip
 """Fields that only change how a question and its answer are looked at."""
 
@@ -330,8 +336,13 @@ def parts(state: State) -> dict[str, State]:
         "map": replace(blank, **which, **looks, axes=state.axes, map=state.map, light=state.light),
         "sky": replace(blank, **which, **looks, sky=state.sky, sky_look=state.sky_look,
                        sexagesimal=state.sexagesimal),
+        "second": replace(blank, **which, **looks, second_space=state.second_space, second=state.second,
+                          light=state.light)
+        if state.second_space
+        else blank,
         "gallery": replace(asked, sexagesimal=state.sexagesimal, captions=state.captions),
-        "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), sky_look=state.sky_look, light=state.light),
+        "marks": replace(asked, axes=state.axes, sky=_projected(state.sky), sky_look=state.sky_look, light=state.light,
+                         second_space=state.second_space),
         "details": replace(blank, **examples, beside=state.beside, sexagesimal=state.sexagesimal, color=state.color,
                            pinned=state.pinned, look=ImageLook(source=state.look.source, context=state.look.context)),
         # Sorting is the grid's own: it asks for other rows, and needs no other grid.
@@ -345,7 +356,7 @@ def parts(state: State) -> dict[str, State]:
         "page": replace(blank, **which, **(looks | examples), axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
                         listing=state.listing, table=state.table, sexagesimal=state.sexagesimal,
-                        sky_look=state.sky_look, captions=state.captions),
+                        sky_look=state.sky_look, captions=state.captions, second_space=state.second_space),
     }  # fmt: skip
 
 

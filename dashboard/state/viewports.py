@@ -144,8 +144,10 @@ def grounded(atlas: Atlas, state: State) -> State:
     """A state whose viewport of columns is counted as this atlas draws them, with the values in view that it had.
 
     A link tells what it was counted from; where only one of the two has logarithms, all of the plane is shown. Links
-    of before that are taken as they stand.
+    of before that are taken as they stand. A second map is of another space that the atlas has.
     """
+    if state.second_space and state.second_space not in {*atlas.space_names} - {atlas.default_space}:
+        state = replace(state, second_space="", second=None)
     if state.axes is None or state.map is None or not are_numbers(atlas, state.axes):
         return replace(state, map_on=None)
     now = column_axes(atlas.columns(atlas.default_space), state.axes.x, state.axes.y)

@@ -9,7 +9,7 @@ from dash import Dash, Input, Output
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
-from . import choices, clusters, image_look, page, sky_menus, spaces, table
+from . import choices, clusters, image_look, page, second_map, sky_menus, spaces, table
 from .paint import coloring_column, has_mean
 
 
@@ -32,6 +32,8 @@ def register(app: Dash, service: Service) -> None:
             "within": Output("within", "children"),
             "columns": Output("columns", "children"),
             "spaces": Output("spaces", "children"),
+            "sky_or": Output("sky-or", "children"),
+            "second_or": Output("second-or", "children"),
             "sky_look": Output("sky-look", "children"),
             "captions": Output("captions", "children"),
         },
@@ -57,6 +59,8 @@ def register(app: Dash, service: Service) -> None:
             "within": page.within(state, clusters.named_selections(service, atlas)),
             "columns": table.chooser(atlas, state),
             "spaces": spaces.space_choice(atlas),
+            "sky_or": second_map.choices_beside(atlas, state),
+            "second_or": second_map.choices_beside(atlas, state),
             "sky_look": sky_menus.sky_look_menu(state.sky_look),
             "captions": image_look.captions_menu(atlas, state),
         }

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-from dash import Dash, Input, Output, ctx, no_update
+from dash import Dash, Input, Output, Patch, ctx, no_update
 from dash import State as Held
 from dash.exceptions import PreventUpdate
 from numpy.typing import NDArray
@@ -94,8 +94,11 @@ class MapPicture(fig.PlanePicture):
     trust: float | None
 
 
-def picture(service: Service, state: State) -> MapPicture:
+def picture(service: Service, state: State, there: Atlas | None = None) -> MapPicture:
     """Picture of the map for a state.
+
+    `there` is the atlas as seen in the space whose map it is, where that is not the page's: where galaxies lie is
+    then of that space, and which are selected and how they are coloured of the page's.
 
     Raises
     ------
@@ -103,7 +106,8 @@ def picture(service: Service, state: State) -> MapPicture:
         While its plane is still being made.
     """
     atlas = service.atlas
-    plane = service.plane(state.axes, atlas)
+    there = there or atlas
+    plane = service.plane(state.axes, there)
     look = theme(state.light)
     mask = service.mask(active(state), atlas)
     box = state.map or home_box(plane)
@@ -116,10 +120,10 @@ def picture(service: Service, state: State) -> MapPicture:
     if mean is not None:
         # The picture says it; points are still felt under the mouse.
         marker["opacity"] = 0.0
-    outliers = _outliers(atlas, state.axes, view, mask)
-    images, labels = _images(atlas, state, sample, box, look, service.book.cluster_names(atlas))
+    outliers = _outliers(atlas, there, state.axes, view, mask)
+    images, labels = _images(there, state, sample, box, look, service.book.cluster_names(there))
     shapes, annotations = outlines(
-        active(state), lambda one: _vertices(atlas, one, state.axes), look, None if mask is None else mask.count
+        active(state), lambda one: _vertices(there, one, state.axes), look, None if mask is None else mask.count
     )
     outlier_marker = {
         "size": 6,
@@ -135,17 +139,17 @@ def picture(service: Service, state: State) -> MapPicture:
             "customdata": fig.typed(outliers[0]),
             "marker": outlier_marker,
         },
-        images=[*_rasters(service, atlas, state, box, mean, sample.in_view), *images],
+        images=[*_rasters(service, there, state, box, mean, sample.in_view), *images],
         shapes=shapes,
         annotations=labels + annotations,
         coloring=coloring,
         mean=mean,
-        key=plane_key(atlas, state.axes),
+        key=plane_key(there, state.axes),
         view=box,
         drawn=drawn,
         in_view=sample.in_view,
         outliers_in_view=int(outliers[0].size),
-        trust=_trust(atlas, sample.rows),
+        trust=_trust(there, sample.rows),
     )
 
 
@@ -219,7 +223,7 @@ def axis_words(name: str, axis: Axis) -> str:
 def _vertices(atlas: Atlas, one: object, axes: Axes | None) -> NDArray[np.float64] | None:
     """Corners of a lasso that was drawn on the plane in view."""
     match one:
-        case MapPolygon(_, vertices) if axes is None:
+        case MapPolygon(space, vertices) if axes is None and space == atlas.default_space:
             return np.asarray(vertices)
         case ColumnPolygon(x, y) if axes is not None and (x, y) == (axes.x, axes.y):
             return vertices_on(atlas.column_axes(x, y), one)
@@ -237,11 +241,11 @@ def _trust(atlas: Atlas, rows: NDArray[np.uint32]) -> float | None:
 
 
 def _outliers(
-    atlas: Atlas, axes: Axes | None, view: Box, mask: Mask | None
+    atlas: Atlas, there: Atlas, axes: Axes | None, view: Box, mask: Mask | None
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
     """The most anomalous rows in view: a layer of their own, so that rare galaxies never drown in a sample."""
     rows = atlas.space().outliers
-    x, y = positions(atlas, axes, rows)
+    x, y = positions(there, axes, rows)
     keep = view.contains(x, y)
     if mask is not None:
         keep &= mask.holds(rows)
@@ -250,9 +254,10 @@ def _outliers(
 
 
 def _rasters(
-    service: Service, atlas: Atlas, state: State, box: Viewport, mean: Column | None, in_view: int
+    service: Service, there: Atlas, state: State, box: Viewport, mean: Column | None, in_view: int
 ) -> list[dict[str, Any]]:
     """Pictures behind the points: the density of all, that of what is active over it, or the mean of a column."""
+    atlas = service.atlas
     width, height = box.x1 - box.x0, box.y1 - box.y0
     grow = 0.5 + RASTER_OVERSCAN
     if state.axes is None:
@@ -265,6 +270,7 @@ def _rasters(
     flip = (False, False)
     query: dict[str, Any] = {k: f"{v:.12g}" for k, v in zip(("x0", "x1", "y0", "y1"), edges, strict=True)}
     query |= {"w": RASTER_PIXELS, "h": RASTER_PIXELS, "light": int(state.light)}
+    query |= {} if there.default_space == atlas.default_space else {"of": there.default_space}
     if state.axes is not None:
         columns = atlas.columns(atlas.default_space)
         flip = is_magnitude(columns.describe(state.axes.x)), is_magnitude(columns.describe(state.axes.y))
@@ -375,6 +381,23 @@ def _image(atlas: Atlas, row: int, at: tuple[float, float], size: tuple[float, f
     }
 
 
+def figure_name(shown: MapPicture, state: State) -> str:
+    """Name of what a figure has to be drawn anew for: another plane, or another theme."""
+    return f"{shown.key} {theme(state.light).name}"
+
+
+def patch_map(atlas: Atlas, shown: MapPicture, state: State, *, anew: bool) -> Patch:
+    """Patch of a figure; `atlas` is seen in the space whose map it is, `anew` says whether its axes are others."""
+    look = theme(state.light)
+    patch = fig.patch_points(shown, look)
+    patch["data"][fig.OUTLIERS].update(shown.outliers)
+    if anew:
+        for name, value in axes_layout(atlas, state.axes, shown.view, look).items():
+            patch["layout"][name].update(value)
+        patch["layout"]["uirevision"] = shown.key
+    return patch
+
+
 def register(app: Dash, service: Service) -> None:
     """Draw the map where what it depends on has changed, or its plane has been made."""
 
@@ -403,14 +426,8 @@ def register(app: Dash, service: Service) -> None:
             # An event that changes the axes waits for their plane: this one was made for another machine, or removed.
             kept = dict.fromkeys(("figure", "shown"), no_update)
             return {**kept, "legend": job_card(error.job), "trust": [], "selected": selected, "drawn": []}
-        look = theme(state.light)
-        shown_now = f"{shown.key} {look.name}"
-        patch = fig.patch_points(shown, look)
-        patch["data"][fig.OUTLIERS].update(shown.outliers)
-        if shown_now != shown_before:
-            for name, value in axes_layout(atlas, state.axes, shown.view, look).items():
-                patch["layout"][name].update(value)
-            patch["layout"]["uirevision"] = shown.key
+        shown_now = figure_name(shown, state)
+        patch = patch_map(atlas, shown, state, anew=shown_now != shown_before)
         return {
             "figure": patch,
             # Told where it changes alone: rings are put onto another plane, and stay on this one.

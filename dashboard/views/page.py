@@ -16,13 +16,12 @@ from atlas.queries.selection import All
 from ..events.galaxies import MOST_TIMES
 from ..service.galaxies import row_of, typed_examples
 from ..state.page_state import GALLERY_SIZES, SIMILARITY, Galaxy, State, has_examples, is_narrowed, parts
-from . import choices
+from . import choices, panels
 from . import elements as el
-from . import figure as fig
 from .downloads_menu import downloads_menu
 from .image_look import bare, look_menu
+from .panels import named_field
 from .selection_words import Names, active_words
-from .sky_menus import region_menu
 
 # The spaces between are the reader's: a phrase, then its key.
 KEYS = (
@@ -53,7 +52,6 @@ KEYS = (
 CHIPS_IN_LINE = 4  # more examples than these fold into a menu
 AGAIN_MS = 800  # how often an index that is being loaded is asked for
 TIMES = {1: "once", 2: "twice", 3: "three times"}
-GRAPH_CONFIG = {"displayModeBar": False, "scrollZoom": True, "doubleClick": False, "responsive": True}
 
 
 def layout(
@@ -64,8 +62,8 @@ def layout(
     `labels` is what the browser has to know of these (`views.labels.told`); `samp` says whether it listens to other
     programs, `user` who has signed in and may sign out, `cutouts` which services send images of galaxies.
     """
-    stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "table-ready", "job-ended",
-              *(f"part-{name}" for name in parts(State())))  # fmt: skip
+    stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "second-shown", "table-ready",
+              "job-ended", *(f"part-{name}" for name in parts(State())))  # fmt: skip
     return html.Div(
         [
             *(dcc.Store(id=name) for name in stores),
@@ -93,10 +91,11 @@ def layout(
                         **{"aria-label": "Drawers"},
                     ),
                     html.Aside(id="drawer", className="gf-drawer"),
-                    _map(),
+                    panels.map_panel(),
                     html.Div(
                         [
-                            _sky(),
+                            panels.sky_panel(),
+                            panels.second_panel(),
                             html.Div(
                                 [html.Section(id="details", className="gf-details", tabIndex="-1"), _gallery(cutouts)],
                                 className="gf-lower",
@@ -180,6 +179,8 @@ def page_class(state: State) -> str:
     classes.append(f"listing-{state.listing}")
     if state.axes is not None:
         classes.append("with-axes")
+    if state.second_space:
+        classes.append("with-second")
     if not is_narrowed(state) and not has_examples(state) and state.order in SIMILARITY and state.listing == "gallery":
         classes.append("at-the-door")
     return " ".join(classes)
@@ -226,66 +227,6 @@ def _rail(drawer: str, label: str, key: str) -> html.Button:
     )  # fmt: skip
 
 
-def _map() -> html.Section:
-    return html.Section(
-        [
-            html.Header(
-                [
-                    html.H2("Map", className="gf-hidden"),
-                    _named(
-                        dbc.Select(id="plane", value="map", options=[{"value": "map", "label": "Map"}], size="sm"),
-                        "Plane that is shown",
-                    ),
-                    html.Span(id="axes", className="gf-axes"),
-                    html.Label(["colour ", dbc.Select(id="color", value="density", options=["density"], size="sm")]),
-                    html.Span(id="paint"),
-                    el.fold(_tools("map"), "map", "Tools of the map"),
-                ]
-            ),
-            html.Div(
-                [html.Span(id="legend", className="gf-legend"), html.Span(id="trust", className="gf-trust")],
-                className="gf-subhead",
-            ),
-            _plane("map"),
-        ],
-        className="gf-panel gf-map",
-        **{"aria-label": "Map of embedding space"},
-    )
-
-
-def _named(field: Any, name: str) -> html.Label:
-    """A field with a name for those who do not see it."""
-    return html.Label([html.Span(name, className="gf-hidden"), field])
-
-
-def _plane(name: str) -> html.Div:
-    """A graph, within a frame that can have the keyboard's focus."""
-    words = "Map of embedding space" if name == "map" else "Sky"
-    graph = dcc.Graph(id=name, figure=fig.skeleton(name, (-1, 1), (-1, 1)), config=GRAPH_CONFIG, className="gf-graph")
-    return html.Div(
-        graph, className="gf-plane", tabIndex="0", role="group",
-        **{"data-plane": name, "aria-label": f"{words}: arrows pan, comma and full stop zoom, Enter chooses the middle",
-           "aria-describedby": "status-selected status-drawn"},
-    )  # fmt: skip
-
-
-def _sky() -> html.Section:
-    return html.Section(
-        [
-            html.Header(
-                [
-                    html.H2("Sky"),
-                    html.Span(id="sky-words", className="gf-muted"),
-                    el.fold(_tools("sky"), "sky", "Tools of the sky"),
-                ]
-            ),
-            _plane("sky"),
-        ],
-        className="gf-panel gf-sky",
-        **{"aria-label": "Sky"},
-    )
-
-
 def _gallery(cutouts: tuple[str, ...]) -> html.Section:
     sizes = [{"value": str(n), "label": f"{n:,}"} for n in GALLERY_SIZES]
     return html.Section(
@@ -294,9 +235,9 @@ def _gallery(cutouts: tuple[str, ...]) -> html.Section:
                 [
                     html.H2(id="gallery-title"),
                     html.Span(id="label-progress", className="gf-progress", hidden=True),
-                    _named(dbc.Select(id="order", options=choices.orders(State()), value="most", size="sm"),
+                    named_field(dbc.Select(id="order", options=choices.orders(State()), value="most", size="sm"),
                            "Order of the gallery"),
-                    _named(dbc.Select(id="shown", options=sizes, value="24", size="sm"), "Images in the gallery"),
+                    named_field(dbc.Select(id="shown", options=sizes, value="24", size="sm"), "Images in the gallery"),
                     html.Span(id="within", className="gf-within"),
                     html.Span(id="twins", className="gf-within"),
                     html.Span(id="columns"),
@@ -344,44 +285,6 @@ def within(state: State, names: Names) -> list[Any]:
     elif state.filters or state.expression:
         drops.append(el.button("clear", kind="link", label="Drop all filters (Esc)", is_="clearfilters"))
     return [inside, *drops]
-
-
-def _tools(plane: str) -> list[Any]:
-    modes = (("pan", "✥", "Pan (P)", " on"), ("lasso", "◌", "Lasso (L)", ""), ("select", "▭", "Box (B)", ""))
-    tools = [
-        el.icon(
-            sign, label.partition(" (")[0], label=label, kind=f"mode mode-{mode}{on}", is_="local", do="mode", mode=mode
-        )
-        for mode, sign, label, on in modes
-    ]
-    name = "Map" if plane == "map" else "Sky"
-    key = name[0]
-    if plane == "sky":
-        tools += [region_menu(), html.Span(id="sky-look")]
-    else:
-        tools.insert(0, el.button("● outliers", label="Show or hide the outliers", kind="outliers on", is_="local",
-                                  do="outliers"))  # fmt: skip
-    tools.append(el.icon("⌂", "All", label="Opening view: all of it (H)", is_="view", plane=plane))
-    tools.append(
-        html.Details(
-            [
-                html.Summary(
-                    [html.Span("⇩", className="gf-sign"), html.Span("Figure", className="gf-beside")],
-                    **el.why(f"Download the {plane} as a figure"), **{"aria-label": f"Download the {plane}"}
-                ),
-                html.Div(
-                    [
-                        el.button(kind.upper(), label=f"Download the {plane} as {kind.upper()}, with axes", is_="local",
-                                  do="figure", plane=plane, format=kind)
-                        for kind in ("png", "svg")
-                    ]
-                ),
-            ],
-            className=f"gf-menu gf-figure-{plane}",
-        )
-    )  # fmt: skip
-    tools.append(el.icon("⤢", "Enlarge", label=f"Enlarge the {plane} ({key})", is_="local", do="enlarge", name=plane))
-    return tools
 
 
 def _chip(atlas: Atlas, one: Galaxy, sign: int, times: int) -> html.Span:

@@ -91,9 +91,12 @@ def register_routes(server: Flask, service: Service, cached: Cached, downloads: 
         atlas = _atlas(service, build)
         asked = _raster_arguments(service, atlas)
         axes = _axes(atlas)
+        # Where galaxies lie may be of another space than what is selected.
+        of = parse.text(request.args, "of", 64) if "of" in request.args else atlas.default_space
+        there = atlas.seen_in(of)
 
         def draw() -> bytes:
-            plane = service.plane(axes, atlas)
+            plane = service.plane(axes, there)
             mask, box, (width, height) = service.mask(asked.selection, atlas), asked.box, asked.size
             if asked.column is None:
                 return to_png(plane.density(box, width, height, mask).counts, theme(asked.light), asked.flip)
@@ -102,7 +105,7 @@ def register_routes(server: Flask, service: Service, cached: Cached, downloads: 
             means = plane.mean(box, width, height, values, mask, zero=zero)
             return mean_to_png(means, scale, asked.flip)
 
-        key = cache_key(build, "map raster", *asked.key(), *(() if axes is None else (axes.x, axes.y)))
+        key = cache_key(build, "map raster", of, *asked.key(), *(() if axes is None else (axes.x, axes.y)))
         return immutable(Response(cached.get_or_compute(key, draw)[0], mimetype="image/png"))
 
     @server.get("/raster/<build>/sky.png")

@@ -47,3 +47,36 @@ def test_map_and_search_follow_the_space_and_the_answers_are_compared(on_spaces:
     assert state.space == "v2" and isinstance(state.selection, Named)
     assert set(atlas.identity.rows(state.selection.ids).tolist()) == ours & theirs
     assert on_spaces.complaints == []
+
+
+def test_two_maps_stand_side_by_side_and_share_what_is_chosen(on_spaces: Watched) -> None:
+    page, atlas = on_spaces.page, on_spaces.atlas
+    on_spaces.open()
+    choose(on_spaces, ROW)
+    page.click("#sky-or button:has-text('map of v2')")
+    page.locator("#second-title", has_text="Map of v2").wait_for()
+    on_spaces.settle()
+    assert page.locator("#sky").is_hidden() and page.locator("#second").is_visible()
+    graph = "document.querySelector('#second .js-plotly-plot')"
+    places = np.stack([atlas.columns("v2").array(f"map_{axis}") for axis in "xy"], axis=1)
+    shown = page.evaluate(f"Array.from({graph}._fullData[0].x)")
+    assert np.allclose(shown, places[on_spaces.drawn("second"), 0], atol=1e-4)
+    ring = page.evaluate(f"[{graph}._fullData[3].x[0], {graph}._fullData[3].y[0]]")
+    assert np.allclose(ring, places[ROW], atol=1e-4)
+
+    before = page.evaluate(f"{graph}._fullLayout.xaxis.range.slice()")
+    page.mouse.move(*on_spaces.pixel("second", *map(float, places[ROW])))
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("new URLSearchParams(location.search).get('s') !== null")
+    page.wait_for_timeout(400)
+    on_spaces.settle()
+    state = links.from_token(page.url.partition("?s=")[2])
+    assert state.second_space == "v2" and state.second is not None and state.map is None
+    assert state.second.x1 - state.second.x0 < before[1] - before[0]
+    inside = (places[:, 0] > state.second.x0) & (places[:, 0] < state.second.x1)
+    inside &= (places[:, 1] > state.second.y0) & (places[:, 1] < state.second.y1)
+    assert page.text_content("#second-words") == f"all {np.count_nonzero(inside):,} in view drawn"
+    page.click("#second-or button:has-text('sky')")
+    on_spaces.settle()
+    assert page.locator("#sky").is_visible() and page.locator("#second").is_hidden()
+    assert on_spaces.complaints == []

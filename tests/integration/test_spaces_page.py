@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from flask import Flask
+from msgspec.structs import replace
 
 from atlas import Atlas, receipts
 from atlas.errors import InputError
@@ -25,7 +26,7 @@ from dashboard.service.comparison import COMPARED, TwoAnswers, two_answers
 from dashboard.service.gallery_query import question_of
 from dashboard.settings import load
 from dashboard.state import url as links
-from dashboard.state.page_state import State, Viewport, parts, question
+from dashboard.state.page_state import State, Viewport, is_step, parts, question
 from dashboard.views import map as map_view
 from dashboard.views.drawers import drawer
 from dashboard.views.spaces import space_choice
@@ -90,6 +91,52 @@ def test_a_lasso_stays_of_the_map_that_it_was_drawn_on(service: Service, spaces:
     assert isinstance(seen.selection, MapPolygon) and seen.selection.space == "v1"
     here, there = (service.mask(one.selection) for one in (state, seen))
     assert here is not None and there is not None and here.rows.tolist() == there.rows.tolist()
+
+
+def test_the_map_of_another_space_shows_the_same_galaxies_in_its_own_places(service: Service, spaces: Atlas) -> None:
+    beside = {"is": "second", "space": "v2"}
+    state = step(service, {"is": "express", "text": "anomaly > 90"}, beside).after
+    assert state.second_space == "v2" and is_step(State(), state) == is_step(State(), replace(state, second_space=""))
+    assert parts(state)["second"] != parts(State())["second"]
+    shown = map_view.picture(service, replace(state, map=state.second), service.atlas.seen_in("v2"))
+    assert shown.key == "map of v2"
+    rows, x = (
+        np.frombuffer(base64.b64decode(shown.points[name]["bdata"]), shown.points[name]["dtype"])
+        for name in ("customdata", "x")
+    )
+    # Which are anomalous is told by the page's own space.
+    assert {*rows.tolist()} <= {*np.flatnonzero(spaces.columns("v1").array("anomaly") > 90).tolist()}
+    assert np.allclose(x, spaces.columns("v2").array("map_x")[rows])
+    assert all(f"/{service.atlas.build_id}/map.png" in one["source"] and "of=v2" in one["source"]
+               for one in shown.images if "/raster/" in one["source"])  # fmt: skip
+
+
+def test_both_maps_are_zoomed_and_drawn_on_and_change_places(service: Service) -> None:
+    box, second = {"x0": 0.0, "x1": 1.0, "y0": 0.0, "y1": 2.0}, {"x0": 1.0, "x1": 2.0, "y0": 1.0, "y1": 2.0}
+    drawn = [[-100.0, -100.0], [100.0, -100.0], [0.0, 100.0]]
+    state = step(
+        service,
+        {"is": "second", "space": "v2"},
+        {"is": "view", "plane": "map", "box": box},
+        {"is": "view", "plane": "second", "box": second},
+        {"is": "lasso", "plane": "second", "vertices": drawn, "join": "new"},
+    ).after
+    assert (state.map, state.second) == (Viewport(**box), Viewport(**second))
+    assert isinstance(state.selection, MapPolygon) and state.selection.space == "v2"
+    assert step(service, {"is": "open", "token": links.to_token(state)}).after == state
+    seen = step(service, {"is": "see", "space": "v2"}, state=state).after
+    assert (seen.space, seen.map, seen.second_space, seen.second) == ("v2", state.second, "v1", state.map)
+    opening = step(service, {"is": "view", "plane": "second"}, state=state)
+    assert opening.after.second is None and set(opening.moves) == {"second"}
+    assert step(service, {"is": "second"}, state=state).after.second_space == ""
+    for wrong, told in (({"is": "second", "space": "v1"}, "the page's own"), ({"is": "second", "space": "v9"}, "v9")):
+        refused = step(service, wrong, state=state)
+        assert told in refused.message and refused.after == state
+    gone = step(service, {"is": "open", "token": links.to_token(State(second_space="v9", second=Viewport(**box)))})
+    assert gone.after == State()
+    assert (
+        "no second map" in step(service, {"is": "lasso", "plane": "second", "vertices": drawn, "join": "new"}).message
+    )
 
 
 def test_an_unknown_space_is_refused_and_a_link_to_one_opens_the_first(service: Service) -> None:

@@ -29,8 +29,8 @@ UNITS = ("unit", "units")
 ABOUT = ("description", "desc", "title")
 
 
-class Place(NamedTuple):
-    """Where a column lies: a dataset, and the field of its records where it has some."""
+class ColumnPlace(NamedTuple):
+    """Position of a column in a file: a dataset, and the field of its records where it has some."""
 
     dataset: str
     field: str = ""
@@ -95,9 +95,9 @@ class Hdf5Table:
         return values.astype(kind, copy=False)
 
 
-def _described(file: h5py.File, datasets: dict[str, h5py.Dataset]) -> list[tuple[FileColumn, Place]]:
+def _described(file: h5py.File, datasets: dict[str, h5py.Dataset]) -> list[tuple[FileColumn, ColumnPlace]]:
     """Columns of some datasets of one length, by the last part of their names where no other has the same."""
-    places = [Place(name, field) for name, dataset in datasets.items() for field in dataset.dtype.names or ("",)]
+    places = [ColumnPlace(name, field) for name, dataset in datasets.items() for field in dataset.dtype.names or ("",)]
     short = Counter(_short(place) for place in places)
     found = []
     for place in places:
@@ -112,7 +112,7 @@ def _described(file: h5py.File, datasets: dict[str, h5py.Dataset]) -> list[tuple
     return found
 
 
-def _short(place: Place) -> str:
+def _short(place: ColumnPlace) -> str:
     return place.field or place.dataset.rpartition("/")[2]
 
 
@@ -124,7 +124,7 @@ def _kind(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[FileColumnKind,
     return ("number", 1) if not shape or shape == (1,) else ("vector", shape[0])
 
 
-def _about(file: h5py.File, place: Place) -> ColumnDescription:
+def _about(file: h5py.File, place: ColumnPlace) -> ColumnDescription:
     """Description of a column by the file: attributes of a dataset, or astropy's notes on the fields of records."""
     if not place.field:
         told = {name.lower(): value for name, value in file[place.dataset].attrs.items()}
