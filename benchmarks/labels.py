@@ -1,8 +1,8 @@
 """Times of labels and long galleries on the page: `python -m benchmarks.labels ATLAS [--labels 100000]`.
 
-Labels are drawn at random and kept in a database of its own. Prints, for headless Chromium before a real server, the
-time from the key to the drawer's answer, and for galleries of 24 and 1,000 images the time until all of it is drawn and
-what the answer weighs.
+Labels are drawn at random and kept in a database of its own, and every cluster gets a name. Prints what that takes, and
+for whoever opens the atlas then; and for headless Chromium before a real server, the time from the key to the drawer's
+answer, and for galleries of 24 and 1,000 images the time until all of it is drawn and what the answer weighs.
 """
 
 from __future__ import annotations
@@ -44,6 +44,24 @@ def entries(atlas: Atlas, n: int) -> Iterator[Entry]:
                     ra_deg=ra[at], dec_deg=dec[at])  # fmt: skip
 
 
+def named(root: Path, kept: Labels) -> Iterator[tuple[str, float]]:
+    """Seconds that names of all clusters take."""
+    atlas = Atlas.open(root, labels=kept)
+    labels = [one.label for one in atlas.space().cluster_tree.every]
+    for label in labels:
+        start = time.perf_counter()
+        atlas.name_cluster(label, f"name {label}", who="Ada")
+        if label in (labels[0], labels[-1]):  # the first opens what the others use
+            yield f"cluster {label} named, s", time.perf_counter() - start
+    atlas = Atlas.open(root, labels=kept)
+    start = time.perf_counter()
+    atlas.cluster_names.now()
+    yield f"names of {len(labels)} clusters placed, s", time.perf_counter() - start
+    start = time.perf_counter()
+    _ = atlas.clusters
+    yield f"words and shares of {len(labels)} clusters, s", time.perf_counter() - start
+
+
 def galleries(page: Page, n_rows: int) -> Iterator[tuple[str, float]]:
     """Figures of galleries of two sizes."""
     answers: list[int] = []
@@ -75,6 +93,8 @@ def main() -> None:
         start = time.perf_counter()
         Atlas.open(args.atlas, labels=kept).mask(Labelled(WORDS[:1]))
         print(f"opened in a notebook, with the atlas, s: {time.perf_counter() - start:.2f}")
+        for name, value in named(args.atlas, kept):
+            print(f"{name}: {value:.2f}")
         with serving.serve(args.atlas, Path(folder), labels=place) as server, serving.browser() as chromium:
             page = chromium.new_page(reduced_motion="reduce")
             page.goto(server.url)

@@ -1,5 +1,5 @@
-"""Has the index of each build loaded, in a process of its own: the page answers meanwhile, and says what it lacks. The
-labels are read after it."""
+"""Has the index of each build loaded, in a process of its own: the page answers meanwhile, and says what it lacks. What
+the first visitor would wait for is read after it."""
 
 from __future__ import annotations
 
@@ -82,8 +82,14 @@ class Indexes:
         with self._lock:
             self._progress[atlas] = outcome
             self._failed_at[atlas] = time.monotonic()
+        try:
+            # A sample of every column, which whoever sees the map of a build first would wait for.
+            _ = atlas.space().cluster_words, atlas.space().cluster_portraits
+        except Exception:
+            _log.exception("the clusters of build %s cannot be described", atlas.build_id)
         then(atlas, outcome)
         try:
             atlas.labelled.now()  # who opens their drawer finds them read
+            atlas.cluster_names.now()
         except KeepingError:
             _log.exception("the labels cannot be read")

@@ -157,7 +157,8 @@ def _history(acts: list[Act]) -> list[Any]:
 
 
 def _act(act: Act) -> html.Li:
-    what = " ".join(part for part in (SAID[act.kind], act.label if act.kind != "clear" else "", act.grade) if part)
+    label = "no name" if act.kind == "name" and not act.label else act.label if act.kind != "clear" else ""
+    what = " ".join(part for part in (SAID[act.kind], label, act.grade) if part)
     galaxy = [el.button(act.galaxy, kind="link", label=f"Show galaxy {act.galaxy}", is_="pickid", id=act.galaxy)]
     note = [html.Q(act.note, **el.why(act.note))] if act.note else []
     when = html.Span(f"{act.who}, {act.at[5:16].replace('T', ' ')}")
