@@ -109,7 +109,7 @@
         gf.build = boot.build;
         if (gf.labels) gf.labels.boot(boot.labels);
         if (gf.samp) gf.samp(boot.samp);
-        if (gf.cutouts) gf.cutouts(boot.cutouts, boot.bare);
+        if (gf.cutouts) gf.cutouts(boot.cutouts, boot.bare, boot.seen);
         gf.send({ is: "open", token: token() });
       },
       settle: function (ack, state) {

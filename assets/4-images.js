@@ -48,8 +48,9 @@
 
   /** Show all images anew that are shown: they may come from elsewhere now. */
   gf.images = () => document.querySelectorAll("img[data-shows]").forEach(show);
-  gf.cutouts = function (names, lacking) {
+  gf.cutouts = function (names, lacking, seen) {
     services = names;
+    document.documentElement.classList.toggle("gf-saw", seen);
     bare = lacking;
     gf.images();
   };

@@ -81,8 +81,9 @@ interface GalaxyFinder {
   };
   /** Show images as the state says. */
   look(): void;
-  /** Services whose cut-outs may be shown, and whether the atlas lacks images; show images from where they come now. */
-  cutouts(names: string[], bare: boolean): void;
+  /** Services whose cut-outs may be shown, whether the atlas lacks images, and whether it is known what the search saw. */
+  cutouts(names: string[], bare: boolean, seen: boolean): void;
+  /** Show images from where they come now. */
   images(): void;
   /** Listen to other programs, where the server does. */
   samp(on: boolean): void;

@@ -28,9 +28,9 @@ def bare(atlas: Atlas) -> bool:
     return images is None or images.present < atlas.n_rows
 
 
-def look_menu(cutouts: tuple[str, ...]) -> html.Details:
+def look_menu(cutouts: tuple[str, ...], *, seen: bool) -> html.Details:
     """Buttons that change how all images look, each step at once; and from which service they come, where any may be
-    asked."""
+    asked. `seen` says whether it is known what the encoder saw of each galaxy."""
     channels = [_button(word, f"Show {word}", name="channel", value=name) for name, word in CHANNELS.items()]
     return html.Details(
         [
@@ -52,7 +52,7 @@ def look_menu(cutouts: tuple[str, ...]) -> html.Details:
                         className="gf-look-line",
                     ),
                     html.Small(ABOUT, className="gf-note"),
-                    *(_cutouts(cutouts) if cutouts else []),
+                    *(_cutouts(cutouts, seen=seen) if cutouts else []),
                     html.Div(id="captions"),
                 ]
             ),
@@ -61,12 +61,13 @@ def look_menu(cutouts: tuple[str, ...]) -> html.Details:
     )  # fmt: skip
 
 
-def _cutouts(names: tuple[str, ...]) -> list[Any]:
+def _cutouts(names: tuple[str, ...], *, seen: bool) -> list[Any]:
     """The choice of a service, and of how much around a galaxy it shows."""
     own = _button("atlas", "Images of this atlas, and cut-outs of the first service where it has none", name="source",
                   value="")  # fmt: skip
     of = [_button(name, f"Cut-outs of {name}, which this server asks for", name="source", value=name) for name in names]
-    widths = [_button(str(n), f"{n} pixels, of which the search saw the middle 96", name="context", value=n)
+    saw = ", of which the search saw the middle 96" if seen else ""
+    widths = [_button(str(n), f"{n} pixels{saw}", name="context", value=n)
               for n in get_args(Context)]  # fmt: skip
     return [
         html.Div([html.Span("from"), own, *of], className="gf-look-line"),

@@ -62,6 +62,7 @@ def layout(
     `labels` is what the browser has to know of these (`views.labels.told`); `samp` says whether it listens to other
     programs, `user` who has signed in and may sign out, `cutouts` which services send images of galaxies.
     """
+    seen = atlas.manifest.seen_arcsec is not None
     stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "second-shown", "table-ready",
               "job-ended", *(f"part-{name}" for name in parts(State())))  # fmt: skip
     return html.Div(
@@ -70,7 +71,14 @@ def layout(
             dcc.Interval(id="search-again", interval=AGAIN_MS, disabled=True),
             dcc.Store(
                 id="boot",
-                data={"build": atlas.build_id, "labels": labels, "samp": samp, "cutouts": cutouts, "bare": bare(atlas)},
+                data={
+                    "build": atlas.build_id,
+                    "labels": labels,
+                    "samp": samp,
+                    "cutouts": cutouts,
+                    "bare": bare(atlas),
+                    "seen": seen,
+                },
             ),
             _header(atlas.manifest.title, typed_examples(atlas), user),
             html.Main(
@@ -97,7 +105,10 @@ def layout(
                             panels.sky_panel(),
                             panels.second_panel(),
                             html.Div(
-                                [html.Section(id="details", className="gf-details", tabIndex="-1"), _gallery(cutouts)],
+                                [
+                                    html.Section(id="details", className="gf-details", tabIndex="-1"),
+                                    _gallery(look_menu(cutouts, seen=seen)),
+                                ],
                                 className="gf-lower",
                             ),
                         ],
@@ -227,7 +238,7 @@ def _rail(drawer: str, label: str, key: str) -> html.Button:
     )  # fmt: skip
 
 
-def _gallery(cutouts: tuple[str, ...]) -> html.Section:
+def _gallery(look: html.Details) -> html.Section:
     sizes = [{"value": str(n), "label": f"{n:,}"} for n in GALLERY_SIZES]
     return html.Section(
         [
@@ -246,7 +257,7 @@ def _gallery(cutouts: tuple[str, ...]) -> html.Section:
                             html.A("CSV", id="export", className="gf-export", href="#", download="galaxies.csv",
                                    **el.why("Download as CSV what is listed here, in this order")),
                             downloads_menu(),
-                            look_menu(cutouts),
+                            look,
                             el.button("table", label="Gallery or table (V)", kind="link listing", is_="local",
                                       do="listing"),
                             el.icon("⤢", "Enlarge", label="Enlarge the gallery (G)", is_="local", do="enlarge",

@@ -9,6 +9,7 @@ import pytest
 
 from atlas import Atlas
 from dashboard.state.image_look import ImageLook
+from dashboard.views.image_look import look_menu
 from dashboard.views.portrait import ImageField, bar_over, directions_over, own_field, portrait, seen_box
 from precompute.deep_field.picture import UP_DEG, picture_wcs
 
@@ -51,3 +52,9 @@ def test_the_demo_knows_how_wide_each_image_is(demo: Atlas) -> None:
 
 def test_what_nobody_said_of_an_image_is_not_drawn_but_told(small: Atlas) -> None:
     assert own_field(small, 0) is None and "its embedding" in str(portrait(small, 0, "x", ImageLook()))
+
+
+def test_the_menu_says_what_the_search_saw_only_where_that_is_known() -> None:
+    assert "the search saw" in str(look_menu(("Viewer",), seen=True))
+    assert "256 pixels" in str(look_menu(("Viewer",), seen=False))
+    assert "the search saw" not in str(look_menu(("Viewer",), seen=False)) + str(look_menu((), seen=True))
