@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,14 +179,36 @@ def test_milvus_is_filled_searched_killed_and_back(
     until_ready(service)
     found = service.run(ASKED)
     assert found is not None and found.method == "index"
-    milvus_server.kill()
-    for wanted in (4, 5):
-        found = service.run(replace(ASKED, ranking=Similar((wanted,))))
-        assert found is not None and found.method == "exact"
-    milvus_server.start()
-    until_ready(service)
-    found = service.run(replace(ASKED, ranking=Similar((6,))))
-    assert found is not None and found.method == "index"
+    told: list[str] = []
+    stop = threading.Event()
+
+    def visit(offset: int) -> None:
+        for wanted in range(offset, len(service.atlas.space().embeddings), 4):
+            if stop.wait(0.05):
+                return
+            found = service.run(replace(ASKED, ranking=Similar((wanted,))))
+            told.append("nothing" if found is None or len(found.rows) < ASKED.limit else found.method)
+
+    def wait_for(method: str) -> None:
+        begun, deadline = len(told), time.monotonic() + 120
+        while method not in told[begun:]:
+            assert time.monotonic() < deadline, told[begun:]
+            time.sleep(0.05)
+
+    visitors = [threading.Thread(target=visit, args=(offset,)) for offset in (4, 5, 6, 7)]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        wait_for("index")
+        milvus_server.kill()
+        wait_for("exact")
+        milvus_server.start()
+        wait_for("index")
+    finally:
+        stop.set()
+        for visitor in visitors:
+            visitor.join()
+    assert set(told) == {"index", "exact"}, "nobody waits in vain, and an answer says how it was found"
 
 
 @pytest.mark.soak

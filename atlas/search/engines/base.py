@@ -1,4 +1,4 @@
-"""Base of indexes that hold codes of the embeddings, whichever engine made the codes."""
+"""Bases of indexes: those that hold codes of the embeddings here, whichever engine made them, and those of servers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from atlas.search.exact import EmbeddingArray
 from atlas.search.index import IndexDescription
+from atlas.search.served_index import ServedIndex
 from atlas.storage.scattered_rows import read_rows
 
 
@@ -54,3 +55,22 @@ class CodedIndex:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).open, self._opened_from
+
+
+class ServerIndex:
+    """Sizes of an index that a server holds; see `atlas.search.approximate.NeighborIndex`.
+
+    Candidates are ranked there by the embeddings themselves, so no rows hide behind codes.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether the server went away, so that the index has to be opened again.
+    """
+
+    def __init__(self, served: ServedIndex, embeddings: EmbeddingArray) -> None:
+        self.n_rows = served.n_rows
+        self.leaves = served.leaves
+        self.isolated = np.empty(0, dtype=np.int64)
+        self.isolated_embeddings: EmbeddingArray = embeddings[:0]
+        self.ended = False

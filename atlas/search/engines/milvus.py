@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
+from atlas.search.engines.base import ServerIndex
 from atlas.search.exact import EmbeddingArray
 from atlas.search.index import SearchSetting
 from atlas.search.served_index import SearchAwayError, ServedIndex
@@ -56,20 +57,15 @@ def connect_milvus(url: str, timeout: float = ANSWER_S) -> Any:
         return MilvusClient(uri=url, timeout=timeout)
 
 
-class MilvusIndex:
+class MilvusIndex(ServerIndex):
     """A collection of Milvus. Use `open`."""
 
     name = "milvus"
 
     def __init__(self, client: Any, served: ServedIndex, embeddings: EmbeddingArray) -> None:
+        super().__init__(served, embeddings)
         self._client = client
         self._collection = served.name
-        self.n_rows = served.n_rows
-        self.leaves = served.leaves
-        # Its codes are re-ranked by the embeddings themselves, of as many as are asked for: none hide from it.
-        self.isolated = np.empty(0, dtype=np.int64)
-        self.isolated_embeddings: EmbeddingArray = embeddings[:0]
-        self.ended = False
 
     @classmethod
     def open(cls, url: str, served: ServedIndex, embeddings: EmbeddingArray) -> MilvusIndex:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from atlas.errors import shorten
+from atlas.search.engines.base import ServerIndex
 from atlas.search.exact import EmbeddingArray
 from atlas.search.index import SearchSetting
 from atlas.search.served_index import SearchAwayError, ServedIndex
@@ -41,23 +42,19 @@ def vector_text(embedding: NDArray[Any]) -> str:
     return "[" + ",".join(f"{value:.7g}" for value in embedding.tolist()) + "]"
 
 
-class PgvectorIndex:
+class PgvectorIndex(ServerIndex):
     """A table of embeddings. Use `open`."""
 
     name = "pgvector"
 
     def __init__(self, engine: Engine, served: ServedIndex, embeddings: EmbeddingArray) -> None:
+        super().__init__(served, embeddings)
         self._engine = engine
         weakref.finalize(self, engine.dispose)
         # The name was made of a build's id and a space's name, and is no one's input.
         self._nearest = text(
             f'SELECT row FROM "{served.name}" ORDER BY embedding <#> CAST(:q AS halfvec) LIMIT :k'  # noqa: S608
         )
-        self.n_rows = served.n_rows
-        self.leaves = served.leaves
-        self.isolated = np.empty(0, dtype=np.int64)
-        self.isolated_embeddings: EmbeddingArray = embeddings[:0]
-        self.ended = False
 
     @classmethod
     def open(cls, url: str, served: ServedIndex, embeddings: EmbeddingArray) -> PgvectorIndex:
