@@ -32,7 +32,7 @@ def test_a_cluster_has_the_same_number_wherever_it_is_named(on_demo: Watched) ->
 
     page.locator("#gallery > .gf-tile").first.click()
     on_demo.settle()
-    assert page.locator("#details dt", has_text=re.compile("^cluster$")).locator("+ dd").inner_text() == str(number)
+    assert page.locator("#details dt", has_text=re.compile(r"^cluster\W*$")).locator("+ dd").inner_text() == str(number)
     exported = page.evaluate("fetch(document.getElementById('export').href).then(r => r.text())")
     lines = csv.DictReader(line for line in io.StringIO(exported) if not line.startswith("#"))
     assert {line["cluster"] for line in lines} == {str(number)}
