@@ -10,13 +10,14 @@ from atlas.errors import shorten
 
 from ..errors import SourceError
 from ..source_description import EMBEDDINGS
-from .chunk_files import find_chunk_files
+from .chunk_files import ChunkFile, find_chunk_files
 from .embedding_tables import embeddings_of_columns, open_embedding_table
 from .embeddings import ArrayEmbeddings, ChunkedEmbeddings, Embeddings
 from .tables.file_column import CatalogFile
 
 ARRAY_NAMES = (EMBEDDINGS, "representations.npy")
-CHUNK_STEM = re.compile(r"(?:.*[_-])?(?:representations?|embeddings?)", re.IGNORECASE)
+CHUNK_STEM = re.compile(r"(?:.*[_-])?(?:representations?|embeddings?|model_outputs?)", re.IGNORECASE)
+_COUNTED = re.compile(r"(?P<stem>.+?)[_-](?P<number>\d+)\.npy")
 
 
 def open_embeddings(
@@ -31,7 +32,7 @@ def open_embeddings(
     catalog : CatalogFile
     wanted : str
         A column of lists or vectors, the start of the names of columns of numbers, or what `open_arrays` takes. Empty:
-        `embeddings.npy` beside the catalogue, or the columns that look like embeddings.
+        `embeddings.npy` beside the catalogue, the columns that look like embeddings, or the only numbered arrays.
     files : sequence of Path
         That the catalogue is made of; the path alone by default.
 
@@ -51,6 +52,12 @@ def open_embeddings(
         return ArrayEmbeddings(beside), ()
     if (found := embeddings_of_columns(path, catalog, wanted, files)) is not None:
         return found
+    if not wanted and (sets := _sets_in(path.parent)):
+        if len(sets) > 1:
+            raise SourceError(
+                f"{len(sets)} sets of embeddings ({', '.join(s.name for s in sets)}): name one (--embeddings)"
+            )
+        return ChunkedEmbeddings(*sets.values()), ()
     if not wanted:
         raise SourceError(
             f"no embeddings: neither {EMBEDDINGS} beside the catalogue nor a column of lists or vectors in it, nor "
@@ -102,6 +109,25 @@ def open_arrays(folder: Path, wanted: str) -> Embeddings:
     return ArrayEmbeddings(path)
 
 
+def _sets_in(folder: Path) -> dict[Path, tuple[ChunkFile, ...]]:
+    """Sets of numbered arrays in a folder: named by their first and last rows, or counted through."""
+    found = find_chunk_files(folder, ".npy", CHUNK_STEM, depth=0)
+    named = {file.path for files in found.values() for file in files}
+    counted: dict[Path, list[tuple[int, Path]]] = {}
+    for path in folder.glob("*.npy"):
+        match = _COUNTED.fullmatch(path.name)
+        if match and path not in named and CHUNK_STEM.fullmatch(match["stem"]):
+            counted.setdefault(folder / match["stem"], []).append((int(match["number"]), path))
+    for stem, numbered in counted.items():
+        files, start = [], 0
+        for _, path in sorted(numbered):
+            stop = start + ArrayEmbeddings(path).n_rows
+            files.append(ChunkFile(path, start, stop))
+            start = stop
+        found.setdefault(stem, tuple(files))
+    return found
+
+
 def rows_beside(catalog: Path, wanted: str) -> int | None:
     """Number of embeddings in files beside a catalogue; None where they are elsewhere or cannot be read."""
     try:
@@ -119,7 +145,7 @@ def find_arrays(folder: Path, wanted: str) -> Embeddings | None:
         if path.is_file():
             return ArrayEmbeddings(path)
         anchor = path if path.is_dir() else path.parent
-        sets = find_chunk_files(anchor, ".npy", CHUNK_STEM, depth=0) if anchor.is_dir() else {}
+        sets = _sets_in(anchor) if anchor.is_dir() else {}
         sets = {stem: files for stem, files in sets.items() if path in (stem, stem.parent)}
         if len(sets) > 1:
             names = ", ".join(stem.name for stem in sets)

@@ -170,6 +170,20 @@ def test_missing_embeddings_and_wrong_names_say_what_is_needed(tmp_path: Path) -
         open_source(tmp_path)
 
 
+def test_arrays_beside_a_table_are_joined_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    write_source(tmp_path, positions())
+    rows = embeddings(N)
+    (tmp_path / "embeddings.npy").unlink()
+    for number, start in ((2, 0), (9, 3), (10, 4)):
+        np.save(tmp_path / f"model_outputs_{number}.npy", rows[start : {0: 3, 3: 4, 4: N}[start]])
+    source = open_source(tmp_path)
+    np.testing.assert_array_equal(np.concatenate([part for _, part in source.embedding_chunks(2)]), rows)
+    np.save(tmp_path / "embeddings_0.npy", rows)
+    with pytest.raises(SourceError, match="2 sets of embeddings"):
+        open_source(tmp_path)
+    assert open_source(tmp_path, embeddings="model_outputs").dimension == rows.shape[1]
+
+
 def test_all_that_is_wrong_on_opening_is_said_at_once(tmp_path: Path) -> None:
     background = BackgroundDescription("sky.png", 0, 0, 1, 1)
     write_source(tmp_path, {"x": np.arange(N)}, rows=embeddings(3), sky_background=background, image_column="picture")
