@@ -11,7 +11,20 @@
     at = menu ? items(menu).indexOf(event.target) : -1;
   });
 
+  // All columns of a galaxy, once unfolded, are unfolded of the next: they are drawn anew.
+  const FACTS = "#details > details.gf-all-facts";
+  let unfolded = false;
+  /** @type {HTMLDetailsElement | null} */
+  let facts = null;
+  new MutationObserver(function () {
+    const now = document.querySelector(FACTS);
+    if (now === facts) return;
+    facts = now;
+    if (facts && unfolded) facts.open = true;
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   document.addEventListener("toggle", function (event) {
+    if (event.target === facts && facts && facts.isConnected) unfolded = facts.open;
     if (!event.target.matches(MENU) || !event.target.isConnected) return;
     if (event.target.open) {
       open = event.target.className;

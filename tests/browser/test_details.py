@@ -41,6 +41,7 @@ def test_values_are_copied_and_columns_pinned_and_captioned(on_demo: Watched) ->
     page.locator("#details .gf-all-facts > summary").click()
     page.locator("#details").get_by_role("button", name="Keep asymmetry on top").click()
     on_demo.settle()
+    expect(page.locator("#details > .gf-all-facts")).to_have_attribute("open", "")
     first = page.locator("#details > dl > dt .gf-figure")
     assert first.all_inner_texts()[-1] == "asymmetry"
     page.locator("#details > dl").get_by_role("button", name="No longer keep cluster on top").click()
