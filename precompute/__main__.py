@@ -32,6 +32,7 @@ OF_A_SPACE = tuple(
 EMBEDDINGS_HELP = ".npy file, folder of numbered ones, list column of Parquet files, or a table or HDF5 with ids"
 EMBEDDINGS_ID_HELP = "column or columns of that table that name a galaxy (found)"
 PICTURES_HELP = "folder of PNG, JPEG or FITS pictures, one a galaxy, or of HDF5 chunks as ssl-legacysurvey has them"
+SCHEDULER_HELP = "tcp://… of a Dask scheduler, whose workers do the passes over rows; they share the file system (none)"
 IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
 
 
@@ -187,7 +188,9 @@ def _add_space(args: argparse.Namespace) -> int:
     config = _config(args)
     given = {name: getattr(config, name) for name in OF_A_SPACE if getattr(args, name) is not None}
     ids = tuple(args.embeddings_id.split(",")) if args.embeddings_id else ()
-    add_space(args.atlas, config.space, args.embeddings, ids=ids, parameters=given, quiet=args.quiet)
+    add_space(
+        args.atlas, config.space, args.embeddings, ids=ids, parameters=given, scheduler=args.scheduler, quiet=args.quiet
+    )
     return 0
 
 
@@ -359,11 +362,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     build.add_argument(
         "--force", action="store_true", help="build also where that drops what was appended, updated or removed since"
     )
-    build.add_argument(
-        "--scheduler",
-        default="",
-        help="tcp://… of a Dask scheduler, whose workers do the passes over rows; they share the file system (none)",
-    )
+    build.add_argument("--scheduler", default="", help=SCHEDULER_HELP)
     build.add_argument(
         "--verify",
         action="store_true",
@@ -378,6 +377,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     space.add_argument("space", metavar="NAME", help="name of the new space: v2, spectra …")
     space.add_argument("--embeddings", required=True, help=f"{EMBEDDINGS_HELP}; of an array, row by row as the atlas's")
     space.add_argument("--embeddings-id", help=EMBEDDINGS_ID_HELP)
+    space.add_argument("--scheduler", default="", help=SCHEDULER_HELP)
     space.set_defaults(run=_add_space)
     _add_parameters(space, OF_A_SPACE)
 

@@ -166,8 +166,8 @@ def _away(address: str) -> str:
 
 
 @contextmanager
-def connected(address: str, shared: Path) -> Iterator[Workers]:
-    """Workers of the scheduler at an address, held while a build runs.
+def connected(address: str, shared: Path) -> Iterator[Workers | None]:
+    """Workers of the scheduler at an address, held while a build runs; None where no address is given.
 
     Parameters
     ----------
@@ -182,6 +182,9 @@ def connected(address: str, shared: Path) -> Iterator[Workers]:
         If Dask is not installed, the scheduler does not answer or has no workers, or these do not see the files or run
         other versions.
     """
+    if not address:
+        yield None
+        return
     try:
         from distributed import Client
     except ImportError as e:

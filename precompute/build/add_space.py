@@ -21,8 +21,10 @@ from atlas.storage import layout
 from atlas.storage import publish as writer
 from atlas.storage.manifest import Manifest, StageRecord
 
+from ..cluster import connected
 from ..config import BuildConfig
 from ..errors import SourceError
+from ..parallel import Workers
 from ..sources.space_source import SpaceSource, galaxies_of_atlas
 from ..stages import agreement, anomalies, clusters, embeddings, knn, measure, place, planes, read, subsample, umap
 from ..stages.index import stage as index
@@ -50,6 +52,7 @@ def add_space(
     *,
     ids: tuple[str, ...] = (),
     parameters: Mapping[str, Any] | None = None,
+    scheduler: str = "",
     quiet: bool = False,
 ) -> Manifest:
     """Add an embedding space to an atlas, or finish what was interrupted.
@@ -67,6 +70,8 @@ def add_space(
         Columns of that table that name a galaxy; empty to find them.
     parameters : mapping
         Fields of `BuildConfig` that differ from those that the atlas was built with.
+    scheduler : str
+        As of `precompute.build.pipeline.build`.
     quiet : bool
         Show no progress.
 
@@ -102,7 +107,8 @@ def add_space(
         column = agreement.column_name(name)
         link_files(before, partial, [path for path in old.files if not _belongs_to(Path(path), name, column)])
         source.scratch = partial / ".joined.tmp"
-        records = _run(before, old, partial, config, source, keys, quiet=quiet)
+        with connected(scheduler, partial.parent) as workers:
+            records = _run(before, old, partial, config, source, keys, workers, quiet=quiet)
         source.scratch.unlink(missing_ok=True)
         manifest = _assemble(old, partial, build_id, config, records, source)
         manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
@@ -158,6 +164,7 @@ def _run(
     config: BuildConfig,
     source: SpaceSource,
     keys: Mapping[str, str],
+    workers: Workers | None,
     *,
     quiet: bool,
 ) -> list[StageRecord]:
@@ -172,7 +179,14 @@ def _run(
     records = []
     for step in steps:
         ctx = StageContext(
-            partial, config, name=step.name, quiet=quiet, source=source, records=config.space, columns=old.columns
+            partial,
+            config,
+            name=step.name,
+            quiet=quiet,
+            source=source,
+            records=config.space,
+            columns=old.columns,
+            workers=workers,
         )
         records.append(run_stage(step, keys[step.name], ctx, before))
     return records

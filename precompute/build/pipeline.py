@@ -8,7 +8,6 @@ nor the build in use has its outputs already. Nor is it run where keys differ an
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -100,7 +99,7 @@ def build(
         (partial / layout.STAGES).mkdir(exist_ok=True)
         old = None if before is None else layout.build_path(out, before)
         contents, records = StageContents(source, STAGES, partial, old), []
-        with connected(scheduler, partial.parent) if scheduler else nullcontext() as workers:
+        with connected(scheduler, partial.parent) as workers:
             for stage in STAGES:
                 ctx = StageContext(partial, config, name=stage.name, quiet=quiet, source=source, workers=workers)
                 ctx.content = contents.read_by(stage, ctx)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,13 +19,14 @@ from atlas.errors import ResourceError
 from atlas.storage import layout
 from atlas.storage.validate import open_current, validate
 from precompute import cluster
+from precompute.build.add_space import add_space
 from precompute.build.pipeline import build
 from precompute.config import BuildConfig
 from precompute.descriptor.artefact_columns import COLUMNS
 from precompute.sources.source import open_source
 from precompute.stages import anomalies, artefacts, knn, measure, place, thumbnails
 from precompute.stages.stage import StageContext
-from tests.conftest import ROOT, source_of
+from tests.conftest import KEPT, ROOT, source_of
 
 pytestmark = pytest.mark.soak
 PATIENCE_S = 60
@@ -101,6 +103,16 @@ def test_a_build_has_the_bytes_of_one_machine(
     differ = {name for name in alone.files if alone.files[name].sha256 != shared.files[name].sha256}
     assert {name for name in differ - TIMED if not name.startswith(layout.STAGES)} == set()
     assert validate(tmp_path / "shared") == []
+
+
+def test_a_further_space_has_the_bytes_of_one_machine(spaces_path: Path, dask: Cluster, tmp_path: Path) -> None:
+    alone = open_current(spaces_path)[1]
+    out = tmp_path / "shared"
+    shutil.copytree(KEPT / "xdf", out)
+    add_space(out, "v2", str(source_of(spaces_path) / "v2.parquet"), scheduler=dask.address, quiet=True)
+    shared = open_current(out)[1]
+    arrays = [name for name in alone.files if name.startswith("spaces/v2") and name.endswith(".npy")]
+    assert arrays and {name: shared.files[name] for name in arrays} == {name: alone.files[name] for name in arrays}
 
 
 def slowly(folder: Path, number: int) -> int:
