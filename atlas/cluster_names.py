@@ -77,6 +77,9 @@ class NamesHere(NamedTuple):
         return self.of[label].name if label in self.of else ""
 
 
+NO_NAMES = NamesHere()
+
+
 class _Whereabouts(NamedTuple):
     """Overlap of a named cluster with each that holds some of its galaxies, and their shares at its scale."""
 

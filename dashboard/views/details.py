@@ -9,6 +9,7 @@ from dash import Dash, Input, Output, html
 
 from atlas import Atlas, Result
 from atlas.catalog.position_text import format_position, iau_name
+from atlas.cluster_names import NO_NAMES, NamesHere
 from atlas.queries.ordinary import ordinary_like
 
 from ..interaction.held_state import read_state
@@ -27,9 +28,15 @@ ABOUT_ORDINARY = (
 PINNING = "A star keeps a column on top; a click on a value copies it."
 
 
-def panel(atlas: Atlas, state: State, ordinary: Result | None = None, cutouts: tuple[str, ...] = ()) -> list[Any]:
+def panel(
+    atlas: Atlas,
+    state: State,
+    ordinary: Result | None = None,
+    cutouts: tuple[str, ...] = (),
+    clusters: NamesHere = NO_NAMES,
+) -> list[Any]:
     """The panel's content; `ordinary` holds the galaxy that an odd one is shown beside, `cutouts` the services that
-    send images."""
+    send images, `clusters` names of clusters."""
     if state.focus is None:
         return [welcome(atlas)]
     row = row_of(atlas, state.focus)
@@ -69,7 +76,7 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None, cutouts: t
                 *fact("RA, Dec", place, "Right ascension and declination, ICRS", copied=place),
                 *fact("id", name, f"The galaxy's name in the catalogue: {', '.join(atlas.manifest.id_columns)}",
                       copied=name),
-                *([] if kept is not None else facts(atlas, row, first, first)),
+                *([] if kept is not None else facts(atlas, row, first, first, clusters)),
             ]
         ),
         html.Details(
@@ -77,7 +84,8 @@ def panel(atlas: Atlas, state: State, ordinary: Result | None = None, cutouts: t
                 html.Summary(f"all columns ({len(first) + len(rest)})"),
                 html.P([PINNING, *([] if not state.pinned else [" ", el.button("The usual ones", kind="link",
                        is_="change", pinned=[])])], className="gf-note"),
-                html.Dl(facts(atlas, row, rest, first)) if kept is None else differences(atlas, row, kept, rest, words),
+                html.Dl(facts(atlas, row, rest, first, clusters)) if kept is None
+                else differences(atlas, row, kept, rest, words),
             ],
             className="gf-all-facts",
         ),
@@ -153,7 +161,8 @@ def register(app: Dash, service: Service) -> None:
     def on_details(part: Any) -> Any:
         state = read_state(service, part)
         names = tuple(one.name for one in service.cutout_services)
-        return panel(service.atlas, state, _ordinary(service, state), names)
+        clusters = service.book.cluster_names(service.atlas)
+        return panel(service.atlas, state, _ordinary(service, state), names, clusters)
 
 
 def _ordinary(service: Service, state: State) -> Result | None:

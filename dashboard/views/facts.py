@@ -14,6 +14,7 @@ from atlas.catalog.intervals import interval_text, redshift_intervals
 from atlas.catalog.key_columns import key_columns
 from atlas.catalog.numbers import column_text
 from atlas.catalog.senses import explanation, standing
+from atlas.cluster_names import NO_NAMES, NamesHere
 from atlas.storage.manifest import Column
 
 from ..state.coloring import column_of
@@ -32,10 +33,10 @@ def first_columns(atlas: Atlas, color: str, pinned: tuple[str, ...] = ()) -> lis
     return [columns.describe(name) for name in names if name in columns and name not in TOLD_ELSEWHERE]
 
 
-def facts(atlas: Atlas, row: int, shown: list[Column], first: list[Column]) -> list[Any]:
+def facts(atlas: Atlas, row: int, shown: list[Column], first: list[Column], names: NamesHere = NO_NAMES) -> list[Any]:
     """Columns of a row with their units, explained, and where each value stands among all galaxies.
 
-    A star pins a column to those that stand `first`, or takes it away from them.
+    A star pins a column to those that stand `first`, or takes it away from them; `names` are those of clusters.
     """
     columns = atlas.columns(atlas.default_space)
     pinned = [column.name for column in first]
@@ -45,6 +46,8 @@ def facts(atlas: Atlas, row: int, shown: list[Column], first: list[Column]) -> l
         stands = standing(column, value)
         why = meaning_of(atlas, column) + (f" This one: {stands}." if stands else "")
         (text,) = value_texts(atlas, column, [row])
+        if column.name in CLUSTERS and (name := names.name(value)):
+            text = f"{text} · {name}"
         found += fact(column.name, text, why, copied=_exact(column, value), star=_star(column.name, pinned))
     return found
 

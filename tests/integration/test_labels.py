@@ -18,6 +18,7 @@ from atlas.errors import InputError
 from atlas.labels.store import Labels
 from benchmarks.callbacks import call, listed
 from dashboard.app import create_app
+from dashboard.service.galaxies import galaxy
 from dashboard.settings import load
 from dashboard.state.page_state import State, parts
 from dashboard.state.url import to_json, to_token
@@ -85,6 +86,8 @@ def test_a_cluster_is_called_by_its_name(client: FlaskClient, demo: Atlas, place
     drawn = json.dumps(call(client, "map.figure", on_map, "part-map.data"), ensure_ascii=False)
     assert "&lt;i&gt;E/S0&lt;/i&gt;, =1+1<br>" in drawn, "plotly reads markup"
     assert f'"{name}"' in drawn, "the legend does not"
+    chosen = State(focus=galaxy(demo, demo.space().cluster(0).medoid))
+    assert f"0 · {name}" in shown("details", "details.children", chosen)
     table = pd.read_csv(io.StringIO(client.get(f"/export/{demo.build_id}.csv?s={to_token(state)}").text), comment="#")
     assert set(table["cluster"]) == {0} and set(table["cluster_name"]) == {name}
     notebook = Atlas(demo.build, demo.manifest, labels=Labels(place))
