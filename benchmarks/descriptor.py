@@ -28,8 +28,7 @@ from benchmarks.neighbor_picture import draw_neighbors
 from precompute.deep_field.cutouts import PAD_PIXELS, STAMP_PIXELS, pad_with_sky, stamp_corner, stamps
 from precompute.deep_field.detection import Detections, detect
 from precompute.deep_field.picture import load_picture
-from precompute.descriptor.artefacts import STRENGTHS
-from precompute.descriptor.features import DIMENSION, GALAXY, Descriptor, describe
+from precompute.descriptor.features import COMMON, DIMENSION, RARE, Descriptor, describe
 
 BRIGHTEST = 400
 SHIFT_PIXELS = 0.5
@@ -101,15 +100,15 @@ def fit_descriptor(images: NDArray[np.uint8]) -> Embed:
 
 
 def without_artefacts(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of the galaxies alone, from the rings about them: what the descriptor was at first."""
+    """Features on rings about the galaxies alone, without structures: what the descriptor was at first."""
     rings = features.copy()
-    rings[:, len(GALAXY) :] = 0
+    rings[:, len(COMMON) :] = 0
     return rings
 
 
 def fit_rings(features: NDArray[np.float32]) -> Descriptor:
-    """The descriptor with all of its dimensions for galaxies; those of artefacts beside them stay zero."""
-    return Descriptor.fit(without_artefacts(features), dimension=DIMENSION + STRENGTHS)
+    """The descriptor with all of its dimensions for what every galaxy has; those beside them stay zero."""
+    return Descriptor.fit(without_artefacts(features), dimension=DIMENSION + RARE)
 
 
 def fit_rings_only(images: NDArray[np.uint8]) -> Embed:

@@ -19,6 +19,8 @@ ANGLES = 48
 CORE_RADIUS = 1.5
 CORE_ITERATIONS = 4
 MAX_SHIFT = 2.5  # pixels; catalogues are better than that
+BINNED_NOISE = 0.25  # of what is binned and smoothed, in sigma of a pixel
+SEEN = 1.0  # sigma of a pixel: four of what is binned and smoothed
 
 
 class Ellipse(NamedTuple):
@@ -61,6 +63,38 @@ def fit_ellipse(luminance: ImageFloats, noise: ImageFloats, *, iterations: int =
         major = np.clip(np.sqrt(np.maximum(mean + half_difference, 0)), 1.0, height / 7)
         minor = np.clip(np.sqrt(np.maximum(mean - half_difference, 0)), np.maximum(0.25 * major, 0.8), major)
     return Ellipse(*(v.astype(np.float32) for v in (x0 + half, y0 + half, major, minor, angle)))
+
+
+def widen_ellipse(significance: ImageFloats, ellipse: Ellipse, *, iterations: int = 6) -> Ellipse:
+    """The ellipse of all that is seen of a source, about the same centre: of the root of its light, binned by two.
+
+    The bright core decides less than in `fit_ellipse`: a ring or a disc about a bulge gives its own shape.
+
+    Parameters
+    ----------
+    significance : ndarray of shape (n, h, h)
+        Light over the noise of a pixel.
+    ellipse : Ellipse
+        From `fit_ellipse`.
+    """
+    n, height, _ = significance.shape
+    edge = height // 2
+    binned = significance[:, : 2 * edge, : 2 * edge].reshape(n, edge, 2, edge, 2).mean(axis=(2, 4))
+    smooth = ndimage.gaussian_filter(binned, (0.0, 0.7, 0.7))
+    half = (edge - 1) / 2
+    y, x = (np.indices((edge, edge), dtype=np.float32) - half).reshape(2, -1)
+    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
+    x0, y0 = ((v.astype(np.float64) - 0.5) / 2 - half for v in (ellipse.x, ellipse.y))
+    alone = _without_neighbours(smooth, x0, y0, np.full(n, BINNED_NOISE, np.float32))
+    light = np.sqrt(np.maximum(alone - SEEN, 0)).reshape(n, -1)
+    major, minor, angle = (v.astype(np.float64) for v in (0.6 * ellipse.major, 0.6 * ellipse.minor, ellipse.angle))
+    for _ in range(iterations):
+        _, _, mxx, mxy, myy = _moments(light, basis, x0, y0, major, minor, angle)
+        mean, half_difference = mxx + myy, np.hypot(mxx - myy, 2 * mxy)
+        angle = 0.5 * np.arctan2(2 * mxy, mxx - myy)
+        major = np.clip(np.sqrt(np.maximum(mean + half_difference, 0)), 0.5 * ellipse.major, edge / 5)
+        minor = np.clip(np.sqrt(np.maximum(mean - half_difference, 0)), np.maximum(0.25 * major, 0.5), major)
+    return Ellipse(ellipse.x, ellipse.y, *(v.astype(np.float32) for v in (2 * major, 2 * minor, angle)))
 
 
 def _moments(

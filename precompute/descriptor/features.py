@@ -1,7 +1,8 @@
 """An embedding of galaxy images that needs no training: what a galaxy looks like, however it lies.
 
-    images ─┬─ sky, noise ── ellipse of the central galaxy ── rings ── features ── standardise, PCA ─┬─ unit length
-            └─ artefacts ────────────────────────────────────────────────────────────── strengths ──┘
+    images ─┬─ sky, noise ── ellipse of the central galaxy ─┬─ features on rings ── standardise, PCA ─┬─ unit length
+            │                                               └─ structures ────────────── strengths ──┤
+            └─ artefacts ─────────────────────────────────────────────────────────────── strengths ──┘
 
 Every step turns, flips, brightens and shifts with the galaxy, so the features do not change:
 
@@ -14,9 +15,10 @@ Every step turns, flips, brightens and shifts with the galaxy, so the features d
 4. Features, in blocks (`BLOCKS`): colour, size, axis ratio, structure (concentration and asymmetry: Conselice 2003,
    ApJS 147, 1; Gini and M20: Lotz, Primack & Madau 2004, AJ 128, 163), the profile of brightness, its azimuthal power
    (the amplitude of Fourier order m over a ring ignores where the ring starts), the profile of colour.
-5. Artefacts of the whole image (`precompute.descriptor.artefacts`): what rings about a galaxy cannot see.
-6. Each feature is standardised robustly, each block gets its weight, PCA reduces. Strengths of artefacts stand beside
-   the components, zero for an image without any, and decide where one is plain. Rows get unit length.
+5. Structures that few have (`precompute.descriptor.structures`), by what is ordinary in the set, and artefacts of the
+   whole image (`precompute.descriptor.artefacts`): what such features do not tell.
+6. Each feature is standardised robustly, each block gets its weight, PCA reduces. Strengths of structures and artefacts
+   stand beside the components, zero for most, and decide where one is plain. Rows get unit length.
 
 `benchmarks/descriptor.py` measures how well a galaxy drawn anew finds its original.
 """
@@ -35,8 +37,9 @@ from ..errors import SourceError
 from .artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
 from .ellipse import ANGLES, fit_ellipse, sample_rings
 from .sky_level import TINY, ImageFloats, Sky, fill_blank, subtract_sky
+from .structures import STRUCTURES, fit_ramps, measure_structures, strengths_of_structures
 
-VERSION = 3  # counts what changes embeddings: what was made with another is made anew
+VERSION = 4  # counts what changes embeddings: what was made with another is made anew
 CHUNK = 64  # images at a time: their pixels stay in the cache, which halves the time
 MIN_PIXELS = 24
 DIMENSION = 32
@@ -49,7 +52,8 @@ SYMMETRIC_BEYOND = 1.5
 STRUCTURE_RADIUS = 2.5
 ORDERS = 5
 NOISE_ORDERS = slice(10, 20)  # galaxies have no such structure on a ring: what power is there is noise
-ARTEFACT_WEIGHT = 6.0  # of a plain artefact; the components of a galaxy are about 2.5 long
+ARTEFACT_WEIGHT = 8.0  # of a plain artefact; the components of a galaxy are about 3 long
+STRUCTURE_WEIGHT = np.array([4.0, 3.0], np.float32)  # of a plain one of `STRUCTURES`
 SOFTENING = 0.3  # of the inner surface brightness: linear below, logarithmic above
 LIMIT = 3.0
 
@@ -72,13 +76,17 @@ BLOCKS = (
     Block("size", ("log_size",), 1.0),
     Block("shape", ("axis_ratio",), 1.0),
     Block("structure", ("concentration", "asymmetry", "gini", "m20"), 1.0),
-    Block("profile", _rings("profile"), 1.0),
-    Block("power", tuple(f"power_{ring}_{m}" for ring in range(RINGS) for m in range(1, ORDERS + 1)), 1.0),
+    Block("profile", _rings("profile"), 1.3),
+    Block("power", tuple(f"power_{ring}_{m}" for ring in range(RINGS) for m in range(1, ORDERS + 1)), 1.3),
     Block("colour profile", _rings("red_blue") + _rings("green"), 1.0),
 )
-GALAXY = tuple(name for block in BLOCKS for name in block.features)
+COMMON = tuple(name for block in BLOCKS for name in block.features)
+"""Features that every galaxy has some of."""
+GALAXY = (*COMMON, *STRUCTURES)
 FEATURES = (*GALAXY, *MEASURES)
-MAX_DIMENSION = len(GALAXY) + STRENGTHS
+RARE = len(STRUCTURES) + STRENGTHS
+"""Numbers of an embedding, its last, that are zero for most galaxies."""
+MAX_DIMENSION = len(COMMON) + RARE
 
 
 def describe(images: NDArray[Any]) -> ImageFloats:
@@ -120,9 +128,11 @@ class Descriptor:
 
     Attributes
     ----------
-    centre, scale : ndarray of shape (len(GALAXY),), float32
-        Median and spread of each feature of the galaxy.
-    weight : ndarray of shape (len(GALAXY),), float32
+    centre, scale : ndarray of shape (len(COMMON),), float32
+        Median and spread of each feature that every galaxy has.
+    ramps : tuple of ndarray of shape (len(STRUCTURES),), float32
+        Where a structure begins to count, and where it is plain.
+    weight : ndarray of shape (len(COMMON),), float32
         What one standard deviation of a feature counts.
     pca : sklearn.decomposition.PCA
         Fitted on the standardised features.
@@ -130,6 +140,7 @@ class Descriptor:
 
     centre: ImageFloats
     scale: ImageFloats
+    ramps: tuple[ImageFloats, ImageFloats]
     weight: ImageFloats
     pca: PCA
 
@@ -142,8 +153,8 @@ class Descriptor:
         features : ndarray of shape (n, len(FEATURES)), float32
             From `describe`; a sample of some ten thousand galaxies is enough for any survey.
         dimension : int
-            Length of the embeddings, at most `MAX_DIMENSION`, or n where that is less; the last `STRENGTHS` are those
-            of artefacts.
+            Length of the embeddings, at most `MAX_DIMENSION`, or n where that is less; the last `RARE` are strengths
+            of structures and artefacts.
 
         Raises
         ------
@@ -151,32 +162,37 @@ class Descriptor:
             If there are fewer galaxies than dimensions, or another number of dimensions than allowed.
         """
         most = min(len(features), MAX_DIMENSION)
-        if not STRENGTHS < dimension <= most:
+        if not RARE < dimension <= most:
             raise SourceError(
-                f"an embedding of {len(features)} galaxies has {STRENGTHS + 1} to {most} dimensions, not {dimension}"
+                f"an embedding of {len(features)} galaxies has {RARE + 1} to {most} dimensions, not {dimension}"
             )
-        galaxy = features[:, : len(GALAXY)]
+        galaxy = features[:, : len(COMMON)]
         centre = np.median(galaxy, axis=0)
         # The median deviation is robust; a feature that is zero for most galaxies would have none.
         spread = 1.4826 * np.median(np.abs(galaxy - centre), axis=0)
         scale = np.maximum(np.maximum(spread, 0.3 * galaxy.std(axis=0)), np.float32(1e-6))
         weight = np.concatenate([np.full(len(b.features), b.weight / len(b.features) ** 0.5) for b in BLOCKS])
-        pca = PCA(dimension - STRENGTHS, svd_solver="full")
-        fitted = cls(centre, scale.astype(np.float32), weight.astype(np.float32), pca)
+        ramps = fit_ramps(features[:, len(COMMON) : len(GALAXY)])
+        pca = PCA(dimension - RARE, svd_solver="full")
+        fitted = cls(centre, scale.astype(np.float32), ramps, weight.astype(np.float32), pca)
         fitted.pca.fit(fitted._standardise(features))
         return fitted
 
     def embed(self, features: ImageFloats) -> ImageFloats:
         """Unit rows, (n, dimension), float32, of features from `describe`."""
         components = self.pca.transform(self._standardise(features)).astype(np.float32)
-        artefacts = ARTEFACT_WEIGHT * strengths(features[:, len(GALAXY) :])
-        rows: ImageFloats = np.concatenate([components, artefacts], axis=1)
+        artefacts = strengths(features[:, len(GALAXY) :])
+        structures = strengths_of_structures(features[:, len(COMMON) : len(GALAXY)], *self.ramps)
+        structures *= 1 - artefacts.max(axis=1, keepdims=True)  # what is seen in a spoilt image may be due to that
+        rows: ImageFloats = np.concatenate(
+            [components, STRUCTURE_WEIGHT * structures, ARTEFACT_WEIGHT * artefacts], axis=1
+        )
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
         return rows
 
     def _standardise(self, features: ImageFloats) -> ImageFloats:
         # Clipped, so that one wild feature cannot decide who is alike.
-        galaxy = features[:, : len(GALAXY)]
+        galaxy = features[:, : len(COMMON)]
         standard: ImageFloats = np.clip((galaxy - self.centre) / self.scale, -LIMIT, LIMIT) * self.weight
         return standard
 
@@ -226,6 +242,7 @@ def _describe_galaxies(images: ImageFloats, sky: Sky) -> ImageFloats:
             power.reshape(len(images), -1),
             red_blue,
             green,
+            measure_structures(images, sky, ellipse),
         ]
     ).astype(np.float32)
 

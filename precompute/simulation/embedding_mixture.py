@@ -5,7 +5,7 @@ among those of bright red galaxies, so that an image rendered for it on demand l
 the keys do not tell is drawn at random, so two rows that are near need not look alike in every detail: rows of the
 mixture measure speed and size, never the quality of a search.
 
-The descriptor gives 76 numbers at most. Wider embeddings, as networks have, are those laid into more dimensions by a
+The descriptor gives 78 numbers at most. Wider embeddings, as networks have, are those laid into more dimensions by a
 fixed isometry, with a little noise in all of them.
 """
 

@@ -113,7 +113,7 @@ def simulate_images(
     pixels : int
         Edge of an image of 0.262″ a pixel; the reference has 152.
     dimension : int
-        Numbers in an embedding, 8 to 76; without images up to 4,096.
+        Numbers in an embedding, 8 to 78; without images up to 4,096.
     chunk_rows : int
         Rows of a file, a multiple of 50 (of 10,000 where no images are written); 0 takes 10,000 (1,000,000).
     threads : int

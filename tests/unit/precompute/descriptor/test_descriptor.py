@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.descriptor import BRIGHTEST, DeepField, Drawing, finds_itself, fit_raw_pixels
 from precompute.descriptor.ellipse import Ellipse, fit_ellipse, sample_rings
-from precompute.descriptor.features import FEATURES, GALAXY, MAX_DIMENSION, Descriptor, describe
+from precompute.descriptor.features import COMMON, FEATURES, MAX_DIMENSION, RARE, Descriptor, describe
 from precompute.descriptor.sky_level import fill_blank, subtract_sky
 from precompute.errors import SourceError
 
@@ -88,7 +88,7 @@ def test_brightness_and_sky_level_change_nothing(field: DeepField, features: Flo
     images = field.originals[:100].astype(np.float64)
     for factor, level in ((3.7, 100.0), (1e-12, -3e-10)):
         changed = describe(images * factor + level)
-        galaxy, artefacts = np.split(np.abs(changed - features[:100]), [len(GALAXY)], axis=1)
+        galaxy, artefacts = np.split(np.abs(changed - features[:100]), [len(COMMON)], axis=1)
         assert galaxy.max() < 0.03
         # The noise of whole numbers is a whole number: rounding decides which.
         assert np.quantile(artefacts[:, :-1], 0.98, axis=0).max() < 0.1
@@ -214,5 +214,5 @@ def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_more_dimensions_than_galaxies_or_features_are_refused(features: Floats) -> None:
     for some, dimension, most in ((features[:20], 32, 20), (features, 99, MAX_DIMENSION)):
-        with pytest.raises(SourceError, match=f"5 to {most} dimensions, not {dimension}"):
+        with pytest.raises(SourceError, match=f"{RARE + 1} to {most} dimensions, not {dimension}"):
             Descriptor.fit(some, dimension=dimension)

@@ -232,7 +232,7 @@ def test_another_recipe_throws_away_what_was_begun_and_replaces_what_was_there(
         ({"n": 199}, "number of rows is 199; allowed are 200 to"),
         ({"seed": -1}, "seed is -1; allowed are 0 to"),
         ({"pixels": 31}, "edge of an image in pixels is 31; allowed are 32 to 256"),
-        ({"dimension": 77}, "dimension is 77; allowed are 8 to 76"),
+        ({"dimension": 79}, "dimension is 79; allowed are 8 to 78"),
         ({"chunk_rows": 120}, "rows of a chunk are 120; allowed are multiples of 50"),
         ({"n": 200_000, "chunk_rows": 50}, "rows of a chunk are 50; allowed are multiples of 10,000"),
         ({"first_row": -1}, "first row is -1; allowed are 0 to"),
