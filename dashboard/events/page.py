@@ -163,16 +163,13 @@ class SeenIn(Event, frozen=True):
         """See `Event.apply`."""
         if self.space == state.space:
             return state
-        swapped = self.second_space != state.second_space
-        second = state.second
-        if swapped:
-            second = state.map if state.axes is None else None
         return replace(
             state,
             space=self.space,
-            map=state.map if state.axes is not None else state.second if swapped else None,
+            map=None if state.axes is None else state.map,
             second_space=self.second_space,
-            second=second,
+            # Panels of different shapes: a view of one is none of the other.
+            second=state.second if self.second_space == state.second_space else None,
         )
 
 
