@@ -104,7 +104,8 @@ def _tools(plane: str) -> list[Any]:
         )
         for mode, sign, label, on in modes
     ]
-    name, key, panel = {"map": ("map", "M", "map"), "sky": ("sky", "S", "sky"), "second": ("map", "S", "sky")}[plane]
+    tool = {"map": ("map", "M", "map"), "sky": ("sky", "S", "sky"), "second": ("second map", "S", "sky")}
+    name, key, panel = tool[plane]
     if plane == "sky":
         tools += [region_menu(), html.Span(id="sky-look")]
     elif plane == "map":
