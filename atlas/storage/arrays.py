@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from atlas.errors import FormatError, shorten
 from atlas.storage.appended_array import open_continued, part_paths
 
 CHUNK = 1 << 20
+
+_one_header = threading.Lock()
+"""numpy reads a header as a Python literal, and two threads that parse one at a time may end in a SystemError before
+Python 3.12 (CPython, gh-106905)."""
 
 
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:
@@ -25,7 +30,8 @@ def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str |
     """
     try:
         parts = part_paths(path)
-        array: NDArray[Any] = open_continued(path, parts) if parts else np.lib.format.open_memmap(path, mode="r")
+        with _one_header:
+            array: NDArray[Any] = open_continued(path, parts) if parts else np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as e:
         raise FormatError(f"{path} is missing") from e
     except (ValueError, OSError, EOFError) as e:
