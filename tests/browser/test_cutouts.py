@@ -16,6 +16,7 @@ from tests.cutout_viewer import cutout_viewer
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.soak
 def test_a_cutout_is_shown_once_it_has_come(chromium: Browser, demo_path: Path, demo: Atlas, tmp_path: Path) -> None:
     with cutout_viewer() as viewer, serving.serve(demo_path, tmp_path, remote_images=viewer.template) as server:
         for on in watch(chromium, server, demo):

@@ -83,6 +83,7 @@ def on_rare(chromium: Browser, small_path: Path, small: Atlas, tmp_path: Path) -
         yield from watch(chromium, server, small)
 
 
+@pytest.mark.soak
 def test_a_class_of_one_in_ten_thousand_is_found_by_looking(on_rare: Watched) -> None:
     page, columns = on_rare.page, on_rare.atlas.columns()
     codes = np.asarray(columns.array("true_class"))

@@ -166,6 +166,7 @@ def listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.soak
 def test_what_was_labelled_while_the_server_was_away_is_kept_once(
     chromium: Browser, demo_path: Path, demo: Atlas, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_no_tool_is_cut_off_or_covered_at_any_size(on_demo: Watched) -> None:
     assert on_demo.complaints == []
 
 
+@pytest.mark.soak
 def test_words_stand_beside_icons_where_there_is_room_and_drawers_over_the_map_where_there_is_none(
     on_demo: Watched,
 ) -> None:

@@ -453,6 +453,7 @@ def test_a_plane_is_panned_zoomed_and_chosen_from_by_keyboard(page: Watched) -> 
     assert away[focus] <= away[drawn].min() + 1e-6
 
 
+@pytest.mark.soak
 def test_axe_finds_nothing_to_complain_about(on_demo: Watched) -> None:
     on_demo.open()
     choose(on_demo, 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from atlas.queries.selection import Named
 from atlas.search.exact import exact_scores
@@ -22,6 +23,7 @@ def nearest(watched: Watched, space: str, k: int) -> list[int]:
     return [int(row) for row in np.argsort(-scores, kind="stable")[:k]]
 
 
+@pytest.mark.soak
 def test_map_and_search_follow_the_space_and_the_answers_are_compared(on_spaces: Watched) -> None:
     page, atlas = on_spaces.page, on_spaces.atlas
     on_spaces.open()

@@ -35,6 +35,7 @@ def type_meanwhile(page: Watched, selector: str, text: str, word: str) -> None:
     expect(field).to_have_value(text)
 
 
+@pytest.mark.soak
 def test_what_is_half_typed_is_neither_sent_nor_lost_when_its_drawer_is_drawn_anew(on_words: Watched) -> None:
     page = on_words.page
     on_words.open()

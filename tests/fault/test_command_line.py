@@ -124,6 +124,7 @@ def test_validate_tells_a_changed_byte(built: Path, tmp_path: Path) -> None:
     assert "knn/rows.npy was changed" in result.stdout
 
 
+@pytest.mark.soak
 def test_an_unreadable_image_is_named_and_the_build_goes_on(demo_path: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(demo_path.with_name(f"{demo_path.name}-source"), source)
