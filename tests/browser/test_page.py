@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 
 from atlas.catalog.position_text import format_position
 from dashboard.views.palette import PALETTES
+from dashboard.views.clusters import scale_shown
 from tests.browser.conftest import Watched
 from tests.browser.hands import choose, lasso, middle_of_the_map, state_polygon
 
@@ -222,10 +223,13 @@ def test_clusters_and_anomalies_fill_the_gallery(watched: Watched) -> None:
     watched.settle()
     watched.page.locator(".gf-row").first.click()
     watched.settle()
-    labels = watched.atlas.columns("v1").array("cluster")
-    assert (labels[watched.rows()] == 0).all()
-    members, typical = np.flatnonzero(labels == 0), watched.atlas.space().clusters[0].centroid
-    likeness = np.asarray(watched.atlas.space().embeddings[members], dtype=np.float64) @ typical
+    space = watched.atlas.space()
+    scale = scale_shown(space, "")
+    largest = max(space.cluster_tree.of(scale), key=lambda cluster: cluster.size)
+    labels = space.columns.array(scale)
+    assert (labels[watched.rows()] == largest.label).all()
+    members = np.flatnonzero(labels == largest.label)
+    likeness = np.asarray(space.embeddings[members], dtype=np.float64) @ largest.centroid
     nearest = members[np.argsort(-likeness)[:24]]
     assert len(np.intersect1d(watched.rows(), nearest)) >= 22, "the most typical, as far as a quick search finds them"
     for _ in range(2):  # the drawer, then the selection
