@@ -13,8 +13,8 @@ from astropy.coordinates import SkyCoord
 from playwright.sync_api import expect
 
 from atlas.catalog.position_text import format_position
-from dashboard.views.palette import PALETTES
 from dashboard.views.clusters import scale_shown
+from dashboard.views.palette import PALETTES
 from tests.browser.conftest import Watched
 from tests.browser.hands import choose, lasso, middle_of_the_map, state_polygon
 
