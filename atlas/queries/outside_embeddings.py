@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import InputError, shorten
+from atlas.storage.npy import open_npy
 
 MOST_ROWS = 1_000
 
@@ -35,7 +36,7 @@ def outside_embeddings(given: Any, dimension: int) -> NDArray[np.float32]:
     if isinstance(given, str | Path):
         try:
             # Mapped: a header that promises more than the file holds is refused, and nothing is read for it.
-            given = np.load(given, mmap_mode="r", allow_pickle=False)
+            given = open_npy(Path(given))
         except (OSError, ValueError, EOFError) as e:
             raise InputError(f"{shorten(given, 80)} is not a .npy file of numbers that can be read") from e
     rows = np.atleast_2d(np.asarray(given))

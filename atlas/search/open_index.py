@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.errors import FormatError, shorten
+from atlas.errors import FormatError
 from atlas.search.approximate import distinct
 from atlas.search.exact import EmbeddingArray, top_k_exact, top_k_exact_many
 from atlas.search.index import ISOLATED, IndexDescription, NeighborIndex, SearchSetting, read_index_description
+from atlas.storage.arrays import open_array
 
 FEW_QUERIES = 4
 """Up to this many queries the exact index scans for each; above it multiplies matrices."""
@@ -87,10 +88,7 @@ def open_index(directory: Path, embeddings: EmbeddingArray, apart: bool = False)
 
 def _read_isolated(directory: Path, description: IndexDescription) -> NDArray[np.int64]:
     path = directory / ISOLATED
-    try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as e:
-        raise FormatError(f"{path} is missing, truncated or not an array: {shorten(e, 200)}") from e
+    rows = open_array(path)
     if rows.ndim != 1 or rows.dtype != np.uint32 or (rows.size and int(rows.max()) >= description.n_rows):
         raise FormatError(f"{path} does not hold rows of this index")
     return distinct(rows.astype(np.int64))

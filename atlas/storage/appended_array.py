@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError
+from atlas.storage.npy import open_npy
 
 CUT_BYTES = 1 << 16
 """A multiple of the page size of every platform (4, 16 or 64 KiB), so that atlases can move between them."""
@@ -74,7 +75,7 @@ def open_continued(path: Path, parts: Sequence[Path]) -> np.memmap[Any, Any]:
     ValueError, OSError
         If the first file is no array or a file cannot be read.
     """
-    first: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="r")
+    first = open_npy(path)
     if first.flags.f_contiguous and first.ndim > 1 and not first.flags.c_contiguous:
         raise FormatError(f"{path} is stored column by column and cannot go on in {parts[0].name}")
     pieces = [(path, 0)]

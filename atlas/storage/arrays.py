@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,9 @@ from numpy.typing import NDArray
 
 from atlas.errors import FormatError, shorten
 from atlas.storage.appended_array import open_continued, part_paths
+from atlas.storage.npy import open_npy
 
 CHUNK = 1 << 20
-
-_one_header = threading.Lock()
-"""numpy reads a header as a Python literal, and two threads that parse one at a time may end in a SystemError before
-Python 3.12 (CPython, gh-106905)."""
 
 
 def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> NDArray[Any]:
@@ -30,8 +26,7 @@ def open_array(path: Path, *, shape: tuple[int, ...] | None = None, dtype: str |
     """
     try:
         parts = part_paths(path)
-        with _one_header:
-            array: NDArray[Any] = open_continued(path, parts) if parts else np.lib.format.open_memmap(path, mode="r")
+        array: NDArray[Any] = open_continued(path, parts) if parts else open_npy(path)
     except FileNotFoundError as e:
         raise FormatError(f"{path} is missing") from e
     except (ValueError, OSError, EOFError) as e:

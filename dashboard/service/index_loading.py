@@ -11,7 +11,6 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from atlas import Atlas, Query, Similar
-from atlas.errors import KeepingError
 from atlas.search.served_index import SearchAwayError
 
 LoadingState = Literal["loading", "ready", "failed"]
@@ -91,5 +90,5 @@ class Indexes:
         try:
             atlas.labelled.now()  # who opens their drawer finds them read
             atlas.cluster_names.now()
-        except KeepingError:
-            _log.exception("the labels cannot be read")
+        except Exception:
+            _log.exception("the labels of build %s cannot be read", atlas.build_id)

@@ -17,6 +17,7 @@ from atlas.errors import FormatError, shorten
 from atlas.search.engines.base import CodedIndex
 from atlas.search.exact import EmbeddingArray
 from atlas.search.index import IndexDescription, SearchSetting
+from atlas.storage.arrays import open_array
 
 ASSETS = "scann_assets.pbtxt"
 CODES = "hashed_dataset.npy"
@@ -89,16 +90,5 @@ def _check_files(directory: Path, description: IndexDescription) -> None:
         raise FormatError(f"{directory / ASSETS} names {shorten(named)}, expected {sorted(NAMED_ASSETS)}")
     # Codes are stored one a byte; an odd number of dimensions leaves a last block of one.
     blocks = (description.dimensions + 1) // 2
-    _check_array(directory / CODES, (description.n_rows, blocks), np.uint8)
-    _check_array(directory / LEAF_OF_ROW, (description.n_rows,), np.int32)
-
-
-def _check_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as e:
-        raise FormatError(f"{path} is truncated or not an array: {shorten(e, 200)}") from e
-    if array.shape != shape or array.dtype != dtype:
-        raise FormatError(
-            f"{path} holds {array.dtype} of shape {array.shape}, expected {np.dtype(dtype)} of shape {shape}"
-        )
+    open_array(directory / CODES, shape=(description.n_rows, blocks), dtype="uint8")
+    open_array(directory / LEAF_OF_ROW, shape=(description.n_rows,), dtype="int32")
