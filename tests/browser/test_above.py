@@ -69,6 +69,7 @@ def _points_over_images(watched: Watched) -> float:
     return float(changed[inside].mean())
 
 
+@pytest.mark.soak
 def test_images_stand_above_the_points_and_the_ring_of_the_focus_above_all(on_demo: Watched, tmp_path: Path) -> None:
     page = on_demo.page
     on_demo.open()

@@ -7,6 +7,8 @@ import io
 import json
 import re
 
+import pytest
+
 from atlas import Cluster, Expression
 from tests.browser.conftest import Watched
 from tests.browser.hands import expect_count
@@ -47,6 +49,7 @@ def test_a_cluster_has_the_same_number_wherever_it_is_named(on_demo: Watched) ->
     assert on_demo.complaints == []
 
 
+@pytest.mark.soak
 def test_a_cluster_is_split_and_a_part_of_it_selected(on_demo: Watched) -> None:
     page = on_demo.page
     on_demo.open()

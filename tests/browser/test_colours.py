@@ -39,6 +39,7 @@ def test_the_few_galaxies_with_a_value_are_drawn_over_those_without(on_small: Wa
     assert np.mean(np.ptp(colours, axis=1) > GREY_SPREAD) > 0.9
 
 
+@pytest.mark.soak
 def test_range_and_colours_of_a_scale_are_chosen_and_kept(on_small: Watched, tmp_path: Path) -> None:
     watched, page = on_small, on_small.page
     watched.open()

@@ -60,9 +60,8 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(
-    "zoomed", [pytest.param(False, marks=pytest.mark.soak), True], ids=["the opening view", "a view of a hand"]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("zoomed", [False, True], ids=["the opening view", "a view of a hand"])
 def test_a_change_of_size_keeps_middle_and_scale_and_comes_back(on_demo: Watched, zoomed: bool) -> None:
     on_demo.open()
     if zoomed:

@@ -120,6 +120,7 @@ def test_a_gallery_of_a_thousand_is_labelled_by_keyboard_alone(
     assert not on_own.complaints
 
 
+@pytest.mark.soak
 def test_a_tap_labels_where_fingers_are(on_own: Watched, chromium: Browser, place: Path) -> None:
     classes = [{"id": f"class-000{key}", "kind": "class", "who": "Ada", "key": key, "label": word}
                for key, word in ((1, "lens"), (2, "ring"))]  # fmt: skip
@@ -199,6 +200,7 @@ def test_what_was_labelled_while_the_server_was_away_is_kept_once(
     assert len(labels) == 5 and len({one.galaxy for one in labels}) == 5
 
 
+@pytest.mark.soak
 def test_a_pasted_list_becomes_a_collection_that_can_be_selected(on_own: Watched, demo: Atlas) -> None:
     on_own.open()
     on_own.page.keyboard.press("n")

@@ -46,6 +46,7 @@ def within(values: NDArray, low: str, high: str) -> NDArray[np.bool_]:
     return (values >= parse_number(low)) & (values <= parse_number(high))
 
 
+@pytest.mark.soak
 def test_brushes_typed_bounds_conditions_and_links_select_the_very_rows(page: Watched) -> None:
     opened(page, State(drawer="filters", brushed=WIDE))
     chosen = np.ones(page.atlas.n_rows, dtype=bool)
@@ -130,6 +131,7 @@ def test_planes_show_zoom_and_select_every_galaxy_where_it_is(page: Watched, x: 
     assert page.complaints == []
 
 
+@pytest.mark.soak
 def test_colours_cards_details_and_the_table_tell_galaxies_apart(page: Watched) -> None:
     columns = page.atlas.columns("v1")
     opened(page, State(color="jd"))

@@ -28,6 +28,7 @@ CONTROLS = ":is(button, select, input, a, summary)"
 HEADS = ", ".join(f"{part} {CONTROLS}" for part in (".gf-header", ".gf-rail", ".gf-panel > header", ".gf-details"))
 
 
+@pytest.mark.soak
 def test_no_tool_is_cut_off_or_covered_at_any_size(on_demo: Watched) -> None:
     page = on_demo.page
     on_demo.open()

@@ -99,8 +99,7 @@ def test_clusters_are_named_by_size_and_their_number_fits_the_zoom(page: Watched
     inside = [c for c in page.atlas.space().cluster_tree.every
               if view["x0"] < c.map_x < view["x1"] and view["y0"] < c.map_y < view["y1"]]  # fmt: skip
     near = page.page.evaluate(labels)
-    assert len(near) <= len(inside)
-    assert f"{middle.size:,}" in " ".join(near)
+    assert len(near) <= len(inside) and f"{middle.size:,}" in " ".join(near)
 
 
 def test_colours_say_what_is_missing_and_means_are_pictures(page: Watched) -> None:
@@ -218,6 +217,7 @@ def test_a_condition_says_how_many_galaxies_have_a_value_that_few_have(page: Wat
 # Subsets
 
 
+@pytest.mark.soak
 def test_shift_adds_alt_takes_away_and_subsets_are_kept_in_colour(page: Watched) -> None:
     x, y, _ = middle_of_the_map(page, 0.2)
     cx, cy = float(np.median(x)), float(np.median(y))
@@ -263,6 +263,7 @@ def test_shift_adds_alt_takes_away_and_subsets_are_kept_in_colour(page: Watched)
 # Planes
 
 
+@pytest.mark.soak
 def test_columns_against_each_other_with_a_lasso_of_their_own(page: Watched) -> None:
     page.page.keyboard.press("x")
     page.page.wait_for_function("document.querySelector('#map .js-plotly-plot').layout.meta.key !== 'map'")
@@ -376,10 +377,10 @@ def test_what_is_active_downloads_as_csv_in_order(on_large: Watched) -> None:
 # Trust
 
 
+@pytest.mark.soak
 def test_a_lasso_says_how_far_it_cuts_through_neighbourhoods(page: Watched) -> None:
     assert "of neighbours kept" in page.text("#trust")
-    _, _, round_the_middle = middle_of_the_map(page, 0.15)
-    lasso(page, "map", round_the_middle)
+    lasso(page, "map", middle_of_the_map(page, 0.15)[2])
     vertices = page.page.evaluate("window.galaxyFinder.state.selection.vertices")
     mask = page.atlas.mask(canonical(MapPolygon("v1", tuple(map(tuple, vertices)))))
     share = neighbours_outside(page.atlas.space(), mask).share

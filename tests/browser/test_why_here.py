@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Watched
 
 
+@pytest.mark.soak
 def test_a_filter_is_what_tells_its_galaxies_from_the_others(on_demo: Watched) -> None:
     page, columns = on_demo.page, on_demo.atlas.columns()
     on_demo.open()

@@ -345,6 +345,7 @@ def test_one_index_at_a_time_can_be_asked_for(
     wait_for(lambda: search(service) == B)
 
 
+@pytest.mark.soak
 def test_a_server_that_is_stopped_while_it_reads_an_index_stops(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "server"
     folder.mkdir()

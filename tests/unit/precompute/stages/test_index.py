@@ -80,7 +80,7 @@ class TestLayout:
         assert pinned is not None
         assert metadata.version("scann") == pinned[1], "check the layout again, then this test"
 
-    @pytest.mark.parametrize("d", [48, 47])
+    @pytest.mark.parametrize("d", [48, pytest.param(47, marks=pytest.mark.soak)])
     @pytest.mark.parametrize("piece_leaves", [scann_build.PIECE_LEAVES, 7, pytest.param(1, marks=pytest.mark.soak)])
     def test_pieces_laid_end_to_end_are_the_codes_of_one_shot(self, tmp_path, embeddings, d, piece_leaves, monkeypatch):
         stored = np.ascontiguousarray(embeddings[:, :d])
