@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.catalog.identity import Identity
+from atlas.errors import shorten
 from atlas.storage import layout
 from atlas.storage.layout import SOURCE_ROW
 from atlas.storage.manifest import Column, Manifest
@@ -19,6 +20,7 @@ from ..source_description import ColumnDescription
 from ..sources.checks import check_ids, counted, name_rows, raise_problems
 from ..sources.color_columns import colors_of, difference
 from ..sources.column_types import NormalizedColumn, normalize_column
+from ..sources.flux_columns import correction_of
 from ..sources.source import Source
 from ..stages import agreement
 from .conform import conform
@@ -89,11 +91,12 @@ def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: 
             elif name in source.column_names:
                 about = source.description.columns.get(name, ColumnDescription())
                 identifier = name in old.id_columns
+                _refuse_other_origin(about, column)
                 _keep(normalize_column(source.read_column(name), about, identifier=identifier), column, found)
         except SourceError as e:
             wrong[name] = f"column {name} {e}"
-    numbers = [c.name for c in old.columns if c.kind == "number"]
-    computed = {color.name: color for color in colors_of([n for n in numbers if n in source.column_names])}
+    numbers = {c.name: c.description for c in old.columns if c.kind == "number" and c.name in source.column_names}
+    computed = {color.name: color for color in colors_of(numbers)}
     for column in old.columns:
         if column.name in computed.keys() - found.columns.keys() - wrong.keys():
             color = computed[column.name]
@@ -112,6 +115,13 @@ def read_new_rows(source: Source, old: Manifest, identity: Identity, first_row: 
     if spare:
         found.notes.append(f"columns that the atlas does not have are left out: {', '.join(spare)}")
     return found
+
+
+def _refuse_other_origin(about: ColumnDescription, column: Column) -> None:
+    """Refuse magnitudes that were computed of fluxes where others were not, or were corrected otherwise."""
+    if correction_of(about.description) != correction_of(column.description):
+        here, there = (shorten(one.description, 160) or "the catalogue's own" for one in (about, column))
+        raise SourceError(f"is {here!r}, in the atlas {there!r}: bring a column {column.name} that is alike")
 
 
 def _keep(values: NormalizedColumn, column: Column, found: NewRows) -> None:

@@ -34,6 +34,7 @@ from ..sources.bad_rows import UNMATCHED
 from ..sources.checks import counted, raise_problems
 from ..sources.color_columns import COMPUTED, Color, colors_of, difference
 from ..sources.column_types import MISSING_CODE, NormalizedColumn, normalize_column
+from ..sources.flux_columns import computed_of
 from ..sources.further_columns import FurtherColumns, RowsOfGalaxies
 from ..stages import anomalies, read
 from .stage_runner import CHANGE, digest, digest_of_array, link_files, publish_change, replace_array, say, taken_up
@@ -186,8 +187,8 @@ def _with_kept(values: NDArray[Any], of_atlas: Columns, name: str, lacking: NDAr
 def _colors(old: Manifest, of_atlas: Columns, found: FreshColumns) -> FreshColumns:
     """Colours that were computed of a replaced magnitude, computed again, and those that a new one makes possible."""
     own = {c.name for c in old.columns if not c.description.startswith(COMPUTED)} | found.keys()
-    numbers = [c.name for c in old.columns if c.kind == "number" and c.name in own - found.keys()]
-    numbers += [name for name, (values, _) in found.items() if values.kind == "number"]
+    numbers = {c.name: c.description for c in old.columns if c.kind == "number" and c.name in own - found.keys()}
+    numbers |= {name: about.description for name, (values, about) in found.items() if values.kind == "number"}
 
     def of(color: Color) -> NormalizedColumn:
         pair = [found[n][0].array if n in found else of_atlas.array(n) for n in (color.bluer, color.redder)]
@@ -257,6 +258,10 @@ def _assemble(
         if names
     )
     told = [f"{change} from {further.path.name}"]
+    kept = {column.name: column.description for column in old.columns if column.name not in replaced}
+    for name in replaced:
+        if stale := computed_of(name, kept):
+            told.append(f"{', '.join(stale)} is still of the {name} before: build again to compute it anew")
     fitted = {anomalies.fitted_magnitude(old, space.name) for space in old.spaces}
     for magnitude in sorted(fitted & {*replaced}):
         told.append(f"anomaly scores are still those by the {magnitude} before: build again to score by the new one")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..source_description import ColumnDescription
+from .flux_columns import correction_of
 
 BANDS = "ugrizyjhk"
 COMPUTED = "Colour, "
@@ -34,14 +35,25 @@ class Color(NamedTuple):
         )
 
 
-def colors_of(column_names: Sequence[str]) -> list[Color]:
+def colors_of(described: Mapping[str, str]) -> list[Color]:
     """Colours of a catalogue with columns `mag_g`, `mag_r` …: one for each two bands that follow each other.
 
-    A column that has the name of a colour already stands for it.
+    A column that has the name of a colour already stands for it. Magnitudes that were computed of fluxes and others, or
+    with another correction for dust, make none.
+
+    Parameters
+    ----------
+    described : mapping of str to str
+        Descriptions of the columns of numbers, by name.
     """
-    bands = sorted((m[1] for name in column_names if (m := _MAGNITUDE.fullmatch(name))), key=BANDS.index)
+    bands = sorted((m[1] for name in described if (m := _MAGNITUDE.fullmatch(name))), key=BANDS.index)
     found = [Color(f"{a}_minus_{b}", f"mag_{a}", f"mag_{b}") for a, b in pairwise(bands)]
-    return [color for color in found if color.name not in column_names]
+    return [
+        color
+        for color in found
+        if color.name not in described
+        and correction_of(described[color.bluer]) == correction_of(described[color.redder])
+    ]
 
 
 def difference(bluer: NDArray[np.floating], redder: NDArray[np.floating]) -> NDArray[np.float32]:

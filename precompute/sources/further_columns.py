@@ -27,6 +27,7 @@ from .catalog_files import BROKEN, open_catalogs
 from .checks import counted
 from .column_guesses import find_catalog, guess_positions
 from .column_types import StoredColumn, normalize_column, plan_columns
+from .flux_columns import WithMagnitudes
 from .layouts import hats
 from .merge_description import merge
 from .tables.file_column import CatalogFile, FileColumn
@@ -206,6 +207,9 @@ def open_further(
         paths = find_catalog(path)
         path = paths[0] if len(paths) == 1 else path
         catalog = open_catalogs(paths, table or told.table, suits)
+    # A magnitude of the atlas is replaced by none that is computed, unless it is asked for.
+    there = {column.name for column in of_atlas} - {*wanted}
+    catalog = with_magnitudes = WithMagnitudes(catalog, told.columns, there)
     columns = [merge(column, told.columns.get(column.name)) for column in catalog.columns]
     stored, notes = plan_columns(columns)
     notes = [*catalog.notes, *notes]
@@ -235,6 +239,7 @@ def open_further(
         taken = []
     elif not taken:
         raise SourceError(f"{path} has no column to add beside ids and positions; it has {', '.join(sorted(named))}")
+    notes += with_magnitudes.told({column.file_name for column in taken}) if taken else []
     # The atlas's own spelling, since some file systems could not tell two that differ in case.
     known = {column.name.lower(): column.name for column in of_atlas}
     taken = [StoredColumn(known.get(c.name.lower(), c.name), c.file_name, c.component) for c in taken]

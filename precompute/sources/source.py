@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from .column_guesses import guess_id_columns
 from .column_types import StoredColumn, normalize_column, plan_columns
 from .embedding_tables import EmbeddingTable
 from .embeddings import Embeddings
+from .flux_columns import WithMagnitudes
 from .images import FolderImages
 from .join_by_id import Joined, join_by_id
 from .kept_rows import keep_rows
@@ -388,9 +389,9 @@ def open_source(
     is_folder = images is None or images.is_dir()
     parts = layout.open(path, told, embeddings or "", images if is_folder else None)
     description, opened = parts.description, parts.embeddings
+    parts = replace(parts, catalog=(with_magnitudes := WithMagnitudes(parts.catalog, description.columns)))
     columns = tuple(merge(column, description.columns.get(column.name)) for column in parts.catalog.columns)
     problems, notes = check_shape(parts.catalog, description) + parts.problems, parts.notes
-
     positions = take_positions(columns, description, problems, notes)
     joined = None
     if isinstance(opened, EmbeddingTable):
@@ -421,7 +422,7 @@ def open_source(
         likely = () if ids else next(guess_id_columns([c.name for c in columns]), ())
         used |= {c.name for c in columns} - {*only, *likely}
     stored, found = plan_columns(c for c in columns if c.name not in used - ids)
-    notes += found
+    notes += [*found, *with_magnitudes.told({c.file_name for c in stored})]
     kept = {column.file_name for column in stored if column.component is None}
     raise_problems(
         parts.path,

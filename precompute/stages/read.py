@@ -74,8 +74,10 @@ class Read(BuildStage):
                     notes.append(f"column {name} is left out: {e}")
                     continue
                 store(name, values, about)
-        numbers = [c.name for c in columns if c.kind == "number"]
-        for color in colors_of(numbers):
+        colors = colors_of({c.name: c.description for c in columns if c.kind == "number"})
+        if colors:
+            notes.append(f"colours are computed: {', '.join(color.name for color in colors)}")
+        for color in colors:
             pair = [ctx.load(ctx.build / layout.COLUMNS / f"{name}.npy") for name in (color.bluer, color.redder)]
             store(color.name, NormalizedColumn(kind="number", array=difference(*pair)), color.about)
         write_identity(

@@ -152,12 +152,12 @@ def test_reading_an_unknown_column_suggests_the_nearest(tmp_path: Path) -> None:
 
 def test_names_are_cleaned_without_collisions_and_that_is_noted(tmp_path: Path) -> None:
     value = np.arange(N)
-    names = ["flux g", "flux_g", "2mass_j", "Cluster", "map_x", "é mag", "Mag", "mag", "_x", "%"]
+    names = ["flux b", "flux_b", "2mass_j", "Cluster", "map_x", "é mag", "Mag", "mag", "_x", "%"]
     write_source(tmp_path, {**positions(), **{name: value + i for i, name in enumerate(names)}})
     source = open_source(tmp_path)
     assert source.column_names == (
-        "flux_g_2",
-        "flux_g",
+        "flux_b_2",
+        "flux_b",
         "c_2mass_j",
         "survey_Cluster",
         "survey_map_x",
@@ -169,7 +169,7 @@ def test_names_are_cleaned_without_collisions_and_that_is_noted(tmp_path: Path) 
     )
     assert [int(source.read_column(name)[0]) for name in source.column_names] == list(range(len(names)))
     [note] = [note for note in source.notes if "renamed" in note]
-    assert "'flux g' is called flux_g_2" in note and "'Cluster' is called survey_Cluster" in note
+    assert "'flux b' is called flux_b_2" in note and "'Cluster' is called survey_Cluster" in note
 
 
 def test_ids_and_truth_follow_a_renamed_column(tmp_path: Path) -> None:
