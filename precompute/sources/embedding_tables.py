@@ -3,6 +3,7 @@
 results.parquet, .fits, .csv …    a list or vector column, or one a number (`feat_0`, `feat_1` …), beside ids
 representations.hdf5              a matrix beside ids (Zoobot's `representations` and `id_str`, AstroCLIP's)
 batch_0.npy, batch_1.npy …        records of an id and an array (Hyrax)
+lance_db/results.lance            ids and lists in Lance (Hyrax, LanceDB)
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atlas.errors import shorten
@@ -22,12 +25,16 @@ from atlas.errors import shorten
 from ..errors import SourceError
 from .catalog_files import BROKEN, HDF5_ENDINGS, PARQUET_ENDINGS, catalog_ending, open_catalog
 from .column_guesses import EMBEDDING_NAMES, guess_embedding_column
-from .embeddings import Embeddings, ListEmbeddings
+from .embeddings import Embeddings, ListEmbeddings, rows_of_lists
+from .tables.arrow_table import ArrowCatalog
 from .tables.file_column import CatalogFile, FileColumn
 from .tables.hdf5_table import Hdf5Table
 
 MIN_WIDE = 16
 """Fewer numbered columns are bands or apertures."""
+
+LANCE_FOLDER, LANCE_VERSIONS = "lance_db", "_versions"
+"""Folder in which Hyrax keeps its results, and the one by which a data set of Lance is known."""
 
 _BATCH = re.compile(r"batch_(\d+)\.npy")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -223,6 +230,74 @@ class BatchEmbeddings(EmbeddingTable):
         return np.concatenate([batch[name] for batch in self._batches])
 
 
+class LanceEmbeddings(EmbeddingTable):
+    """A column of lists of a Lance data set, and those beside it, read a batch at a time.
+
+    Raises
+    ------
+    SourceError
+        If the reader is not installed, the data set is broken, or nothing tells which column is meant.
+    """
+
+    def __init__(self, folder: Path, wanted: str = "") -> None:
+        try:
+            import lance
+        except ImportError as e:
+            raise SourceError(
+                f"{folder} is Lance, whose reader is an extra: pip install 'galaxy-finder[lance]', or write it as "
+                "Parquet where it was made (lance.dataset(…).to_table())"
+            ) from e
+        self.path = folder
+        self.files = tuple(sorted(file for file in folder.rglob("*") if file.is_file()))
+        self._data = lance.dataset(str(folder))
+        self.n_rows = self._data.count_rows()
+        self._catalog = ArrowCatalog(self._data.schema, self.n_rows, self._whole)
+        name = wanted or guess_embedding_column(self._catalog.columns)
+        column = next((one for one in self._catalog.columns if one.name == name), None)
+        if column is None or column.kind not in ("list", "vector"):
+            raise SourceError(_nothing(folder, wanted, [c.name for c in self._catalog.columns]))
+        self._field = name
+        first = next((rows for rows in self._batches(1024) if len(rows) > rows.null_count), None)
+        if first is None:
+            raise SourceError(f"{folder}: column {name!r} holds no embedding")
+        self.dimension = int(pc.list_value_length(first.drop_null())[0].as_py())
+        self.names = tuple(one.name for one in self._catalog.columns if one.kind in ("number", "text"))
+
+    def chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """See `Embeddings.chunks`; a batch ends where the data set's own parts do, too."""
+        start = 0
+        for lists in self._batches(chunk):
+            yield start, rows_of_lists(lists, self.dimension, self._field, start)
+            start += len(lists)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """See `EmbeddingTable.read`."""
+        return self._catalog.read(name)
+
+    def _batches(self, rows: int) -> Iterator[pa.Array]:
+        # One batch ahead: by itself the reader takes as many as there are cores.
+        ahead = {"batch_readahead": 1, "fragment_readahead": 1, "scan_in_order": True}
+        try:
+            for batch in self._data.scanner(columns=[self._field], batch_size=rows, **ahead).to_batches():
+                yield batch.column(0)
+        except (OSError, ValueError, RuntimeError) as e:
+            raise SourceError(f"{self.path} is damaged at column {self._field!r}: {shorten(e, 200)}") from e
+
+    def _whole(self, name: str) -> pa.ChunkedArray:
+        return self._data.to_table(columns=[name]).column(0)
+
+
+def lance_folder(path: Path) -> Path | None:
+    """The one Lance data set that a folder is, or that lies in it as Hyrax and LanceDB leave theirs; None elsewhere."""
+    if not path.is_dir():
+        return None
+    found = [path, *(folder for under in ("*.lance", f"{LANCE_FOLDER}/*.lance") for folder in sorted(path.glob(under)))]
+    sets = [folder for folder in found if (folder / LANCE_VERSIONS).is_dir()]
+    if len(sets) > 1:
+        raise SourceError(f"{path} holds {len(sets)} Lance data sets ({', '.join(s.name for s in sets)}); name one")
+    return sets[0] if sets else None
+
+
 def open_embedding_table(path: Path) -> EmbeddingTable | None:
     """Embeddings with ids that a path names, if it does; a column, dataset or field may stand behind it after a colon.
 
@@ -236,6 +311,8 @@ def open_embedding_table(path: Path) -> EmbeddingTable | None:
         stem, _, name = str(path).rpartition(":")
         path = Path(stem)
     try:
+        if (folder := lance_folder(path)) is not None:
+            return LanceEmbeddings(folder, name)
         if path.is_dir():
             files = sorted((f for f in path.iterdir() if _BATCH.fullmatch(f.name)), key=_batch_number)
             return BatchEmbeddings(path, files, name) if files else None

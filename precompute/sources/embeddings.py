@@ -165,19 +165,7 @@ class ListEmbeddings:
             If a list is longer or shorter than the first.
         """
         for start, array in self._arrays(chunk):
-            lengths = pc.fill_null(pc.list_value_length(array), self.dimension).to_numpy(zero_copy_only=False)
-            wrong = np.flatnonzero(lengths != self.dimension)
-            if wrong.size:
-                raise SourceError(
-                    f"column {self._column!r} holds lists of different lengths: the first has {self.dimension}; "
-                    f"{name_rows(wrong + start, lengths[wrong])}"
-                )
-            rows = np.full((len(array), self.dimension), np.nan, dtype=np.float32)
-            present = array.is_valid().to_numpy(zero_copy_only=False)
-            flat = pc.list_flatten(array).to_numpy(zero_copy_only=False)
-            with np.errstate(over="ignore"):
-                rows[present] = flat.reshape(-1, self.dimension)
-            yield start, rows
+            yield start, rows_of_lists(array, self.dimension, self._column, start)
 
     def _arrays(self, chunk: int) -> Iterator[tuple[int, pa.Array]]:
         start = 0
@@ -189,6 +177,36 @@ class ListEmbeddings:
                     start += len(batch)
             except (OSError, pa.ArrowException) as e:
                 raise SourceError(f"{path} is damaged at column {self._column!r}: {shorten(e, 200)}") from e
+
+
+def rows_of_lists(lists: pa.Array, dimension: int, column: str, start: int) -> NDArray[np.float32]:
+    """Rows of (m, dimension) that are an array of lists; a row without a list is NaN.
+
+    Parameters
+    ----------
+    lists : pyarrow.Array of m lists
+    dimension : int
+    column : str
+        For messages, as is `start`, the row of the first.
+
+    Raises
+    ------
+    SourceError
+        If a list is longer or shorter.
+    """
+    lengths = pc.fill_null(pc.list_value_length(lists), dimension).to_numpy(zero_copy_only=False)
+    wrong = np.flatnonzero(lengths != dimension)
+    if wrong.size:
+        raise SourceError(
+            f"column {column!r} holds lists of different lengths: the first has {dimension}; "
+            f"{name_rows(wrong + start, lengths[wrong])}"
+        )
+    rows = np.full((len(lists), dimension), np.nan, dtype=np.float32)
+    present = lists.is_valid().to_numpy(zero_copy_only=False)
+    flat = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        rows[present] = flat.reshape(-1, dimension)
+    return rows
 
 
 @dataclass(frozen=True)
