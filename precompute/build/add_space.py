@@ -30,6 +30,7 @@ from ..stages import agreement, anomalies, clusters, embeddings, knn, measure, p
 from ..stages.index import stage as index
 from ..stages.reduction import reduced_width
 from ..stages.stage import Stage, StageContext
+from .compact import compact
 from .estimate import check_fits, estimate_build
 from .manifest_assembly import describe_space
 from .space_parameters import config_of, own_parameters
@@ -89,10 +90,10 @@ def add_space(
     ResourceError
         If disk or memory are too small, or another build of the atlas runs.
     """
+    _make_one_segment(out, name, embeddings_from, ids, parameters or {}, quiet=quiet)
     with taken_up(out) as (before, old):
         _refuse_misfits(old, name, out)
-        config = config_of(old, threads=0, memory_gib=BuildConfig().memory_gib)
-        config = msgspec.convert(msgspec.to_builtins(config) | {**(parameters or {}), "space": name}, BuildConfig)
+        config = _configured(old, name, parameters or {})
         source = SpaceSource(galaxies_of_atlas(before, old), embeddings_from, ids)
         for note in source.notes:
             say(quiet, f"note: {note}")
@@ -114,6 +115,26 @@ def add_space(
         manifest = publish_change(out, before, old, partial, manifest, quiet=quiet)
     say(quiet, f"{out}: build {build_id} with space {name} beside {old.spaces[0].name} is in use")
     return manifest
+
+
+def _make_one_segment(
+    out: Path, name: str, embeddings_from: str, ids: tuple[str, ...], parameters: Mapping[str, Any], *, quiet: bool
+) -> None:
+    """Compact an atlas of several segments, since a space is added to one; first the embeddings must fit."""
+    with taken_up(out) as (before, old):
+        if len(old.segments) == 1:
+            return
+        _refuse_misfits(old, name, out)
+        config = _configured(old, name, parameters)
+        SpaceSource(galaxies_of_atlas(before, old), embeddings_from, ids)
+    say(quiet, f"{out}: its {len(old.segments)} segments become one first, as by `compact`")
+    compact(out, threads=config.threads, memory_gib=config.memory_gib, quiet=quiet)
+
+
+def _configured(old: Manifest, name: str, parameters: Mapping[str, Any]) -> BuildConfig:
+    """Parameters of a space: those that the atlas was built with, but for what is told."""
+    config = config_of(old, threads=0, memory_gib=BuildConfig().memory_gib)
+    return msgspec.convert(msgspec.to_builtins(config) | {**parameters, "space": name}, BuildConfig)
 
 
 def space_keys(old: Manifest, config: BuildConfig, fingerprint: str) -> dict[str, str]:
@@ -139,10 +160,6 @@ def _refuse_misfits(old: Manifest, name: str, out: Path) -> None:
     column = agreement.column_name(name)
     if not _records(old, name) and any(one.name == column for one in old.columns):
         raise SourceError(f"{out} has a column {column} already, which the space would add: name the space otherwise")
-    if len(old.segments) > 1:
-        raise SourceError(
-            f"{out} has {len(old.segments)} segments: a space is added to one. Make one of them first (compact {out})"
-        )
 
 
 def _records(old: Manifest, name: str) -> dict[str, str]:

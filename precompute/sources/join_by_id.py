@@ -13,6 +13,7 @@ from atlas.errors import shorten
 
 from ..errors import SourceError
 from .column_guesses import guess_id_columns
+from .column_types import EXACT_IN_FLOAT64
 from .embedding_tables import EmbeddingTable
 from .layouts.base import Parts
 
@@ -88,7 +89,8 @@ def join_by_id(parts: Parts, table: EmbeddingTable, told: tuple[str, ...], wante
     if not found.size:
         raise SourceError(
             f"no embedding is of a galaxy of the catalogue: {', '.join(table_names)} of {table.path} has "
-            f"{_some(theirs)}; {', '.join(catalog_names)} of {parts.path} has {_some(ours)}"
+            f"{_some(theirs)}; {', '.join(catalog_names)} of {parts.path} has {_some(ours)}; name "
+            "others (--id, --embeddings-id)"
         )
     without_galaxy = [_text(key) for key in theirs[of < 0]]
     without_embedding = [_text(key) for key in ours[np.setdiff1d(np.arange(len(ours)), of[found])]]
@@ -133,10 +135,18 @@ def _keys(ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> tuple[pd.Inde
 
 
 def _alike(ours: NDArray[Any], theirs: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    plain = np.ma.getdata(ours), np.ma.getdata(theirs)
+    plain = _whole_numbers(ours), _whole_numbers(theirs)
     if all(values.dtype.kind in "iu" for values in plain):
         return plain
     return _as_text(plain[0]), _as_text(plain[1])
+
+
+def _whole_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Ids that a tool has made floats of, as the whole numbers that they are; others as they come."""
+    plain: NDArray[Any] = np.ma.getdata(values)
+    if plain.dtype.kind == "f" and np.all(np.abs(plain) <= EXACT_IN_FLOAT64) and np.all(plain == np.rint(plain)):
+        return plain.astype(np.int64)
+    return plain
 
 
 def _as_text(values: NDArray[Any]) -> NDArray[np.object_]:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from atlas.errors import shorten
 from atlas.storage.arrays import open_array
+from atlas.storage.layout import SOURCE_ROW
 from atlas.storage.manifest import Manifest
 
 from ..errors import SourceError
 from ..source_description import SourceDescription
+from .column_guesses import guess_id_columns
 from .embedding_tables import EmbeddingTable
 from .find_embeddings import open_arrays
 from .join_by_id import SHOWN, Joined, join_by_id
@@ -81,9 +83,13 @@ class SpaceSource(Source):
         self._atlas_rows: NDArray[np.int64] | None = None
         joined = None
         if isinstance(opened, EmbeddingTable):
-            joined = join_by_id(_parts(galaxies), opened, galaxies.id_columns, ids)
+            joined = join_by_id(_parts(galaxies), opened, _joined_by(galaxies, opened, ids), ids)
         elif ids:
             raise SourceError(f"{opened.path} has no columns: --embeddings-id {','.join(ids)} says nothing")
+        if joined is None and ids:
+            raise SourceError(
+                f"{galaxies.name} has no ids that {', '.join(ids)} of {opened.path} could be: leave them out"
+            )
         if joined is None:
             self._require_as_many(opened.n_rows)
         else:
@@ -141,7 +147,7 @@ def galaxies_of_atlas(build: Path, manifest: Manifest) -> NamedGalaxies:
 def galaxies_of_source(source: Source, id_columns: tuple[str, ...]) -> NamedGalaxies:
     """The galaxies of a source that is to be appended to an atlas where those columns name a galaxy."""
     known = id_columns if {*id_columns} <= {*source.column_names} else ()
-    return NamedGalaxies(source.folder.name, _SourceCatalog(source, known), known)
+    return NamedGalaxies(source.folder.name, _SourceCatalog(source, source.column_names), known)
 
 
 class _AtlasCatalog:
@@ -172,6 +178,21 @@ class _SourceCatalog:
         self.n_rows = source.n_rows
         self.columns = tuple(FileColumn(name, "text", "id") for name in names)
         self.read = source.read_column
+
+
+def _joined_by(galaxies: NamedGalaxies, table: EmbeddingTable, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns of the galaxies that embeddings are joined by.
+
+    Where their rows alone name them, what both sides have goes first: an `objid` of a table is no number of a row.
+    """
+    if galaxies.id_columns not in ((SOURCE_ROW,), ()):
+        return galaxies.id_columns
+    there = [column.name for column in galaxies.catalog.columns]
+    if wanted:
+        return wanted if {*wanted} <= {*there} else galaxies.id_columns
+    beside = {name.lower().rpartition("/")[2] for name in table.names}
+    both = (names for names in guess_id_columns(there) if {name.lower() for name in names} <= beside)
+    return galaxies.id_columns if SOURCE_ROW in beside else next(both, galaxies.id_columns)
 
 
 def _parts(galaxies: NamedGalaxies) -> Parts:

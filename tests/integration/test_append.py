@@ -31,6 +31,7 @@ from dashboard.cache.results import Cached
 from dashboard.service.atlas_service import Service
 from dashboard.settings import load
 from precompute.build import stage_runner as running
+from precompute.build.add_space import add_space
 from precompute.build.append import append
 from precompute.build.compact import compact
 from precompute.build.pipeline import build
@@ -476,3 +477,16 @@ def test_an_atlas_named_by_row_grows_without_images_and_hard_links(
     atlas = Atlas.open(tmp_path / "atlas")
     assert atlas.identity.name(249) == "249" and atlas.columns().array("size").tolist() == list(range(250))
     assert (atlas.build / "columns/size.npy.1").exists(), "a further segment goes on from there"
+
+    # A further space comes to one segment, by numbers of rows; to none before its embeddings are known to fit.
+    vectors = random.normal(size=(250, 9)).astype(np.float32)
+    for name, rows in (("few", 249), ("all", 250)):
+        ids = np.arange(rows)[::-1].astype("U")
+        pq.write_table(pa.table({"object_id": ids, "vector": list(vectors[:rows][::-1])}), tmp_path / f"{name}.parquet")
+    with pytest.raises(SourceError, match="1 of 250 galaxies of the atlas have no embedding"):
+        add_space(tmp_path / "atlas", "v2", str(tmp_path / "few.parquet"), quiet=True)
+    assert len(Atlas.open(tmp_path / "atlas").manifest.segments) == 2
+    manifest = add_space(tmp_path / "atlas", "v2", str(tmp_path / "all.parquet"), quiet=True)
+    assert len(manifest.segments) == 1 and validate(tmp_path / "atlas") == []
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(Atlas.open(tmp_path / "atlas").space("v2").embeddings, unit, atol=1e-3)

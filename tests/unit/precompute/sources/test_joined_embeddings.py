@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -16,7 +17,9 @@ from astropy.table import Table
 
 from precompute.__main__ import main
 from precompute.errors import SourceError
+from precompute.sources.catalog_files import open_catalog
 from precompute.sources.source import Source, open_source
+from precompute.sources.space_source import NamedGalaxies, SpaceSource
 
 N, D = 30, 16
 RNG = np.random.default_rng(3)
@@ -81,11 +84,21 @@ def hyrax(folder: Path) -> str:
     return "results"
 
 
+def hyrax_lance(folder: Path) -> str:
+    """Results as Hyrax's writer leaves them: a batch after the other, in a data set of its own version each."""
+    path, kind = folder / "run" / "lance_db" / "results.lance", pa.list_(pa.float32(), D)
+    for rows in (slice(0, 10), slice(10, None)):
+        flat = pa.array(TABLE_VECTORS[rows].ravel())
+        batch = {"object_id": TABLE_IDS[rows], "data": pa.FixedSizeListArray.from_arrays(flat, type=kind)}
+        lance.write_dataset(pa.table(batch), str(path), mode="append" if path.exists() else "create")
+    return "run"
+
+
 def read_all(source: Source) -> np.ndarray:
     return np.concatenate([rows for _, rows in source.embedding_chunks(7)])
 
 
-WRITERS = [parquet_list, parquet_wide, csv_wide, fits_vector, zoobot, astroclip, hyrax]
+WRITERS = [parquet_list, parquet_wide, csv_wide, fits_vector, zoobot, astroclip, hyrax, hyrax_lance]
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -100,7 +113,8 @@ def test_each_galaxy_gets_its_own_embedding(tmp_path: Path, write: Callable[[Pat
     assert source.joined is not None and source.joined.without_galaxy == ["J9998", "J9999"]
     assert sorted([*source.joined.without_embedding, *ids]) == IDS.tolist()
     (note,) = (note for note in source.notes if "joined" in note)
-    assert note.startswith("26 embeddings joined by id_str; 4 galaxies have none and are left out, 2 embeddings")
+    name = "object_id" if write is hyrax_lance else "id_str"
+    assert note.startswith(f"26 embeddings joined by {name}; 4 galaxies have none and are left out, 2 embeddings")
 
 
 def test_ids_may_be_called_differently_and_be_numbers_on_one_side(tmp_path: Path) -> None:
@@ -163,3 +177,44 @@ def test_a_build_lists_what_has_no_counterpart(tmp_path: Path, capsys: pytest.Ca
         rows = list(csv.reader(f))
     assert rows[0] == ["id", "reason"] and rows[-2:] == [[n, "not in the catalogue"] for n in ("J9998", "J9999")]
     assert sorted(rows[1:-2]) == [[one, "no embedding"] for one in sorted(set(IDS) - set(TABLE_IDS))]
+
+
+def by_row(folder: Path, columns: dict[str, np.ndarray]) -> NamedGalaxies:
+    """Galaxies of an atlas that its rows name, though it has other columns."""
+    pq.write_table(pa.table({"source_row": np.arange(N, dtype=np.uint32)} | columns), folder / "atlas.parquet")
+    return NamedGalaxies("the atlas", open_catalog(folder / "atlas.parquet"), ("source_row",))
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "ids"),
+    [
+        ("source_row", (), np.arange(N, dtype=np.uint32)),
+        ("source_row", (), np.arange(N, dtype=np.float64)),
+        ("id", (), np.arange(N).astype("U")),
+        ("number", ("number",), np.arange(N)),
+    ],
+)
+def test_numbers_of_rows_are_ids_of_galaxies_that_rows_name(
+    tmp_path: Path, name: str, told: tuple[str, ...], ids: np.ndarray
+) -> None:
+    pq.write_table(pa.table({name: ids[::-1], "vector": list(VECTORS[::-1])}), tmp_path / "v.parquet")
+    source = SpaceSource(by_row(tmp_path, {}), str(tmp_path / "v.parquet"), told)
+    source.scratch = tmp_path / "scratch"
+    np.testing.assert_array_equal(np.concatenate([rows for _, rows in source.embedding_chunks(7)]), VECTORS)
+    assert source.notes == [f"{N} embeddings joined by id"]
+
+
+@pytest.mark.parametrize("told", [(), ("objid",)])
+def test_an_id_that_both_sides_have_is_no_number_of_a_row(tmp_path: Path, told: tuple[str, ...]) -> None:
+    shuffled = RNG.permutation(N)
+    pq.write_table(pa.table({"objid": np.arange(N), "vector": list(VECTORS)}), tmp_path / "v.parquet")
+    source = SpaceSource(by_row(tmp_path, {"objid": shuffled}), str(tmp_path / "v.parquet"), told)
+    source.scratch = tmp_path / "scratch"
+    ((_, rows),) = source.embedding_chunks(100)
+    np.testing.assert_array_equal(rows, VECTORS[shuffled])
+
+
+def test_ids_of_another_survey_are_never_taken_by_their_order(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"objid": np.arange(N) + 10**6, "vector": list(VECTORS)}), tmp_path / "v.parquet")
+    with pytest.raises(SourceError, match=r"objid of .* has 1000000.*source_row of the atlas has 0, 1, 2; name others"):
+        SpaceSource(by_row(tmp_path, {}), str(tmp_path / "v.parquet"), ())
