@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,20 @@ def some_rows(whole: Path, folder: Path, start: int, stop: int, catalog: pa.Tabl
     pq.write_table(table, folder / CATALOG)
     np.save(folder / EMBEDDINGS, np.load(whole / EMBEDDINGS, mmap_mode="r")[start:stop])
     shutil.copyfile(whole / DESCRIPTION, folder / DESCRIPTION)
+    return open_source(folder)
+
+
+def last_rows(demo: Path, folder: Path, count: int, renumbered: int = 0) -> Source:
+    """The last galaxies of the demo as a source without images, under their own ids or others."""
+    folder.mkdir()
+    table = pq.read_table(demo / CATALOG)
+    table = table.slice(table.num_rows - count)
+    table = table.set_column(0, "objid", pa.array(table["objid"].to_numpy() + renumbered))
+    pq.write_table(table, folder / CATALOG)
+    np.save(folder / EMBEDDINGS, np.load(demo / EMBEDDINGS)[-count:])
+    told = json.loads((demo / DESCRIPTION).read_text())
+    del told["sky_background"]
+    (folder / DESCRIPTION).write_text(json.dumps(told))
     return open_source(folder)
 
 

@@ -19,9 +19,11 @@ from atlas.storage import layout
 from atlas.storage.publish import current_build
 from atlas.storage.validate import validate
 from precompute.build.stage_runner import link
-from tests.conftest import ROOT
+from tests.conftest import KEPT, ROOT, source_of
+from tests.sources import last_rows
 
 KILLS = 5
+RENUMBERED = 10**6
 UNEQUAL = ("quality.json", "stages/", "index/")
 """Files that tell how long something took, or that two runs do not write alike."""
 
@@ -55,8 +57,19 @@ def in_another_space(root: Path, folder: Path) -> list[object]:
     return ["add-space", root, "v3", "--embeddings", folder / "v3.npy", *few]
 
 
+def appended(root: Path, folder: Path) -> list[object]:
+    """Galaxies come to both spaces: their embeddings in the second are joined by id."""
+    if not (folder / "v2.parquet").exists():  # a source that is written anew is another
+        last_rows(source_of(KEPT / "xdf"), folder / "more", 40, RENUMBERED)
+        table = pq.read_table(source_of(KEPT / "two-spaces") / "v2.parquet")
+        ids = pa.array(table["objid"].to_numpy() + RENUMBERED)
+        pq.write_table(table.set_column(0, "objid", ids), folder / "v2.parquet")
+    further = ["--space-embeddings", f"v2={folder / 'v2.parquet'}", "--threads", "1"]
+    return ["append", folder / "more", "--out", root, *further]
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("change", [updated, removed, in_another_space])
+@pytest.mark.parametrize("change", [updated, removed, in_another_space, appended])
 def test_a_change_that_is_killed_leaves_the_atlas_whole_and_goes_on(
     change: Callable[[Path, Path], list[object]], spaces_path: Path, tmp_path: Path
 ) -> None:

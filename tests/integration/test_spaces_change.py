@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,11 @@ from precompute.build.space_parameters import FIRST, config_of, first_rows
 from precompute.build.update import update
 from precompute.errors import SourceError
 from precompute.sources.further_columns import open_further
-from precompute.sources.source import Source, open_source
+from precompute.sources.source import Source
 from precompute.stages import measure
 from precompute.stages.agreement import disagreement
 from tests.conftest import source_of
-from tests.sources import CATALOG, DESCRIPTION, EMBEDDINGS
+from tests.sources import last_rows
 
 LAST = 40
 SPACES = ("v1", "v2")
@@ -51,15 +50,7 @@ def recall_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def last(demo_path: Path, tmp_path: Path) -> Source:
     """The last galaxies of the demo as a source without images."""
-    whole, folder = source_of(demo_path), tmp_path / "last"
-    folder.mkdir()
-    table = pq.read_table(whole / CATALOG)
-    pq.write_table(table.slice(table.num_rows - LAST), folder / CATALOG)
-    np.save(folder / EMBEDDINGS, np.load(whole / EMBEDDINGS)[-LAST:])
-    told = json.loads((whole / DESCRIPTION).read_text())
-    del told["sky_background"]
-    (folder / DESCRIPTION).write_text(json.dumps(told))
-    return open_source(folder)
+    return last_rows(source_of(demo_path), tmp_path / "last", LAST)
 
 
 def v2_of(spaces_path: Path) -> str:
