@@ -353,8 +353,8 @@
 
   function showCard(row, x, y, withImage) {
     const key = gf.build + "/" + row;
-    // What the page is coloured by is among them.
-    const address = "/galaxy/" + key + ".json?color=" + encodeURIComponent(gf.get("color"));
+    // What the page is coloured by is among them, and the name that its cluster has by now.
+    const address = `/galaxy/${key}.json?color=${encodeURIComponent(gf.get("color"))}&labels=${gf.labels.revision()}`;
     wanted = address;
     if (!facts.has(address)) {
       facts.set(address, fetch(address).then((r) => (r.ok ? r.json() : null)).catch(() => null));

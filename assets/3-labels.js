@@ -373,6 +373,7 @@
       asked = new Set();
       look();
     },
+    revision: () => revision,
     waiting: () => unsent().length,
     of: function (row) {
       const given = known.get(row) || [];

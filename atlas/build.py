@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 from atlas.catalog.columns import Columns
 from atlas.catalog.histogram import Histograms
 from atlas.catalog.identity import Identity
+from atlas.catalog.reserved_names import CLUSTER_NAME
 from atlas.cluster_names import ClusterNames
 from atlas.errors import InputError, NothingNearError
 from atlas.expressions.given import WithGiven
@@ -260,7 +261,8 @@ class OpenBuild:
         return WithGiven(self.columns(self.default_space), self._words)
 
     def _words(self, name: str) -> list[str]:
-        return self.labelled.words(name)  # opened by those alone who ask for labels
+        # Opened by those alone who ask for what people gave.
+        return self.cluster_names.words() if name == CLUSTER_NAME else self.labelled.words(name)
 
     def position(self, row: int) -> tuple[float, float]:
         """RA and Dec of a row in degrees (ICRS)."""

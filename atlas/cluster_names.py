@@ -9,7 +9,7 @@ both. Sizes count as shares of all galaxies, since surveys grow. At one half and
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -127,6 +127,19 @@ class ClusterNames:
                 self._names = self._placed([one for one in self._labels.cluster_names() if self._is_here(one)])
                 self._read = revision
             return self._names
+
+    def words(self) -> list[str]:
+        """Names that stand now, in alphabetical order."""
+        return sorted({one.name for one in self.now().of.values()} - {""})
+
+    def called(self, wanted: Callable[[str], bool], revision: int = 0) -> list[int]:
+        """Clusters of any scale whose name is wanted, as of a revision of the labels; 0 stands for now."""
+        if 0 < revision < self._labels.naming():
+            with self._lock:
+                names = self._placed([one for one in self._labels.cluster_names(revision) if self._is_here(one)])
+        else:
+            names = self.now()
+        return [label for label, one in names.of.items() if one.name and wanted(one.name)]
 
     def entry(self, label: int, name: str, *, who: str, id: str = "") -> Entry:
         """Act that names a cluster of this build, or takes its name away where the name is empty.

@@ -110,7 +110,7 @@ interface GalaxyFinder {
   labelTools: { draw(): void };
   /** On to the next galaxy of the gallery without a label, or back to the one before. */
   ahead(back: boolean): void;
-  labels: { boot(told: LabelsTold): void; seen(revision: number): void; waiting(): number; of(row: number): { text: string; color: string } | null; mine(row: number): Given | undefined; classes(): { key: number; label: string; color: string }[] };
+  labels: { boot(told: LabelsTold): void; seen(revision: number): void; revision(): number; waiting(): number; of(row: number): { text: string; color: string } | null; mine(row: number): Given | undefined; classes(): { key: number; label: string; color: string }[] };
 }
 
 /** What the gallery shows (`GalleryList` of `dashboard/views/gallery.py`). */

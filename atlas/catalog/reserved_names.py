@@ -29,5 +29,5 @@ OF_AN_ATLAS = frozenset(
     )
 )
 OF_CONDITIONS = frozenset({"and", "or", "not", "in"})
-LABEL, GRADE, COLLECTION = OF_PEOPLE = ("label", "grade", "collection")
+LABEL, GRADE, COLLECTION, CLUSTER_NAME = OF_PEOPLE = ("label", "grade", "collection", "cluster_name")
 DENSITY, SUBSETS, LABELS = OF_THE_PAGE = ("density", "subsets", "labels")

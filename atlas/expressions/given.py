@@ -1,8 +1,9 @@
-"""Labels, grades and collections of people, named in conditions like columns of text: `label == "lens" & grade != "C"`.
+"""Words that people gave galaxies, named in conditions like columns of text: `label == "lens" & grade != "C"`.
 
     label         holds a word for each person who labelled the galaxy: == is true where one of them said so
     grade         likewise
     collection    the collections that the galaxy is in
+    cluster_name  the names of the clusters that the galaxy is in, one a scale where it has one
 
 As with columns, those without any are in neither == nor !=; `missing(label)` finds them. A column of the catalogue that
 has such a name is meant in its place.
@@ -42,7 +43,7 @@ GivenRows = Mapping[str, Callable[[Callable[[str], bool]], Mask]]
 
 @lru_cache(maxsize=256)
 def asks_people(text: str) -> bool:
-    """Whether what an expression holds may depend on labels or collections."""
+    """Whether what an expression holds may depend on labels, collections or names of clusters."""
     try:
         return not set(OF_PEOPLE).isdisjoint(names(text))
     except ExpressionError:

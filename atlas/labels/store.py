@@ -161,14 +161,16 @@ class Labels:
 
         return self._database.read(ask, 0)
 
-    def cluster_names(self) -> list[ClusterName]:
+    def cluster_names(self, at: int | None = None) -> list[ClusterName]:
         """The newest name of each of the clusters that were named last, an empty one where it was taken away; in the
-        order in which they were given."""
+        order in which they were given, at a revision if one is named."""
 
         def ask(connection: sa.Connection) -> list[ClusterName]:
-            c, e = CLUSTER.c, EVENT.c
-            stands = ~sa.exists(sa.select(1).select_from(_UNDOS).where(_UNDOS.c.undoes == e.event_id))
-            newest = sa.select(sa.func.max(c.seq)).join(EVENT, e.seq == c.seq).where(stands).group_by(c.identity)
+            c, e, u = CLUSTER.c, EVENT.c, _UNDOS.c
+            kept, undone = ([] if at is None else [seq <= at] for seq in (c.seq, u.seq))
+            stands = ~sa.exists(sa.select(1).select_from(_UNDOS).where(u.undoes == e.event_id, *undone))
+            newest = sa.select(sa.func.max(c.seq)).join(EVENT, e.seq == c.seq).where(stands, *kept)
+            newest = newest.group_by(c.identity)
             asked = sa.select(e.label, e.who, e.at, CLUSTER).join(EVENT, e.seq == c.seq).where(c.seq.in_(newest))
             rows = connection.execute(asked.order_by(c.seq.desc()).limit(MOST_NAMES)).mappings().all()
             return [_cluster_name(row) for row in reversed(rows)]

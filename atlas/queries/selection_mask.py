@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from atlas.build import OpenBuild
 from atlas.catalog.cluster_tree import BETWEEN, FINE, PLACE, PLACES
 from atlas.catalog.numbers import Number
-from atlas.catalog.reserved_names import OF_PEOPLE
+from atlas.catalog.reserved_names import CLUSTER_NAME, OF_PEOPLE
 from atlas.errors import InputError
 from atlas.expressions.check import flags_condition, parse
 from atlas.expressions.evaluate import expression_mask
@@ -134,7 +134,12 @@ def _given(atlas: OpenBuild, revision: int) -> GivenRows:
     def mask_of(name: str) -> Callable[[Callable[[str], bool]], Mask]:
         return lambda wanted: Mask.from_rows(atlas.labelled.given(name, wanted, revision), atlas.n_rows)
 
-    return {name: mask_of(name) for name in OF_PEOPLE}
+    def of_clusters(wanted: Callable[[str], bool]) -> Mask:
+        labels = atlas.cluster_names.called(wanted, revision)
+        nobody = Mask.from_rows(np.empty(0, np.int64), atlas.n_rows)
+        return reduce(Mask.__or__, (_cluster(atlas, atlas.default_space, label) for label in labels), nobody)
+
+    return {name: mask_of(name) for name in OF_PEOPLE} | {CLUSTER_NAME: of_clusters}
 
 
 def _examples(atlas: OpenBuild, alike: Alike) -> NDArray[np.float32]:

@@ -45,9 +45,7 @@ def facts(atlas: Atlas, row: int, shown: list[Column], first: list[Column], name
         value = columns.values(column.name, [row])[0]
         stands = standing(column, value)
         why = meaning_of(atlas, column) + (f" This one: {stands}." if stands else "")
-        (text,) = value_texts(atlas, column, [row])
-        if column.name in CLUSTERS and (name := names.name(value)):
-            text = f"{text} · {name}"
+        (text,) = value_texts(atlas, column, [row], names)
         found += fact(column.name, text, why, copied=_exact(column, value), star=_star(column.name, pinned))
     return found
 
@@ -71,11 +69,14 @@ def meaning_of(atlas: Atlas, column: Column) -> str:
     return f"{explanation(column)} In brackets: its 68 % interval, {' to '.join(interval.ends)}."
 
 
-def value_texts(atlas: Atlas, column: Column, rows: NDArray[Any] | list[int]) -> list[str]:
-    """Values of some rows in words, redshifts with their 68 % interval."""
+def value_texts(atlas: Atlas, column: Column, rows: NDArray[Any] | list[int], names: NamesHere = NO_NAMES) -> list[str]:
+    """Values of some rows in words, redshifts with their 68 % interval, clusters with the names that people gave."""
     columns = atlas.columns(atlas.default_space)
     values = columns.values(column.name, rows)
     plain = [words(column, value) for value in values]
+    if column.name in CLUSTERS:
+        called = ((text, names.name(value)) for text, value in zip(plain, values, strict=True))
+        return [f"{text} · {name}" if name else text for text, name in called]
     interval = redshift_intervals(atlas.manifest.columns).get(column.name)
     if interval is None:
         return plain

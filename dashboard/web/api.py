@@ -18,6 +18,7 @@ import numpy as np
 from flask import Flask, Response, jsonify, request
 
 from atlas import Atlas
+from atlas.cluster_names import NO_NAMES, NamesHere
 from atlas.errors import InputError, shorten
 from atlas.exports.contents import Contents, Field
 from atlas.exports.formats import FORMATS
@@ -74,7 +75,7 @@ def register_api(server: Flask, service: Service, downloads: Downloads) -> None:
         result = service.run(asked.query, atlas)
         if result is None:
             raise InputError(WORDS[service.progress(atlas)])
-        table = contents_of_result(atlas, columns, result)
+        table = contents_of_result(atlas, columns, result, service.book.cluster_names(atlas))
         if kind == "json":
             return jsonify(answered(atlas, table, result))
         return downloads.answer(FORMATS[kind].write(table), FORMATS[kind].mime)
@@ -99,15 +100,16 @@ def described(atlas: Atlas) -> dict[str, Any]:
     }
 
 
-def contents_of_result(atlas: Atlas, columns: list[Column], result: Result) -> Contents:
-    """The galaxies of an answer in its order: id, score, position, and the columns that were asked for."""
+def contents_of_result(atlas: Atlas, columns: list[Column], result: Result, clusters: NamesHere = NO_NAMES) -> Contents:
+    """The galaxies of an answer in its order: id, score, position, and the columns that were asked for; beside those of
+    clusters the names that people gave."""
     known = atlas.columns(atlas.default_space)
     place = [known.describe(name) for name in ("ra", "dec") if name not in {column.name for column in columns}]
     score = Field(name=SIMILARITY, dtype="float32", description=ABOUT_SIMILARITY)
     scored = score if np.isfinite(result.scores).any() else None
     return export_contents(
         atlas, [*place, *columns], int(result.rows.size), lambda: pages_of(result.rows, result.scores), scored,
-        receipt=result.receipt,
+        clusters, receipt=result.receipt,
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ from ..views.card import card
 from ..views.paint import has_mean
 from ..views.palette import Scale, scale_of, theme
 from .downloads import Downloads
-from .security import immutable
+from .security import immutable, no_store
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
 BOOTSTRAP_URL = f"/bootstrap/{metadata.version('Bootstrap-Flask')}/bootstrap.min.css"
@@ -76,8 +76,12 @@ def register_routes(server: Flask, service: Service, cached: Cached, downloads: 
     @server.get("/galaxy/<build>/<int:row>.json")
     def galaxy(build: str, row: int) -> Response:
         atlas = _atlas(service, build)
-        color = parse.text(request.args, "color", LONGEST) if "color" in request.args else ""
-        return immutable(jsonify(card(atlas, _row(atlas, row), color)))
+        args = request.args
+        color = parse.text(args, "color", LONGEST) if "color" in args else ""
+        told = jsonify(card(atlas, _row(atlas, row), color, service.book.cluster_names(atlas)))
+        # Names of clusters change with the labels: only an address that says as of when may be kept.
+        dated = "labels" in args and parse.whole(args, "labels", 0, 2**53) == service.book.known().revision
+        return immutable(told) if dated else no_store(told)
 
     @server.get("/background/<build>.png")
     def background(build: str) -> Response:

@@ -55,6 +55,18 @@ def test_a_selection_is_counted(client: FlaskClient, demo: Atlas) -> None:
     assert client.post("/api/v1/count", json={}).get_json()["count"] == demo.n_rows
 
 
+def test_clusters_are_called_by_the_names_that_people_gave(client: FlaskClient, demo: Atlas) -> None:
+    label = int(demo.columns("v1").array("cluster")[3])
+    named = {"id": "b" * 16, "kind": "name", "who": "Ada", "label": "arcs", "cluster": label, "build": demo.build_id}
+    assert client.post("/labels", json={"entries": [named]}).status_code == 200
+    in_arcs = {"is": "expression", "text": 'cluster_name == "arcs"'}
+    counted = client.post("/api/v1/count", json={"selection": in_arcs}).get_json()
+    assert counted["count"] == demo.space().cluster(label).size
+    told = client.post("/api/v1/query", json=asked(columns=["cluster"])).get_json()["fields"]
+    assert [name or "" for name in told["cluster_name"]] == ["arcs" if one == label else "" for one in told["cluster"]]
+    assert label in told["cluster"]
+
+
 def test_what_is_served_and_asked_is_described(client: FlaskClient, demo: Atlas) -> None:
     told = client.get("/api/v1/atlas").get_json()
     assert told["galaxies"] == demo.n_rows and "snr" in {column["name"] for column in told["columns"]}

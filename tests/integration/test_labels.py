@@ -88,6 +88,11 @@ def test_a_cluster_is_called_by_its_name(client: FlaskClient, demo: Atlas, place
     assert f'"{name}"' in drawn, "the legend does not"
     chosen = State(focus=galaxy(demo, demo.space().cluster(0).medoid))
     assert f"0 · {name}" in shown("details", "details.children", chosen)
+    hovered = f"/galaxy/{demo.build_id}/{demo.space().cluster(0).medoid}.json"
+    dated, undated = (client.get(hovered, query_string=query) for query in ({"labels": 1}, {}))
+    for answer, kept in ((dated, "immutable"), (undated, "no-store")):
+        assert dict(answer.get_json()["facts"])["cluster"] == f"0 · {name}"
+        assert kept in answer.headers["Cache-Control"], "a name may be another tomorrow"
     table = pd.read_csv(io.StringIO(client.get(f"/export/{demo.build_id}.csv?s={to_token(state)}").text), comment="#")
     assert set(table["cluster"]) == {0} and set(table["cluster_name"]) == {name}
     notebook = Atlas(demo.build, demo.manifest, labels=Labels(place))

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from atlas import Atlas
 from atlas.cluster_names import SAME
 from atlas.errors import InputError
+from atlas.expressions.check import complete
 from atlas.labels.entry import MOST_SAMPLED, Entry, new_id
 from atlas.labels.store import Labels
+from atlas.queries.selection import Expression, asks_labels
 from atlas.storage import layout
 from benchmarks.bare_atlas import bare_atlas
 
@@ -28,13 +30,14 @@ def labels(tmp_path: Path) -> Labels:
 
 def built(folder: Path, galaxies: NDArray[np.int64], fine: NDArray[np.int64], labels: Labels) -> Atlas:
     """A build of some galaxies in some order, clustered so; those of all but the first make one coarse cluster."""
+    count = int(fine.max()) + 1
     columns = {
         "ra": RA[galaxies], "dec": DEC[galaxies], "objid": galaxies.astype(np.int32), "cluster": fine.astype(np.int16),
+        "cluster_medium": (count + fine).astype(np.int16), "cluster_coarse": (2 * count + (fine > 0)).astype(np.int16),
     }  # fmt: skip
     bare = bare_atlas(folder, columns, id_columns=("objid",))
     described = layout.space_path(folder, layout.DEFAULT_SPACE) / layout.CLUSTERS
     described.mkdir(parents=True)
-    count = int(fine.max()) + 1
     labels_of = np.arange(count)
     tree = np.array([labels_of, count + labels_of, 2 * count + (labels_of > 0)])
     every = tree.max() + 1
@@ -107,3 +110,25 @@ def test_the_newest_name_stands_until_it_is_taken_back(tmp_path: Path, labels: L
             labels.add([names.entry(0, name, who="Ada")])
     with pytest.raises(InputError, match="no cluster 9"):
         names.entry(9, "none", who="Ada")
+
+
+def test_conditions_call_clusters_by_their_names(tmp_path: Path, labels: Labels) -> None:
+    every = np.arange(N)
+    atlas = built(tmp_path / "a", every, thirds(every), labels)
+
+    def rows(text: str, revision: int = 0) -> list[int]:
+        return atlas.mask(Expression(text, revision)).rows.tolist()
+
+    labels.add([atlas.cluster_names.entry(1, "rings", who="Ada")])
+    first = labels.add([atlas.cluster_names.entry(2, "the rest", who="Vera")]).revision
+    assert rows('cluster_name == "rings"') == np.flatnonzero(every % 3 == 1).tolist()
+    assert rows('cluster_name != "rings"') == np.flatnonzero(every % 3 == 2).tolist()
+    assert rows('contains(cluster_name, "ING") & objid < 9') == [1, 4, 7]
+    assert rows("missing(cluster_name)") == np.flatnonzero(every % 3 == 0).tolist()
+    labels.add([atlas.cluster_names.entry(1, "", who="Ada"), atlas.cluster_names.entry(0, "rings", who="Ada")])
+    assert rows('cluster_name == "rings"') == np.flatnonzero(every % 3 == 0).tolist()
+    assert rows('cluster_name == "rings"', first) == np.flatnonzero(every % 3 == 1).tolist()
+    labels.add([Entry(id=new_id(), kind="undo", who="Ada")])
+    assert rows('cluster_name == "rings"') == [] and rows('cluster_name == "rings"', first)
+    assert asks_labels(Expression('cluster_name == "rings"'))
+    assert complete('cluster_name == "t', 17, atlas.condition_columns).words == ('"the rest"',)
