@@ -43,6 +43,11 @@ def home(atlas: Atlas, look: SkyLook = STANDARD) -> SkyView:
         half_width, half_height = background.width_deg * MARGIN / 2, background.height_deg * COVER / 2
         projection = tangent(background.ra_deg, background.dec_deg, look.frame)
         return SkyView(projection, Viewport(-half_width, half_width, -half_height, half_height))
+    return whole_survey(atlas, look)
+
+
+def whole_survey(atlas: Atlas, look: SkyLook = STANDARD) -> SkyView:
+    """The view of all galaxies of a survey."""
     ra_deg, dec_deg, radius_deg = atlas.sky.footprint
     if 2 * radius_deg > ALL_SKY_DEG:
         return whole_sky(look)

@@ -24,6 +24,7 @@ from ..state.page_state import ClusterOrder, ClusterScale, State
 from . import elements as el
 from .jobs import job_card
 from .selection_words import selection_words
+from .whereabouts import whereabouts
 
 MOST_CARDS = 60
 IMAGES = 12
@@ -46,7 +47,7 @@ def drawer(service: Service, state: State) -> list[Any]:
     atlas = service.atlas
     space = atlas.space()
     if state.split is not None:
-        return _parts(service, atlas, state.split)
+        return _parts(service, atlas, state.split, light=state.light)
     if not space.clusters:
         return [el.empty("The map has no clusters: no group of galaxies stands apart from the rest.")]
     names = service.book.cluster_names(atlas)
@@ -67,7 +68,7 @@ def drawer(service: Service, state: State) -> list[Any]:
         else None,
         _choice("Sort by", [_press(by, SORTS[by], by == state.cluster_order, cluster_order=by) for by in SORTS
                             if by != "stability" or not np.isnan(chosen[0].stability)]),
-        *(_card(atlas, one, names) for one in shown),
+        *(_card(atlas, one, names, light=state.light) for one in shown),
         html.P(rest, className="gf-note") if len(shown) < len(chosen) else None,
     ]  # fmt: skip
 
@@ -98,7 +99,7 @@ def _splits() -> html.Div:
     )  # fmt: skip
 
 
-def _parts(service: Service, atlas: Atlas, split: PartOf) -> list[Any]:
+def _parts(service: Service, atlas: Atlas, split: PartOf, *, light: bool) -> list[Any]:
     """Cards of the parts of a selection, while they are found their job."""
     back = el.button("← the clusters of the map", kind="link", is_="split", count=0)
     try:
@@ -116,7 +117,7 @@ def _parts(service: Service, atlas: Atlas, split: PartOf) -> list[Any]:
         *(
             html.Button(
                 portrayed(atlas, int(found.medoids[at]), part_name(at, found.words_of(at)), found.words_of(at),
-                          f"Part {at} · {found.sizes[at]:,} galaxies", found.portrait(at), float("nan")),
+                          f"Part {at} · {found.sizes[at]:,} galaxies", found.portrait(at), float("nan"), light=light),
                 type="button",
                 className="gf-row gf-cluster gf-part",
                 **el.on_click(is_="part", number=at),
@@ -214,9 +215,9 @@ def _lost(space: OpenSpace, lost: LostName) -> html.P:
     return html.P(["One was named ", was, told, *where, forget], className="gf-note gf-lost-name")
 
 
-def _card(atlas: Atlas, cluster: ClusterInfo, names: NamesHere) -> html.Div:
-    """One button: its medoid, its name with the figures behind it, sizes and shares, and some of its members; below it
-    the clusters that hold it and that it holds."""
+def _card(atlas: Atlas, cluster: ClusterInfo, names: NamesHere, *, light: bool) -> html.Div:
+    """One button: its medoid, where it lies, its name with the figures behind it, sizes and shares, and some of its
+    members; below it the clusters that hold it and that it holds."""
     space = atlas.space()
     portrait, words = space.cluster_portraits[cluster.label], space.cluster_words.get(cluster.label, ())
     given = names.of.get(cluster.label)
@@ -229,7 +230,7 @@ def _card(atlas: Atlas, cluster: ClusterInfo, names: NamesHere) -> html.Div:
         [
             html.Button(
                 portrayed(atlas, cluster.medoid, name, words, " · ".join([*number, f"{cluster.size:,} galaxies"]),
-                          portrait, cluster.stability, given),
+                          portrait, cluster.stability, given, light=light),
                 type="button",
                 className="gf-row gf-cluster",
                 **el.on_click(is_="cluster", label=cluster.label),
@@ -250,13 +251,18 @@ def portrayed(
     portrait: Portrait,
     stability: float,
     given: NameHere | None = None,
+    *,
+    light: bool,
 ) -> list[Any]:
-    """Inside of a card: one image large, name, size, shares and some members."""
+    """Inside of a card: one image large, where some members lie, name, size, shares and these members."""
     by = [f"Named by {given.who}, {given.at[:10]}"] if given is not None and given.name else []
     told = "; ".join([*by, *(f"{word.text.capitalize()}: {word.why}" for word in words)])
     members = [row for row in portrait.members if row != medoid][: IMAGES - 1]
     return [
-        el.image(atlas, medoid, "most typical"),
+        html.Span(
+            [el.image(atlas, medoid, "most typical"), *whereabouts(atlas, portrait.members, light=light)],
+            className="gf-face",
+        ),
         html.Span(
             [
                 html.B(name, **el.why(told)),

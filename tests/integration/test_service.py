@@ -29,6 +29,9 @@ from dashboard.app import create_app
 from dashboard.settings import load
 from dashboard.state.page_state import State, Table, parts
 from dashboard.state.url import to_token
+from dashboard.state.viewports import home_box
+from dashboard.views.palette import DARK, theme
+from dashboard.views.whereabouts import whereabouts
 from dashboard.web.routes import EDGE_COLOR
 
 
@@ -73,6 +76,29 @@ def test_facts_name_the_galaxy(client: FlaskClient, demo: Atlas) -> None:
     card = client.get(f"/galaxy/{demo.build_id}/7.json").get_json()
     assert card["id"] == demo.identity.name(7)
     assert dict(card["facts"])["cluster"]
+
+
+DOT = re.compile(r"circle at ([\d.]+)% ([\d.]+)%, (#\w+)")
+
+
+def test_members_are_dots_on_map_and_sky(client: FlaskClient, demo: Atlas) -> None:
+    rows = demo.space().cluster_portraits[0].members
+    on_map, on_sky = (picture.style["backgroundImage"] for picture in whereabouts(demo, rows, light=True))
+    box, columns = home_box(demo.space().plane), demo.columns("v1")
+    across, down = np.array([[float(x), float(y)] for x, y, _ in DOT.findall(on_map)]).T / 100
+    np.testing.assert_allclose(box.x0 + across * (box.x1 - box.x0), columns.array("map_x")[list(rows)], atol=0.02)
+    np.testing.assert_allclose(box.y1 - down * (box.y1 - box.y0), columns.array("map_y")[list(rows)], atol=0.02)
+    dots = np.array([[float(x), float(y)] for x, y, _ in DOT.findall(on_sky)])
+    assert len(dots) == len(rows) and (dots > 0).all() and (dots < 100).all()
+    ra, dec = (np.asarray(columns.array(name)[list(rows)]) for name in ("ra", "dec"))
+    assert np.corrcoef(dots[:, 0], ra)[0, 1] < -0.999 and np.corrcoef(dots[:, 1], dec)[0, 1] < -0.999, "east is left"
+    assert {color for *_, color in DOT.findall(on_map)} == {theme(True).accent}
+    assert {color for *_, color in DOT.findall(on_sky)} == {DARK.accent}, "the sky is dark"
+    others = whereabouts(demo, [3], light=True)
+    for picture, other in zip((on_map, on_sky), others, strict=True):
+        (address,) = re.findall(r'url\("(.*)"\)', picture)
+        assert address in other.style["backgroundImage"]
+        assert client.get(address).mimetype == "image/png"
 
 
 def test_the_card_tells_what_matters_then_what_colours(
