@@ -10,6 +10,7 @@ VOTable, ECSV    astropy; the file is held in memory
 
 from __future__ import annotations
 
+import csv
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ BROKEN = (
     SyntaxError,
     LookupError,
     NotImplementedError,
+    csv.Error,
     pa.ArrowException,
     fits.VerifyError,
     VOWarning,

@@ -163,7 +163,9 @@ def check_ids(columns: dict[str, NDArray[Any]]) -> list[str]:
         if plain.dtype.kind in "OSU":
             text = normalize_column(values, ColumnDescription(), identifier=True)
             plain, missing = text.array, np.flatnonzero(text.array == b"")
-            problems.extend(f"id column {name!r}: {note}; at most {MAX_TEXT} are allowed" for note in text.notes)
+            problems.extend(
+                f"id column {name!r}: {note}; at most {MAX_TEXT} are allowed" for note in text.notes if "cut" in note
+            )
         if missing.size:
             problems.append(f"id column {name!r} is missing in {counted(missing.size, 'row')}; {name_rows(missing)}")
         comparable.append(plain)

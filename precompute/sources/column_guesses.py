@@ -13,6 +13,9 @@ from ..errors import SourceError
 from .catalog_files import HDF5_ENDINGS, catalog_ending
 from .tables.file_column import FileColumn
 
+LANCE_VERSIONS = "_versions"
+"""The folder by which a data set of Lance is known."""
+
 CATALOG_STEM = "catalog."
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBERS = re.compile(r"\d+(?:[mp]\d+)?")  # sweep-000m005-010p000
@@ -57,6 +60,11 @@ def find_catalog(path: Path) -> tuple[Path, ...]:
     """
     if path.is_file():
         return (path,)
+    if (path / LANCE_VERSIONS).is_dir():
+        raise SourceError(
+            f"{path} is Lance, which is read for embeddings (--embeddings {path.name} beside a catalogue); a catalogue "
+            "in it is to be written as Parquet"
+        )
     known = sorted(p for p in path.iterdir() if catalog_ending(p) and p.name[0] not in "._")
     files = [p for p in known if p.is_file()]
     # Beside another catalogue an HDF5 file is the embeddings.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from atlas.catalog.reserved_names import OF_AN_ATLAS
 from atlas.storage.layout import NAME
 
+from ..errors import SourceError
 from ..source_description import FILENAME, ColumnDescription
 from .names import MISSING_WORDS
 from .tables.file_column import FileColumn
@@ -29,8 +30,12 @@ MAX_SPLIT = 16
 MAX_WORDS = 255
 MISSING_CODE = 255
 MAX_TEXT = 128
-# What catalogues write for "missing" besides NaN.
-SENTINELS = frozenset((99.0, 99.99, 999.0, 9999.0))
+# What catalogues write for "missing" besides NaN, and the least and greatest integers of databases; in the single
+# precision that some have.
+SENTINELS = frozenset(
+    float(np.float32(v)) for v in (99, 99.99, 999, 999.99, 9999, 99999, 1e20, 1e30, 2**15, 2**31, 2**31 - 1, 2**63)
+)
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 # Integers beyond this lose digits as float64.
 EXACT_IN_FLOAT64 = 2**53
 
@@ -150,10 +155,11 @@ def normalize_column(
         mask = mask | (plain == plain.dtype.type(description.missing)) if _fits(description.missing, plain) else mask
     if plain.dtype.kind == "f":
         values_of = _normalize_floats(plain, mask)
-        if description.missing is None:
-            values_of = replace(values_of, notes=values_of.notes + _ask_sentinels(values_of.array))
-        return values_of
-    return _normalize_integers(plain, mask, description.flags)
+    else:
+        values_of = _normalize_integers(plain, mask, description.flags)
+    if description.missing is None and values_of.kind == "number" and not identifier:
+        values_of = replace(values_of, notes=values_of.notes + _ask_sentinels(values_of.array))
+    return values_of
 
 
 def _normalize_floats(plain: NDArray[Any], mask: NDArray[np.bool_]) -> NormalizedColumn:
@@ -172,13 +178,15 @@ def _ask_sentinels(array: NDArray[Any]) -> tuple[str, ...]:
     notes = []
     for extreme in (np.fmin, np.fmax):
         value = float(extreme.reduce(array)) if array.size else np.nan
-        if abs(value) not in SENTINELS:
-            continue
+        with np.errstate(over="ignore"):
+            if float(np.float32(abs(value))) not in SENTINELS:
+                continue
         others = array[array != value]
         next_one = float(extreme.reduce(others)) if others.size else np.nan
         if abs(next_one) < abs(value) / 2:
             n = int((array == value).sum())
-            notes.append(f"{value:g} in {n:,} rows is kept: if it stands for missing, say so (missing, in {FILENAME})")
+            shown = str(int(value)) if array.dtype.kind in "iu" else f"{value:g}"
+            notes.append(f"{shown} in {n:,} rows is kept: if it stands for missing, say so (missing, in {FILENAME})")
     return tuple(notes)
 
 
@@ -238,7 +246,13 @@ def _to_arrow_text(plain: NDArray[Any], mask: NDArray[np.bool_]) -> pa.Array:
         except pa.ArrowInvalid:
             # What Windows and Latin-1 have in common; a table says nothing of its encoding.
             plain = np.char.decode(plain, "latin-1")
-    return pa.array(plain, mask=mask, type=pa.large_string(), from_pandas=True)
+    try:
+        return pa.array(plain, mask=mask, type=pa.large_string(), from_pandas=True)
+    except pa.ArrowInvalid as e:
+        words = [word.decode("latin-1") if isinstance(word, bytes) else word for word in plain.tolist()]
+        if any(CONTROL.search(word) for word in words if isinstance(word, str)):
+            raise SourceError("it holds bytes that are no text; to keep them, write them as words or numbers") from e
+        return pa.array(words, mask=mask, type=pa.large_string())
 
 
 def _to_bytes(text: pa.Array, chunk: int = 1 << 20) -> NDArray[np.bytes_]:

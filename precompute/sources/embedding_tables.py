@@ -24,7 +24,7 @@ from atlas.errors import shorten
 
 from ..errors import SourceError
 from .catalog_files import BROKEN, HDF5_ENDINGS, PARQUET_ENDINGS, catalog_ending, open_catalog
-from .column_guesses import EMBEDDING_NAMES, guess_embedding_column
+from .column_guesses import EMBEDDING_NAMES, LANCE_VERSIONS, guess_embedding_column
 from .embeddings import Embeddings, ListEmbeddings, rows_of_lists
 from .tables.arrow_table import ArrowCatalog
 from .tables.file_column import CatalogFile, FileColumn
@@ -33,8 +33,8 @@ from .tables.hdf5_table import Hdf5Table
 MIN_WIDE = 16
 """Fewer numbered columns are bands or apertures."""
 
-LANCE_FOLDER, LANCE_VERSIONS = "lance_db", "_versions"
-"""Folder in which Hyrax keeps its results, and the one by which a data set of Lance is known."""
+LANCE_FOLDER = "lance_db"
+"""Folder in which Hyrax keeps its results."""
 
 _BATCH = re.compile(r"batch_(\d+)\.npy")
 _NUMBERED = re.compile(r"(.*?)(\d+)")

@@ -149,7 +149,8 @@ def _arrow_kind(kind: pa.DataType) -> tuple[FileColumnKind, int]:
 
 
 def _is_arrow_text(kind: pa.DataType) -> bool:
-    is_text: bool = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
+    known = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary
+    is_text: bool = any(one(kind) for one in known)
     return is_text
 
 
@@ -162,6 +163,9 @@ def arrow_values(column: pa.ChunkedArray) -> NDArray[Any]:
     """Native numpy values; masked where Arrow has nulls."""
     kind = column.type
     value_kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_string_view(kind):  # polars writes it; Arrow cannot encode it as it is
+        column = column.cast(pa.large_string())
+        kind = column.type
     if _is_arrow_text(value_kind):
         encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
         array = encoded.unify_dictionaries().combine_chunks()

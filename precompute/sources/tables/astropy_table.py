@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 from numpy.typing import NDArray
 
@@ -25,6 +26,8 @@ class AstropyCatalog:
 
     def __init__(self, table: Table, notes: tuple[str, ...], told: dict[str, ColumnDescription]) -> None:
         self.n_rows = len(table)
+        for name in [name for name in table.colnames if isinstance(table[name], SkyCoord)]:
+            table, told = _with_positions(table, name), {**told, **POSITIONS_OF_COORDINATES}
         self.columns = tuple(
             _astropy_column(name, table[name], told.get(name, ColumnDescription())) for name in table.colnames
         )
@@ -37,6 +40,20 @@ class AstropyCatalog:
         values = self._table[name].data
         native: NDArray[Any] = values.astype(values.dtype.newbyteorder("="), copy=False)
         return native
+
+
+POSITIONS_OF_COORDINATES = {
+    "ra": ColumnDescription("deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
+    "dec": ColumnDescription("deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
+}
+
+
+def _with_positions(table: Table, name: str) -> Table:
+    """A table with the positions of a column of coordinates beside it, unless it has columns of these names."""
+    if not {*table.colnames} & POSITIONS_OF_COORDINATES.keys():
+        icrs = table[name].icrs
+        table["ra"], table["dec"] = Column(icrs.ra.deg, unit="deg"), Column(icrs.dec.deg, unit="deg")
+    return table
 
 
 def with_warnings(read: Callable[[], T]) -> tuple[T, list[str]]:

@@ -13,12 +13,13 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+from astropy import units as u
 
 from atlas.errors import shorten
 
@@ -46,6 +47,8 @@ _NUMBER = r"(?i)^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([ed][+-]?[0-9]+)?$|^[+-]?inf(in
 _LEADING_ZERO = r"^0[0-9]+$"
 _RULE = re.compile(r"[-=+|;,\t ]*-[-=+|;,\t ]*")
 _COMMA_DECIMAL = re.compile(r"[+-]?\d+,\d+")
+# A letter alone is a band rather than grams.
+_BRACKETS = re.compile(r"(.*\S)\s*\[\s*([^\[\]]{2,}?)\s*\]")
 _POINT_DECIMAL = re.compile(r"[+-]?\d+\.\d+")
 
 
@@ -89,7 +92,8 @@ def read_text_table(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
     """
     encoding, notes = _encoding(path)
     form = _form(path, encoding)
-    names, renamed = unique_names([name.strip().strip('"').strip() for name in form.names])
+    plain, in_brackets = _named_units([name.strip().strip('"').strip() for name in form.names])
+    names, renamed = unique_names(plain)
     notes += renamed
     if form.comma_decimal:
         notes.append("numbers are written with a decimal comma")
@@ -113,7 +117,7 @@ def read_text_table(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
         column, told = typed_cells(text.column(i), comma_decimal=form.comma_decimal)
         columns.append(column)
         notes += [f"column {name!r}: {note}" for note in told]
-    units = form.units or [""] * len(names)
+    units = form.units or in_brackets or [""] * len(names)
     fields = [
         pa.field(name, column.type, metadata={"unit": unit.strip()})
         for name, column, unit in zip(names, columns, units, strict=True)
@@ -142,6 +146,13 @@ def _encoding(path: Path) -> tuple[str, list[str]]:
     return "latin-1", ["is not UTF-8; read as Latin-1"]
 
 
+def _line_end(path: Path) -> str:
+    """The end of a line; a return alone in files of old spreadsheets."""
+    with _open(path) as f:
+        start = f.read(BLOCK)
+    return "\r" if b"\r" in start and b"\n" not in start else "\n"
+
+
 def _decodes(path: Path, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
@@ -157,7 +168,7 @@ def _decodes(path: Path, encoding: str) -> bool:
 def _form(path: Path, encoding: str) -> Form:
     """The header and what is above and below it."""
     head: list[str] = []
-    with _open(path) as f, io.TextIOWrapper(f, encoding=encoding, newline="\n") as lines:
+    with _open(path) as f, io.TextIOWrapper(f, encoding=encoding, newline=_line_end(path)) as lines:
         comment, skip = "", 0
         for line in lines:
             if line.strip() and not line.startswith("#"):
@@ -183,12 +194,47 @@ def _form(path: Path, encoding: str) -> Form:
                 units = _split(head[1], separator) if depth == 2 else []
                 skip += depth
                 break
+        else:
+            if len(head) > 2 and _are_units(_split(head[1], separator), _split(head[2], separator)):
+                units, skip = _split(head[1], separator), skip + 1
     if len(names) < 2:
         raise SourceError(f"{path} has one column, {shorten(names[0], 60)!r}: the separators known are , ; | and tab")
     cells = [cell.strip() for line in head[1:] for cell in _split(line, separator)]
     comma = separator != "," and any(map(_COMMA_DECIMAL.fullmatch, cells))
     units = units if len(units) == len(names) else []
     return Form(encoding, separator, names, units, skip, comma and not any(map(_POINT_DECIMAL.fullmatch, cells)))
+
+
+def _are_units(cells: list[str], below: list[str]) -> bool:
+    """Whether a line below the header has units, an angle among them, of columns that hold numbers or nothing."""
+    told = [(parsed_unit(cell), value.strip()) for cell, value in zip(cells, below, strict=False) if cell.strip()]
+    found = [unit for unit, _ in told if unit is not None]
+    numbers = all(_is_number(value) or value.lower() in MISSING_WORDS for _, value in told)
+    return (
+        len(cells) == len(below)
+        and len(found) == len(told) > 0
+        and numbers
+        and any(unit.is_equivalent(u.deg) for unit in found)
+    )
+
+
+def parsed_unit(text: str) -> Any:
+    """A unit in astropy's notation, None where it is none; a number is none."""
+    try:
+        return None if _is_number(text) or not text.strip() else u.Unit(text.strip())
+    except (ValueError, TypeError):
+        return None
+
+
+def _named_units(names: list[str]) -> tuple[list[str], list[str]]:
+    """Names without the units in brackets behind them, `RA [deg]`, and those units; none where names would be alike."""
+    split = [
+        match if (match := _BRACKETS.fullmatch(name)) and parsed_unit(match[2]) is not None else None for name in names
+    ]
+    plain = [match[1] if match else name for name, match in zip(names, split, strict=True)]
+    if not any(split) or len({*plain}) < len({*names}):
+        return names, []
+    return plain, [match[2] if match else "" for match in split]
 
 
 def _take(lines: Iterator[str], n: int) -> Iterator[str]:

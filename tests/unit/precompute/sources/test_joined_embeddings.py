@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,3 +219,17 @@ def test_ids_of_another_survey_are_never_taken_by_their_order(tmp_path: Path) ->
     pq.write_table(pa.table({"objid": np.arange(N) + 10**6, "vector": list(VECTORS)}), tmp_path / "v.parquet")
     with pytest.raises(SourceError, match=r"objid of .* has 1000000.*source_row of the atlas has 0, 1, 2; name others"):
         SpaceSource(by_row(tmp_path, {}), str(tmp_path / "v.parquet"), ())
+
+
+def test_lance_is_refused_by_name_where_it_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / hyrax_lance(tmp_path) / "lance_db" / "results.lance"
+    with pytest.raises(SourceError, match=r"results\.lance holds no embeddings called 'x'; it holds object_id, data"):
+        open_source(write_catalog(tmp_path), embeddings=f"{folder}:x")
+    with pytest.raises(SourceError, match=r"results\.lance is Lance.*--embeddings"):
+        open_source(folder)
+    next((folder / "data").iterdir()).unlink()
+    with pytest.raises(SourceError, match="is damaged at column 'data'"):
+        open_source(write_catalog(tmp_path), embeddings=str(folder))
+    monkeypatch.setitem(sys.modules, "lance", None)
+    with pytest.raises(SourceError, match=r"pip install 'galaxy-finder\[lance\]', or write it as Parquet"):
+        open_source(write_catalog(tmp_path), embeddings=str(folder))

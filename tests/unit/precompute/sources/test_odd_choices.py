@@ -55,6 +55,21 @@ def test_numbers_that_may_stand_for_missing_are_asked_about(value: float, others
     assert any("if it stands for missing, say so" in note for note in column.notes) == asked
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.array([-(2**31), 5, 7], np.int32), "-2147483648 in 1 rows"),
+        (np.array([-99, 5, 7], np.int16), "-99 in 1 rows"),
+        (np.array([99.99, 17, 18], np.float32), "99.99 in 1 rows"),
+        (np.array([1e30, 5, 7]), "1e+30 in 1 rows"),
+    ],
+)
+def test_each_type_has_its_numbers_for_missing(values: np.ndarray, told: str) -> None:
+    (note,) = normalize_column(values, ColumnDescription()).notes
+    assert note.startswith(told)
+    assert normalize_column(values, ColumnDescription(), identifier=True).notes == ()
+
+
 def test_of_two_list_columns_it_is_asked_which_holds_the_embeddings(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(N, 16)).tolist()
     write_parquet(tmp_path, {"image_embedding": rows, "text_embedding": rows})

@@ -12,7 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.table import Table
+from pyarrow.feather import write_feather
 
 from precompute.errors import SourceError
 from precompute.sources.source import open_source
@@ -223,3 +226,28 @@ def test_whole_numbers_in_parquet_keep_every_digit(tmp_path: Path, first: int, g
             v for v in values if v is not None
         ]
         assert column.missing_count == gap
+
+
+def test_bytes_that_are_no_text_keep_no_other_column_out(tmp_path: Path) -> None:
+    blobs = [bytes([255, i, 0, 254]) for i in range(N)]
+    write_parquet(tmp_path, {"shape": blobs, "field": [b"Pe\xf1a %d" % i for i in range(N)], "mag": COUNT})
+    source = opened(tmp_path)
+    assert stored(source, "mag").array.tolist() == COUNT.tolist()
+    assert stored(source, "field").vocabulary[0] == "Peña 0"
+    with pytest.raises(SourceError, match="bytes that are no text"):
+        stored(source, "shape")
+
+
+def test_views_of_strings_are_text(tmp_path: Path) -> None:
+    """As polars writes them."""
+    table = pa.table({"ra": RA, "dec": DEC, "kind": pa.array([f"k{i % 2}" for i in range(N)], pa.string_view())})
+    write_feather(table, tmp_path / "catalog.arrow")
+    assert stored(opened(tmp_path), "kind").vocabulary == ("k0", "k1")
+
+
+def test_coordinates_of_astropy_are_positions(tmp_path: Path) -> None:
+    table = Table({"objid": COUNT})
+    table["place"] = SkyCoord(RA, DEC, unit="deg").galactic
+    table.write(tmp_path / "catalog.ecsv")
+    catalog = opened(tmp_path).check()
+    np.testing.assert_allclose((catalog.ra_deg, catalog.dec_deg), (RA, DEC), atol=1e-9)

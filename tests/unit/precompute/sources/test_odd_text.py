@@ -133,6 +133,28 @@ def test_units_below_the_header_are_units(tmp_path: Path) -> None:
     assert not noted(source, "names no unit")
 
 
+@pytest.mark.parametrize(
+    "head", ["ra,dec,mag_r\ndeg,deg,mag\n", "ra,dec,mag_r\ndeg,,mag\n", "RA [deg],Dec [deg],mag_r [mag]\n"]
+)
+def test_units_without_a_rule_or_in_brackets_are_units(tmp_path: Path, head: str) -> None:
+    (tmp_path / "catalog.csv").write_text(head + lines(lambda i: i))
+    source = opened(tmp_path)
+    assert stored(source, "mag_r").array.tolist() == list(range(N))
+    assert source.description.columns["mag_r"].unit == "mag"
+
+
+def test_words_that_are_no_units_are_a_row_and_bands_in_brackets_names(tmp_path: Path) -> None:
+    (tmp_path / "catalog.csv").write_text("ra,dec,note\n" + lines(lambda i: "deg" if i == 0 else "s"))
+    assert len(stored(opened(tmp_path), "note").array) == N
+    (tmp_path / "catalog.csv").write_text("ra,dec,mag [g]\n" + lines(lambda i: i))
+    assert "mag_g" in opened(tmp_path).column_names
+
+
+def test_returns_may_end_the_lines(tmp_path: Path) -> None:
+    (tmp_path / "catalog.csv").write_bytes(("# old\nra,dec,mag\n" + lines(lambda i: i)).replace("\n", "\r").encode())
+    assert stored(opened(tmp_path), "mag").array.tolist() == list(range(N))
+
+
 def test_true_and_false_are_a_number_and_an_empty_column_is_missing(tmp_path: Path) -> None:
     (tmp_path / "catalog.csv").write_text("ra,dec,good,empty\n" + lines(lambda i: f"{i % 2 == 0},"))
     source = opened(tmp_path)
