@@ -37,6 +37,7 @@ SOFTENING = 3.0  # sigma: linear below, logarithmic above, so that a bright core
 RIDGE = 1e-3  # square sigma a pixel: noise is hardly predicted from noise
 SHARED = 3.0  # compressed sigma that all bands have, from where on colours differ by more than the noise
 CLIP = 4.0  # sigma: a line is many pixels that stand out, not one that stands out much
+COLUMNS = 32  # bands of images whose lines are summed at a time
 FLOOR = 0.3  # added to the scatter of lines, which is about 1 where only noise is left
 PEAK_SHARE = 0.9  # of a band's brightest pixel: what reaches it is the top
 PEAK_SNR = 30.0  # of that pixel, below which a flat top is noise
@@ -126,8 +127,13 @@ def _residuals(signal: ImageFloats) -> ImageFloats:
     products, a row over its diagonal is one band's residual (Lauritzen 1996, Graphical Models, section 5.1.3).
     """
     scaled = signal / np.float32(SOFTENING)
-    # arcsinh by the logarithm, which is four times as fast.
-    soft = np.copysign(np.log(np.abs(scaled) + np.sqrt(scaled * scaled + 1)), scaled) * np.float32(SOFTENING)
+    # arcsinh by the logarithm, which is four times as fast, in place.
+    soft = scaled * scaled
+    soft += 1
+    np.sqrt(soft, out=soft)
+    soft += np.abs(scaled)
+    np.copysign(np.log(soft, out=soft), scaled, out=soft)
+    soft *= np.float32(SOFTENING)
     if signal.shape[1] > 1:
         ridge = RIDGE * signal.shape[2] * np.eye(signal.shape[1])
         inverse = np.linalg.inv(soft @ soft.swapaxes(1, 2) + ridge)
@@ -148,15 +154,26 @@ def _strongest_lines(residuals: ImageFloats, height: int, width: int) -> tuple[I
     n, bands, _ = residuals.shape
     lines = _lines(height, width, PARTS if bands == 1 else 1)
     pixels = np.ascontiguousarray(residuals.reshape(n * bands, -1).T)
-    sums = (lines.sums @ pixels).reshape(*lines.scale.shape, n * bands) * lines.scale[..., None]
+    # Few pictures at a time, whose pixels stay in the cache while every line takes its own.
+    columns = [lines.sums @ pixels[:, first : first + COLUMNS] for first in range(0, n * bands, COLUMNS)]
+    sums = np.concatenate(columns, axis=1).reshape(*lines.scale.shape, n * bands) * lines.scale[..., None]
     contrast = sums - ndimage.uniform_filter1d(sums, NEIGHBOURHOOD, axis=2)
     pairs = _lasting(contrast[:, :, 1:] + contrast[:, :, :-1]) / np.sqrt(np.float32(2))
     flat = np.ascontiguousarray(pairs.reshape(-1, n * bands).T)
-    scatter = 1.4826 * np.median(np.abs(flat), axis=1) + FLOOR
+    scatter = 1.4826 * _medians(np.abs(flat)) + FLOOR
     straight = contrast[:, [0, ANGLES // 2]]
     column = np.maximum(_lasting(straight), _lasting(-straight)).max(axis=(0, 1))
     line, column = ((v / scatter).reshape(n, bands).max(axis=1) for v in (flat.max(axis=1), column))
     return line, column
+
+
+def _medians(values: ImageFloats) -> ImageFloats:
+    """Median of each row; numpy's own looks for two places at once, which takes six times as long."""
+    half = values.shape[1] // 2
+    parted = np.partition(values, half, axis=1)
+    upper = parted[:, half]
+    medians: ImageFloats = upper if values.shape[1] % 2 else (parted[:, :half].max(axis=1) + upper) / 2
+    return medians
 
 
 def _lasting(contrast: ImageFloats) -> ImageFloats:

@@ -20,6 +20,8 @@ CORE_RADIUS = 1.5
 CORE_ITERATIONS = 4
 MAX_SHIFT = 2.5  # pixels; catalogues are better than that
 BINNED_NOISE = 0.25  # of what is binned and smoothed, in sigma of a pixel
+REACH = 5.5  # sigma of a Gaussian weight, beyond which pixels count less than they are rounded
+WINDOWS = (0.25, 0.375, np.inf)  # of the image's edge: what is within is summed for sources that reach no farther
 SEEN = 1.0  # sigma of a pixel: four of what is binned and smoothed
 
 
@@ -31,6 +33,14 @@ class Ellipse(NamedTuple):
     major: ImageFloats
     minor: ImageFloats
     angle: ImageFloats
+
+
+class _Window(NamedTuple):
+    """Pixels of images within a distance from the middle: light (n, pixels), and its basis (6, pixels)."""
+
+    reach: float
+    light: ImageFloats
+    basis: ImageFloats
 
 
 def fit_ellipse(luminance: ImageFloats, noise: ImageFloats, *, iterations: int = 12) -> Ellipse:
@@ -49,15 +59,18 @@ def fit_ellipse(luminance: ImageFloats, noise: ImageFloats, *, iterations: int =
     threshold = 0.3 * noise[:, None, None]
 
     light = np.maximum(smooth - threshold, 0).reshape(n, -1)
+    distance = np.hypot(x, y)
     core = np.full(n, CORE_RADIUS)
     x0, y0 = np.zeros(n), np.zeros(n)
+    middle = _window(light, basis, distance, REACH * CORE_RADIUS + MAX_SHIFT)
     for _ in range(CORE_ITERATIONS):
-        x0, y0, *_ = _moments(light, basis, x0, y0, core, core, np.zeros(n))
+        x0, y0, *_ = _moments(middle.light, middle.basis, x0, y0, core, core, np.zeros(n))
 
     light = np.maximum(_without_neighbours(smooth, x0, y0, noise) - threshold, 0).reshape(n, -1)
+    windows = [_window(light, basis, distance, share * height) for share in WINDOWS]
     major, minor, angle = core, core, np.zeros(n)
     for _ in range(iterations):
-        x0, y0, mxx, mxy, myy = _moments(light, basis, x0, y0, major, minor, angle)
+        x0, y0, mxx, mxy, myy = _moments_within(windows, x0, y0, major, minor, angle)
         mean, half_difference = mxx + myy, np.hypot(mxx - myy, 2 * mxy)  # of twice the moments
         angle = 0.5 * np.arctan2(2 * mxy, mxx - myy)
         major = np.clip(np.sqrt(np.maximum(mean + half_difference, 0)), 1.0, height / 7)
@@ -79,7 +92,8 @@ def widen_ellipse(significance: ImageFloats, ellipse: Ellipse, *, iterations: in
     """
     n, height, _ = significance.shape
     edge = height // 2
-    binned = significance[:, : 2 * edge, : 2 * edge].reshape(n, edge, 2, edge, 2).mean(axis=(2, 4))
+    even = significance[:, : 2 * edge : 2, : 2 * edge] + significance[:, 1 : 2 * edge : 2, : 2 * edge]
+    binned = (even[:, :, ::2] + even[:, :, 1::2]) / 4
     smooth = ndimage.gaussian_filter(binned, (0.0, 0.7, 0.7))
     half = (edge - 1) / 2
     y, x = (np.indices((edge, edge), dtype=np.float32) - half).reshape(2, -1)
@@ -95,6 +109,25 @@ def widen_ellipse(significance: ImageFloats, ellipse: Ellipse, *, iterations: in
         major = np.clip(np.sqrt(np.maximum(mean + half_difference, 0)), 0.5 * ellipse.major, edge / 5)
         minor = np.clip(np.sqrt(np.maximum(mean - half_difference, 0)), np.maximum(0.25 * major, 0.5), major)
     return Ellipse(ellipse.x, ellipse.y, *(v.astype(np.float32) for v in (2 * major, 2 * minor, angle)))
+
+
+def _window(light: ImageFloats, basis: ImageFloats, distance: ImageFloats, reach: float) -> _Window:
+    seen = np.flatnonzero(distance <= reach)
+    return _Window(reach, light[:, seen], np.ascontiguousarray(basis[:, seen]))
+
+
+def _moments_within(
+    windows: list[_Window], x0: _Doubles, y0: _Doubles, major: _Doubles, minor: _Doubles, angle: _Doubles
+) -> _Doubles:
+    """`_moments` as (5, n), each image's from the smallest window that its weight does not leave."""
+    chosen = np.searchsorted([window.reach for window in windows], REACH * major + MAX_SHIFT)
+    found = np.empty((5, len(major)))
+    for number, window in enumerate(windows):
+        rows = np.flatnonzero(chosen == number)
+        if rows.size:
+            ellipse = (value[rows] for value in (x0, y0, major, minor, angle))
+            found[:, rows] = _moments(window.light[rows], window.basis, *ellipse)
+    return found
 
 
 def _moments(

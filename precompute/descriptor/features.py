@@ -36,7 +36,7 @@ from threadpoolctl import threadpool_limits
 from ..errors import SourceError
 from .artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
 from .ellipse import ANGLES, fit_ellipse, sample_rings
-from .sky_level import TINY, ImageFloats, Sky, fill_blank, subtract_sky
+from .sky_level import TINY, ImageFloats, Sky, fill_blank, mean_of_bands, subtract_sky
 from .structures import STRUCTURES, fit_ramps, measure_structures, strengths_of_structures
 
 VERSION = 4  # counts what changes embeddings: what was made with another is made anew
@@ -213,11 +213,11 @@ def _three_bands(images: ImageFloats, sky: Sky) -> tuple[ImageFloats, Sky]:
 
 def _describe_galaxies(images: ImageFloats, sky: Sky) -> ImageFloats:
     light, noise = subtract_sky(images, sky)
-    ellipse = fit_ellipse(light.mean(axis=3), noise)
+    ellipse = fit_ellipse(mean_of_bands(light), noise)
     radius = ((np.arange(RINGS * SUBRINGS) + 0.5) * (OUTER_RADIUS / (RINGS * SUBRINGS))).astype(np.float32)
     rings = _symmetric_outskirts(sample_rings(light, ellipse, radius), radius, noise)
 
-    luminance = rings.mean(axis=3)
+    luminance = mean_of_bands(rings)
     area = radius / radius.sum()
     inner = radius < INNER_RADIUS
     brightness = (luminance.mean(axis=2)[:, inner] * area[inner]).sum(axis=1) / area[inner].sum()
@@ -250,7 +250,8 @@ def _describe_galaxies(images: ImageFloats, sky: Sky) -> ImageFloats:
 def _symmetric_outskirts(rings: ImageFloats, radius: ImageFloats, noise: ImageFloats) -> ImageFloats:
     """Rings without the neighbours: what outshines its counterpart, far out, by two sigma takes its value."""
     opposite = np.roll(rings, ANGLES // 2, axis=2)
-    excess = rings.mean(axis=3) - opposite.mean(axis=3)
+    luminance = mean_of_bands(rings)
+    excess = luminance - np.roll(luminance, ANGLES // 2, axis=2)
     neighbour = (excess > 2 * noise[:, None, None]) & (radius > SYMMETRIC_BEYOND)[:, None]
     cleaned: ImageFloats = np.where(neighbour[..., None], opposite, rings)
     return cleaned

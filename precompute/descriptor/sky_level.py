@@ -53,8 +53,10 @@ def fill_blank(images: NDArray[Any]) -> tuple[ImageFloats, Sky]:
     sky : Sky
     """
     images = images.astype(np.float32)
-    blank = ~np.isfinite(images).all(axis=3)
-    if blank.any():
+    finite = np.isfinite(images)
+    blank = np.zeros(images.shape[:3], bool)
+    if not finite.all():
+        blank = ~finite.all(axis=3)
         images[blank] = 0
     for k in _with_equal_neighbours(images):
         blank[k] |= _filled_parts(images[k], blank[k])
@@ -62,6 +64,23 @@ def fill_blank(images: NDArray[Any]) -> tuple[ImageFloats, Sky]:
     for k in np.flatnonzero(blank.any(axis=(1, 2))):
         images[k][blank[k]] = level[k]
     return images, Sky(level, noise, blank)
+
+
+def subtract_level(images: ImageFloats, level: ImageFloats) -> ImageFloats:
+    """Images (n, h, w, b) less a level of each band, (n, b)."""
+    n, height, width, bands = images.shape
+    # Row by row: numpy is slow where what it repeats is as short as the bands.
+    above: ImageFloats = images.reshape(n, height, width * bands) - np.tile(level, width)[:, None]
+    return above.reshape(images.shape)
+
+
+def mean_of_bands(values: ImageFloats) -> ImageFloats:
+    """Mean over the last axis; numpy's own is slow where that is short."""
+    total = values[..., 0]
+    for band in range(1, values.shape[-1]):
+        total = total + values[..., band]
+    mean: ImageFloats = total / np.float32(values.shape[-1])
+    return mean
 
 
 def subtract_sky(images: ImageFloats, sky: Sky) -> tuple[ImageFloats, ImageFloats]:
@@ -73,7 +92,7 @@ def subtract_sky(images: ImageFloats, sky: Sky) -> tuple[ImageFloats, ImageFloat
     noise : ndarray of shape (n,), float32
         One sigma, mean of the bands.
     """
-    light = images - sky.level[:, None, None]
+    light = subtract_level(images, sky.level)
     peak = np.abs(light).max(axis=(1, 2, 3))
     peak[peak == 0] = 1
     return light / peak[:, None, None, None], sky.noise.mean(axis=1) / peak
@@ -99,9 +118,10 @@ def _measure(images: ImageFloats, blank: Bools) -> tuple[ImageFloats, ImageFloat
     outskirts, after those that stand out brighter are clipped twice. The noise is measured downwards from the median,
     where no galaxy adds to it.
     """
-    far = outskirts(*images.shape[1:3])
-    sky = np.ascontiguousarray(images[:, far].transpose(0, 2, 1))  # (n, b, pixels)
-    missing = blank[:, far]
+    n, height, width, bands = images.shape
+    far = np.flatnonzero(outskirts(height, width))
+    sky = np.ascontiguousarray(images.reshape(n, -1, bands)[:, far].transpose(0, 2, 1))  # (n, b, pixels)
+    missing = blank.reshape(n, -1)[:, far]
     missing[(~missing).sum(axis=1) < FEWEST_PIXELS] = False  # what little is left tells nothing of the sky
     count = np.repeat(sky.shape[2] - missing.sum(axis=1), sky.shape[1]).reshape(*sky.shape[:2], 1)
     if missing.any():
@@ -110,17 +130,25 @@ def _measure(images: ImageFloats, blank: Bools) -> tuple[ImageFloats, ImageFloat
     for _ in range(2):
         median = np.take_along_axis(sky, count // 2, axis=2)
         sigma = median - np.take_along_axis(sky, (count * ONE_SIGMA).astype(np.int64), axis=2)
-        count = np.maximum((sky <= median + 2.5 * sigma).sum(axis=2, keepdims=True), 4)
+        count = np.maximum(np.count_nonzero(sky <= median + 2.5 * sigma, axis=2, keepdims=True), 4)
     rank = np.arange(sky.shape[2])
     middle = (rank >= count // 4) & (rank < count - count // 4)
-    level = np.where(middle, sky, 0).sum(axis=2) / middle.sum(axis=2)
+    level = np.where(middle, sky, 0).sum(axis=2) / (count - 2 * (count // 4))[..., 0]
     return level.astype(np.float32), sigma[..., 0]
 
 
 def _with_equal_neighbours(images: ImageFloats) -> NDArray[np.int64]:
-    """Images worth a look for blank parts: many pixels equal the one to their right in the first band."""
+    """Images worth a look for blank parts: many pixels equal the one to their right, some of them one below the other.
+
+    In three rows, since no more of a square of `BLANK_BLOCK` need lie within the image.
+    """
     equal = images[:, :, 1:, 0] == images[:, :, :-1, 0]
-    return np.flatnonzero(equal.mean(axis=(1, 2)) > SUSPECT_SHARE)
+    suspects = np.flatnonzero(np.count_nonzero(equal, axis=(1, 2)) > SUSPECT_SHARE * equal[0].size)
+    across = (images[suspects, :, 1:] == images[suspects, :, :-1]).all(axis=3)
+    across = across[:, :, 1:] & across[:, :, :-1]
+    square = across[:, 2:] & across[:, 1:-1] & across[:, :-2]
+    found: NDArray[np.int64] = suspects[square.any(axis=(1, 2))]
+    return found
 
 
 def _filled_parts(image: ImageFloats, missing: Bools) -> Bools:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from ..sources.catalog_files import open_catalog
 from ..sources.images import FolderImages, list_pictures
 from ..sources.layouts.base import folder_images
 from ..sources.merge_description import override
-from ..sources.pictures import ENDINGS, Odd, PicturePixels, picture_stem, read_picture, read_rgb
+from ..sources.pictures import ENDINGS, Odd, PicturePixels, is_fits, picture_stem, read_picture, read_rgb
 from ..sources.tables.file_column import CatalogFile
 from .chunk_set import find_chunk_set
 from .encoder import MAX_PIXELS, MIN_PIXELS
@@ -113,10 +114,11 @@ class PictureSet:
 
     def read(self, row: int, *, as_seen: bool) -> PicturePixels:
         """See `Pictures.read`."""
-        picture = read_picture(self.paths[row])
-        if not as_seen:
-            return picture
-        return replace(picture, bands=read_rgb(self.paths[row]).astype(np.float32))
+        path = self.paths[row]
+        picture = read_picture(path)
+        if not as_seen or not (is_fits(path) or picture.odd & (Odd.ALPHA | Odd.SIXTEEN_BIT)):
+            return picture  # of 8 bits, as it is seen
+        return replace(picture, bands=read_rgb(path).astype(np.float32))
 
 
 def find_pictures(folder: Path) -> Pictures:
@@ -201,6 +203,11 @@ class PictureFrame:
     band_scale: ImageFloats
     as_seen: bool
 
+    @cached_property
+    def is_scaled(self) -> bool:
+        """Whether any band is multiplied by another number than 1."""
+        return bool((self.band_scale != 1).any())
+
     def read(self, pictures: Pictures, row: int) -> PicturePixels:
         """One picture of a set, of shape (pixels, pixels, bands).
 
@@ -221,7 +228,9 @@ class PictureFrame:
             odd |= Odd.OTHER_SIZE
         if len(bands) != self.pixels:
             bands = resize(bands, self.pixels)
-        return PicturePixels(bands * self.band_scale, odd, picture.ra_deg, picture.dec_deg)
+        if self.is_scaled:
+            bands = bands * self.band_scale
+        return PicturePixels(bands, odd, picture.ra_deg, picture.dec_deg)
 
 
 def choose_frame(pictures: Pictures, *, pixels: int, crop: int, as_seen: bool) -> PictureFrame:

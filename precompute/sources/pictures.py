@@ -114,6 +114,9 @@ def read_picture(path: Path) -> PicturePixels:
 
 def note_blank(picture: PicturePixels) -> PicturePixels:
     """The picture, told to be blank where all of its pixels are of one value or none."""
+    across = picture.bands[len(picture.bands) // 2]
+    if np.isfinite(across).all() and across.min() < across.max():  # nearly all are told by this row
+        return picture
     finite = picture.bands[np.isfinite(picture.bands)]
     if not finite.size or finite.min() == finite.max():
         return replace(picture, odd=picture.odd | Odd.BLANK)
@@ -154,7 +157,8 @@ def _read_pillow(path: Path) -> PicturePixels:
             levels = np.asarray(image, dtype=np.float32) / np.float32(SIXTEEN_BITS)
             return PicturePixels(np.repeat(levels[..., None], 3, axis=2), odd | Odd.SIXTEEN_BIT)
         if image.mode not in ALPHA_MODES and "transparency" not in image.info:
-            return PicturePixels(np.asarray(image.convert("RGB"), dtype=np.float32), odd)
+            rgb = image if image.mode == "RGB" else image.convert("RGB")
+            return PicturePixels(np.asarray(rgb, dtype=np.float32), odd)
         levels = np.asarray(image.convert("RGBA"), dtype=np.float32)
         bands = np.where(levels[..., 3:] == 0, np.float32(np.nan), levels[..., :3])
         return PicturePixels(bands, odd | Odd.ALPHA)

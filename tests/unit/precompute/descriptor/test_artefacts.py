@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from precompute.descriptor.artefacts import MEASURES, STRENGTHS, measure_artefacts, score, strengths
+from precompute.descriptor.artefacts import MEASURES, STRENGTHS, _medians, measure_artefacts, score, strengths
 from precompute.descriptor.features import FEATURES, GALAXY, Descriptor, describe
 from precompute.descriptor.sky_level import fill_blank
 
@@ -154,3 +154,15 @@ def test_a_plain_artefact_decides_who_is_alike() -> None:
     rows = Descriptor.fit(features, dimension=16).embed(features)
     similarity = rows[:6] @ rows.T
     assert similarity[:, :6].min() > similarity[:, 6:].max()
+
+
+@pytest.mark.parametrize("count", [7, 8])
+def test_medians_are_those_of_numpy(count: int) -> None:
+    values = np.random.default_rng(0).normal(size=(50, count)).astype(np.float32)
+    assert np.array_equal(_medians(values), np.median(values, axis=1))
+
+
+def test_a_blank_corner_no_larger_than_the_filter_sees_is_found() -> None:
+    image = np.random.default_rng(1).integers(90, 93, (1, 40, 40, 3)).astype(np.float32)
+    image[0, :3, :3] = 0
+    assert fill_blank(image)[1].blank[0, :3, :3].all()

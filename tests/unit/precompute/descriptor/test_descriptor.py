@@ -152,6 +152,15 @@ def test_a_neighbour_does_not_move_the_ellipse() -> None:
     np.testing.assert_allclose(beside, alone, rtol=0.03, atol=0.05)
 
 
+def test_pixels_that_a_source_does_not_reach_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    light = np.stack([gaussian(0.4, -0.3, major, 0.6 * major, 0.5).mean(axis=2) for major in (1.2, 2.5, 4, 7)])
+    light += np.random.default_rng(0).normal(0, 1, light.shape).astype(np.float32)
+    noise = np.ones(len(light), np.float32)
+    near = fit_ellipse(light, noise)
+    monkeypatch.setattr("precompute.descriptor.ellipse.WINDOWS", (np.inf,))
+    np.testing.assert_allclose(near, fit_ellipse(light, noise), atol=1e-4)
+
+
 def test_rings_sample_the_image_bilinearly() -> None:
     rows, columns = np.indices((32, 32))
     plane = np.repeat((2.0 * columns + 3.0 * rows)[None, ..., None], 3, axis=3).astype(np.float32)
