@@ -131,6 +131,7 @@ def embed(
         crop=crop,
     )
     if is_embedded(out, recipe):
+        shutil.rmtree(out / PARTIAL, ignore_errors=True)  # what a run that was killed at its end left
         n_rows, dimension = open_array(out / EMBEDDINGS).shape
         return Embedded(n_rows, dimension, ("nothing has changed since they were made",), has_positions=True)
     frame = choose_frame(pictures, pixels=pixels or encoder.pixels, crop=crop, as_seen=encoder.as_seen)
@@ -145,7 +146,7 @@ def embed(
 def is_embedded(out: Path, recipe: EmbedRecipe) -> bool:
     """Whether a folder holds what this recipe makes, whole."""
     told = out / EMBEDDED
-    return not (out / PARTIAL).exists() and told.exists() and told.read_bytes() == msgspec.json.encode(recipe)
+    return told.exists() and told.read_bytes() == msgspec.json.encode(recipe)
 
 
 def check_source_folder(out: Path) -> None:
@@ -160,7 +161,7 @@ def check_source_folder(out: Path) -> None:
         raise InputError(f"{out} is a file; give a folder for the source")
     there = sorted(path.name for path in out.iterdir()) if out.exists() else []
     is_ours = (out / EMBEDDED).exists() or (out / PARTIAL / RECIPE).exists()
-    if there and not is_ours:
+    if there not in ([], [PARTIAL]) and not is_ours:
         raise InputError(f"{out} holds {shorten(there[0])!r} and nothing of this command; give a new folder")
 
 
@@ -229,7 +230,7 @@ def _read(frame: PictureFrame, pictures: Pictures, row: int) -> Any:
 def _write(
     pictures: Pictures, out: Path, encoder: Encoder, frame: PictureFrame, work: _Measured, recipe: EmbedRecipe
 ) -> Embedded:
-    """Embed what was measured, and move everything into place; `source.json` and the recipe come last."""
+    """Embed what was measured, and move everything into place; the recipe goes first and comes last."""
     partial = out / PARTIAL
     kinds = np.asarray(work.kinds)
     good = np.flatnonzero((kinds & Odd.BROKEN) == 0)
@@ -246,6 +247,7 @@ def _write(
         rows[start : start + CHUNK_ROWS][(kinds[part] & Odd.BROKEN) != 0] = np.nan
     rows.flush()
     notes = write_odd(partial / ODD, pictures, kinds)
+    (out / EMBEDDED).unlink(missing_ok=True)
     if isinstance(pictures, PictureSet):
         told, has_positions = _write_catalog(pictures, out, frame, work, good)
         notes += link_pictures(pictures.folder, out / IMAGES)

@@ -302,16 +302,19 @@ class _Run:
         curve = self._partial / CURVE
         with curve.open(newline="") as f:
             lines = [line for line in csv.reader(f) if line[0] == "step" or int(line[0]) <= self.step]
-        with curve.open("w", newline="") as f:
+        scratch = curve.with_suffix(".tmp")
+        with scratch.open("w", newline="") as f:
             csv.writer(f).writerows(lines)
+        scratch.replace(curve)
 
     def publish(self, out: Path, told: TrainedDescription) -> None:
-        """Move curve, description and weights into their places, the weights last."""
+        """Write curve, description and weights into their places, the weights last; then nothing is left to go on."""
         weights = {n: np.asarray(a) for n, a in self._parameters.items() if not n.startswith(vicreg.HEAD)}
         save_file(weights, self._partial / "weights")
-        (self._partial / CURVE).replace(out.with_suffix(".csv"))
+        shutil.copyfile(self._partial / CURVE, out.with_suffix(".csv"))
         out.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
         (self._partial / "weights").replace(out)
+        (self._partial / RECIPE).unlink()
         shutil.rmtree(self._partial)
 
 

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from precompute.__main__ import main as precompute
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir")
+
+
+def run_killed(at: int, root: Path, *command: object) -> subprocess.CompletedProcess[str]:
+    """Run this module as a process of its own."""
+    words = [sys.executable, "-m", "tests.fault.kill_at", at, root, *command]
+    ours = Path(__file__).resolve().parents[2]
+    return subprocess.run([str(word) for word in words], cwd=ours, capture_output=True, text=True, check=False)
 
 
 def run(last: int, root: str, command: list[str]) -> int:

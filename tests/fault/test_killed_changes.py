@@ -4,8 +4,6 @@ moment, and the same command goes on."""
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,18 +17,14 @@ from atlas.storage import layout
 from atlas.storage.publish import current_build
 from atlas.storage.validate import validate
 from precompute.build.stage_runner import link
-from tests.conftest import KEPT, ROOT, source_of
+from tests.conftest import KEPT, source_of
+from tests.fault.kill_at import run_killed
 from tests.sources import last_rows
 
 KILLS = 5
 RENUMBERED = 10**6
 UNEQUAL = ("quality.json", "stages/", "index/")
 """Files that tell how long something took, or that two runs do not write alike."""
-
-
-def run(at: int, root: Path, *command: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "tests.fault.kill_at", at, root, *command]
-    return subprocess.run([str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def copy_of(atlas: Path, root: Path) -> Path:
@@ -74,14 +68,14 @@ def test_a_change_that_is_killed_leaves_the_atlas_whole_and_goes_on(
     change: Callable[[Path, Path], list[object]], spaces_path: Path, tmp_path: Path
 ) -> None:
     at_once, killed = (copy_of(spaces_path, tmp_path / name) for name in ("at-once", "killed"))
-    ended = run(0, at_once, *change(at_once, tmp_path))
+    ended = run_killed(0, at_once, *change(at_once, tmp_path))
     assert ended.returncode == 0, ended.stderr
     changes, before = int(ended.stdout.split()[-1]), current_build(killed)
     command = change(killed, tmp_path)
     # At any change of a file, and at the last ones, by which the build is published.
     random = np.random.default_rng(16)
     for at in [*sorted(random.integers(2, changes - 4, KILLS).tolist()), 10**9]:
-        found = run(at, killed, *command)
+        found = run_killed(at, killed, *command)
         assert validate(killed) == []
         if found.returncode == 0:
             break  # what was done before leaves fewer changes
@@ -92,9 +86,9 @@ def test_a_change_that_is_killed_leaves_the_atlas_whole_and_goes_on(
     # The very last changes publish it: the atlas is the one before or the next, never none.
     for back in (0, 2, 4):
         late = copy_of(spaces_path, tmp_path / f"late-{back}")
-        assert run(changes - back, late, *change(late, tmp_path)).returncode == -signal.SIGKILL
+        assert run_killed(changes - back, late, *change(late, tmp_path)).returncode == -signal.SIGKILL
         assert validate(late) == [] and current_build(late) in (before, current_build(at_once))
-        assert run(0, late, *change(late, tmp_path)).returncode == 0
+        assert run_killed(0, late, *change(late, tmp_path)).returncode == 0
         assert_alike(late, at_once)
 
 

@@ -142,9 +142,12 @@ def test_what_was_measured_before_an_interruption_is_not_measured_again(
     told = read_description(out).invariance
     assert told == read_description(tmp_path / "whole").invariance and told["turned"] > 0.9
     assert embeddings(out).tobytes() == embeddings(tmp_path / "whole").tobytes()
-    # Once it is whole, the same command does nothing, and another picture is a reason to begin anew.
+    # Once it is whole, the same command does nothing, even if it was killed while it tidied up; another picture is a
+    # reason to begin anew.
+    (out / PARTIAL).mkdir()
     third, fourth = Stopping(-1), Stopping(-1)
     embed(pictures, out, third, threads=1, quiet=True)
+    assert not (out / PARTIAL).exists()
     Image.fromarray(galaxy(99)).save(folder / "new.png")
     embed(find_pictures(folder), out, fourth, threads=1, quiet=True)
     assert (third.measured, fourth.measured) == (0, 7 * (N + 1))
@@ -196,6 +199,18 @@ def test_cutouts_in_fits_bring_their_positions_and_are_seen(tmp_path: Path) -> N
     assert image is not None and image.shape == (EDGE, EDGE, 3)
     # North is up: the first row of the file is the last of the picture.
     assert np.corrcoef(image.mean(axis=2).ravel(), galaxy(0).mean(axis=2).ravel())[0, 1] > 0.9
+
+
+def test_cutouts_that_do_not_say_where_they_are_are_embedded_too(tmp_path: Path) -> None:
+    images = tmp_path / "cutouts"
+    images.mkdir()
+    for i in range(N // 2):
+        write_cutout(images / f"c{i:02d}.fits", i, 150, 2.5)
+        fits.writeto(images / f"d{i:02d}.fits", galaxy(i).astype(np.float32).transpose(2, 0, 1))
+    result = made(images, tmp_path / "out")
+    assert result.n_rows == N and not result.has_positions and np.isfinite(embeddings(tmp_path / "out")).all()
+    ra = pq.read_table(tmp_path / "out" / "catalog.parquet")["ra"].to_numpy()
+    assert np.isfinite(ra).tolist() == [True] * (N // 2) + [False] * (N // 2)
 
 
 def test_a_folder_of_something_else_is_not_written_to(folder: Path, tmp_path: Path) -> None:

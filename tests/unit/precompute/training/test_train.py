@@ -94,6 +94,23 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.soak
+def test_what_was_killed_while_it_wrote_its_files_writes_them_again(
+    folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes())
+        raise KeyboardInterrupt
+
+    out = tmp_path / "killed.safetensors"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("precompute.training.train.shutil.copyfile", killed)
+        trained(folder, out)
+    assert trained(folder, out).steps == 6
+    assert out.with_suffix(".json").read_bytes() == whole.with_suffix(".json").read_bytes()
+    assert not list(tmp_path.glob(".*partial"))
+
+
+@pytest.mark.soak
 def test_the_command_trains_and_says_what_came_of_it(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
