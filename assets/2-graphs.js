@@ -194,6 +194,7 @@
       joins[plane] = join;
     }, true);
     gd.on("plotly_selected", (selected) => onSelected(plane, gd, selected));
+    if (plane === "sky") gd.on("plotly_afterplot", () => gf.behind(gd));
     gf.above.attach(gd);
     gf.signs.attach(gd);
     gd.on("plotly_click", function (event) {
@@ -311,7 +312,8 @@
       if (bare) Object.assign(shown, { title: { text: name[i], font: { size: 13, color: ink } }, ticks: event.plane === "sky" ? "" : "outside", showticklabels: event.plane !== "sky" });
       layout[axis] = Object.assign({}, layout[axis], shown, { range: gd._fullLayout[axis].range.slice() });
     });
-    const words = [gf.one(".gf-title").textContent, gf.one("#status-selected").textContent];
+    const credit = event.plane === "sky" ? gf.one("#sky-credit").textContent : "";
+    const words = [gf.one(".gf-title").textContent, gf.one("#status-selected").textContent, credit].filter(Boolean);
     Object.assign(layout, {
       paper_bgcolor: dark ? "#080b11" : "#ffffff", plot_bgcolor: dark ? "#080b11" : "#ffffff", font: { color: ink },
       margin: { l: 64, r: 24, t: 48, b: 56 }, title: { text: words.join(" · "), font: { size: 13, color: ink } },

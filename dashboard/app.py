@@ -90,7 +90,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     app.layout = lambda: layout(
         service.atlas,
         told(service.book.known(fresh=True)),
-        samp=settings.samp,
+        samp="server" if settings.samp else "page" if settings.samp_web else "",
         user=signed_in() if settings.openid_issuer else "",
         cutouts=tuple(one.name for one in service.cutout_services),
     )

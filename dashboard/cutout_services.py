@@ -19,6 +19,8 @@ from atlas.errors import InputError, shorten
 FORM = "legacysurvey, dss, or Name=https://… with {ra}, {dec}, {pixels} and {scale} or {fov}; a comma is %2C"
 LONGEST_NAME = 24
 MOST_SERVICES = 6
+_NEEDED = ("{ra}", "{dec}", "{pixels}")
+_SIZE = ("{scale}", "{fov}")
 _FIELDS = frozenset(("ra", "dec", "pixels", "scale", "fov"))
 
 
@@ -80,25 +82,26 @@ def _service(text: str) -> CutoutService:
     name, _, template = (part.strip() for part in text.partition("="))
     if not (name and template and len(name) <= LONGEST_NAME and name.isprintable()):
         raise InputError(f"the cut-out service {shorten(text)!r} is not of the form {FORM}")
-    wrong = _fault(template)
+    wrong = template_fault(template, _FIELDS)
+    if not wrong and not (all(one in template for one in _NEEDED) and any(one in template for one in _SIZE)):
+        wrong = "its address lacks a field"
     if wrong:
         raise InputError(f"the cut-out service {name}: {wrong}; allowed is {FORM}")
     return CutoutService(name, template)
 
 
-def _fault(template: str) -> str:
-    """Fault of a template; empty where nothing is."""
+def template_fault(template: str, fields: frozenset[str]) -> str:
+    """Fault of a template of an address, which may have these fields, and no other, behind its host; empty where
+    nothing is."""
     try:
         parts = urlsplit(template)
         parsed = list(string.Formatter().parse(template))
         port = parts.port  # raises where it is none
     except ValueError:
         return "its address cannot be read"
-    fields = [field for _, field, form, conversion in parsed if field is not None and not form and not conversion]
-    if len(fields) != sum(field is not None for _, field, _, _ in parsed) or not {*fields} <= _FIELDS:
+    found = [field for _, field, form, conversion in parsed if field is not None and not form and not conversion]
+    if len(found) != sum(field is not None for _, field, _, _ in parsed) or not {*found} <= fields:
         return "its address has other fields"
-    if not {"ra", "dec", "pixels"} <= {*fields} or not {"scale", "fov"} & {*fields}:
-        return "its address lacks a field"
     if parts.scheme not in ("http", "https") or not parts.hostname or "{" in parts.netloc or port == 0:
         return "its address does not begin with http:// or https:// and a host"
     if "@" in parts.netloc or any(sign.isspace() or not sign.isprintable() for sign in template):

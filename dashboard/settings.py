@@ -19,6 +19,7 @@ from msgspec import Meta
 from atlas.errors import InputError, shorten
 
 from .cutout_services import FORM, read_services
+from .sky_services import SKY_FORM, read_sky_services
 
 PREFIX = "GALAXY_FINDER_"
 SHORTEST_TOKEN = 16
@@ -273,16 +274,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "atlas lacks or by choice; empty: nobody is asked.",
         ),
     ] = ()
+    sky_images: Annotated[
+        tuple[str, ...],
+        Meta(
+            title=SKY_FORM,
+            description="Services that send pictures of the sky (hips2fits) and may be asked by this server for what "
+            "lies behind the points, by choice; empty: nobody is asked.",
+        ),
+    ] = ()
     remote_images_bytes: Annotated[
-        int, Meta(ge=1_000_000, description="Bytes of these cut-outs that are kept, for as long as other results.")
+        int, Meta(ge=1_000_000, description="Bytes of all these pictures that are kept, for as long as other results.")
     ] = 500_000_000
     samp: Annotated[
-        bool,
-        Meta(
-            description="Whether the page sends tables and positions to TOPCAT, Aladin and DS9, and hears from them "
-            "(SAMP); for a server on your own machine, by one process."
-        ),
+        bool, Meta(description="Whether this server speaks SAMP to TOPCAT, Aladin, DS9; on your own machine, alone.")
     ] = False
+    samp_web: Annotated[
+        bool,
+        Meta(description="Else, over http, whether the page may speak to a SAMP hub of its visitor's (web profile)."),
+    ] = True
     cone_search_deg: Annotated[
         float, Meta(gt=0, le=180, description="Largest radius that the cone search answers, degrees.")
     ] = 10.0
@@ -292,6 +301,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         read_services(self.remote_images)
+        read_sky_services(self.sky_images)
         if self.user_header and not self.trust_proxy:
             raise InputError(
                 f"{variable('user_header')} is {self.user_header}: allowed only with {variable('trust_proxy')}, since "
@@ -316,12 +326,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         if any(len(token) < SHORTEST_TOKEN for token in self.api_tokens):
             raise InputError(f"{variable('api_tokens')}: a token has at least {SHORTEST_TOKEN} characters")
-        for small, large in (("nearest_radius_arcsec", "nearest_search_arcsec"),):
-            if getattr(self, small) > getattr(self, large):
-                raise InputError(
-                    f"{variable(small)} is {getattr(self, small)}: allowed is at most {variable(large)}, "
-                    f"which is {getattr(self, large)}"
-                )
+        if self.nearest_radius_arcsec > self.nearest_search_arcsec:
+            raise InputError(
+                f"{variable('nearest_radius_arcsec')} is {self.nearest_radius_arcsec}: allowed is at most "
+                f"{variable('nearest_search_arcsec')}, which is {self.nearest_search_arcsec}"
+            )
 
 
 def variable(name: str) -> str:

@@ -8,7 +8,7 @@ type Join = "new" | "add" | "subtract";
 
 /** What the page shows (`dashboard/state/page_state.py`), as far as scripts read it; what is left out is at its default. */
 interface State {
-  focus: { id: string } | null;
+  focus: { id: string; ra_deg: number; dec_deg: number } | null;
   filters: { is: string; column: string; values?: string[] }[];
   expression: string;
   subsets: unknown[];
@@ -85,9 +85,15 @@ interface GalaxyFinder {
   cutouts(names: string[], bare: boolean, seen: boolean): void;
   /** Show images from where they come now. */
   images(): void;
-  /** Listen to other programs, where the server does. */
-  samp(on: boolean): void;
+  /** Who speaks to other programs: listen to them where the server does. */
+  samp(by: "server" | "page" | ""): void;
+  /** Send to other programs by the page itself, and tell what came of it (9-samp-web.js). */
+  webHub(what: "table" | "position", link: string): Promise<string>;
+  /** What came from other programs, with the name of who sent it. */
+  heard: { say(text: string): void; position(sender: string, text: string): void; row(sender: string, row: number | null): void; list(sender: string, name: string, blob: Blob): void };
   signs: { attach(gd: Graph): void };
+  /** Show the picture of the sky that lies behind the points, or say why there is none. */
+  behind(gd: Graph): void;
   explain(element: HTMLElement | null, isStill: () => boolean): void;
   grid(): any;
   move(moves: Partial<Record<Plane, [number, number, number, number]>>): void;
@@ -118,6 +124,10 @@ type GalleryList = { build: string; rows: number[]; ids: string[]; scores: strin
 type LabelsTold = { revision: number; since?: number; classes: { key: number; label: string; color: string }[]; rows?: { [row: string]: Given[] } };
 /** A label, the person who gave it, its grade and note. */
 type Given = [string, string, string, string];
+/** A value of SAMP. */
+type Samp = string | Samp[] | { [name: string]: Samp };
+/** A picture behind the points (`dashboard/views/sky_behind.py`). */
+type Behind = { image: { source: string }; plane: string; name: string; credit: string; shown: boolean };
 type Rect = { left: number; top: number };
 type Histogram = { edges: number[]; log: boolean; zero: string; total: number[]; now: number[]; low: Bound; high: Bound };
 type Bound = number | string | null;
@@ -159,7 +169,7 @@ interface Trace {
   marker: { color: string; size: number; line: { width: number; color?: string }; colorscale?: unknown };
 }
 interface Graph extends HTMLElement {
-  layout: { [name: string]: any; meta?: { key?: string; flip?: [boolean, boolean]; projection?: unknown } };
+  layout: { [name: string]: any; meta?: { key?: string; flip?: [boolean, boolean]; projection?: unknown; behind?: Behind | null } };
   data: Trace[];
   _fullData: Trace[];
   _fullLayout: {

@@ -11,8 +11,10 @@ from atlas.errors import InputError
 from atlas.sky.projection import Projection, SkyFrame
 from atlas.storage.manifest import Name
 
+from ..cutout_services import LONGEST_NAME
 from ..service.atlas_service import Service
 from ..settings import Settings
+from ..sky_services import read_sky_services
 from ..state.page_state import Axes, SkyView, SpaceChoice, State, Table, Viewport
 from ..state.sky_look import SkyLine, SkyLook
 from ..state.viewports import follow, home, seen_as
@@ -98,11 +100,12 @@ class SetSecond(Event, frozen=True):
 
 
 class SeeSky(BrowserEvent, frozen=True):
-    """Another frame or projection of the sky was chosen, or a line was shown or hidden."""
+    """Another frame, projection or picture of the sky was chosen, or a line was shown or hidden."""
 
     frame: SkyFrame | None = None
     projection: Literal["tan", "ait", "mol"] | None = None
     line: SkyLine | None = None
+    behind: Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)] | None = None
 
     def resolve(self, service: Service, state: State) -> Event:
         """See `BrowserEvent.resolve`."""
@@ -110,6 +113,11 @@ class SeeSky(BrowserEvent, frozen=True):
         if self.line is not None:
             hidden = set(look.hidden) ^ {self.line}
             look = replace(look, hidden=tuple(sorted(hidden)))
+        if self.behind is not None:
+            offered = [one.name for one in read_sky_services(service.settings.sky_images)]
+            if self.behind and self.behind not in offered:
+                raise InputError(f"allowed behind the points are {', '.join(offered) or 'no pictures on this server'}")
+            look = replace(look, behind=self.behind)
         if self.frame is None and self.projection is None:
             return SetSkyLook(look, state.sky)
         whole = look.whole if self.projection in (None, "tan") else self.projection

@@ -1,4 +1,4 @@
-"""Cut-outs of services that the settings list: fetched behind the page, checked, kept in a folder of bounded size.
+"""Pictures of services that the settings list: fetched behind the page, checked, kept in a folder of bounded size.
 
 No request waits for another server: it is told what is there by now, and the browser asks again. A few threads fetch;
 what does not fit into their queue is simply asked for later. A service that does not answer is left alone for a while.
@@ -14,7 +14,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 from urllib.error import HTTPError
 
 from PIL import Image
@@ -50,6 +50,33 @@ Absence = Literal["coming", "none", "away"]
 """Why a picture is not there: it is being fetched, its service has none, or its service does not answer."""
 
 
+class PictureService(Protocol):
+    """Service that is asked for pictures."""
+
+    @property
+    def name(self) -> str:
+        """As the page calls it."""
+
+
+class WantedPicture(Protocol):
+    """A picture that somebody wants."""
+
+    @property
+    def service(self) -> PictureService:
+        """Service that is asked for it."""
+
+    @property
+    def key(self) -> str:
+        """Name under which it is kept."""
+
+    @property
+    def address(self) -> str:
+        """Address that is asked for it."""
+
+    def converted(self, data: bytes, mime: str) -> bytes:
+        """Picture that was sent, as browsers get it; raises InputError where it is no such picture."""
+
+
 class Cutout(NamedTuple):
     """A cut-out that somebody wants: of which service, around which position, how large."""
 
@@ -69,6 +96,12 @@ class Cutout(NamedTuple):
         """Address that is asked for it."""
         return self.service.address(self.ra_deg, self.dec_deg, self.pixels, self.width_arcsec)
 
+    def converted(self, data: bytes, mime: str) -> bytes:
+        """Picture that was sent, as WebP: only its pixels go on to browsers."""
+        buffer = io.BytesIO()
+        picture_sent(data, mime).save(buffer, "WEBP", quality=QUALITY, method=2)
+        return buffer.getvalue()
+
 
 def context_arcsec(atlas: Atlas, pixels: int) -> float:
     """Width of a cut-out of so many pixels, of which the search saw `SEEN_PIXELS`."""
@@ -76,7 +109,7 @@ def context_arcsec(atlas: Atlas, pixels: int) -> float:
 
 
 class RemoteImages:
-    """Fetches cut-outs and keeps them.
+    """Fetches pictures and keeps them.
 
     Parameters
     ----------
@@ -92,11 +125,11 @@ class RemoteImages:
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: set[str] = set()
         self._refused: OrderedDict[str, float] = OrderedDict()
-        self._silent_until: dict[CutoutService, float] = {}
+        self._silent_until: dict[PictureService, float] = {}
 
-    def picture(self, cutout: Cutout) -> bytes | Absence:
+    def picture(self, wanted: WantedPicture) -> bytes | Absence:
         """The picture (WebP) where it is kept; else why it is not there. Never waits for a service."""
-        key = cutout.key
+        key = wanted.key
         found = self._read(key)
         if found is not None:
             return found
@@ -104,13 +137,13 @@ class RemoteImages:
         with self._lock:
             if self._refused.get(key, 0.0) > now:
                 return "none"
-            if self._silent_until.get(cutout.service, 0.0) > now:
+            if self._silent_until.get(wanted.service, 0.0) > now:
                 return "away"
             if key not in self._waiting and len(self._waiting) < MOST_WAITING:
                 self._waiting.add(key)
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(THREADS, "cutouts")
-                self._pool.submit(self._fetch, key, cutout)
+                self._pool.submit(self._fetch, key, wanted)
         return "coming"
 
     @cached_property
@@ -126,21 +159,21 @@ class RemoteImages:
             return None
         return found
 
-    def _fetch(self, key: str, cutout: Cutout) -> None:
+    def _fetch(self, key: str, wanted: WantedPicture) -> None:
         try:
-            if self._silent_until.get(cutout.service, 0.0) > time.monotonic():
+            if self._silent_until.get(wanted.service, 0.0) > time.monotonic():
                 return  # what waited behind a time-out does not wait for another
-            self._kept.set(key, as_webp(*fetch_bounded(cutout.address, MOST_BYTES, PATIENCE_S)))
+            self._kept.set(key, wanted.converted(*fetch_bounded(wanted.address, MOST_BYTES, PATIENCE_S)))
         except HTTPError as error:
             if error.code in (400, 404):
                 self._refuse(key)
             else:
-                self._leave_alone(cutout.service, f"answers {error.code}")
+                self._leave_alone(wanted.service, f"answers {error.code}")
         except InputError as error:
-            _log.warning("a cut-out of %s was refused: %s", cutout.service.name, error)
+            _log.warning("a picture of %s was refused: %s", wanted.service.name, error)
             self._refuse(key)
         except OSError as error:
-            self._leave_alone(cutout.service, f"does not answer: {error}")
+            self._leave_alone(wanted.service, f"does not answer: {error}")
         finally:
             with self._lock:
                 self._waiting.discard(key)
@@ -151,19 +184,19 @@ class RemoteImages:
             while len(self._refused) > REFUSALS_KEPT:
                 self._refused.popitem(last=False)
 
-    def _leave_alone(self, service: CutoutService, why: str) -> None:
+    def _leave_alone(self, service: PictureService, why: str) -> None:
         _log.warning("%s %s; it is left alone for %.0f s", service.name, why, PAUSE_S)
         with self._lock:
             self._silent_until[service] = time.monotonic() + PAUSE_S
 
 
 def open_cutouts(settings: Settings) -> RemoteImages:
-    """The store of cut-outs that the settings ask for; its folder is made when the first is wanted."""
+    """The store of pictures that the settings ask for; its folder is made when the first is wanted."""
     return RemoteImages(settings.cache_dir / "cutouts", settings.remote_images_bytes, settings.cache_seconds)
 
 
-def as_webp(data: bytes, mime: str) -> bytes:
-    """A picture that was sent, as WebP: only its pixels go on to browsers.
+def picture_sent(data: bytes, mime: str, most_pixels: int = MOST_PIXELS) -> Image.Image:
+    """A picture that was sent, in colour; `most_pixels` is its longest side.
 
     Raises
     ------
@@ -174,12 +207,10 @@ def as_webp(data: bytes, mime: str) -> bytes:
         raise InputError(f"it is {mime}: allowed are {', '.join(sorted(MIMES))}")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if not 1 < max(picture.size) <= MOST_PIXELS:
-                raise InputError(f"it has {picture.width} × {picture.height} pixels: at most {MOST_PIXELS}")
-            buffer = io.BytesIO()
-            picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
+            if not 1 < max(picture.size) <= most_pixels:
+                raise InputError(f"it has {picture.width} × {picture.height} pixels: at most {most_pixels}")
+            return picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError("it is no picture") from error
-    return buffer.getvalue()

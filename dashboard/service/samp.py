@@ -1,7 +1,7 @@
 """A client of SAMP, by which programs on one machine talk to each other: TOPCAT, Aladin, DS9 (IVOA SAMP 1.3).
 
 The standard profile, spoken by the server, which must run on its visitor's own machine: a hub is whoever owns the lock
-file in the home folder. The web profile, spoken by pages, is left alone: it fails over HTTPS (arXiv:1912.00917).
+file in the home folder. The web profile is spoken by the page itself (assets/9-samp-web.js), where this is off.
 """
 
 from __future__ import annotations

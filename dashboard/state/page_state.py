@@ -201,7 +201,7 @@ class State(Value, frozen=True, kw_only=True):
     second : Viewport or None
         Viewport of that map.
     sky_look : SkyLook
-        SkyFrame, projection of the whole sky, and lines.
+        SkyFrame, projection of the whole sky, lines, and the picture behind.
     map_on : PlaneAxes or None
         What the map's viewport is counted from where columns are shown: another build may draw them from another zero.
     color : str
@@ -356,7 +356,8 @@ def parts(state: State) -> dict[str, State]:
         "page": replace(blank, **which, **(looks | examples), axes=state.axes, light=state.light, order=state.order,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
                         listing=state.listing, table=state.table, sexagesimal=state.sexagesimal,
-                        sky_look=state.sky_look, captions=state.captions, second_space=state.second_space),
+                        sky=_kind(state.sky), sky_look=state.sky_look, captions=state.captions,
+                        second_space=state.second_space),
     }  # fmt: skip
 
 
@@ -370,6 +371,13 @@ def shows_labels(state: State) -> bool:
 def _projected(view: SkyView | None) -> SkyView | None:
     """A view of the sky as far as places depend on it: on the projection, not on what of it is seen."""
     return None if view is None else SkyView(view.projection, Viewport(-1.0, 1.0, -1.0, 1.0))
+
+
+def _kind(view: SkyView | None) -> SkyView | None:
+    """A view of the sky as far as its menu depends on it: on the kind of its projection."""
+    if view is None:
+        return None
+    return SkyView(Projection(view.projection.kind, 0.0, 0.0), Viewport(-1.0, 1.0, -1.0, 1.0))
 
 
 _SCORED = ("focus", "wanted", "unwanted", "group", "order", "within", "known", "light")

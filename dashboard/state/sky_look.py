@@ -23,8 +23,11 @@ class SkyLook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         How all of the sky is seen.
     hidden : tuple of str
         Lines that are not drawn.
+    behind : str
+        Name of the service whose picture of the sky lies behind the points; empty for none.
     """
 
     frame: SkyFrame = "icrs"
     whole: Literal["ait", "mol"] = "ait"
     hidden: Annotated[tuple[SkyLine, ...], msgspec.Meta(max_length=4)] = ()
+    behind: Annotated[str, msgspec.Meta(max_length=24)] = ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, Output
+from dash import Dash, Input, Output, html
 
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
+from ..sky_services import read_sky_services
 from ..state.page_state import State
+from ..state.viewports import home
 from . import choices, clusters, image_look, page, second_map, sky_menus, spaces, table
 from .paint import coloring_column, has_mean
 
@@ -61,9 +63,15 @@ def register(app: Dash, service: Service) -> None:
             "spaces": spaces.space_choice(atlas),
             "sky_or": second_map.choices_beside(atlas, state),
             "second_or": second_map.choices_beside(atlas, state),
-            "sky_look": sky_menus.sky_look_menu(state.sky_look),
+            "sky_look": _sky_look(service, state),
             "captions": image_look.captions_menu(atlas, state),
         }
+
+
+def _sky_look(service: Service, state: State) -> html.Details:
+    view = state.sky or home(service.atlas, state.sky_look)
+    pictures = read_sky_services(service.settings.sky_images)
+    return sky_menus.sky_look_menu(state.sky_look, view.projection.kind, pictures)
 
 
 def _grouped(service: Service, state: State) -> int:

@@ -55,12 +55,13 @@ TIMES = {1: "once", 2: "twice", 3: "three times"}
 
 
 def layout(
-    atlas: Atlas, labels: dict[str, Any], *, samp: bool = False, user: str = "", cutouts: tuple[str, ...] = ()
+    atlas: Atlas, labels: dict[str, Any], *, samp: str = "", user: str = "", cutouts: tuple[str, ...] = ()
 ) -> html.Div:
     """The page before any state: empty panels, and the stores that events and states pass through.
 
-    `labels` is what the browser has to know of these (`views.labels.told`); `samp` says whether it listens to other
-    programs, `user` who has signed in and may sign out, `cutouts` which services send images of galaxies.
+    `labels` is what the browser has to know of these (`views.labels.told`); `samp` says who speaks to other
+    programs ("server", "page" or nobody), `user` who has signed in and may sign out, `cutouts` which services send
+    images of galaxies.
     """
     seen = atlas.manifest.seen_arcsec is not None
     stores = ("event", "state", "ack", "url", "move", "map-shown", "sky-shown", "second-shown", "table-ready",

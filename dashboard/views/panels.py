@@ -89,8 +89,9 @@ def _plane(name: str) -> html.Div:
     """A graph, within a frame that can have the keyboard's focus."""
     words = {"map": "Map of embedding space", "sky": "Sky", "second": "Map of another embedding space"}[name]
     graph = dcc.Graph(id=name, figure=fig.skeleton(name, (-1, 1), (-1, 1)), config=GRAPH_CONFIG, className="gf-graph")
+    credit = [html.Div(id="sky-credit", className="gf-sky-credit", role="status")] if name == "sky" else []
     return html.Div(
-        graph, className="gf-plane", tabIndex="0", role="group",
+        [graph, *credit], className="gf-plane", tabIndex="0", role="group",
         **{"data-plane": name, "aria-label": f"{words}: arrows pan, comma and full stop zoom, Enter chooses the middle",
            "aria-describedby": f"status-selected {'second-words' if name == 'second' else 'status-drawn'}"},
     )  # fmt: skip

@@ -29,9 +29,12 @@ from . import figure as fig
 from .outlines import outlines
 from .paint import color_points, mean_of, mean_pixels, mean_query
 from .palette import DARK
+from .sky_behind import Behind, behind
 from .sky_lines import TORN_DEG, compass, graticule_lines, nothing, reference_line, scale_bar
 
 FADED = 0.35
+VEIL = 0.55  # of densities over a picture of the sky
+FEW = 2_000  # points that leave the sky behind them in sight
 RASTER_WIDTH, RASTER_HEIGHT = 640, 320
 
 
@@ -45,10 +48,13 @@ class SkyPicture(fig.PlanePicture):
         Traces of the lines, by name.
     view : SkyView
         What it was made for.
+    behind : Behind or None
+        The picture of another server behind the points.
     """
 
     lines: dict[SkyLine, dict[str, Any]]
     view: SkyView
+    behind: Behind | None
 
 
 def picture(service: Service, state: State) -> SkyPicture:
@@ -64,9 +70,10 @@ def picture(service: Service, state: State) -> SkyPicture:
     drawn = int(sample.rows.size)
     marker = fig.marker(drawn, look, coloring, selected=mask is not None)
     background = _background(atlas, view)
-    if background is not None and coloring is None:
+    elsewhere = behind(service, state.sky_look.behind, view, projection_key(view.projection))
+    if coloring is None and (background is not None or (elsewhere is not None and drawn <= FEW)):
         # The picture shows the galaxies themselves: points are felt under the mouse, and seen once they are selected.
-        strong = mask is not None
+        strong = mask is not None or background is None
         marker |= {"symbol": "circle-open", "size": 10, "opacity": 0.9 if strong else 0.0, "line": {"width": 1.2}}
     if mean is not None:
         marker["opacity"] = 0.0
@@ -85,11 +92,12 @@ def picture(service: Service, state: State) -> SkyPicture:
         labels += words
     shapes, count = outlines(active(state), lambda one: _corners(one, view), look, None if mask is None else mask.count)
     bar, length = scale_bar(view, look)
-    images = (
-        [background]
-        if background is not None and mean is None
-        else _rasters(service, view, state, mean, sample.in_view)
-    )
+    images = [elsewhere.image] if elsewhere is not None and elsewhere.shown else []
+    if background is not None and mean is None:
+        images.append(background)
+    elif elsewhere is None or drawn > FEW or mean is not None:
+        rasters = _rasters(service, view, state, mean, sample.in_view)
+        images += rasters if elsewhere is None else [one | {"opacity": VEIL * one["opacity"]} for one in rasters]
     return SkyPicture(
         points=fig.points(sample.x.astype(np.float32), sample.y.astype(np.float32), sample.rows, marker, coloring),
         lines=lines,
@@ -97,6 +105,7 @@ def picture(service: Service, state: State) -> SkyPicture:
         shapes=shapes + bar,
         annotations=labels + count + length + compass(view, look),
         view=view,
+        behind=elsewhere,
         drawn=drawn,
         in_view=sample.in_view,
     )
@@ -232,7 +241,8 @@ def register(app: Dash, service: Service) -> None:
             patch["layout"]["yaxis"]["range"] = [view.box.y0, view.box.y1]
             patch["layout"]["uirevision"] = shown_now
         seen_in = {name: getattr(view.projection, name) for name in ("kind", "ra_deg", "dec_deg", "frame")}
-        patch["layout"]["meta"] = {"key": shown_now, "flip": [False, False], "projection": seen_in}
+        told = None if shown.behind is None else shown.behind.told
+        patch["layout"]["meta"] = {"key": shown_now, "flip": [False, False], "projection": seen_in, "behind": told}
         return {
             "figure": patch,
             "words": describe_view(view, shown.drawn, shown.in_view),

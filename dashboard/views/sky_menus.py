@@ -6,7 +6,8 @@ from typing import Any
 
 from dash import dcc, html
 
-from ..state.sky_look import SkyLook
+from ..sky_services import SkyService
+from ..state.sky_look import SkyLine, SkyLook
 from . import elements as el
 
 
@@ -45,12 +46,30 @@ def region_menu() -> html.Details:
     return html.Details([summary, html.Div(inside)], className="gf-menu gf-region")  # fmt: skip
 
 
-def sky_look_menu(look: SkyLook) -> html.Details:
-    """Choice of frame, projection and lines."""
+def sky_look_menu(look: SkyLook, kind: str, pictures: tuple[SkyService, ...]) -> html.Details:
+    """Choice of frame, projection, lines, and picture behind the points where any may be asked for.
+
+    `kind` is the projection in use.
+    """
     why = "Frame, projection and lines of the sky"
 
-    def one(word: str, label: str, *, on: bool, **event: Any) -> html.Button:
-        return el.button(word, label=label, kind="on" if on else "", is_="seesky", **event)
+    def line(name: SkyLine, word: str, told: str) -> html.Button:
+        on = name not in look.hidden
+        attributes: dict[str, str] = {"aria-pressed": str(on).lower()}
+        return html.Button(word, type="button", className=f"gf-button{' on' if on else ''}", **attributes,
+                           **el.says(told), **el.on_click(is_="seesky", line=name))  # fmt: skip
+
+    def choice(title: str, of: str, offered: tuple[tuple[str, str, str], ...], chosen: str) -> list[Any]:
+        """One of several, of which one holds."""
+        buttons = [
+            html.Button(
+                word, type="button", role="radio", className=f"gf-button{' on' if name == chosen else ''}",
+                **{"aria-checked": str(name == chosen).lower()}, **el.says(told),
+                **el.on_click(is_="seesky", **{of: name}),
+            )
+            for name, word, told in offered
+        ]  # fmt: skip
+        return [html.Small(title), html.Div(buttons, role="radiogroup", **{"aria-label": title})]
 
     frames = (("icrs", "Equatorial", "ICRS: north up, east left"), ("galactic", "Galactic", "Galactic north up"))
     kinds = (
@@ -58,18 +77,23 @@ def sky_look_menu(look: SkyLook) -> html.Details:
         ("mol", "Mollweide", "All of the sky, parallels straight"),
         ("ait", "Hammer–Aitoff", "All of the sky"),
     )
-    lines = (
+    behind = (
+        ("", "Nothing", "Density, or the picture of this atlas"),
+        *((one.name, one.name, f"Sent by the server that the settings list. {one.credit}") for one in pictures),
+    )
+    lines: tuple[tuple[SkyLine, str, str], ...] = (
         ("graticule", "Graticule", "Lines of equal longitude and latitude"),
         ("galaxy", "Milky Way", "The plane of the Milky Way, b = 0"),
         ("ecliptic", "Ecliptic", "The plane of the solar system"),
         ("footprint", "Footprint", "The cells of the sky that hold a galaxy of this survey"),
     )
-    groups = (
-        ("Frame", [one(word, told, on=look.frame == name, frame=name) for name, word, told in frames]),
-        ("Projection", [one(word, told, on=False, projection=name) for name, word, told in kinds]),
-        ("Lines", [one(word, told, on=name not in look.hidden, line=name) for name, word, told in lines]),
-    )
-    inside = [part for title, buttons in groups for part in (html.Small(title), html.Div(buttons))]
+    inside = [
+        *choice("Frame", "frame", frames, look.frame),
+        *choice("Projection", "projection", kinds, kind),
+        html.Small("Lines"),
+        html.Div([line(*one) for one in lines]),
+        *(choice("Picture behind", "behind", behind, look.behind) if pictures else []),
+    ]
     summary = html.Summary(
         [html.Span("◍", className="gf-sign"), html.Span("View", className="gf-beside")],
         **el.why(why),

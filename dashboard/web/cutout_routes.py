@@ -1,4 +1,4 @@
-"""Cut-outs of other servers, by way of this one: a picture where there is one by now, else why there is none yet."""
+"""Pictures of other servers, by way of this one: a picture where there is one by now, else why there is none yet."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from atlas.storage.thumbnails import MIME_TYPE
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
 from ..service.remote_images import Absence, Cutout, context_arcsec
+from ..service.sky_pictures import SkyPictureAsked
+from ..sky_services import read_sky_services
 from ..state.image_look import Context
+from .plane_arguments import box_asked, projection_asked
 from .security import no_store
 
 DAY_S = 86_400
 
 
 def register_cutouts(server: Flask, service: Service) -> None:
-    """Add the address of cut-outs, where the settings list services that may be asked."""
+    """Add the addresses of cut-outs and of pictures of the sky, where the settings list services that may be asked."""
+    if service.cutout_services:
+        _register_galaxies(server, service)
+    if service.settings.sky_images:
+        _register_sky(server, service)
+
+
+def _register_galaxies(server: Flask, service: Service) -> None:
     services = service.cutout_services
-    if not services:
-        return
 
     @server.get("/remote/<build>/<int:row>/<int:nth>-<int:pixels>.webp")
     def remote(build: str, row: int, nth: int, pixels: int) -> Response:
@@ -40,6 +48,18 @@ def register_cutouts(server: Flask, service: Service) -> None:
         chosen = services[max(0, nth - 1)]
         cutout = Cutout(chosen, *atlas.position(row), pixels, context_arcsec(atlas, pixels))
         found = service.remote_images.picture(cutout)
+        return _picture(found) if isinstance(found, bytes) else _absent(found)
+
+
+def _register_sky(server: Flask, service: Service) -> None:
+    services = read_sky_services(service.settings.sky_images)
+
+    @server.get("/behind/<int:nth>.webp")
+    def behind_points(nth: int) -> Response:
+        if nth >= len(services):
+            raise InputError(f"allowed are the pictures 0 to {len(services) - 1}")
+        asked = SkyPictureAsked(services[nth], projection_asked(), box_asked())
+        found = service.remote_images.picture(asked)
         return _picture(found) if isinstance(found, bytes) else _absent(found)
 
 

@@ -22,7 +22,6 @@ from atlas.planes.plane import Box
 from atlas.queries import selection as selections
 from atlas.queries.selection import All, Selection
 from atlas.receipts import make_receipt
-from atlas.sky.projection import Projection, SkyFrame
 from atlas.storage import layout
 from atlas.storage.manifest import Column
 from atlas.storage.thumbnails import MIME_TYPE
@@ -37,12 +36,13 @@ from ..service.gallery_query import question_of
 from ..service.index_loading import WORDS
 from ..state import url as links
 from ..state.coloring import LONGEST
-from ..state.page_state import Axes, State, has_width
+from ..state.page_state import Axes, State
 from ..state.shading import Shading
 from ..views.card import card
 from ..views.paint import has_mean
 from ..views.palette import Scale, scale_of, theme
 from .downloads import Downloads
+from .plane_arguments import box_asked, projection_asked
 from .security import immutable, no_store
 
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / "css"
@@ -116,7 +116,7 @@ def register_routes(server: Flask, service: Service, cached: Cached, downloads: 
     def sky_raster(build: str) -> Response:
         atlas = _atlas(service, build)
         asked = _raster_arguments(service, atlas)
-        projection = _projection()
+        projection = projection_asked()
 
         def draw() -> bytes:
             mask, box, (width, height) = service.mask(asked.selection, atlas), asked.box, asked.size
@@ -249,9 +249,7 @@ def _scale(column: Column, shading: Shading) -> tuple[Scale, int]:
 
 def _raster_arguments(service: Service, atlas: Atlas) -> RasterArguments:
     args = request.args
-    x0, x1, y0, y1 = (parse.number(args, name, -1e200, 1e200) for name in ("x0", "x1", "y0", "y1"))
-    if not (has_width(x0, x1) and has_width(y0, y1)):
-        raise InputError("x1 must be above x0, and y1 above y0")
+    box = box_asked()
     width, height = (parse.whole(args, name, 16, 4096) for name in ("w", "h"))
     if width * height > service.settings.max_raster_pixels:
         raise InputError(f"a raster may have {service.settings.max_raster_pixels:,} pixels, not {width * height:,}")
@@ -264,7 +262,9 @@ def _raster_arguments(service: Service, atlas: Atlas) -> RasterArguments:
             raise InputError(f"column {column.name!r} has no mean")
     light = parse.whole(args, "light", 0, 1) == 1
     flips = bool(flip & 1), bool(flip & 2)
-    return RasterArguments(Box(x0, x1, y0, y1), (width, height), light, flips, selection, column, parse.shading(args))
+    return RasterArguments(
+        Box(box.x0, box.x1, box.y0, box.y1), (width, height), light, flips, selection, column, parse.shading(args)
+    )
 
 
 def _axes(atlas: Atlas) -> Axes | None:
@@ -274,19 +274,6 @@ def _axes(atlas: Atlas) -> Axes | None:
     for name in names:
         atlas.columns(atlas.default_space).number(name)
     return Axes(*names)
-
-
-def _projection() -> Projection:
-    kind: Any = request.args.get("kind", "")
-    frame: Any = request.args.get("frame", "icrs")
-    if kind not in ("tan", "ait", "mol"):
-        raise InputError(f"kind is {shorten(kind)!r}: allowed are tan, ait and mol")
-    if frame not in get_args(SkyFrame):
-        raise InputError(f"frame is {shorten(frame)!r}: allowed are {' and '.join(get_args(SkyFrame))}")
-    ra_deg, dec_deg = parse.number(request.args, "ra", 0, 360), parse.number(request.args, "dec", -90, 90)
-    if kind != "tan" and dec_deg != 0:
-        raise InputError(f"dec is {dec_deg:g}: the all-sky projection is centred on the equator, dec=0")
-    return Projection(kind, ra_deg % 360.0, dec_deg, frame)
 
 
 def _image(atlas: Atlas, row: int, *, framed: bool, large: bool) -> bytes:

@@ -22,6 +22,7 @@ OFF = (
     "this server does not speak SAMP: it must run on your own machine, with GALAXY_FINDER_SAMP=true "
     "(elsewhere, download the table as VOTable)"
 )
+SIGNED_IN = "other programs cannot sign in here: download the table as VOTable, and open that"
 MOST_HEARD = 2**31
 
 
@@ -42,13 +43,29 @@ def register_samp(server: Flask, service: Service) -> None:
     def state() -> State:
         return links.from_link(parse.text(request.args, "s", service.settings.max_state_bytes), service.kept)
 
+    def offered() -> tuple[str, str]:
+        """Path and title of the table of the page."""
+        listing_of(service, state())  # what cannot be listed is said here, not to the program that fetches it
+        query = urlencode({"what": "table", "s": request.args["s"]})
+        return f"export/{service.atlas.build_id}.vot?{query}", f"Galaxies: {service.atlas.manifest.title}"
+
     @server.post("/samp/table")
     def send_table() -> Response:
-        client, atlas = require(), service.atlas
-        listing_of(service, state())  # what cannot be listed is said here, not to the program that fetches it
-        link = request.args["s"]
-        address = f"{request.host_url}export/{atlas.build_id}.vot?{urlencode({'what': 'table', 's': link})}"
-        return no_store(jsonify(said=client.send_table(address, f"Galaxies: {atlas.manifest.title}", link)))
+        client, (path, title) = require(), offered()
+        return no_store(jsonify(said=client.send_table(request.host_url + path, title, request.args["s"])))
+
+    @server.get("/samp/offer")
+    def offer() -> Response:
+        """For a page that speaks to the hub of its visitor's machine by itself."""
+        if service.settings.user_header or service.settings.openid_issuer:
+            raise InputError(SIGNED_IN)
+        path, title = offered()
+        return no_store(jsonify(path=f"/{path}", name=title))
+
+    @server.get("/samp/row")
+    def row() -> Response:
+        at = parse.whole(request.args, "row", 0, MOST_HEARD)
+        return no_store(jsonify(galaxy=row_listed(service, state(), at)))
 
     @server.post("/samp/position")
     def send_position() -> Response:
@@ -74,10 +91,10 @@ def register_samp(server: Flask, service: Service) -> None:
     def _row(client: SampClient, one: Heard) -> int | None:
         """Row of the galaxy that another program points at in a table from here."""
         link = client.link_of(one.table) if one.what == "row" else None
-        if link is None or one.row < 0:
-            return None
-        shown = links.from_link(link, service.kept)
-        found = listing_of(service, shown, shown.table.sort, shown.table.descending)
-        if one.row >= found.total:
-            return None
-        return int(found.page(one.row, 1)[0][0])
+        return None if link is None else row_listed(service, links.from_link(link, service.kept), one.row)
+
+
+def row_listed(service: Service, shown: State, at: int) -> int | None:
+    """Row of the galaxy at a place, from 0, in the table of a state; None where it has no such place."""
+    found = listing_of(service, shown, shown.table.sort, shown.table.descending)
+    return int(found.page(at, 1)[0][0]) if 0 <= at < found.total else None

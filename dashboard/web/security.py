@@ -2,7 +2,8 @@
 
 `secure` puts it around a Flask server that carries a Dash app:
 
-- A Content-Security-Policy that loads nothing from elsewhere. Scripts come from us or have a hash; `'unsafe-eval'` is
+- A Content-Security-Policy that loads nothing from elsewhere; over plain http a SAMP hub on the visitor's machine may
+  be spoken to, where the settings say so. Scripts come from us or have a hash; `'unsafe-eval'` is
   needed by regl, with which plotly draws WebGL, but for a strict bundle (`dashboard.web.strict_plotly`).
 - Posts from other sites are refused. Browsers say where a request comes from (Sec-Fetch-Site, else Origin); a client
   that sends neither is no browser, so it cannot be somebody's browser misused.
@@ -33,6 +34,9 @@ from .callback_validation import StrictJSON, check_body
 LISTS = "/lists/<build>"
 REGIONS = "/regions/<build>"
 """Where lists of galaxies and regions of the sky go, which may be larger than anything else that is sent."""
+
+SAMP_HUB = "http://localhost:21012"
+"""Hub of SAMP's web profile, which asks its user before it lets a page in (assets/9-samp-web.js)."""
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _YEAR_S = 31_536_000
@@ -69,8 +73,9 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
     hidden = {prefix + "<path:path>", prefix + "_reload-hash"}
 
     @cache
-    def policy() -> str:
-        return content_security_policy(list(dash_app.csp_hashes()), evaluates=not settings.plotly_bundle)
+    def policy(plain: bool) -> str:
+        hub = settings.samp_web and not settings.samp and plain
+        return content_security_policy(list(dash_app.csp_hashes()), evaluates=not settings.plotly_bundle, hub=hub)
 
     @server.before_request
     def refuse() -> None:
@@ -98,7 +103,7 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
     @server.after_request
     def protect(response: Response) -> Response:
         response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] = policy()
+        response.headers["Content-Security-Policy"] = policy(not request.is_secure)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
         if response.status_code >= 400:
@@ -114,7 +119,7 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
     _compress(server)
 
 
-def content_security_policy(script_hashes: list[str], *, evaluates: bool = True) -> str:
+def content_security_policy(script_hashes: list[str], *, evaluates: bool = True, hub: bool = False) -> str:
     """The policy of every answer.
 
     Parameters
@@ -123,6 +128,8 @@ def content_security_policy(script_hashes: list[str], *, evaluates: bool = True)
         Of inline scripts, quoted, as `Dash.csp_hashes` gives them.
     evaluates : bool
         Whether scripts may make code of text, which plotly does unless it is strict.
+    hub : bool
+        Whether the page may speak to the SAMP hub of its visitor's machine, and to nobody else.
     """
     return "; ".join(
         [
@@ -131,7 +138,7 @@ def content_security_policy(script_hashes: list[str], *, evaluates: bool = True)
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self'",
-            "connect-src 'self'",
+            "connect-src 'self'" + (f" {SAMP_HUB}" if hub else ""),
             "base-uri 'none'",
             "form-action 'self'",
             "frame-ancestors 'none'",

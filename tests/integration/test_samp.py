@@ -162,10 +162,21 @@ def test_pages_of_other_machines_are_told_why_not(peer: Peer) -> None:
     assert "choose a galaxy" in peer.ask("/samp/position?s=", "POST")["error"]
 
 
-def test_a_server_that_is_not_ones_own_says_so(demo_path: Path, tmp_path: Path) -> None:
-    settings = load({}, atlas=str(demo_path), cache_dir=str(tmp_path / "cache"), kept_dir=str(tmp_path / "kept"))
-    answer = create_app(settings=settings).server.test_client().post("/samp/table?s=")
+def test_a_server_that_is_not_ones_own_says_so(demo: Atlas, demo_path: Path, tmp_path: Path) -> None:
+    folders = {"cache_dir": str(tmp_path / "cache"), "kept_dir": str(tmp_path / "kept")}
+    client = create_app(settings=load({}, atlas=str(demo_path), **folders)).server.test_client()
+    answer = client.post("/samp/table?s=")
     assert answer.status_code == 400 and "own machine" in answer.json["error"]
+    # But offers the table to its pages, which may speak to a hub of their visitor's.
+    link = focus_of(demo)
+    offer = client.get(f"/samp/offer?s={link}").json
+    assert demo.manifest.title in offer["name"] and client.get(offer["path"]).mimetype == "application/x-votable+xml"
+    expected = demo.similar(rows=30, k=24).index
+    assert client.get(f"/samp/row?s={link}&row=3").json == {"galaxy": expected[3]}
+    assert client.get(f"/samp/row?s={link}&row=99999999").json == {"galaxy": None}
+    signing = load({}, atlas=str(demo_path), user_header="X-User", trust_proxy="1", **folders)
+    told = create_app(settings=signing).server.test_client().get(f"/samp/offer?s={link}", headers={"X-User": "ada"})
+    assert told.status_code == 400 and "cannot sign in" in told.json["error"]
     for public in ({"host": "0.0.0.0"}, {"workers": "2"}, {"trust_proxy": "1"}):
         with pytest.raises(InputError, match="own machine"):
             load({}, samp="true", **public)

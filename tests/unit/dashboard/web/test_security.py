@@ -136,6 +136,21 @@ def test_the_policy_admits_our_inline_scripts_and_no_other_source(client: FlaskC
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
 
 
+def test_a_hub_on_the_visitor_s_machine_is_all_that_the_policy_admits_and_only_over_plain_http() -> None:
+    def policy(base: str, **more: str) -> str:
+        server = make_app(load({}, **more)).server
+        return server.test_client().get("/", base_url=base).headers["Content-Security-Policy"]
+
+    assert "connect-src 'self' http://localhost:21012;" in policy("http://galaxies.example")
+    assert policy("http://galaxies.example").count("http") == 1
+    for base, more in (
+        ("https://galaxies.example", {}),
+        ("http://galaxies.example", {"samp_web": "false"}),
+        ("http://127.0.0.1", {"samp": "true"}),  # the server speaks to it
+    ):
+        assert "connect-src 'self';" in policy(base, **more)
+
+
 def test_addresses_that_name_a_build_are_kept_for_ever_and_the_page_is_asked_for_anew(client: FlaskClient) -> None:
     assert client.get("/image/0123456789ab.png").headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert client.get("/").headers["Cache-Control"] == "no-cache"
