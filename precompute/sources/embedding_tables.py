@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -277,14 +278,20 @@ class LanceEmbeddings(EmbeddingTable):
     def _batches(self, rows: int) -> Iterator[pa.Array]:
         # One batch ahead: by itself the reader takes as many as there are cores.
         ahead = {"batch_readahead": 1, "fragment_readahead": 1, "scan_in_order": True}
-        try:
+        with self._told_where(self._field):
             for batch in self._data.scanner(columns=[self._field], batch_size=rows, **ahead).to_batches():
                 yield batch.column(0)
-        except (OSError, ValueError, RuntimeError) as e:
-            raise SourceError(f"{self.path} is damaged at column {self._field!r}: {shorten(e, 200)}") from e
 
     def _whole(self, name: str) -> pa.ChunkedArray:
-        return self._data.to_table(columns=[name]).column(0)
+        with self._told_where(name):
+            return self._data.to_table(columns=[name]).column(0)
+
+    @contextmanager
+    def _told_where(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as e:
+            raise SourceError(f"{self.path} is damaged at column {name!r}: {shorten(e, 200)}") from e
 
 
 def lance_folder(path: Path) -> Path | None:

@@ -128,7 +128,10 @@ class WithMagnitudes:
         computed = [how for name, how in self._computed.items() if name in names]
         notes = []
         if computed:
-            of = ", ".join(f"{how.name} of {how.formula}" for how in computed)
+            of = ", ".join(
+                f"{how.name} of {how.formula}{f' and {how.reddening.name}' if how.reddening else ''}"
+                for how in computed
+            )
             notes.append(f"AB magnitudes are computed of fluxes: {of}; a flux that is not positive has none")
         if unsaid := [how.flux.name for how in computed if not how.flux.description.unit]:
             notes.append(f"fluxes without a unit are taken as nanomaggies: {', '.join(unsaid)}")

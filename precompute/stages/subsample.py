@@ -19,6 +19,7 @@ from atlas.search.exact import EmbeddingArray
 from atlas.storage import layout
 
 from ..parallel import run_chunks, thread_count
+from ..sources.checks import counted
 from .costs import Cost, Sizes, product_seconds
 from .equal_rows import equal_rows
 from .stage import BuildStage, StageContext
@@ -204,7 +205,7 @@ class Subsample(BuildStage):
         ctx.measured["rows"] = int(rows.size)
         if equal.members:
             note = (
-                f"{equal.crowded:,} galaxies share {len(equal.members):,} embeddings, such as those of row "
+                f"{equal.crowded:,} galaxies share {counted(len(equal.members), 'embedding')}, such as those of row "
                 f"{equal.members[0][0]:,}: each lies in one place on the map"
             )
             ctx.note(note)

@@ -133,6 +133,7 @@ def test_reddening_corrects_where_no_transmission_does(tmp_path: Path) -> None:
     source = source_of(tmp_path, table)
     assert values(source, "mag_g")[0] == pytest.approx(22.5 - 2.5 * np.log10(FLUX[0]) - 0.3214, abs=1e-5)
     assert "by the reddening EBV, 2.165 times" in source.description.columns["mag_r"].description
+    assert any("mag_g of FLUX_G and EBV" in note for note in source.notes)
     assert colors(source) == ["g_minus_r"]  # z is corrected otherwise
 
 
