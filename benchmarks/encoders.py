@@ -2,7 +2,8 @@
 
 For every seed a survey is rendered and embedded by the demo's descriptor, by the same without artefacts, by a PCA of
 its pixels, and by each network that is named; beside one that `train` made stands what it was before its first step. A
-network sees what an eye does, the middle of each image as RGB.
+network sees what an eye does, the middle of each image as RGB. With `--train FILE` a network is trained first, as
+`train` does, on pictures of a survey of its own, and kept as FILE, so that it is named the next time.
 Measured by the cosine of the embeddings:
 
 - the share of its class among the ten nearest of a galaxy, by class; chance is the share of the class
@@ -26,6 +27,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import stats
 from tqdm import tqdm
 
@@ -36,7 +38,7 @@ from benchmarks.simulated_sheet import to_rgb
 from precompute.descriptor.features import FEATURES, Descriptor
 from precompute.embedding.encoder import Encoder
 from precompute.embedding.models import open_encoder
-from precompute.embedding.picture_set import resize
+from precompute.embedding.picture_set import find_pictures, resize
 from precompute.embedding.trained_encoder import ENDING, TrainedDescription
 from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.image_survey import BLOCK, describe_survey
@@ -45,9 +47,11 @@ from precompute.simulation.rendering.parameters import CLASS_NAMES, IS_ARTEFACT,
 
 SEEDS, FIRST_SEED = 3, 501
 GALAXIES = 4_000
+TRAINING_SEED, TRAINING_GALAXIES, EPOCHS = 401, 6_000, 20
 FIRST = 100
 TOLD = 100_000
 DESCRIPTOR, RINGS, PIXELS = "descriptor", "rings only", "raw pixels"
+UNTRAINED = " untrained"
 
 Floats = NDArray[np.float32]
 Images = NDArray[np.float32]
@@ -107,6 +111,34 @@ def untrained(trained: Path, folder: Path) -> Encoder:
     save_file(draw_network(ARCHITECTURES[told.network], told.seed), path)
     path.with_suffix(".json").write_bytes(described)
     return open_encoder(path)
+
+
+def train_here(out: Path, galaxies: int, epochs: int) -> str:
+    """Train a network on pictures of rendered galaxies, none of which is judged; what it took, for people."""
+    from precompute.training.train import TrainRecipe, train
+
+    folder = out.with_name(f"{out.stem}-pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = draw_parameters(TRAINING_SEED, np.arange(galaxies))
+
+    def draw(part: slice) -> None:
+        for number, picture in enumerate(middle_rgb(render(TRAINING_SEED, parameters[part])), part.start):
+            path = folder / f"{number:06d}.png"
+            if not path.exists():  # one that is written anew is another to `train`, which then begins anew
+                Image.fromarray(picture).save(path)
+
+    for _ in run_chunks(draw, galaxies, BLOCK, thread_count(0)):
+        pass
+    begun, recipe = (
+        time.process_time(),
+        TrainRecipe(network="small", pixels=RAW_PIXELS, crop=0, epochs=epochs, batch=128, seed=1),
+    )
+    made = train(find_pictures(folder), out, recipe)
+    return (
+        f"{out.name}: {made.steps:,} steps on {galaxies:,} pictures of a survey that is not judged, in "
+        f"{(time.process_time() - begun) / 60:.0f} minutes of processor time; {out.stat().st_size / 1e6:.1f} MB; of "
+        f"the held-out pictures {made.retrieval:.0%} find themselves, {made.untrained:.0%} before the first step"
+    )
 
 
 def timed(make: Callable[[], Floats]) -> Made:
@@ -178,14 +210,21 @@ def difference(values: list[float], base: list[float]) -> tuple[float, float]:
 
 
 def differences_as_text(found: dict[str, dict[str, list[float]]]) -> str:
-    """Shares of a class less those of the descriptor, as a Markdown table; in bold where the interval leaves out 0."""
-    others = [name for name in found if name != DESCRIPTOR]
-    lines = [f"| less the descriptor | {' | '.join(others)} |", f"| --- |{' --- |' * len(others)}"]
-    for figure, base in found[DESCRIPTOR].items():
+    """Shares of a class less those of the descriptor, as a Markdown table; in bold where the interval leaves out 0.
+
+    At the end those of trained networks less what they were before training.
+    """
+    pairs = {name: (name, DESCRIPTOR) for name in found if name != DESCRIPTOR}
+    pairs |= {
+        f"{name} less itself untrained": (name, f"{name}{UNTRAINED}") for name in found if f"{name}{UNTRAINED}" in found
+    }
+    lines = [f"| less the descriptor | {' | '.join(pairs)} |", f"| --- |{' --- |' * len(pairs)}"]
+    for figure in found[DESCRIPTOR]:
         if figure not in CLASS_NAMES:
             continue
         told = []
-        for mean, half in (difference(found[name][figure], base) for name in others):
+        for name, base in pairs.values():
+            mean, half = difference(found[name][figure], found[base][figure])
             mark = "**" if abs(mean) > half else ""
             told.append(f"{mark}{mean:+.3f} ± {half:.3f}{mark}")
         lines.append(f"| {figure} | {' | '.join(told)} |")
@@ -201,13 +240,21 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, action="append", default=[], help="a network, as `embed --model` takes it"
     )
+    parser.add_argument("--train", type=Path, metavar="FILE", help="a network to train first, and to keep as FILE")
+    parser.add_argument("--train-galaxies", type=int, default=TRAINING_GALAXIES, help=f"({TRAINING_GALAXIES:,})")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"how often each of them is seen ({EPOCHS})")
     parser.add_argument("--json", type=Path, help="write the figures of every seed as JSON")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    if TRAINING_SEED in seeds:
+        parser.error(f"a survey of seed {TRAINING_SEED} is what networks are trained on")
+    if arguments.train:
+        print(train_here(arguments.train, arguments.train_galaxies, arguments.epochs), end="\n\n", flush=True)
+        arguments.model.append(arguments.train)
     with tempfile.TemporaryDirectory() as folder:
         networks = {path.stem: open_encoder(path) for path in arguments.model}
         made_here = [path for path in arguments.model if path.suffix == ENDING]
-        networks |= {f"{path.stem} untrained": untrained(path, Path(folder)) for path in made_here}
+        networks |= {f"{path.stem}{UNTRAINED}": untrained(path, Path(folder)) for path in made_here}
         found = measure(seeds, arguments.galaxies, networks)
     print(as_text(found, arguments.galaxies))
     print(f"\n{differences_as_text(found)}")

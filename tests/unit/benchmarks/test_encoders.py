@@ -20,9 +20,11 @@ def test_only_what_is_surely_another_is_in_bold() -> None:
     found = {
         DESCRIPTOR: {"spiral": [0.5, 0.6, 0.7], "ring": [0.2, 0.3, 0.1], "MB for 100,000": [6.4] * 3},
         "net": {"spiral": [0.3, 0.41, 0.5], "ring": [0.3, 0.1, 0.2], "MB for 100,000": [25.6] * 3},
+        "net untrained": {"spiral": [0.1, 0.21, 0.3], "ring": [0.3, 0.1, 0.2], "MB for 100,000": [25.6] * 3},
     }
     text = differences_as_text(found)
-    assert "| spiral | **-0.197 ± 0.014** |" in text
+    assert "| less the descriptor | net | net untrained | net less itself untrained |" in text
+    assert "| spiral | **-0.197 ± 0.014** | **-0.397 ± 0.014** | **+0.200 ± 0.000** |" in text
     assert "| ring | +0.000 ± 0.430 |" in text and "MB" not in text
 
 
