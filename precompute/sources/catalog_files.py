@@ -27,7 +27,7 @@ from ..errors import SourceError
 from .tables.arrow_table import ArrowCatalog, open_feather, open_parquet
 from .tables.astropy_table import AstropyCatalog, described_by_meta, warnings_note, with_warnings
 from .tables.file_column import CatalogFile, FileColumn
-from .tables.files_in_one import FilesInOne
+from .tables.files_in_one import FilesInOne, told_of_files
 from .tables.fits_table import FitsCatalog
 from .tables.hdf5_table import Hdf5Table
 from .tables.several_tables import Suits
@@ -121,8 +121,22 @@ def open_catalog(path: Path, table: str = "", suits: Suits = _any_table) -> Cata
 
 def open_catalogs(paths: Sequence[Path], table: str = "", suits: Suits = _any_table) -> CatalogFile:
     """Open the files of a catalogue as one; see `open_catalog`."""
+    if len(paths) > 1 and all(catalog_ending(path) in PARQUET_ENDINGS for path in paths) and not table:
+        footers = [_footer(path) for path in paths]
+        schema = footers[0][0] if footers[0] else None
+        if all(one is not None and one[0].equals(schema) for one in footers):
+            n_rows = sum(one[1] for one in footers if one)
+            return open_parquet(paths, schema, n_rows, notes=(told_of_files(paths),))
     files = [open_catalog(path, table, suits) for path in paths]
     return files[0] if len(files) == 1 else FilesInOne(paths, files)
+
+
+def _footer(path: Path) -> tuple[pa.Schema, int] | None:
+    """Columns and number of rows of a Parquet file; None of a broken one, which `open_catalog` names."""
+    try:
+        return pq.read_schema(path), pq.read_metadata(path).num_rows
+    except BROKEN:
+        return None
 
 
 def catalog_ending(path: Path) -> str | None:

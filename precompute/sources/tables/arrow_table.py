@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ from ..names import unique_names
 from .file_column import CatalogFile, FileColumn, FileColumnKind
 
 _ARROW_FILE = b"ARROW1"
+
+WIDE = 10_000
+"""Columns of all files together from which several are read at once."""
+
+AHEAD_BYTES = 1 << 29
 
 
 class ArrowCatalog:
@@ -42,33 +48,70 @@ class ArrowCatalog:
         return arrow_values(self._read(name))
 
 
-def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int) -> CatalogFile:
+def open_parquet(paths: Sequence[Path], schema: pa.Schema, n_rows: int, notes: tuple[str, ...] = ()) -> CatalogFile:
     """Parquet files of one schema that hold consecutive rows, as one catalogue; only their footers have been read."""
     # Text as dictionaries: the few words of a category are then held once and not once a row.
     words = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    names, notes = unique_names(schema.names)
+    names, renamed = unique_names(schema.names)
     # By its name in the file and how many there had it before; Arrow finds columns by name, and "a" finds "a.b", too.
     places = {
         name: (old, schema.names[:i].count(old)) for i, (name, old) in enumerate(zip(names, schema.names, strict=True))
     }
-
-    def read_file(path: Path, name: str) -> pa.ChunkedArray:
-        # Opening sees the footer only; damage inside shows here.
-        old, before = places[name]
-        try:
-            table = pq.ParquetFile(path, memory_map=True, read_dictionary=words).read(columns=[old])
-            return table.column([i for i, found in enumerate(table.schema.names) if found == old][before])
-        except (OSError, IndexError, pa.ArrowException) as e:
-            raise SourceError(f"{path} is damaged at column {name!r}: {shorten(e, 200)}") from e
-
-    def read(name: str) -> pa.ChunkedArray:
-        wanted = unique.field(name).type
-        return pa.concat_tables([pa.table({name: _as_type(read_file(path, name), wanted)}) for path in paths]).column(0)
-
     unique = pa.schema(
         [field.with_name(name) for name, field in zip(names, schema, strict=True)], metadata=schema.metadata
     )
-    return ArrowCatalog(unique, n_rows, read, tuple(notes))
+
+    def read_files(wanted: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+        parts: dict[str, list[pa.Table]] = {name: [] for name in wanted}
+        for path in paths:
+            # Opening sees the footer only; damage inside shows here.
+            try:
+                file = pq.ParquetFile(path, memory_map=True, read_dictionary=words)
+                table = file.read(columns=[places[name][0] for name in wanted])
+                for name in wanted:
+                    old, before = places[name]
+                    found = table.column([i for i, one in enumerate(table.schema.names) if one == old][before])
+                    parts[name].append(pa.table({name: _as_type(found, unique.field(name).type)}))
+            except (OSError, IndexError, pa.ArrowException) as e:
+                raise SourceError(f"{path} is damaged at column {wanted[0]!r}: {shorten(e, 200)}") from e
+        return {name: pa.concat_tables(tables).column(0) for name, tables in parts.items()}
+
+    return ArrowCatalog(unique, n_rows, _ReadAhead(unique, n_rows, len(paths), read_files), (*notes, *renamed))
+
+
+class _ReadAhead:
+    """A column, and those after it where opening so many wide files again for each of them would take minutes.
+
+    A footer of 1,300 columns takes 5 ms, and 400 files have one each.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        n_rows: int,
+        n_files: int,
+        read_files: Callable[[Sequence[str]], dict[str, pa.ChunkedArray]],
+    ) -> None:
+        self._read_files = read_files
+        plain = [field.name for field in schema if _arrow_kind(field.type)[0] in ("number", "text")]
+        self._after = {name: i for i, name in enumerate(plain)}
+        self._plain = plain
+        self._many = AHEAD_BYTES // (8 * max(1, n_rows)) if len(schema) * n_files > WIDE else 1
+        self._ahead: dict[str, pa.ChunkedArray] = {}
+        self._lock = Lock()
+
+    def __call__(self, name: str) -> pa.ChunkedArray:
+        with self._lock:
+            if name not in self._ahead:
+                self._ahead = {}
+                start = self._after.get(name)
+                group = [name] if start is None else self._plain[start : start + max(1, self._many)]
+                try:
+                    self._ahead = self._read_files(group)
+                except SourceError:
+                    self._many = 1  # one that is damaged keeps no other out
+                    self._ahead = self._read_files([name])
+            return self._ahead.pop(name)
 
 
 def widest_type(types: Sequence[pa.DataType]) -> pa.DataType | None:

@@ -29,7 +29,7 @@ class FilesInOne:
     def __init__(self, paths: Sequence[Path], files: Sequence[CatalogFile]) -> None:
         self.n_rows = sum(file.n_rows for file in files)
         self._paths, self._files = paths, files
-        columns, notes = [], [f"{len(files):,} files are read as one, {paths[0].name} … {paths[-1].name}"]
+        columns, notes = [], [told_of_files(paths)]
         described = [{column.name: column for column in file.columns} for file in files]
         for column in files[0].columns:
             odd = next((i for i, of in enumerate(described) if not _is_alike(of.get(column.name), column)), None)
@@ -66,6 +66,11 @@ class FilesInOne:
             joined: NDArray[Any] = np.ma.concatenate(parts)  # type: ignore[no-untyped-call]
             return joined
         return np.concatenate(parts)
+
+
+def told_of_files(paths: Sequence[Path]) -> str:
+    """Note of the files that are one catalogue."""
+    return f"{len(paths):,} files are read as one, {paths[0].name} … {paths[-1].name}"
 
 
 def _is_alike(found: FileColumn | None, first: FileColumn) -> bool:

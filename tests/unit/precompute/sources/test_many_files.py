@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
 from precompute.errors import SourceError
+from precompute.sources.catalog_files import open_catalogs
 from precompute.sources.source import open_source
+from precompute.sources.tables import arrow_table
 from tests.unit.odd_files import stored
 
 N, PARTS = 36, 12
@@ -109,3 +113,40 @@ def test_columns_are_chosen_and_skipped_by_name(galaxies: pd.DataFrame, tmp_path
     assert len({open_source(folder, only=only).fingerprint() for only in ((), ("mag",), ("name",))}) == 3
     with pytest.raises(SourceError, match="nosuch"):
         open_source(folder, only=("nosuch",))
+
+
+@pytest.mark.parametrize(("rows_at_once", "openings"), [(10**9, 1), (3, 7)])
+def test_a_footer_of_wide_files_is_read_once_where_memory_allows(
+    rows_at_once: int, openings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {f"c{i}": np.arange(N) * 1.0 + i for i in range(16)} | {"word": [f"w{i % 3}" for i in range(N)]}
+    whole = pd.DataFrame({"ra": np.arange(N) * 1.0, "dec": np.zeros(N), "objid": np.arange(N), **columns})
+    for i, part in enumerate(parts(whole)):
+        part.to_parquet(tmp_path / f"part-{i:02d}.parquet", index=False)
+    np.save(tmp_path / "embeddings.npy", EMBEDDINGS)
+    monkeypatch.setattr(arrow_table, "WIDE", 100)
+    monkeypatch.setattr(arrow_table, "AHEAD_BYTES", 8 * N * rows_at_once)
+    catalog = open_catalogs(sorted(tmp_path.glob("*.parquet")))
+    opened: list[Path] = []
+    real = pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", lambda path, **told: (opened.append(path), real(path, **told))[1])
+    for name in whole.columns:
+        assert catalog.read(name).tolist() == whole[name].tolist()
+    assert len(opened) == openings * PARTS
+
+
+def test_a_damaged_column_of_wide_files_keeps_no_other_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow_table, "WIDE", 1)
+    for i in range(2):
+        table = pa.table({"a": np.arange(500.0), "b": np.random.default_rng(i).normal(size=500), "c": np.arange(500)})
+        pq.write_table(table, tmp_path / f"p{i}.parquet", use_dictionary=False, compression="gzip")
+    chunk = pq.read_metadata(tmp_path / "p1.parquet").row_group(0).column(1)
+    data = bytearray((tmp_path / "p1.parquet").read_bytes())
+    start = chunk.data_page_offset
+    data[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    (tmp_path / "p1.parquet").write_bytes(data)
+    catalog = open_catalogs(sorted(tmp_path.glob("*.parquet")))
+    assert catalog.read("a").tolist() == [*np.arange(500.0)] * 2
+    with pytest.raises(SourceError, match=r"p1.parquet is damaged at column 'b'"):
+        catalog.read("b")
+    assert catalog.read("c").tolist() == [*range(500)] * 2
