@@ -10,6 +10,7 @@ from astropy import units as u
 from astropy_healpix import HEALPix
 
 from atlas.exports.contents import Contents
+from atlas.exports.tables import ascii_text
 
 ORDER = 11
 """Cells of 1.7′: as fine as all of the sky fits into 50 MB of marks while a table passes."""
@@ -27,9 +28,9 @@ def moc(contents: Contents) -> Iterator[bytes]:
             marked[grid.lonlat_to_healpix(ra * u.deg, dec * u.deg)] = True
     cells = np.flatnonzero(marked).astype(np.uint64)
     covered = MOC.from_healpix_cells(cells, depth=ORDER, max_depth=ORDER)
-    hdus = covered.serialize("fits")
+    hdus = covered.serialize("fits", v1_compatible=True)  # Debian's TOPCAT finds nothing in the ranges of version 2
     for name, text in contents.about.items():
-        hdus[1].header["HISTORY"] = f"{name}: {text}".encode("ascii", "replace").decode()
+        hdus[1].header["HISTORY"] = ascii_text(f"{name}: {text}")
     buffer = io.BytesIO()
     hdus.writeto(buffer)
     yield buffer.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,6 +27,7 @@ from atlas.exports.contents import Contents, Field, Part
 _BLOCK = 2880
 _CELL, _ROW = "\x1f", "\x1e"
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_SIGNS = str.maketrans({"×": "x", "−": "-", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "′": "'", "″": '"'})
 _WIDER = {"float16": "float32", "int8": "int16"}
 """Types that FITS and VOTable lack, and what holds their values."""
 
@@ -76,11 +78,11 @@ def fits_table(contents: Contents) -> Iterator[bytes]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)  # long texts and names go on in further cards
         for name, text in contents.about.items():
-            header[name[:8].upper()] = text.encode("ascii", "replace").decode()
+            header[name[:8].upper()] = ascii_text(text)
         for at, field in enumerate(contents.fields, start=1):
             for key, text in ((f"TUNIT{at}", field.unit), (f"TUCD{at}", field.ucd), (f"TCOMM{at}", field.description)):
                 if text:
-                    header[key] = text.encode("ascii", "replace").decode()
+                    header[key] = ascii_text(text)
     yield header.tostring().encode("ascii")
     written = 0
     for part in contents.parts():
@@ -133,6 +135,12 @@ def _xml_cells(field: Field, values: NDArray[Any]) -> NDArray[Any]:
     if field.is_text:
         return np.array([escape(_CONTROL.sub(" ", text)) for text in values], dtype=object)
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
+
+
+def ascii_text(text: str) -> str:
+    """A text in what FITS headers hold: signs that have one are written by it, letters without their accents."""
+    plain = unicodedata.normalize("NFKD", text.translate(_SIGNS))
+    return "".join(one for one in plain if not unicodedata.combining(one)).encode("ascii", "replace").decode()
 
 
 def _ascii(contents: Contents, part: Part | None) -> Table:

@@ -7,6 +7,7 @@ file in the home folder. The web profile is spoken by the page itself (assets/9-
 from __future__ import annotations
 
 import atexit
+import secrets
 import threading
 import time
 from collections import deque
@@ -76,6 +77,8 @@ class SampClient:
         self._heard: deque[Heard] = deque(maxlen=HEARD)
         self._lists: dict[int, bytes] = {}
         self._tables: dict[str, str] = {}
+        # TOPCAT takes no second table of one name, be it of the server before this one.
+        self._own = secrets.token_hex(4)
         atexit.register(self.close)
 
     def send_table(self, url: str, title: str, link: str) -> str:
@@ -91,7 +94,7 @@ class SampClient:
         client = self._require()
         with self._lock:
             self._count += 1
-            name = f"galaxy-finder-{self._count}"
+            name = f"galaxy-finder-{self._own}-{self._count}"
             self._tables[name] = link
             for old in list(self._tables)[:-SENT_TABLES]:
                 del self._tables[old]

@@ -25,6 +25,7 @@ from regions import Regions
 from atlas.errors import InputError
 from atlas.exports.contents import Contents, Field, Part, texts
 from atlas.exports.formats import FORMATS, format_of
+from atlas.exports.tables import ascii_text
 
 N = 10_000
 ABOUT = {"atlas": "Deep & <wide>", "build": "0" * 12, "survey": "A survey", "receipt": "1f8a02c7", "licence": "l" * 90}
@@ -171,7 +172,13 @@ def test_a_moc_holds_every_galaxy_and_no_cell_without_one(tmp_path: Path) -> Non
     path, expected = written("moc", contents(), tmp_path), rows(N)
     found = MOC.from_fits(str(path))
     assert found == MOC.from_lonlat(expected["ra"] * units.deg, expected["dec"] * units.deg, max_norder=11)
-    assert "receipt: 1f8a02c7" in list(fits.getheader(path, 1)["HISTORY"])
+    header = fits.getheader(path, 1)
+    assert "receipt: 1f8a02c7" in list(header["HISTORY"])
+    assert header["ORDERING"] == "NUNIQ", "which readers of both versions of the standard know"
+
+
+def test_what_fits_cannot_hold_is_written_as_near_as_it_can() -> None:
+    assert ascii_text("872 × 1000 pixels, 5″ – Müller’s Å 日") == "872 x 1000 pixels, 5\" - Muller's A ?"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
