@@ -66,6 +66,9 @@ soak: $(VENV)/.dev
 # `python -m benchmarks.page ATLAS …`, `… survey ATLAS` and `… filtered ATLAS` measure atlases that are there already.
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.clusters
+	$(RUN) -m benchmarks.anomalies
+	$(RUN) -m benchmarks.feedback
+	$(RUN) -m benchmarks.clumping
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.planes
 	$(RUN) -m benchmarks.filters

@@ -2,7 +2,9 @@
 
 For every seed a survey is rendered and embedded by the demo's descriptor, laid out by UMAP, and clustered as the stage
 `clusters` does, at its three scales. Beside them stand k-means of as many clusters on the embedding and on the map, the
-fine clusters joined by their mean embeddings instead of their places, and HDBSCAN with what it calls noise left out.
+fine clusters joined by their mean embeddings instead of their places, HDBSCAN with what it calls noise left out, and
+EVōC (https://github.com/TutteInstitute/evoc) on the embedding: of its layers the one with the nearest number of
+clusters, noise left out, and every galaxy in the cluster of the nearest that has one.
 
 Adjusted mutual information with the true classes (Vinh, Epps & Bailey 2010, JMLR 11, 2837), purity (share of galaxies
 whose class is the commonest of their cluster), completeness (Rosenberg & Hirschberg 2007), the largest share of a rare
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evoc import EVoC
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import KMeans
@@ -42,7 +45,7 @@ from precompute.stages.umap import normalise_map, umap_layout
 
 from .anomalies import RARE_GALAXIES, describe_galaxies
 
-SEEDS = 3
+SEEDS = 10
 GALAXIES = 4_000
 MEASURES = ("clusters", "AMI", "purity", "completeness", "rare class in one", "stability", "outside")
 SCALES = ("fine", "medium", "coarse")
@@ -102,6 +105,24 @@ def judge(labels: Labels, true_class: Labels, rare: Labels, stability_of: float)
     ]
 
 
+def evoc_layers(embeddings: Floats, min_size: int, seed: int) -> list[Labels]:
+    """Labels of every row in each layer that EVōC finds, −1 for noise; those without a cluster left out."""
+    found = EVoC(base_min_cluster_size=min_size, random_state=seed).fit(embeddings)
+    return [labels for layer in found.cluster_layers_ if (labels := np.asarray(layer, dtype=np.int64)).max() >= 0]
+
+
+def of_count(layers: list[Labels], count: int) -> Labels:
+    """The layer whose number of clusters is nearest, as a ratio."""
+    return min(layers, key=lambda labels: abs(np.log((labels.max() + 1) / count)))
+
+
+def with_nearest(embeddings: Floats, labels: Labels) -> Labels:
+    """Labels in which noise has the cluster of the most similar row that has one."""
+    inside = np.flatnonzero(labels >= 0)
+    nearest, _ = top_k_exact_many(embeddings[inside], embeddings, 1)
+    return np.where(labels >= 0, labels, labels[inside[nearest[:, 0]]])
+
+
 def cluster(embeddings: Floats, positions: Floats, true_class: Labels, config: BuildConfig) -> dict[str, list[float]]:
     """Measures of every way to cluster a survey."""
     n = len(embeddings)
@@ -116,6 +137,7 @@ def cluster(embeddings: Floats, positions: Floats, true_class: Labels, config: B
     told = {}
     middles = np.stack([embeddings[fine == label].mean(axis=0) for label in range(size.size)])
     merges = linkage(middles.astype(np.float64), "average")
+    layers = evoc_layers(embeddings, min_size, config.seed)
     for name, scale in zip(SCALES, tree, strict=True):
         labels = in_scale(scale, fine).astype(np.int64)
         count = np.unique(labels).size
@@ -131,6 +153,10 @@ def cluster(embeddings: Floats, positions: Floats, true_class: Labels, config: B
 
             labels = means(np.arange(n))
             told[f"{name}, k-means of the {where}"] = judge(labels, true_class, rare, steady(means, labels))
+        if layers:
+            labels = of_count(layers, count)
+            told[f"{name}, EVōC"] = judge(with_nearest(embeddings, labels), true_class, rare, float("nan"))
+            told[f"{name}, EVōC, noise left out"] = judge(labels, true_class, rare, float("nan"))
     told["HDBSCAN of the map, noise left out"] = judge(found.astype(np.int64), true_class, rare, float("nan"))
     return told
 
@@ -176,12 +202,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"surveys to render ({SEEDS})")
-    parser.add_argument("--first", type=int, default=1, help="the first seed (1)")
+    parser.add_argument("--first-seed", type=int, default=1, help="seed of the first (1)")
     parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
     parser.add_argument("--json", type=Path, help="write the measures of every seed as JSON")
     arguments = parser.parse_args()
     begun = time.perf_counter()
-    found = measure(arguments.seeds, arguments.galaxies, arguments.first)
+    found = measure(arguments.seeds, arguments.galaxies, arguments.first_seed)
     print(as_text(found, arguments.galaxies))
     print(f"\n{time.perf_counter() - begun:.0f} s")
     if arguments.json:

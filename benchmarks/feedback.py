@@ -5,10 +5,13 @@ the default detector, spoilt images hidden, and label what is listed; after ever
 of each way to make it: interesting galaxies among the next 100 and 1,000 after 0, 20 and 100 looks, mean over surveys
 (lowest to highest). Ways:
 
-    ours             `atlas.queries.by_labels`
+    ours             `atlas.queries.by_labels`: every row in a first order, the first of it in a second
+    first alone      the first order, one product a row
+    before           likeness as it is and oddness, as we had it
     likeness alone   the same without oddness
-    kernel           ridge regression with a Gaussian kernel, and oddness: a product for each label and row
-    both             likeness, kernel and oddness together
+    kernel           regression with a Gaussian kernel and oddness for every row: a product for each label and row
+    ridge, machine   regression, and a support vector machine with a Gaussian kernel, that take unlabelled galaxies for
+                     weak examples of what is not wanted; and oddness
     Astronomaly      Lochner & Bassett 2021 (arXiv 2010.11202): a forest's regression of what people said times the
                      score of an isolation forest, or of our default detector, less so far from any label
     Protege          Lochner & Rudnick 2024 (arXiv 2411.04188): expected improvement by a Gaussian process
@@ -27,6 +30,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +43,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.svm import SVC
 
 from atlas.catalog.anomalies import ARTEFACT, DEFAULT, SPOILT
-from atlas.queries.by_labels import MOST_SURPRISE
+from atlas.mask import Mask
+from atlas.queries.by_labels import MOST_SURPRISE, Taught, top_taught
 from atlas.queries.feedback import embedding_of_examples
 from atlas.queries.looks import LAST, share_expected
 from atlas.queries.ranking import ByLabels
@@ -50,8 +55,8 @@ from precompute.descriptor.features import GALAXY, Descriptor
 from precompute.simulation.rendering.camera import DEFAULT_PIXELS
 from precompute.simulation.rendering.parameters import LENS, MERGER, RING
 
-SEEDS = 3
-GALAXIES = 8_000
+SEEDS = 10
+GALAXIES = 4_000
 AFTER = (0, 20, 100)
 NEXT = (100, 1_000)
 EXPECTED_AFTER = (20, 40, 70, 100, 150)
@@ -82,13 +87,13 @@ Order = Callable[[Search, Looked], Floats]
 
 
 def surprise(search: Search) -> Floats:
-    """Oddness of each galaxy, as our order has it."""
+    """Oddness of each galaxy by the default detector."""
     above = np.maximum(1 - search.odd[DEFAULT] / 100, 10**-MOST_SURPRISE)
     return np.asarray(-np.log10(above))
 
 
 def probe(oddness: float) -> Order:
-    """Our order, with some weight of oddness."""
+    """Likeness as it is, with some weight of oddness."""
 
     def order(search: Search, looked: Looked) -> Floats:
         examples, good = search.embeddings[looked.rows], looked.interesting
@@ -98,28 +103,70 @@ def probe(oddness: float) -> Order:
     return order
 
 
-def kernel(width: float, strength: float, oddness: float) -> Order:
+class OddColumns(dict[str, Floats]):
+    """Detectors as columns of an atlas."""
+
+    def array(self, name: str) -> Floats:
+        """Values of all rows."""
+        return self[name]
+
+
+def ours(refined: bool) -> Order:
+    """The order that the page has, or the first of its two alone."""
+
+    def order(search: Search, looked: Looked) -> Floats:
+        atlas: Any = SimpleNamespace(columns=lambda _: OddColumns(search.odd))
+        n = len(search.embeddings)
+        space: Any = SimpleNamespace(name="", embeddings=search.embeddings, n_rows=n)
+        taught = Taught(looked.rows[looked.interesting], looked.rows[~looked.interesting])
+        ranking, shown = ByLabels(("interesting",)), Mask.from_rows(np.flatnonzero(search.shown), n)
+        rows, scores = top_taught(atlas, ranking, space, n, shown, taught, refined=refined)
+        found = np.full(n, -np.inf)
+        found[rows] = scores
+        return found
+
+    return order
+
+
+def kernel(width: float, noise: float, oddness: float) -> Order:
     """Ridge regression with a Gaussian kernel on the sphere."""
 
     def order(search: Search, looked: Looked) -> Floats:
         examples = search.embeddings[looked.rows].astype(np.float64)
-        products = np.exp((examples @ examples.T - 1) / width) + strength * np.eye(len(examples))
-        by = np.linalg.solve(products, looked.interesting - 0.02)  # as rare as interesting galaxies are
-        scores = np.exp((search.embeddings @ examples.T - 1) / width) @ by
-        return np.asarray(scores / scores.std() + oddness * surprise(search))
+        products = np.exp((examples @ examples.T - 1) / width) + noise * np.eye(len(examples))
+        by = np.linalg.solve(products, looked.interesting.astype(np.float64))
+        return np.asarray(np.exp((search.embeddings @ examples.T - 1) / width) @ by + oddness * surprise(search))
 
     return order
 
 
-def both(weight: float, oddness: float) -> Order:
-    """Our order and some weight of the kernel's, each scaled by how it scatters."""
-    ways = ((probe(oddness), 1.0), (kernel(0.1, 0.1, 0.0), weight))
+def unlabelled_rows(search: Search, looked: Looked, count: int) -> NDArray[np.int64]:
+    """Some rows without a label, drawn at random."""
+    some = np.random.default_rng(0).choice(len(search.embeddings), min(count, len(search.embeddings)), replace=False)
+    return np.setdiff1d(some, looked.rows)
 
-    def order(search: Search, looked: Looked) -> Floats:
-        scores = [(way(search, looked), weight) for way, weight in ways]
-        return np.asarray(sum(weight * score / score.std() for score, weight in scores))
 
-    return order
+def ridge_among_all(search: Search, looked: Looked) -> Floats:
+    """Ridge regression of 1 for what is wanted, 0 for the rest; all others together weigh as much as the labelled."""
+    rest = search.embeddings[unlabelled_rows(search, looked, 1_000)].astype(np.float64)
+    middle = rest.mean(axis=0)
+    labelled, rest = search.embeddings[looked.rows] - middle, rest - middle
+    squares = labelled.T @ labelled + rest.T @ rest * len(labelled) / len(rest) + np.eye(len(middle))
+    cosines = (search.embeddings - middle) @ np.linalg.solve(squares, labelled[looked.interesting].sum(axis=0))
+    return np.asarray(cosines / cosines.std() + 0.6 * surprise(search))
+
+
+def machine_among_all(search: Search, looked: Looked) -> Floats:
+    """Margin of a support vector machine, to which each galaxy without a label is a twentieth of one that is not
+    wanted."""
+    rest = unlabelled_rows(search, looked, 1_500)
+    rows = np.concatenate([looked.rows, rest])
+    wanted = np.concatenate([looked.interesting, np.zeros(rest.size, bool)])
+    as_many = looked.rows.size / max(1, int(looked.interesting.sum()))
+    weight = np.where(wanted, as_many, np.where(np.arange(rows.size) < looked.rows.size, 1.0, 0.05))
+    machine = SVC(C=3).fit(search.embeddings[rows], wanted, sample_weight=weight)
+    margin = machine.decision_function(search.embeddings)
+    return np.asarray(margin / margin.std() + surprise(search) / surprise(search).std())
 
 
 def astronomaly(detector: str) -> Order:
@@ -157,10 +204,13 @@ def unlabelled(detector: str) -> Order:
 OURS = "ours"
 ALLOWED = "Told of three quarters of all"
 TAUGHT: dict[str, Order] = {
-    OURS: probe(ByLabels(("interesting",)).oddness),
+    OURS: ours(refined=True),
+    "ours, first order alone": ours(refined=False),
+    "before": probe(0.6),
     "likeness alone": probe(0.0),
-    "kernel": kernel(0.1, 0.1, 0.3),
-    "both": both(0.5, 1.0),
+    "kernel for every row": kernel(0.2, 1.0, 0.1),
+    "ridge, unlabelled as others": ridge_among_all,
+    "machine, unlabelled as others": machine_among_all,
     "Astronomaly, isolation forest": astronomaly("forest"),
     "Astronomaly, default detector": astronomaly(DEFAULT),
     "Protege": protege,
@@ -171,7 +221,7 @@ UNTAUGHT: dict[str, Order] = {
     "isolation forest": unlabelled("forest"),
     "random": unlabelled("random"),
 }
-NEEDS_INTERESTING = (OURS, "likeness alone", "kernel", "both")
+TEACHABLE_BY_ANY = ("Astronomaly, isolation forest", "Astronomaly, default detector", "Protege")
 
 
 def searched(seed: int, galaxies: int) -> Search:
@@ -189,7 +239,7 @@ def searched(seed: int, galaxies: int) -> Search:
 
 def next_rows(search: Search, looked: Looked, name: str) -> NDArray[np.int64]:
     """Rows that a way lists next, best first: the default detector where it has nothing to learn from yet."""
-    learns = looked.rows.size and (looked.interesting.any() or name not in NEEDS_INTERESTING)
+    learns = looked.rows.size and (looked.interesting.any() or name in TEACHABLE_BY_ANY)
     way = UNTAUGHT.get(name) or (TAUGHT[name] if learns else UNTAUGHT["default detector"])
     score = np.array(way(search, looked), dtype=np.float64)
     score[~search.shown] = -np.inf

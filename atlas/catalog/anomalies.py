@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from atlas.catalog.columns import Columns
 from atlas.storage.manifest import Column
 
-DEFAULT = "anomaly"
+DEFAULT, FORM = "anomaly", "anomaly_form"
 
 ARTEFACT, SPOILT = "artefact", 0.5
 """Column of a catalogue that says how plainly an image is spoilt, 0 to 1, and the score up to which it is not."""

@@ -62,10 +62,10 @@ def looks_of(atlas: OpenBuild, ranking: ByLabels) -> Looks:
 
 def share_expected(found: int, looks: int) -> tuple[float, float]:
     """Between which shares the next ones lie, of so many found in the last looks: Wilson's interval (1927, J. Am. Stat.
-    Assoc. 22, 209), its lower end halved, since a list gets poorer as one goes down."""
+    Assoc. 22, 209), a third of its lower end, since a list gets poorer as one goes down."""
     if not looks:
         return 0.0, 1.0
     z = NINETY_PER_CENT
     middle = (found + z * z / 2) / (looks + z * z)
     half = z / (looks + z * z) * math.sqrt(found * (looks - found) / looks + z * z / 4)
-    return max(0.0, middle - half) / 2, min(1.0, middle + half)
+    return max(0.0, middle - half) / 3, min(1.0, middle + half)

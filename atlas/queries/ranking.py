@@ -105,7 +105,7 @@ class ByLabels(_Ranking, frozen=True):
     ]
     mode: LabelMode = "like"
     revision: selections.Revision = 0
-    oddness: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.6
+    oddness: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.8
 
 
 Ranking = Similar | SimilarToGroup | Typical | Given | ByColumn | Shuffled | ByLabels

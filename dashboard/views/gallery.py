@@ -31,7 +31,7 @@ from .twins import twin_choice
 DOOR_IMAGES = 6
 ABOUT_SIMILARITY = "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
 ABOUT_LABELS = {
-    "like": "Likeness to what you want and not to the rest, in units of its scatter over all, plus oddness.",
+    "like": "Likeness to each that you want and not to the rest, plus oddness; every galaxy is scored.",
     "uncertain": "Distance from the middle between what you want and what not, with a minus: nought is most uncertain.",
     "unlike": "Unlikeness to the middle of all labelled galaxies, in units of its scatter over all, plus oddness.",
 }
