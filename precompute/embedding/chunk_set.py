@@ -46,7 +46,7 @@ class ChunkSet:
         self._images = StoredImages(chunks)
 
     def __len__(self) -> int:
-        return self.chunks[-1].stop
+        return self.chunks[-1].stop - self.chunks[0].start
 
     def files(self) -> list[Path]:
         """The chunks: another size or time of one is a reason to begin anew."""

@@ -53,12 +53,12 @@ def find_chunk_files(
     return {key: tuple(sorted(sets[key], key=lambda f: (f.start, f.stop))) for key in sorted(sets)}
 
 
-def check_ranges(files: Sequence[ChunkFile]) -> list[str]:
-    """Rows that no file holds, or more than one, by their names; files in order."""
+def check_ranges(files: Sequence[ChunkFile], first_row: int = 0) -> list[str]:
+    """Rows from the first that no file holds, or more than one, by their names; files in order."""
     problems = [f"{f.path.name} ends before it starts by its name" for f in files if f.stop <= f.start]
     last: ChunkFile | None = None
     for file in files:
-        reached = 0 if last is None else last.stop
+        reached = first_row if last is None else last.stop
         if file.start > reached:
             where = f"before {file.path.name}" if last is None else f"between {last.path.name} and {file.path.name}"
             problems.append(f"{_rows(reached, file.start)} in no file, {where}")
@@ -83,7 +83,8 @@ def _rows(start: int, stop: int) -> str:
 
 def _files_below(folder: Path, ending: str, depth: int) -> Iterator[Path]:
     # A walk looks at each folder once: one of a million images takes a second.
-    for place, folders, names in os.walk(folder):
+    # What is linked belongs to the survey, which may lie on several disks; the depth ends a circle of links.
+    for place, folders, names in os.walk(folder, followlinks=True):
         here = Path(place)
         is_deepest = len(here.relative_to(folder).parts) >= depth
         folders[:] = [] if is_deepest else sorted(name for name in folders if not name.startswith("."))

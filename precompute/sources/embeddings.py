@@ -90,6 +90,13 @@ class ChunkedEmbeddings:
     ----------
     files : sequence of ChunkFile
         In order.
+    anywhere : bool
+        Whether the first may hold other rows than those from 0.
+
+    Attributes
+    ----------
+    first_row : int
+        Of the first file, by its name.
 
     Raises
     ------
@@ -97,10 +104,11 @@ class ChunkedEmbeddings:
         With everything that is wrong: files that cannot be read, gaps, overlaps, wrong counts, different widths.
     """
 
-    def __init__(self, files: Sequence[ChunkFile]) -> None:
+    def __init__(self, files: Sequence[ChunkFile], *, anywhere: bool = False) -> None:
+        self.first_row = files[0].start if anywhere else 0
         self.path = files[0].path.parent
         self.files = tuple(file.path for file in files)
-        problems = check_ranges(files)
+        problems = check_ranges(files, self.first_row)
         self._arrays: list[ArrayEmbeddings] = []
         for file in files:
             try:
@@ -117,7 +125,7 @@ class ChunkedEmbeddings:
                 )
             self._arrays.append(array)
         raise_problems(self.path, problems)
-        self.n_rows = files[-1].stop
+        self.n_rows = files[-1].stop - self.first_row
         self.dimension = self._arrays[0].dimension
 
     def chunks(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:

@@ -73,7 +73,7 @@ def open_embeddings(
     return arrays, ()
 
 
-def open_arrays(folder: Path, wanted: str) -> Embeddings:
+def open_arrays(folder: Path, wanted: str, *, anywhere: bool = False) -> Embeddings:
     """Embeddings in one `.npy` file or in numbered ones, of a source whose columns hold none.
 
     Parameters
@@ -84,6 +84,8 @@ def open_arrays(folder: Path, wanted: str) -> Embeddings:
         A file, a folder of numbered files, or such a folder and the start of their names; or a table, HDF5 or folder
         of batches with ids, and a colon and a name where it holds several; also relative to the source. Empty: the
         only numbered files below the folder, or `embeddings.npy` or `representations.npy` in it.
+    anywhere : bool
+        Whether numbered files may begin at another row than 0.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def open_arrays(folder: Path, wanted: str) -> Embeddings:
         If there are none, or they cannot be read.
     """
     if wanted:
-        if (arrays := find_arrays(folder, wanted)) is None:
+        if (arrays := find_arrays(folder, wanted, anywhere=anywhere)) is None:
             raise SourceError(f"embeddings {shorten(wanted)!r} are neither a file nor a folder of numbered files")
         return arrays
     sets = find_chunk_files(folder, ".npy", CHUNK_STEM)
@@ -99,7 +101,7 @@ def open_arrays(folder: Path, wanted: str) -> Embeddings:
         names = ", ".join(stem.relative_to(folder).as_posix() for stem in sets)
         raise SourceError(f"{len(sets)} sets of embeddings ({shorten(names, 200)}); name one (--embeddings)")
     if sets:
-        return ChunkedEmbeddings(*sets.values())
+        return ChunkedEmbeddings(*sets.values(), anywhere=anywhere)
     path = next((folder / name for name in ARRAY_NAMES if (folder / name).exists()), None)
     if path is None:
         raise SourceError(
@@ -137,7 +139,7 @@ def rows_beside(catalog: Path, wanted: str) -> int | None:
     return None if found is None else found.n_rows
 
 
-def find_arrays(folder: Path, wanted: str) -> Embeddings | None:
+def find_arrays(folder: Path, wanted: str, *, anywhere: bool = False) -> Embeddings | None:
     """Arrays that `open_arrays` finds where it is told where to look; None where nothing is there."""
     for path in (Path(wanted), folder / wanted):
         if (table := open_embedding_table(path)) is not None:
@@ -151,5 +153,5 @@ def find_arrays(folder: Path, wanted: str) -> Embeddings | None:
             names = ", ".join(stem.name for stem in sets)
             raise SourceError(f"{path} holds {len(sets)} sets of embeddings ({names}); name one, as {path / 'NAME'}")
         if sets:
-            return ChunkedEmbeddings(*sets.values())
+            return ChunkedEmbeddings(*sets.values(), anywhere=anywhere)
     return None

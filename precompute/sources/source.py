@@ -38,9 +38,9 @@ from .embeddings import Embeddings
 from .flux_columns import WithMagnitudes
 from .images import FolderImages
 from .join_by_id import Joined, join_by_id
-from .kept_rows import keep_rows
 from .layouts import column_files, hats, legacy_survey, table
 from .layouts.base import Layout, Parts
+from .layouts.kept_rows import keep_rows
 from .merge_description import check_shape, complete_description, merge, override, take_positions
 from .reopen import open_again, remembered
 from .tables.file_column import FileColumn

@@ -31,14 +31,14 @@ BLOCK_CACHE_BYTES = 64 << 20
 class StoredImages:
     """Images in nanomaggies, made pictures when a row is asked for; the file of the last row stays open.
 
-    Safe to share between threads: one reads at a time, all make pictures.
+    Rows are counted from the first of the files. Safe to share between threads: one reads at a time, all make pictures.
     """
 
     on_demand = False
 
     def __init__(self, files: Sequence[ChunkFile]) -> None:
         self._files = files
-        self._starts = [file.start for file in files]
+        self._starts = [file.start - files[0].start for file in files]
         self._open: tuple[int, h5py.File] | None = None
         self._lock = threading.Lock()
 
@@ -60,9 +60,11 @@ class StoredImages:
         file = self._files[number]
         try:
             with self._lock:
-                found = self._read(self._chunk(number), row - file.start)
+                found = self._read(self._chunk(number), row - self._starts[number])
         except (OSError, KeyError) as e:
-            raise SourceError(f"{file.path} is damaged at image {row - file.start:,}: {shorten(e, 160)}") from e
+            raise SourceError(
+                f"{file.path} is damaged at image {row - self._starts[number]:,}: {shorten(e, 160)}"
+            ) from e
         return self._planes(found, file, row)
 
     def _read(self, chunk: h5py.File, at: int) -> Any:

@@ -4,7 +4,8 @@
     representations_000000000_001000000.npy …   embeddings, in chunks of any length
     source.json                                 optional
 
-The files may lie up to three folders down.
+The files may lie up to three folders down. Of a part of the survey, as one chunk is, and of a survey whose embeddings
+end before its images do (62 million images, 42 million embeddings), the rows that both have are taken: names say which.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from atlas.errors import shorten
 from ...errors import SourceError
 from ...source_description import SourceDescription
 from ..chunk_files import ChunkFile, check_count, check_ranges, find_chunk_files
-from ..embeddings import Embeddings
+from ..embeddings import ArrayEmbeddings, ChunkedEmbeddings, Embeddings
 from ..find_embeddings import open_arrays
 from ..images import FolderImages, Images
 from ..merge_description import fill
 from ..tables.file_column import FileColumn, FileColumnKind
 from .base import Parts
 from .hdf5_images import IMAGES, DrawnImages, StoredImages, says_how_to_draw
+from .kept_rows import keep_rows
 from .legacy_columns import BANDS, COLUMNS, MAGNITUDE, SURVEY, band_columns, column_description, magnitudes, type_words
 
 ENDING = ".h5"
@@ -72,8 +74,8 @@ class Hdf5Catalog:
 
     def __init__(self, files: Sequence[ChunkFile]) -> None:
         self._files = files
-        self.n_rows = files[-1].stop
-        problems = check_ranges(files)
+        self.n_rows = files[-1].stop - files[0].start
+        problems = check_ranges(files, files[0].start)
         found = {}
         for file in files:
             try:
@@ -124,14 +126,18 @@ class LegacySurvey:
         if len(sets) > 1:
             names = ", ".join(stem.relative_to(path).as_posix() for stem in sets)
             raise SourceError(f"{path} holds {len(sets)} surveys ({shorten(names, 200)}); name the folder of one")
-        (files,) = sets.values()
-        catalog = Hdf5Catalog(files)
-        problems, notes = list(catalog.problems), list(catalog.notes)
+        (every,) = sets.values()
+        files: Sequence[ChunkFile] = every
         opened: Embeddings | None = None
+        common: Common | None = None
+        missing = []
         try:
-            opened = open_arrays(path, embeddings)
+            opened = open_arrays(path, embeddings, anywhere=True)
+            files, common = _common(every, opened)
         except SourceError as e:
-            problems.append(str(e))
+            missing.append(str(e))
+        catalog = Hdf5Catalog(files)
+        problems, notes = [*catalog.problems, *missing], list(catalog.notes)
         pictures: Images | None = FolderImages(images) if images is not None else None
         # Whoever names a survey brings another encoder, or none.
         known = SURVEY if told.survey else msgspec.structs.replace(SURVEY, seen_arcsec=SEEN_PIXELS * PIXEL_ARCSEC)
@@ -142,7 +148,7 @@ class LegacySurvey:
         if isinstance(pictures, StoredImages):
             known = msgspec.structs.replace(known, image_scale_arcsec=PIXEL_ARCSEC, image_up_deg=0.0)
             notes.append("images are taken to start in the south, as in FITS, and are shown with north up")
-        return Parts(
+        parts = Parts(
             path=path,
             catalog=catalog,
             embeddings=opened,
@@ -152,6 +158,43 @@ class LegacySurvey:
             problems=problems,
             notes=notes,
         )
+        if common is None or opened is None or problems:
+            return parts
+        notes.append(common.note)
+        first, of_embeddings = common.rows.start - files[0].start, common.rows.start - common.first_embedding
+        rows = np.arange(len(common.rows))
+        return keep_rows(parts, opened, rows + of_embeddings, rows + first)[0]
+
+
+class Common(msgspec.Struct, frozen=True):
+    """Rows, as names count them, that catalogue and embeddings both have, where one of them has more."""
+
+    rows: range
+    first_embedding: int
+    note: str
+
+
+def _common(files: Sequence[ChunkFile], embeddings: Embeddings) -> tuple[Sequence[ChunkFile], Common | None]:
+    """The files of rows that have embeddings, and what both have; None where that is everything, or not known."""
+    first, stop = files[0].start, files[-1].stop
+    if isinstance(embeddings, ChunkedEmbeddings):
+        start = embeddings.first_row
+    elif isinstance(embeddings, ArrayEmbeddings):
+        start = first if embeddings.n_rows == stop - first else 0
+    else:
+        return files, None
+    there = range(start, start + embeddings.n_rows)
+    rows = range(max(first, there.start), min(stop, there.stop))
+    if there == range(first, stop):
+        return files, None
+    told = (
+        f"by their names the files are of rows {first:,} to {stop - 1:,}, the embeddings of {there.start:,} to "
+        f"{there.stop - 1:,}"
+    )
+    if not rows:
+        raise SourceError(f"{told}: no row has both")
+    kept = [file for file in files if file.start < rows.stop and file.stop > rows.start]
+    return kept, Common(rows, there.start, f"{told}: those of both are taken, {rows.start:,} to {rows.stop - 1:,}")
 
 
 def _datasets(path: Path) -> dict[str, Dataset]:

@@ -90,8 +90,8 @@ def test_a_row_that_cannot_be_read_keeps_its_place_without_an_embedding(
 
 
 def test_chunks_that_make_no_survey_are_told_of(chunks: Path) -> None:
-    (chunks / "south" / numbered("images_npix152", 0, 37, ".h5")).unlink()
-    with pytest.raises(SourceError, match="rows 0 to 36 are in no file"):
+    (chunks / "south" / numbered("images_npix152", 37, 38, ".h5")).unlink()
+    with pytest.raises(SourceError, match="row 37 is in no file"):
         find_pictures(chunks)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .embeddings import Embeddings
-from .images import Images
-from .layouts.base import Parts
-from .tables.file_column import CatalogFile
+from ..embeddings import Embeddings
+from ..images import Images
+from ..tables.file_column import CatalogFile
+from .base import Parts
 
 
 def keep_rows(
