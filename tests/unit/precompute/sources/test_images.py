@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from astropy.io import fits
 from PIL import Image
 
 from precompute.errors import SourceError
@@ -20,6 +21,7 @@ from precompute.source_description import (
     read_description,
     write_description,
 )
+from precompute.sources.asinh_rgb import asinh_rgb
 from precompute.sources.pictures import MAX_PIXELS, read_rgb
 from precompute.sources.source import Source, open_source
 
@@ -57,6 +59,22 @@ def test_images_are_found_by_a_column_which_is_not_stored(tmp_path: Path, column
     source = open_source(tmp_path)
     assert widths(source, 5) == [5, 4, None, None, None]
     assert source.column_names == ("m",)
+
+
+def test_fits_cut_outs_are_found_by_id_stretched_and_shown_with_north_up(tmp_path: Path) -> None:
+    ids = [f"J{i}" for i in range(N)]
+    write_source(tmp_path, {**positions(), "objid": pa.array(ids)})
+    (tmp_path / "images").mkdir()
+    sky = np.random.default_rng(0).normal(0, 0.01, (3, 12, 10)).astype(np.float32)
+    sky[:, 1, 4] = 5, 1, 9  # a star in the south
+    fits.writeto(tmp_path / "images" / "J0.fits", sky[0])
+    fits.writeto(tmp_path / "images" / "J2.fits.gz", sky, fits.Header({"BANDS": "grz"}))
+    one, none, three = (open_source(tmp_path).image(row) for row in range(3))
+    assert none is None and one is not None and three is not None
+    assert one.shape == three.shape == (12, 10, 3)
+    assert np.unravel_index(one[..., 0].argmax(), (12, 10)) == (10, 4) and (one[..., 0] == one[..., 2]).all()
+    assert np.unique(one).size > 1 and one.max() == 255
+    assert np.array_equal(three, asinh_rgb(sky)[::-1])
 
 
 def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
