@@ -19,6 +19,7 @@ def pasted(on: Watched) -> str:
     return on.page.input_value("#find")
 
 
+@pytest.mark.soak
 def test_values_are_copied_and_columns_pinned_and_captioned(on_demo: Watched) -> None:
     page, atlas = on_demo.page, on_demo.atlas
     on_demo.open()

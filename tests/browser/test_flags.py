@@ -26,6 +26,7 @@ def row(page: Watched, bit: int) -> Locator:
     return page.page.locator(f"{SECTION} .gf-bit[data-why^='bit {bit}:']")
 
 
+@pytest.mark.soak
 def test_bits_are_demanded_and_excluded_and_filters_cross(page: Watched) -> None:
     flags = np.asarray(page.atlas.columns().array("maskbits")).astype(int)
     has = {bit: flags >> bit & 1 == 1 for bit in (1, 11, 12)}
@@ -64,7 +65,7 @@ def test_bits_are_counted_under_the_other_filters(page: Watched) -> None:
     expect(row(page, 11)).to_have_attribute("data-why", f"bit 11: {count:,} of {of:,} galaxies")
 
 
-@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("light", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_axe_finds_nothing_to_complain_about(page: Watched, light: bool) -> None:
     row(page, 1).get_by_role("button", name="Without").click()
     row(page, 11).get_by_role("button", name="Only").click()

@@ -21,6 +21,7 @@ def middle(on: Watched, selector: str) -> np.ndarray:
     return pixels[10:-10, 10:-10]
 
 
+@pytest.mark.soak
 def test_a_channel_inverted_and_stretched_in_gallery_and_details(on_demo: Watched) -> None:
     page = on_demo.page
     on_demo.open()

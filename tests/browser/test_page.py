@@ -205,6 +205,7 @@ def test_a_click_on_a_neighbour_makes_it_the_query(watched: Watched) -> None:
     assert watched.rows() == watched.atlas.similar(rows=[second], k=24).index.tolist()
 
 
+@pytest.mark.soak
 def test_least_similar_and_more_images_on_demand(on_demo: Watched) -> None:
     on_demo.open()
     choose(on_demo, 4)

@@ -390,6 +390,7 @@ def test_a_lasso_says_how_far_it_cuts_through_neighbourhoods(page: Watched) -> N
 # Links and receipts
 
 
+@pytest.mark.soak
 def test_a_long_state_travels_by_its_hash_and_survives_reload_and_back(page: Watched) -> None:
     rng = np.random.default_rng(0)
     for i in range(12):
@@ -401,8 +402,7 @@ def test_a_long_state_travels_by_its_hash_and_survives_reload_and_back(page: Wat
     page.page.wait_for_timeout(500)
     page.settle()
     expect(page.page.locator("#status-selected")).to_contain_text("selected")
-    url = page.page.url
-    assert "?s=~" in url and len(url) < 200
+    assert "?s=~" in page.page.url and len(page.page.url) < 200
     count = selected(page)
     page.page.reload()
     page.settle()

@@ -51,6 +51,7 @@ def test_map_and_search_follow_the_space_and_the_answers_are_compared(on_spaces:
     assert on_spaces.complaints == []
 
 
+@pytest.mark.soak
 def test_two_maps_stand_side_by_side_and_share_what_is_chosen(on_spaces: Watched) -> None:
     page, atlas = on_spaces.page, on_spaces.atlas
     on_spaces.open()
