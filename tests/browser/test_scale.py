@@ -238,7 +238,7 @@ def test_shift_adds_alt_takes_away_and_subsets_are_kept_in_colour(page: Watched)
         return ~inside(part["of"])
 
     expected = inside(selection)
-    assert expected.sum() > 1000
+    assert expected.sum() > 200  # of every map that a build may draw
     expect_count(page, int(expected.sum()))
     open_drawer(page, "u")
     page.page.fill("#subset-name", "two lobes")
