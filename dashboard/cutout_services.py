@@ -9,16 +9,13 @@ degrees from side to side. What comes back is taken to be a tangent plane with n
 
 from __future__ import annotations
 
-import string
-from urllib.parse import urlsplit
-
 import msgspec
 
 from atlas.errors import InputError, shorten
 
+from .listed_services import LONGEST_NAME, named_apart, template_fault
+
 FORM = "legacysurvey, dss, or Name=https://… with {ra}, {dec}, {pixels} and {scale} or {fov}; a comma is %2C"
-LONGEST_NAME = 24
-MOST_SERVICES = 6
 _NEEDED = ("{ra}", "{dec}", "{pixels}")
 _SIZE = ("{scale}", "{fov}")
 _FIELDS = frozenset(("ra", "dec", "pixels", "scale", "fov"))
@@ -70,10 +67,7 @@ def read_services(texts: tuple[str, ...]) -> tuple[CutoutService, ...]:
     InputError
         If one is none of the known, and no template of the documented form, or two have one name.
     """
-    found = tuple(_service(text) for text in texts)
-    if len({one.name for one in found}) < len(found) or len(found) > MOST_SERVICES:
-        raise InputError(f"allowed are {MOST_SERVICES} cut-out services at most, each of a name of its own")
-    return found
+    return named_apart("cut-out services", [_service(text) for text in texts])
 
 
 def _service(text: str) -> CutoutService:
@@ -88,22 +82,3 @@ def _service(text: str) -> CutoutService:
     if wrong:
         raise InputError(f"the cut-out service {name}: {wrong}; allowed is {FORM}")
     return CutoutService(name, template)
-
-
-def template_fault(template: str, fields: frozenset[str]) -> str:
-    """Fault of a template of an address, which may have these fields, and no other, behind its host; empty where
-    nothing is."""
-    try:
-        parts = urlsplit(template)
-        parsed = list(string.Formatter().parse(template))
-        port = parts.port  # raises where it is none
-    except ValueError:
-        return "its address cannot be read"
-    found = [field for _, field, form, conversion in parsed if field is not None and not form and not conversion]
-    if len(found) != sum(field is not None for _, field, _, _ in parsed) or not {*found} <= fields:
-        return "its address has other fields"
-    if parts.scheme not in ("http", "https") or not parts.hostname or "{" in parts.netloc or port == 0:
-        return "its address does not begin with http:// or https:// and a host"
-    if "@" in parts.netloc or any(sign.isspace() or not sign.isprintable() for sign in template):
-        return "its address holds a name, a password or a space"
-    return ""

@@ -18,7 +18,7 @@ import msgspec
 
 from atlas.errors import InputError, shorten
 
-from .cutout_services import LONGEST_NAME, MOST_SERVICES, template_fault
+from .listed_services import LONGEST_NAME, named_apart, template_fault
 
 SKY_FORM = "dss, panstarrs, legacysurvey, 2mass, or Name (credit)=https://… with {wcs}; a comma is %2C"
 LONGEST_CREDIT = 120
@@ -69,10 +69,7 @@ def read_sky_services(texts: tuple[str, ...]) -> tuple[SkyService, ...]:
     InputError
         If one is none of the known, and no template of the documented form, or two have one name.
     """
-    found = tuple(_service(text) for text in texts)
-    if len({one.name for one in found}) < len(found) or len(found) > MOST_SERVICES:
-        raise InputError(f"allowed are {MOST_SERVICES} pictures of the sky at most, each of a name of its own")
-    return found
+    return named_apart("pictures of the sky", [_service(text) for text in texts])
 
 
 def _service(text: str) -> SkyService:

@@ -11,7 +11,7 @@ from atlas.errors import InputError
 from atlas.sky.projection import Projection, SkyFrame
 from atlas.storage.manifest import Name
 
-from ..cutout_services import LONGEST_NAME
+from ..listed_services import LONGEST_NAME
 from ..service.atlas_service import Service
 from ..settings import Settings
 from ..sky_services import read_sky_services

@@ -27,6 +27,7 @@ from ..cache.codec import CorruptEntryError
 from ..cache.file_backend import ArraySerializer, PrivateFileCache, private_folder
 from ..cache.results import cache_key
 from ..cutout_services import CutoutService
+from ..listed_services import ListedService
 from ..settings import Settings
 from .bounded_fetch import fetch_bounded
 
@@ -50,24 +51,12 @@ Absence = Literal["coming", "none", "away"]
 """Why a picture is not there: it is being fetched, its service has none, or its service does not answer."""
 
 
-class PictureService(Protocol):
-    """Service that is asked for pictures."""
-
-    @property
-    def name(self) -> str:
-        """As the page calls it."""
-
-
 class WantedPicture(Protocol):
     """A picture that somebody wants."""
 
     @property
-    def service(self) -> PictureService:
+    def service(self) -> ListedService:
         """Service that is asked for it."""
-
-    @property
-    def key(self) -> str:
-        """Name under which it is kept."""
 
     @property
     def address(self) -> str:
@@ -87,20 +76,13 @@ class Cutout(NamedTuple):
     width_arcsec: float
 
     @property
-    def key(self) -> str:
-        """Name under which its picture is kept."""
-        return cache_key("", "cutout", self.address)
-
-    @property
     def address(self) -> str:
         """Address that is asked for it."""
         return self.service.address(self.ra_deg, self.dec_deg, self.pixels, self.width_arcsec)
 
     def converted(self, data: bytes, mime: str) -> bytes:
         """Picture that was sent, as WebP: only its pixels go on to browsers."""
-        buffer = io.BytesIO()
-        picture_sent(data, mime).save(buffer, "WEBP", quality=QUALITY, method=2)
-        return buffer.getvalue()
+        return as_webp(picture_sent(data, mime))
 
 
 def context_arcsec(atlas: Atlas, pixels: int) -> float:
@@ -125,11 +107,11 @@ class RemoteImages:
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: set[str] = set()
         self._refused: OrderedDict[str, float] = OrderedDict()
-        self._silent_until: dict[PictureService, float] = {}
+        self._silent_until: dict[ListedService, float] = {}
 
     def picture(self, wanted: WantedPicture) -> bytes | Absence:
         """The picture (WebP) where it is kept; else why it is not there. Never waits for a service."""
-        key = wanted.key
+        key = cache_key("", "picture", wanted.address)
         found = self._read(key)
         if found is not None:
             return found
@@ -184,7 +166,7 @@ class RemoteImages:
             while len(self._refused) > REFUSALS_KEPT:
                 self._refused.popitem(last=False)
 
-    def _leave_alone(self, service: PictureService, why: str) -> None:
+    def _leave_alone(self, service: ListedService, why: str) -> None:
         _log.warning("%s %s; it is left alone for %.0f s", service.name, why, PAUSE_S)
         with self._lock:
             self._silent_until[service] = time.monotonic() + PAUSE_S
@@ -193,6 +175,13 @@ class RemoteImages:
 def open_cutouts(settings: Settings) -> RemoteImages:
     """The store of pictures that the settings ask for; its folder is made when the first is wanted."""
     return RemoteImages(settings.cache_dir / "cutouts", settings.remote_images_bytes, settings.cache_seconds)
+
+
+def as_webp(picture: Image.Image) -> bytes:
+    """A picture as it is kept and sent on."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=QUALITY, method=2)
+    return buffer.getvalue()
 
 
 def picture_sent(data: bytes, mime: str, most_pixels: int = MOST_PIXELS) -> Image.Image:

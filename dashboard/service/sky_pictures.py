@@ -7,7 +7,6 @@ its own pixel. Our x grows to the west, as pixels do where east is left.
 
 from __future__ import annotations
 
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +14,10 @@ from PIL import Image
 
 from atlas.errors import InputError
 from atlas.sky.projection import Projection
-from atlas.storage.thumbnails import QUALITY
 
-from ..cache.results import cache_key
 from ..sky_services import SkyService
 from ..state.page_state import Viewport
-from .remote_images import picture_sent
+from .remote_images import as_webp, picture_sent
 
 NARROW_PIXELS, WIDE_PIXELS = 64, 1280
 _CODES = {"tan": "TAN", "ait": "AIT", "mol": "MOL"}
@@ -33,11 +30,6 @@ class SkyPictureAsked(NamedTuple):
     service: SkyService
     projection: Projection
     box: Viewport
-
-    @property
-    def key(self) -> str:
-        """Name under which it is kept."""
-        return cache_key("", "sky picture", self.address)
 
     @property
     def address(self) -> str:
@@ -58,9 +50,7 @@ class SkyPictureAsked(NamedTuple):
             raise InputError(f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]} as asked")
         if self.projection.all_sky:
             picture.putalpha(Image.fromarray(self._on_sky(size)))
-        buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=QUALITY, method=2)
-        return buffer.getvalue()
+        return as_webp(picture)
 
     def _on_sky(self, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         """255 where a pixel is of the sky, 0 outside the plane's ellipse; shape (h, w), first row at the top."""

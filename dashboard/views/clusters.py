@@ -278,8 +278,8 @@ def _below(space: OpenSpace, cluster: ClusterInfo, name: str) -> html.Div:
     """Buttons for the cluster that holds this one and for those that it holds, the largest first; and for its name."""
     tree = space.cluster_tree
     parent, children = tree.parent(cluster.label), tree.children(cluster.label)
-    above = [] if parent is None else [html.Span("in"), _relative(space, parent)]
-    below = [] if len(children) < 2 else [html.Span("holds"), *(_relative(space, one) for one in children)]
+    above = [] if parent is None else [html.Span("part of cluster"), _relative(space, parent)]
+    below = [] if len(children) < 2 else [html.Span("holds clusters"), *(_relative(space, one) for one in children)]
     naming = el.button(
         "rename" if name else "name it", kind="link", label=f"Name cluster {cluster.label}", is_="local",
         do="namecluster", cluster=cluster.label, name=name,

@@ -218,3 +218,11 @@ def patch_points(shown: PlanePicture, look: Theme) -> Patch:
     for trace, width in ((NEIGHBORS, 1.4), (FOCUS, 2.2)):
         patch["data"][trace]["marker"].update({"color": look.accent, "line": {"width": width, "color": look.accent}})
     return patch
+
+
+def picture_below(left: float, top: float, width: float, height: float) -> dict[str, Any]:
+    """Place of a picture below all points, in numbers of the axes; `source` and `opacity` are added to it."""
+    return {
+        "xref": "x", "yref": "y", "x": left, "y": top, "sizex": width, "sizey": height,
+        "sizing": "stretch", "layer": "below",
+    }  # fmt: skip

@@ -275,10 +275,8 @@ def _rasters(
         columns = atlas.columns(atlas.default_space)
         flip = is_magnitude(columns.describe(state.axes.x)), is_magnitude(columns.describe(state.axes.y))
         query |= {"x": state.axes.x, "y": state.axes.y, "flip": int(flip[0]) + 2 * int(flip[1])}
-    place = {
-        "xref": "x", "yref": "y", "x": edges[1] if flip[0] else edges[0], "y": edges[2] if flip[1] else edges[3],
-        "sizex": 2 * half_x, "sizey": 2 * half_y, "sizing": "stretch", "layer": "below",
-    }  # fmt: skip
+    corner = edges[1] if flip[0] else edges[0], edges[2] if flip[1] else edges[3]
+    place = fig.picture_below(*corner, 2 * half_x, 2 * half_y)
 
     def raster(opacity: float, **more: str) -> dict[str, Any]:
         address = f"/raster/{atlas.build_id}/map.png?{urlencode({**query, **more})}"

@@ -161,17 +161,8 @@ def _background(atlas: Atlas, view: SkyView) -> dict[str, Any] | None:
     x, y = view.projection.forward(b.ra_deg, b.dec_deg)
     if not np.hypot(float(x), float(y)) < 1.0:
         return None
-    return {
-        "source": f"/background/{atlas.build_id}.png",
-        "xref": "x",
-        "yref": "y",
-        "x": float(x) - b.width_deg / 2,
-        "y": float(y) + b.height_deg / 2,
-        "sizex": b.width_deg,
-        "sizey": b.height_deg,
-        "sizing": "stretch",
-        "layer": "below",
-    }
+    left, top = float(x) - b.width_deg / 2, float(y) + b.height_deg / 2
+    return {"source": f"/background/{atlas.build_id}.png", **fig.picture_below(left, top, b.width_deg, b.height_deg)}
 
 
 def _rasters(service: Service, view: SkyView, state: State, mean: Column | None, in_view: int) -> list[dict[str, Any]]:
@@ -187,16 +178,7 @@ def _rasters(service: Service, view: SkyView, state: State, mean: Column | None,
         "light": "0",
         **({} if view.projection.frame == "icrs" else {"frame": view.projection.frame}),
     }
-    place = {
-        "xref": "x",
-        "yref": "y",
-        "x": box.x0,
-        "y": box.y1,
-        "sizex": box.x1 - box.x0,
-        "sizey": box.y1 - box.y0,
-        "sizing": "stretch",
-        "layer": "below",
-    }
+    place = fig.picture_below(box.x0, box.y1, box.x1 - box.x0, box.y1 - box.y0)
 
     def raster(opacity: float, **more: str) -> dict[str, Any]:
         address = f"/raster/{atlas.build_id}/sky.png?{urlencode({**query, **more})}"

@@ -15,6 +15,7 @@ from ..service.atlas_service import Service
 from ..service.sky_pictures import SkyPictureAsked
 from ..sky_services import read_sky_services
 from ..state.page_state import SkyView, Viewport, has_width
+from . import figure as fig
 
 DIMMED = 0.8
 # Room around what is in view, for small moves and for panels of other proportions.
@@ -57,18 +58,8 @@ def behind(service: Service, name: str, view: SkyView, plane: str) -> Behind | N
     asked = {"kind": projection.kind, "frame": projection.frame, "ra": repr(projection.ra_deg),
              "dec": repr(projection.dec_deg), **where}  # fmt: skip
     address = f"/behind/{nth}.webp?{urlencode(asked)}"
-    image = {
-        "source": address,
-        "xref": "x",
-        "yref": "y",
-        "x": box.x0,
-        "y": box.y1,
-        "sizex": box.x1 - box.x0,
-        "sizey": box.y1 - box.y0,
-        "sizing": "stretch",
-        "layer": "below",
-        "opacity": DIMMED,
-    }
+    place = fig.picture_below(box.x0, box.y1, box.x1 - box.x0, box.y1 - box.y0)
+    image = {**place, "source": address, "opacity": DIMMED}
     credit = f"{name}: {services[nth].credit}" if services[nth].credit else name
     told = {"image": image, "plane": f"{nth} {plane}", "name": name, "credit": credit, "shown": shown}
     return Behind(image=image, shown=shown, told=told)

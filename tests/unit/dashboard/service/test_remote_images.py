@@ -16,6 +16,8 @@ from dashboard.service import remote_images
 from dashboard.service.remote_images import Cutout, RemoteImages
 from tests.cutout_viewer import Viewer, cutout_viewer, jpeg
 
+from .fetched import outcome
+
 
 @pytest.fixture
 def viewer() -> Iterator[Viewer]:
@@ -25,16 +27,6 @@ def viewer() -> Iterator[Viewer]:
 
 def cutout(viewer: Viewer, ra_deg: float = 10.0, pixels: int = 152) -> Cutout:
     return Cutout(read_services((viewer.template,))[0], ra_deg, -5.0, pixels, 0.262 * pixels)
-
-
-def outcome(images: RemoteImages, asked: Cutout) -> bytes | str:
-    """What becomes of a cut-out once it is no longer under way."""
-    for _ in range(500):
-        found = images.picture(asked)
-        if found != "coming":
-            return found
-        time.sleep(0.01)
-    raise AssertionError("it is under way for ever")
 
 
 def test_a_cutout_is_fetched_behind_the_request_once_and_kept(viewer: Viewer, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ from dashboard.state.page_state import SkyView, Viewport
 from dashboard.state.viewports import ALL_SKY_BOX
 from dashboard.views.sky_behind import room_around
 from tests.sky_server import SkyServer, drawn, sky_server, wcs_of
+
+from .fetched import outcome
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +63,6 @@ def test_a_galaxy_lies_on_its_own_pixel(name: str) -> None:
     # Where the page draws it, in pixels of the picture that fills the box; FITS counts rows from the bottom.
     np.testing.assert_allclose(column, (x - box.x0) / (box.x1 - box.x0) * width - 0.5, atol=0.01)
     np.testing.assert_allclose(row, (y - box.y0) / (box.y1 - box.y0) * height - 0.5, atol=0.01)
-
-
-def outcome(images: RemoteImages, asked: SkyPictureAsked) -> bytes | str:
-    for _ in range(1000):
-        found = images.picture(asked)
-        if found != "coming":
-            return found
-        time.sleep(0.01)
-    raise AssertionError("it is under way for ever")
 
 
 def test_what_comes_lies_as_it_was_drawn_and_is_transparent_beside_the_sky(server: SkyServer, tmp_path: Path) -> None:
