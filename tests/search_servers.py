@@ -53,6 +53,10 @@ class Milvus:
 
     def start(self) -> None:
         """Start it on what it has, and wait until it answers."""
+        deadline = time.monotonic() + START_S
+        while not _is_free(int(self._port)):  # it would take the next one, for a minute after connections were cut
+            assert time.monotonic() < deadline, f"port {self._port} stays taken"
+            time.sleep(0.5)
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._program, "--data", self._folder / "data", "--proxy-port", self._port],
@@ -60,7 +64,6 @@ class Milvus:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_S
         while not self._answers():
             assert time.monotonic() < deadline and self._process.poll() is None, (
                 self._folder / "server.log"
@@ -79,8 +82,19 @@ class Milvus:
         from pymilvus.exceptions import MilvusException
 
         try:
+            # The client alone would say yes by the connection that it keeps of the server before.
+            socket.create_connection(("127.0.0.1", int(self._port)), timeout=10).close()
             MilvusClient(uri=self.url, timeout=10).close()
-        except MilvusException:
+        except (OSError, MilvusException):
+            return False
+        return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
             return False
         return True
 

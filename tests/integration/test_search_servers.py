@@ -190,7 +190,7 @@ def test_milvus_is_filled_searched_killed_and_back(
             told.append("nothing" if found is None or len(found.rows) < ASKED.limit else found.method)
 
     def wait_for(method: str) -> None:
-        begun, deadline = len(told), time.monotonic() + 300
+        begun, deadline = len(told), time.monotonic() + 120
         while method not in told[begun:]:
             assert time.monotonic() < deadline, told[begun:]
             time.sleep(0.05)
