@@ -24,7 +24,7 @@ def group_embedding(space: OpenSpace, group: Mask) -> NDArray[np.float64]:
     """
     rows = group.sample(GROUP_ROWS, seed=0)
     if not rows.size:
-        raise InputError("the group that galaxies should be like holds none")
+        raise InputError("the group that galaxies should be like holds none: drop it, or take another")
     mean = np.asarray(read_rows(space.embeddings, rows).mean(axis=0, dtype=np.float64))
     length = float(np.linalg.norm(mean))
     return mean / length if length else mean

@@ -8,6 +8,7 @@ from typing import Any
 from dash import html
 
 from atlas import Atlas
+from atlas.errors import InputError
 
 
 def on_click(**event: Any) -> dict[str, str]:
@@ -80,3 +81,9 @@ def method_link(text: str) -> html.A:
 def empty(text: str) -> html.Div:
     """A panel with nothing in it says why."""
     return html.Div(text, className="gf-empty")
+
+
+def refusal(error: InputError) -> html.Div:
+    """A panel whose question cannot be answered says why."""
+    text = str(error)
+    return empty(f"{text[:1].upper()}{text[1:]}.")

@@ -14,6 +14,7 @@ from atlas.catalog.cluster_labels import Word
 from atlas.catalog.reasons import reasons
 from atlas.catalog.senses import explanation
 from atlas.cluster_names import NamesHere
+from atlas.errors import InputError
 from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
 from atlas.storage.manifest import Column
@@ -231,9 +232,14 @@ def register(app: Dash, service: Service) -> None:
         # Asked before the search: where the index comes into memory in between, the page asks once more.
         progress = service.progress(atlas)
         question = question_of(atlas, state)
-        result = None if question.query is None else service.run(question.query, atlas)
+        result, tiles = None, []
+        try:
+            result = None if question.query is None else service.run(question.query, atlas)
+            tiles = contents(atlas, question.query, result, state, progress)
+        except InputError as error:
+            tiles = [el.refusal(error)]  # what was listed answers another question
         return {
-            "tiles": contents(atlas, question.query, result, state, progress),
+            "tiles": tiles,
             "title": title(question.query, atlas, service.book.cluster_names(atlas)),
             "twins": twin_choice(atlas, question.query, result),
             "answer": status.how_found(question, result, state),

@@ -128,7 +128,7 @@ def check_gallery(rows: list[int], state: State, oracle: Oracle, mask: np.ndarra
         values = np.where(inside, oracle.column(state.order), -np.inf)
         best = np.sort(values[inside])[::-1][: len(rows)]
         np.testing.assert_array_equal(values[rows], best)
-    if state.order == "most" and state.focus is not None and not (state.wanted or state.unwanted):
+    if state.order == "most" and state.focus is not None and not (state.wanted or state.unwanted or state.group):
         focus = row_of(oracle, state.focus.id)
         if focus is None or oracle.atlas.n_rows > RANKED:
             return

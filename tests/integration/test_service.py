@@ -19,16 +19,17 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image, ImageColor
 
-from atlas import Atlas, ByColumn, Range
+from atlas import Atlas, ByColumn, Expression, Range
 from atlas.catalog.position_text import iau_name
 from atlas.expressions import parser
 from atlas.queries import selection as selections
 from atlas.receipts import read_receipt
-from benchmarks.callbacks import DEPENDENCIES, UPDATE, body_of
+from benchmarks.callbacks import DEPENDENCIES, UPDATE, body_of, call
 from dashboard.app import create_app
+from dashboard.service.galaxies import galaxy
 from dashboard.settings import load
 from dashboard.state.page_state import State, Table, parts
-from dashboard.state.url import to_token
+from dashboard.state.url import to_json, to_token
 from dashboard.state.viewports import home_box
 from dashboard.views.palette import DARK, theme
 from dashboard.views.whereabouts import whereabouts
@@ -425,3 +426,12 @@ def test_a_request_makes_a_form_once_and_an_expression_is_parsed_once(client: Fl
     _, calls = click(client, {"is": "random"}, held)
     assert sum(one["parsed"] for one in calls.values()) == 0
     assert {name: one["forms"] for name, one in calls.items() if one["forms"] > 1} == {}
+
+
+def test_a_question_that_cannot_be_answered_takes_away_what_answered_another(client: FlaskClient, demo: Atlas) -> None:
+    empty = State(group=Expression("dec > 80"), focus=galaxy(demo, 7))
+    values = {"part-gallery.data": to_json(parts(empty)["gallery"])}
+    told = call(client, "gallery-told.children", values, "part-gallery.data")
+    words = json.dumps(told["gallery-told"]["children"])
+    assert "The group that galaxies should be like holds none: drop it, or take another." in words
+    assert "data-list" not in words and told["status-answer"]["children"] == []
