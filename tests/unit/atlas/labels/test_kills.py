@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 from typing import Any
@@ -35,23 +36,31 @@ def acts(number: int) -> list[Entry]:
     ]
 
 
+# Those who are killed are forked by a process that has neither the threads nor the pipes of the one that tests.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
+
+
+def keep_until(place: str, number: int, at: int) -> None:
+    """Keep some acts, and end without a word at the statement, commit or return of a number."""
+    steps = itertools.count()
+
+    def step(*_: Any) -> None:
+        if next(steps) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for target, event in ((sa.Engine, "before_cursor_execute"), (sa.Engine, "commit"), (sa.pool.Pool, "checkin")):
+        sa.event.listen(target, event, step)
+    Labels(place).add(acts(number))
+
+
 def is_killed(place: str, number: int, at: int) -> bool:
     """Whether a process that keeps some acts was killed at the statement, commit or return of a number."""
-    child = os.fork()
-    if child == 0:
-        steps = itertools.count()
-
-        def step(*_: Any) -> None:
-            if next(steps) == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        for target, event in ((sa.Engine, "before_cursor_execute"), (sa.Engine, "commit"), (sa.pool.Pool, "checkin")):
-            sa.event.listen(target, event, step)
-        try:
-            Labels(place).add(acts(number))
-        finally:
-            os._exit(0)
-    return os.waitpid(child, 0)[1] == signal.SIGKILL
+    process = FORKS.Process(target=keep_until, args=(place, number, at), daemon=True)
+    process.start()
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
 
 
 def require_once(place: str, number: int) -> None:

@@ -104,17 +104,17 @@ def test_a_job_is_cancelled_while_it_waits(file_settings: Settings) -> None:
     assert not ran
 
 
+def own_an_endless_job(settings: Settings) -> None:
+    queue_of(settings).submit("a", "kind", "title", endless)
+    time.sleep(300)
+
+
 def test_a_killed_process_leaves_an_interrupted_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boards, "DEAD_S", 0.5)
-
-    def owner() -> None:
-        queue_of(settings).submit("a", "kind", "title", endless)
-        time.sleep(60)
-
-    process = multiprocessing.get_context("fork").Process(target=owner)
+    process = multiprocessing.get_context("spawn").Process(target=own_an_endless_job, args=(settings,), daemon=True)
     process.start()
     jobs = queue_of(settings)
-    until(lambda: phase(jobs) == "running")
+    until(lambda: phase(jobs) == "running", 60)
     process.kill()
     process.join()
     until(lambda: phase(jobs) == "interrupted")
