@@ -14,12 +14,9 @@ a part begins at the last one before the end of what it goes on from, and repeat
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import os
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import FormatError
+from atlas.storage.mapping import as_memmap, map_pieces
 from atlas.storage.npy import open_npy
 
 CUT_BYTES = 1 << 16
 """A multiple of the page size of every platform (4, 16 or 64 KiB), so that atlases can move between them."""
-
-_MAP_FIXED = 0x10  # Linux, macOS and the BSDs agree
 
 
 def part_path(path: Path, number: int) -> Path:
@@ -91,7 +87,7 @@ def open_continued(path: Path, parts: Sequence[Path]) -> np.memmap[Any, Any]:
     n_rows, odd = divmod(end - first.offset, row_bytes)
     if odd:
         raise FormatError(f"{parts[-1]} ends inside a row: {odd} bytes of {row_bytes}")
-    return _map_pieces(pieces, end, first, n_rows)
+    return as_memmap(map_pieces(pieces, end), first.dtype, first.offset, (n_rows, *first.shape[1:]), path=path)
 
 
 def write_part(path: Path, number: int, rows: NDArray[Any], chunk_bytes: int = 1 << 24) -> Path:
@@ -127,42 +123,3 @@ def write_part(path: Path, number: int, rows: NDArray[Any], chunk_bytes: int = 1
         os.fsync(f.fileno())
     scratch.replace(target)
     return target
-
-
-def _map_pieces(
-    pieces: Sequence[tuple[Path, int]], size: int, first: np.memmap[Any, Any], n_rows: int
-) -> np.memmap[Any, Any]:
-    """The array whose file is made of pieces, each from its start to that of the next."""
-    reserved = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)
-    address = np.frombuffer(reserved, dtype=np.uint8).ctypes.data
-    for path, start in pieces:
-        _map_over(address + start, path)
-    shape = (n_rows, *first.shape[1:])
-    array = np.ndarray.__new__(np.memmap, shape, first.dtype, reserved, first.offset)
-    # What numpy sets for a mapping of its own: the reservation, which unmaps all pieces when it goes.
-    array.offset, array.mode, array.filename = first.offset, "r", str(pieces[0][0])
-    array._mmap = reserved  # type: ignore[attr-defined]
-    return array
-
-
-def _map_over(address: int, path: Path) -> None:
-    """Map a file over pages that this process has reserved, which Python's own `mmap` cannot be asked for."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        size = os.fstat(handle).st_size
-        mapped = _libc_mmap()(address, size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, handle, 0)
-    finally:
-        os.close(handle)
-    if mapped != address:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(path))
-
-
-@lru_cache(maxsize=1)
-def _libc_mmap() -> Any:
-    function = ctypes.CDLL(None, use_errno=True).mmap
-    function.restype = ctypes.c_void_p
-    function.argtypes = (
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64
-    )  # fmt: skip
-    return function

@@ -7,12 +7,15 @@ routes are compiled does. Headers as numpy writes them are matched instead; any 
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from atlas.storage.mapping import as_memmap, map_pieces
 
 _HEADER = re.compile(
     rb"\{'descr': '([<>|=][a-zA-Z]\d+)', 'fortran_order': (False|True), 'shape': \(((?:\d+, )*\d+,?|)\), \} *\n"
@@ -40,5 +43,11 @@ def open_npy(path: Path) -> np.memmap[Any, Any]:
         with _one_header:
             return np.lib.format.open_memmap(path, mode="r")
     shape = tuple(int(length) for length in header[3].decode().split(",") if length.strip())
-    order = "F" if header[2] == b"True" else "C"
-    return np.memmap(path, dtype=header[1].decode(), mode="r", offset=10 + size, shape=shape, order=order)  # type: ignore[call-overload,no-any-return]
+    dtype = np.dtype(header[1].decode())
+    offset, held = 10 + size, path.stat().st_size
+    end = offset + math.prod(shape) * dtype.itemsize
+    if held < end:
+        raise ValueError(f"{path} is truncated: {held} bytes of {end}")
+    return as_memmap(
+        map_pieces([(path, 0)], held), dtype, offset, shape, order="F" if header[2] == b"True" else "C", path=path
+    )

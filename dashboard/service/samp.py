@@ -11,8 +11,10 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,7 +31,10 @@ HEARD = 64
 SENT_TABLES = 32
 RETRY_S = 10.0
 PATIENCE_S = 5.0
+SILENT_HUB = "the program that passes SAMP messages on does not answer: end it, or wait, then try again"
 NO_HUB = "no program that speaks SAMP is running on this machine: start TOPCAT or Aladin, then try again"
+
+T = TypeVar("T")
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -71,6 +76,7 @@ class SampClient:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
+        self._talk = threading.Lock()
         self._client: Any = None
         self._tried = -RETRY_S
         self._count = 0
@@ -91,14 +97,13 @@ class SampClient:
         InputError
             If there is nobody to send it to.
         """
-        client = self._require()
         with self._lock:
             self._count += 1
             name = f"galaxy-finder-{self._own}-{self._count}"
             self._tables[name] = link
             for old in list(self._tables)[:-SENT_TABLES]:
                 del self._tables[old]
-        return self._tell(client, TABLE, {"url": url, "table-id": name, "name": title})
+        return self._in_time(lambda: self._tell(TABLE, {"url": url, "table-id": name, "name": title}))
 
     def send_position(self, ra_deg: float, dec_deg: float) -> str:
         """Let every program that can point there; returns who was told, in a sentence.
@@ -108,13 +113,14 @@ class SampClient:
         InputError
             If there is nobody to tell.
         """
-        return self._tell(self._require(), POSITION, {"ra": f"{ra_deg:.7f}", "dec": f"{dec_deg:.7f}"})
+        return self._in_time(lambda: self._tell(POSITION, {"ra": f"{ra_deg:.7f}", "dec": f"{dec_deg:.7f}"}))
 
     def heard_since(self, n: int) -> tuple[int, list[Heard]]:
         """The count of messages so far, and those after the n-th as far as they are kept; connects where it can."""
         if time.monotonic() - self._tried > RETRY_S:
+            self._tried = time.monotonic()
             with suppress(InputError):
-                self._require()
+                self._in_time(self._require)
         with self._lock:
             return self._count, [one for one in self._heard if one.n > n]
 
@@ -128,35 +134,65 @@ class SampClient:
 
     def close(self) -> None:
         """Leave the hub."""
-        with self._lock:
-            client, self._client = self._client, None
-        _leave(client)
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(InputError):
+                self._in_time(lambda: _leave(client))
+
+    def _in_time(self, talk: Callable[[], T]) -> T:
+        """Outcome of one talk with the hub at a time: its calls wait for an answer for as long as it takes.
+
+        Raises
+        ------
+        InputError
+            If it does not answer in time; whoever asks next is told the same until it does.
+        """
+        told: SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                told.put((talk(), None))
+            except BaseException as error:
+                told.put((None, error))
+            finally:
+                self._talk.release()
+
+        if not self._talk.acquire(timeout=PATIENCE_S):
+            raise InputError(SILENT_HUB)
+        threading.Thread(target=run, name="samp", daemon=True).start()
+        try:
+            outcome, error = told.get(timeout=PATIENCE_S)
+        except Empty:
+            raise InputError(SILENT_HUB) from None
+        if error is not None:
+            raise error
+        return outcome  # type: ignore[return-value]
 
     def _require(self) -> Any:
         """The client, connected."""
         from pyvo import samp  # with the XML-RPC that most servers never speak
 
-        with self._lock:
-            self._tried = time.monotonic()
-            if self._client is not None:
-                with suppress(Exception):  # whatever went wrong, the hub is gone
-                    self._client.ping()
-                    return self._client
-                _leave(self._client)
-                self._client = None
-            samp.conf.use_internet = False
-            about = {"samp.description.text": "Galaxies that look alike, on a map and on the sky"}
-            client = samp.SAMPIntegratedClient(name=NAME, metadata=about, addr="127.0.0.1")
-            try:
-                client.connect()
-            except (samp.SAMPHubError, samp.SAMPProxyError, OSError) as error:
-                raise InputError(NO_HUB) from error
-            for mtype, hear in ((POSITION, self._on_position), (ROW, self._on_row), (TABLE, self._on_table)):
-                client.bind_receive_message(mtype, self._answering(client, hear))
-            self._client = client
-            return client
+        self._tried = time.monotonic()
+        if self._client is not None:
+            with suppress(Exception):  # whatever went wrong, the hub is gone
+                self._client.ping()
+                return self._client
+            _leave(self._client)
+            self._client = None
+        samp.conf.use_internet = False
+        about = {"samp.description.text": "Galaxies that look alike, on a map and on the sky"}
+        client = samp.SAMPIntegratedClient(name=NAME, metadata=about, addr="127.0.0.1")
+        try:
+            client.connect()
+        except (samp.SAMPHubError, samp.SAMPProxyError, OSError) as error:
+            raise InputError(NO_HUB) from error
+        for mtype, hear in ((POSITION, self._on_position), (ROW, self._on_row), (TABLE, self._on_table)):
+            client.bind_receive_message(mtype, self._answering(client, hear))
+        self._client = client
+        return client
 
-    def _tell(self, client: Any, mtype: str, params: dict[str, str]) -> str:
+    def _tell(self, mtype: str, params: dict[str, str]) -> str:
+        client = self._require()
         told = sorted({_name_of(client, one) for one in client.get_subscribed_clients(mtype)})
         if not told:
             raise InputError(

@@ -1,6 +1,6 @@
 """Somebody plays with the page for an afternoon; after each action it shows what numpy says, and no script has failed.
 
-`make soak` plays for some minutes; `pytest tests/browser/test_afternoon.py --actions 300 --seed 7` plays for longer.
+`make soak` plays for some minutes; with `--actions 300 --seed 7 -o faulthandler_timeout=0` it plays for longer.
 """
 
 from __future__ import annotations

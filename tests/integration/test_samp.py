@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import threading
 import time
 import urllib.error
@@ -21,8 +22,9 @@ from werkzeug.serving import make_server
 from atlas import Atlas
 from atlas.errors import InputError
 from dashboard.app import create_app
+from dashboard.service import samp
 from dashboard.service.galaxies import galaxy
-from dashboard.service.samp import fetch_local
+from dashboard.service.samp import SampClient, fetch_local
 from dashboard.settings import load
 from dashboard.state import url as links
 from dashboard.state.page_state import State
@@ -192,3 +194,22 @@ def test_addresses_of_other_machines_are_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"12345678901")
     with pytest.raises(InputError, match="at most 10 bytes"):
         fetch_local((tmp_path / "x").as_uri(), 10)
+
+
+def test_a_hub_that_is_silent_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMP_HUB", f"std-lockurl:file://{tmp_path / 'samp'}")
+    monkeypatch.setattr(samp, "PATIENCE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        (tmp_path / "samp").write_text(
+            f"samp.secret=x\nsamp.hub.xmlrpc.url=http://127.0.0.1:{hub.getsockname()[1]}/\nsamp.profile.version=1.3\n"
+        )
+        client = SampClient(10)
+        for _ in range(2):
+            with pytest.raises(InputError, match="does not answer"):
+                client.send_position(1.0, 2.0)
+        assert client.heard_since(0) == (0, [])
+        client.close()
+    # Its end ends the wait, and the next who asks is told what there is now.
+    monkeypatch.setattr(samp, "PATIENCE_S", 20)
+    with pytest.raises(InputError, match="start TOPCAT"):
+        client.send_position(1.0, 2.0)

@@ -13,6 +13,7 @@ import pytest
 
 from atlas.storage.npy import open_npy
 
+OPEN_FILES = Path("/proc/self/fd")
 ARRAYS = [
     np.arange(5),
     np.zeros((0, 3), np.float16),
@@ -76,3 +77,12 @@ def test_headers_of_another_kind_are_read_one_at_a_time(tmp_path: Path, monkeypa
     with ThreadPoolExecutor(len(paths)) as pool:
         assert all((array == ARRAYS[-1]).all() for array in pool.map(open_npy, paths))
     assert most == [1]
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="counts open files as Linux tells them")
+def test_no_array_keeps_its_file_open(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(5))
+    before = len([*OPEN_FILES.iterdir()])
+    arrays = [open_npy(tmp_path / "a.npy") for _ in range(2_000)]
+    assert len([*OPEN_FILES.iterdir()]) == before
+    assert all(array[4] == 4 and not array.flags.writeable for array in arrays)
