@@ -68,7 +68,11 @@ class OpenId:
             client_id=settings.openid_client_id,
             client_secret=settings.openid_client_secret or None,
             server_metadata_url=settings.openid_issuer.rstrip("/") + "/.well-known/openid-configuration",
-            client_kwargs={"scope": "openid profile email", "code_challenge_method": "S256", "timeout": ANSWER_S},
+            client_kwargs={
+                "scope": "openid profile email",
+                "code_challenge_method": "S256",
+                "default_timeout": ANSWER_S,
+            },
         )
         server.add_url_rule(LOGIN, view_func=self._login, methods=["GET"])
         server.add_url_rule(DONE, "login_done", view_func=self._done, methods=["GET"])

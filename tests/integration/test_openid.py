@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from base64 import urlsafe_b64encode
@@ -37,6 +38,8 @@ class Provider:
         What tokens say beside what they have to.
     key : RSAKey
         Tokens are signed with it.
+    keys : str
+        Where it says that its keys are.
     """
 
     def __init__(self) -> None:
@@ -50,13 +53,14 @@ class Provider:
         app.add_url_rule("/token", view_func=self._token, methods=["POST"])
         self.server = make_server("127.0.0.1", 0, app, threaded=True)
         self.url = f"http://127.0.0.1:{self.server.port}"
+        self.keys = f"{self.url}/keys"
 
     def _described(self) -> Any:
         return jsonify(
             issuer=self.url,
             authorization_endpoint=f"{self.url}/authorize",
             token_endpoint=f"{self.url}/token",
-            jwks_uri=f"{self.url}/keys",
+            jwks_uri=self.keys,
             end_session_endpoint=f"{self.url}/bye",
             id_token_signing_alg_values_supported=["RS256"],
         )
@@ -209,6 +213,25 @@ def test_a_provider_that_is_away_is_told(demo_path: Path, tmp_path: Path) -> Non
     answer = get(client, "/login")
     assert answer.status_code == 503 and "does not answer" in answer.text
     assert client.get("/healthz", base_url=HERE).status_code == 200
+
+
+@pytest.mark.parametrize("silent_at", ["discovery", "keys"])
+def test_a_provider_that_is_silent_is_not_waited_for(
+    demo_path: Path, tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch, silent_at: str
+) -> None:
+    monkeypatch.setattr("dashboard.web.openid.ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it is spoken to, and says nothing
+        nowhere = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = visitor(served(demo_path, tmp_path, nowhere if silent_at == "discovery" else provider.url))
+        address = "/login"
+        if silent_at == "keys":
+            monkeypatch.setattr(provider, "keys", f"{nowhere}/keys")
+            address = sent_to_provider(client)
+        answers: list[Any] = []
+        asking = threading.Thread(target=lambda: answers.append(get(client, address)), daemon=True)
+        asking.start()
+        asking.join(timeout=10)
+        assert [answer.status_code for answer in answers] == [503] and "does not answer" in answers[0].text
 
 
 def test_half_of_it_is_refused_at_the_start() -> None:
