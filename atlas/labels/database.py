@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from atlas.errors import InputError, KeepingError, shorten
 from atlas.labels.schema import HEAD
+from atlas.postgresql import bounded_connection
 
 T = TypeVar("T")
 FILE = "labels.sqlite"
@@ -132,13 +133,20 @@ class Database:
         if url.get_backend_name() != "postgresql":
             raise InputError(f"labels are kept in an SQLite file or in postgresql://…, not in {url.drivername}://…")
         url = url.set(drivername="postgresql+psycopg")
-        return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_S})
+        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=bounded_connection(CONNECT_S))
+        sa.event.listen(engine, "connect", _prepare_postgresql)
+        return engine
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, not by the driver's guess
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(connection: Any, _: object) -> None:
+    connection.execute(f"SET lock_timeout = {int(1000 * BUSY_S)}")  # not in the URL's options, which are the user's
+    connection.commit()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

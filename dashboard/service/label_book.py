@@ -1,7 +1,7 @@
 """Label book, what the page has to know of the labels all the time: their revision, and which key gives which.
 
-Every event of the page asks for it, so it is read at most twice a second, and a database that is away is not waited for
-again and again: what was known last is told meanwhile.
+Every event of the page asks for it, so it is read at most twice a second, by one thread, and a database that is away is
+not waited for again and again: what was known last is told meanwhile.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ class LabelBook:
         self._labels = labels
         self._lock = threading.Lock()
         self._known = Known()
+        self._looked = False
         self._look_again = self._away_until = 0.0
 
     def known(self, *, fresh: bool = False) -> Known:
         """Revision and classes; `fresh` looks now, whatever was seen a moment ago, unless the database is away."""
-        with self._lock:
+        if not self._lock.acquire(blocking=fresh or not self._looked):
+            return self._known  # who looks just now may wait for the database; nobody else has to
+        try:
             now = time.monotonic()
             if now < self._away_until or (not fresh and now < self._look_again):
                 return self._known
@@ -59,7 +62,10 @@ class LabelBook:
             except KeepingError:
                 _log.exception("the labels cannot be read; asked again in %g s", PATIENCE_S)
                 self._away_until = time.monotonic() + PATIENCE_S
+            self._looked = True
             return self._known
+        finally:
+            self._lock.release()
 
     def cluster_names(self, atlas: Atlas) -> NamesHere:
         """Names that people gave to clusters; none where the database was away before they were read."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from atlas.errors import shorten
+from atlas.postgresql import bounded_connection
 from atlas.search.engines.base import ServerIndex
 from atlas.search.exact import EmbeddingArray
 from atlas.search.index import SearchSetting
@@ -33,7 +34,7 @@ def connect_postgresql(url: str, answer_ms: int = ANSWER_MS) -> Engine:
         poolclass=QueuePool,
         pool_size=CONNECTIONS,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_S, "options": f"-c statement_timeout={answer_ms}"},
+        connect_args={**bounded_connection(CONNECT_S), "options": f"-c statement_timeout={answer_ms}"},
     )
 
 

@@ -19,6 +19,7 @@ from atlas.labels import database
 from atlas.labels.entry import Entry, Member, new_id
 from atlas.labels.schema import METADATA
 from atlas.labels.store import Labels
+from atlas.search.engines.pgvector import connect_postgresql
 from tests.unit.atlas.labels.conftest import crash, database_of
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -260,3 +261,32 @@ def test_a_postgresql_that_restarts_is_asked_again(postgres: Any) -> None:
     labels.add([label("2", "ring")])
     assert standing(labels) == {("1", "Ada"): "lens", ("2", "Ada"): "ring"}
     labels.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_a_writer_that_never_ends_is_not_waited_for(
+    place: str, labels: Labels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels.add([label("1", "lens")])
+    monkeypatch.setattr(database, "BUSY_S", 0.3)
+    other = Labels(place)
+    engine = sa.create_engine(place.replace("postgresql", "postgresql+psycopg", 1))
+    with engine.begin() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(database._WRITERS)))
+        with pytest.raises(KeepingError, match="others are writing labels at the moment; try again"):
+            other.add([label("2", "ring")])
+    engine.dispose()
+    other.add([label("2", "ring")])
+    assert standing(labels) == {("1", "Ada"): "lens", ("2", "Ada"): "ring"}
+    other.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_connections_break_where_a_machine_vanished(place: str) -> None:
+    for engine in (database.Database(place)._engine, connect_postgresql(place)):
+        with engine.connect() as connection:
+            told: Any = connection.connection.dbapi_connection
+            asked = told.info.get_parameters()
+        silent_s = int(asked["keepalives_idle"]) + int(asked["keepalives_interval"]) * int(asked["keepalives_count"])
+        assert (silent_s, asked["tcp_user_timeout"]) == (10, "10000")
+        engine.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,4 +36,34 @@ def test_a_database_that_is_away_is_not_waited_for_again_and_again(
     monkeypatch.setattr(label_book, "PATIENCE_S", 0.0)
     book._away_until = 0.0
     assert book.known(fresh=True).classes == {1: "lens", 2: "ring"}
+    labels.close()
+
+
+def test_while_one_waits_for_the_database_the_others_are_told_what_was_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = Labels(tmp_path / "labels.sqlite")
+    labels.add([Entry(id=new_id(), kind="class", who="Ada", key=1, label="lens")])
+    book = LabelBook(labels)
+    known = book.known()
+    asked, answered = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        asked.set()
+        assert answered.wait(timeout=20)
+        return 1
+
+    monkeypatch.setattr(labels, "revision", slow)
+    monkeypatch.setattr(label_book, "LOOK_EVERY_S", 0.0)
+    book._look_again = 0.0
+    waits = threading.Thread(target=book.known)
+    waits.start()
+    assert asked.wait(timeout=20)
+    told: list[Known] = []
+    other = threading.Thread(target=lambda: told.append(book.known()), daemon=True)
+    other.start()
+    other.join(timeout=5)
+    answered.set()
+    waits.join()
+    assert told == [known]
     labels.close()
