@@ -11,6 +11,7 @@ only the cells and the order are in memory, 16 bytes a galaxy.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from atlas.errors import InputError, ResourceError, shorten
 from atlas.exports.contents import Field, cells, field_of, provenance
 from atlas.exports.tables import arrow_array, arrow_field
 from atlas.queries.answer import rows_of
-from atlas.queries.selection import Selection
+from atlas.queries.selection import Selection, canonical, encode_selection
 from atlas.sky.healpix import BASE_CELLS, cell_of
 from atlas.storage import layout
 from atlas.storage.manifest import Manifest
@@ -45,6 +46,9 @@ PARTITION_BYTES = 300_000_000
 GROUP_BYTES = 64_000_000
 PARTITION_COLUMNS = frozenset(("Norder", "Dir", "Npix"))
 """Names that a reader takes from the folders; columns of a catalogue that are called so are left out."""
+
+LONGEST_SELECTION = 4_000
+"""Characters of a selection that a catalogue tells word by word."""
 
 CHUNK_ROWS = 1 << 20
 
@@ -106,7 +110,7 @@ def save_hats(
     row_bytes = 4 * space.dimension + sum(f.width if f.is_text else np.dtype(f.dtype).itemsize for f in fields) + 8
     require_disk(folder, int(rows.size) * row_bytes, "a HATS catalogue")
     embedding = free_name("embedding", [f.name for f in fields])
-    schema = _schema(atlas.manifest, fields, embedding, space.dimension)
+    schema = _schema(provenance(atlas.manifest, **_asked(within)), fields, embedding, space.dimension)
     most = max(1, min(rows_a_partition, PARTITION_BYTES // row_bytes))
     group = max(1, GROUP_BYTES // row_bytes)
     partitions = list(split_sky(found, most))
@@ -176,7 +180,16 @@ def _by_place(atlas: OpenBuild, rows: NDArray[np.uint32] | None) -> tuple[NDArra
     return rows[order], found[order]
 
 
-def _schema(manifest: Manifest, fields: list[Field], embedding: str, dimension: int) -> pa.Schema:
+def _asked(within: Selection | str | None) -> dict[str, str]:
+    """Selection as JSON; its SHA-256 where that would fill the head of each partition."""
+    if within is None:
+        return {}
+    told = encode_selection(canonical(within))
+    short = len(told) <= LONGEST_SELECTION
+    return {"selection": told.decode() if short else f"SHA-256 {hashlib.sha256(told).hexdigest()}"}
+
+
+def _schema(origin: dict[str, str], fields: list[Field], embedding: str, dimension: int) -> pa.Schema:
     index = {"description": "Nested HEALPix cell of order 29", "ucd": "pos.healpix"}
     about = {"description": f"Embedding of the galaxy's image, {dimension} numbers of unit length together"}
     return pa.schema(
@@ -185,7 +198,7 @@ def _schema(manifest: Manifest, fields: list[Field], embedding: str, dimension: 
             *(arrow_field(field) for field in fields),
             pa.field(embedding, pa.list_(pa.float32(), dimension), metadata=about),
         ],
-        metadata=provenance(manifest),
+        metadata=origin,
     )
 
 

@@ -12,18 +12,27 @@ import pandas as pd
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from atlas.catalog.columns import free_name
 from atlas.exports.contents import Contents, Part, texts
 from atlas.exports.tables import table_of
 
+ORIGIN = ("survey", "build", "receipt")
 _FORMULA = re.compile(r"^[=+\-@\t]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def csv(contents: Contents) -> Iterator[bytes]:
-    """Comma-separated values. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    """Comma-separated values. A text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    The last column says in each row where that came from: lines above the header are no CSV to most readers, and what
+    is told once is lost when rows are sorted, cut or joined. It is one column, since a receipt of its own, such as
+    12345e67, would be read as a number.
+    """
+    column = free_name("origin", [field.name for field in contents.fields])
+    origin = "; ".join(f"{name}: {contents.about[name]}" for name in ORIGIN if name in contents.about)
     for at, part in enumerate(contents.parts()):
         cells = {name: _safe(values) if values.dtype == object else values for name, values in _cells(contents, part)}
-        yield pd.DataFrame(cells).to_csv(index=False, header=at == 0).encode()
+        yield pd.DataFrame(cells | {column: origin}).to_csv(index=False, header=at == 0).encode()
 
 
 def ecsv(contents: Contents) -> Iterator[bytes]:

@@ -65,9 +65,8 @@ def test_every_format_holds_the_selection_and_names_its_question(
         assert set(table["id"].astype(str)) == set(demo.identity.names(rows))
         assert (np.diff(table["similarity"]) <= 0).all() and table["similarity"][0] == pytest.approx(1, abs=1e-3)
         assert str(table["ra"].unit) == "deg" and set(demo.columns()._described) < set(table.colnames)
-    if kind != "csv":
-        for told in (asked, demo.build_id, demo.manifest.provenance.survey):
-            assert told.encode() in response.data.replace(b"\n", b"").replace(b"#     ", b" ")
+    for told in (asked, demo.build_id, demo.manifest.provenance.survey):
+        assert told.encode() in response.data.replace(b"\n", b"").replace(b"#     ", b" ")
 
 
 def test_a_table_leaves_as_it_stands_whatever_is_in_sight(client: FlaskClient, demo: Atlas, tmp_path: Path) -> None:

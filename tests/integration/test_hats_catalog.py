@@ -14,6 +14,7 @@ import pytest
 from atlas import Atlas, Cone, InputError
 from atlas.__main__ import main
 from atlas.hats_catalog import BASE_CELLS, split_sky
+from atlas.queries.selection import canonical, encode_selection
 from precompute.sources.layouts.hats import find_partitions
 from precompute.sources.source import open_source
 from tests.unit.layouts import healpix
@@ -59,6 +60,8 @@ def test_our_reader_of_hats_takes_it_whole(demo: Atlas, tmp_path: Path) -> None:
 def test_a_selection_and_what_is_refused(demo: Atlas, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inside = Cone(*demo.position(0), 20.0)
     assert demo.save_hats(tmp_path / "cone", inside).n_rows == demo.mask(inside).count > 1
+    told = pq.read_schema(tmp_path / "cone" / "dataset" / "_common_metadata").metadata
+    assert told[b"build"].decode() == demo.build_id and told[b"selection"] == encode_selection(canonical(inside))
     with pytest.raises(InputError, match="not empty"):
         demo.save_hats(tmp_path / "cone")
     with pytest.raises(InputError, match="no galaxy"):

@@ -20,6 +20,7 @@ from astropy.units import UnitsWarning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mocpy import MOC
+from msgspec.structs import replace
 from regions import Regions
 
 from atlas.errors import InputError
@@ -141,6 +142,19 @@ def test_csv_holds_no_formula_and_every_digit(tmp_path: Path) -> None:
     assert list(table["word"][:7]) == ["", "'=1+2", "'+cmd|' /C ca", "-5.5", "'@x", 'a "b"', "<c>&d;"]
     assert list(table["ra"]) == list(rows(N)["ra"])
     assert list(table["huge"].astype(np.uint64)) == list(rows(N)["huge"])
+
+
+@pytest.mark.filterwarnings("ignore:OverflowError converting to IntType in column huge")  # astropy keeps its digits
+@pytest.mark.parametrize("receipt", ["1f8a02c7", "00012345", "12345e67"])
+def test_csv_says_in_every_row_where_it_came_from(receipt: str, tmp_path: Path) -> None:
+    told = {**ABOUT, "survey": '=A "deep", wide survey', "receipt": receipt}
+    path = written("csv", replace(contents(), about=told), tmp_path)
+    origin = f'survey: =A "deep", wide survey; build: {"0" * 12}; receipt: {receipt}'
+    for table in (pd.read_csv(path), Table.read(path)):
+        assert list(table.columns)[-1] == "origin" and len(table) == N and set(table["origin"]) == {origin}
+    assert "=" not in {line[0] for line in path.read_text().splitlines()}
+    empty = pd.read_csv(written("csv", replace(contents(0), about=told), tmp_path))
+    assert list(empty)[-1] == "origin" and not len(empty)
 
 
 @settings(max_examples=60)
