@@ -22,7 +22,7 @@
   let sending = false;
   let failures = 0;
   let alone = 0; // how many acts next go out one by one
-  /** @type {{act: () => void, tile: HTMLElement | null} | null} */
+  /** @type {{act: () => void, tile: HTMLElement | null, drawer: string} | null} */
   let then = null; // what waits for a name
 
   const stored = (name) => window.localStorage.getItem(name);
@@ -85,7 +85,7 @@
   function named(act) {
     if (who()) return act();
     const focused = document.activeElement;
-    then = { act: act, tile: focused && focused.closest("#gallery .gf-tile[data-id]") };
+    then = { act: act, tile: focused && focused.closest("#gallery .gf-tile[data-id]"), drawer: gf.get("drawer") };
     inDrawer("#label-who", "Type your name first: labels say who gave them. This browser remembers it.");
   }
 
@@ -383,11 +383,13 @@
     classes: () => Object.entries(classes).map(([key, c]) => ({ key: Number(key), ...c })),
   };
 
+  const remember = (field) => window.localStorage.setItem(WHO, field.value.trim().slice(0, 60));
+
   document.addEventListener("change", function (event) {
     const field = event.target;
     const section = field.closest && field.closest(".gf-label");
     if (field.id === "label-who") {
-      window.localStorage.setItem(WHO, field.value.trim().slice(0, 60));
+      remember(field);
     } else if (section && field.matches("input")) {
       named(() => add({ kind: "class", key: Number(section.dataset.key), label: field.value.trim() }));
     }
@@ -396,11 +398,13 @@
   document.addEventListener("keydown", function (event) {
     if (event.key !== "Enter" || !event.target.closest("#label-who, .gf-label input")) return;
     const isName = event.target.id === "label-who";
+    if (isName) remember(event.target); // a field of Dash tells of its change later than this
     event.target.blur();
     if (!isName || !who() || !then) return;
-    const { act, tile } = then;
+    const { act, tile, drawer } = then;
     then = null;
     window.dash_clientside.set_props("toast", { is_open: false });
+    if (drawer && drawer !== gf.get("drawer")) gf.send({ is: "change", drawer: drawer });
     if (tile && tile.isConnected) tile.focus();
     act();
   });

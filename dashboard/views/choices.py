@@ -37,7 +37,8 @@ def orders(state: State, columns: Columns | None = None) -> list[dict[str, str]]
         names = offered(columns)
         if state.order in DETECTED and (now := detector_of(state.order, columns)) not in names:
             names.append(now)  # of an older link
-        shown |= {name: f"Anomalous: {DETECTORS[name].title if name in DETECTORS else name}" for name in names}
+        # Without a word that all have in common: a narrow menu shows the beginning.
+        shown |= {name: el.capitalised(DETECTORS[name].title) if name in DETECTORS else name for name in names}
     if not isinstance(state.selection, Cluster):
         del shown["typical"]
     if not has_examples(state) and (is_narrowed(state) or state.listing == "table"):

@@ -72,7 +72,7 @@ def anomalies(service: Service, state: State) -> list[Any]:
 def _detector(name: str, *, chosen: bool) -> html.Button:
     detector = DETECTORS[name]
     return html.Button(
-        [html.B(f"{detector.title[:1].upper()}{detector.title[1:]}"), html.Span(detector.meaning)],
+        [html.B(el.capitalised(detector.title)), html.Span(detector.meaning)],
         type="button", className="gf-detector", **{"aria-pressed": "true" if chosen else "false"},
         **el.on_click(is_="change", order=name),
     )  # fmt: skip

@@ -85,5 +85,9 @@ def empty(text: str) -> html.Div:
 
 def refusal(error: InputError) -> html.Div:
     """A panel whose question cannot be answered says why."""
-    text = str(error)
-    return empty(f"{text[:1].upper()}{text[1:]}.")
+    return empty(f"{capitalised(str(error))}.")
+
+
+def capitalised(text: str) -> str:
+    """Words with a capital letter at their beginning, and the others as they are."""
+    return f"{text[:1].upper()}{text[1:]}"

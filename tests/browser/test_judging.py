@@ -108,3 +108,29 @@ def test_a_class_of_one_in_ten_thousand_is_found_by_looking(on_rare: Watched) ->
     on_rare.settle()
     assert on_rare.rows()[0] == next(row for row in lenses if row not in found)
     assert on_rare.complaints == []
+
+
+def test_what_waited_for_a_name_is_done_once_it_is_typed_and_the_page_goes_back(
+    chromium: Browser, demo_path: Path, demo: Atlas, tmp_path: Path
+) -> None:
+    with serving.serve(demo_path, tmp_path / "server", labels=tmp_path / "labels.sqlite") as server:
+        for on in watch(chromium, server, demo):
+            on.open("/")
+            on.page.keyboard.press("c")
+            on.settle()
+            on.page.get_by_role("button", name="Name cluster").first.click()
+            on.page.keyboard.type("arcs")
+            on.page.keyboard.press("Enter")
+            expect(on.page.locator("#label-who")).to_be_focused(timeout=30_000)
+            on.page.keyboard.type("Ada")  # key after key: what fills a field at once tells of its change earlier
+            on.page.keyboard.press("Enter")
+            expect(on.page.locator(".gf-cluster", has_text="arcs")).to_be_visible(timeout=30_000)
+            expect(on.page.locator("#toast")).to_be_hidden()
+            on.page.keyboard.press("n")
+            on.page.locator("[data-key='1'] input").click()
+            on.page.keyboard.type("lens")
+            on.page.keyboard.press("Enter")
+            known = on.page.get_by_role("button", name="leads to lens").bounding_box()
+            room = on.page.locator("#drawer").bounding_box()
+            assert known and room and known["x"] + known["width"] <= room["x"] + room["width"], "seen, not cut off"
+            assert on.complaints == []

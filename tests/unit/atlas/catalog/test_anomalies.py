@@ -27,7 +27,7 @@ def test_an_atlas_offers_the_detectors_that_it_has_and_an_old_link_finds_one() -
     assert detector_of("anomaly_forest", now) == "anomaly"
     assert detector_of("anomaly_knn", now) == "anomaly_knn"
     chosen = {one["value"]: one["label"] for one in orders(State(order="anomaly_knn"), now)}
-    assert chosen["anomaly_knn"] == "Anomalous: far from others"
+    assert chosen["anomaly_knn"] == "Far from others", "a narrow menu shows what tells one from the other"
     assert "anomaly_knn" not in {one["value"] for one in orders(State(), now)}
     before = Columns(Path(), (column("anomaly_knn"), column("anomaly_forest")), 1)
     assert offered(before) == ["anomaly_knn"]
