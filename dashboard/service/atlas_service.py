@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import lru_cache, reduce
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -35,8 +35,6 @@ from atlas.queries.ranking import ByLabels
 from atlas.queries.selection import All, And, Not, Or, Selection, asks_labels, pinned
 from atlas.queries.selection_mask import evaluate
 from atlas.search.served_index import SearchAwayError
-from atlas.storage.layout import build_path
-from atlas.storage.manifest import read_manifest
 
 from ..cache.content_store import Kept, name_of, open_kept
 from ..cache.results import Cached, cache_key
@@ -157,13 +155,7 @@ class Service:
         if build_id == current.manifest.build_id:
             return current
         self.damage.require_whole(build_id)
-        opened = self._builds.opened(build_id)
-        if opened is not None:
-            return opened
-        path = build_path(self._root, build_id)
-        if not path.is_dir():
-            raise InputError("this build of the atlas is gone; reload the page")
-        return _open_build(path, self.labels)
+        return self._builds.named(build_id)
 
     def mask(self, selection: Selection, atlas: Atlas | None = None) -> Mask | None:
         """Rows of a selection, exact; None stands for all.
@@ -442,9 +434,3 @@ def _mask_key(name: tuple[str, bytes]) -> str:
 
 class _NotLoadedError(Exception):
     """A query needs the index, which is not in memory: nothing to keep, and no failure."""
-
-
-@lru_cache(maxsize=2)
-def _open_build(path: Path, labels: Labels) -> Atlas:
-    """A build that is no longer current, for pages that were loaded from it."""
-    return Atlas(path, read_manifest(path), apart=True, labels=labels)

@@ -7,6 +7,9 @@
 So nobody waits for an index but the visitors of a worker that has just started. Two indexes are in memory until the
 swap: at 42 million rows 1.6 GiB of the old one, and of the new one 4 GiB while it is read and 1.6 GiB then. A build
 that was refused is tried again when CURRENT is written anew, be it with the same id.
+
+Pages that were loaded from a build before go on to ask for its pictures: it is opened for them, and let go when nobody
+has asked for some minutes or its folder is gone, since a mapped file takes its room on the disk until then.
 """
 
 from __future__ import annotations
@@ -15,17 +18,21 @@ import gc
 import logging
 import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 from atlas import Atlas
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, InputError
 from atlas.labels.store import Labels
-from atlas.storage.layout import CURRENT
+from atlas.storage.layout import CURRENT, build_path
+from atlas.storage.manifest import read_manifest
 from atlas.storage.publish import current_build
 
 from .index_loading import Indexes, LoadingState
 
 LOOK_EVERY_S = 2.0
+EARLIER_KEPT = 2
+EARLIER_S = 600.0
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +67,7 @@ class Builds:
         self._seen: tuple[int, int] | None = None
         self._in_use: Atlas | None = None
         self._next: Atlas | None = None
+        self._earlier: OrderedDict[str, tuple[Atlas, float]] = OrderedDict()  # each with when it was last asked for
 
     def current(self) -> Atlas:
         """The build in use. CURRENT is looked at when this is asked, at most every two seconds.
@@ -78,15 +86,46 @@ class Builds:
             elif now - self._looked >= LOOK_EVERY_S:
                 self._looked = now
                 self._look(self._in_use)
+                self._let_go(now)
             return self._in_use
 
     def _open(self) -> Atlas:
         return Atlas.open(self._root, apart=True, labels=self._labels, search_url=self._search_url)
 
-    def opened(self, build_id: str) -> Atlas | None:
-        """The build of an id, where it is in use or about to be."""
+    def named(self, build_id: str) -> Atlas:
+        """The build of an id: in use, about to be, or an earlier one that is still on disk.
+
+        Raises
+        ------
+        InputError
+            If its folder is gone.
+        """
         with self._lock:
-            return next((a for a in (self._in_use, self._next) if a is not None and a.build_id == build_id), None)
+            for atlas in (self._in_use, self._next):
+                if atlas is not None and atlas.build_id == build_id:
+                    return atlas
+            path = build_path(self._root, build_id)
+            if not path.is_dir():
+                raise InputError("this build of the atlas is gone; reload the page")
+            atlas, _ = self._earlier.get(build_id, (None, 0.0))
+            atlas = atlas or Atlas(path, read_manifest(path), apart=True, labels=self._labels)
+            self._earlier[build_id] = atlas, time.monotonic()
+            self._earlier.move_to_end(build_id)
+            if len(self._earlier) > EARLIER_KEPT:
+                self._earlier.popitem(last=False)
+            return atlas
+
+    def _let_go(self, now: float) -> None:
+        """Forget the earlier builds that nobody has asked for lately, or that are gone."""
+        gone = [
+            build_id
+            for build_id, (atlas, asked) in self._earlier.items()
+            if now - asked > EARLIER_S or not atlas.build.is_dir()
+        ]
+        for build_id in gone:
+            del self._earlier[build_id]
+        if gone:
+            gc.collect()  # a build and its spaces know each other
 
     def _look(self, in_use: Atlas) -> None:
         """Begin with the current build where CURRENT was written since it was last looked at."""

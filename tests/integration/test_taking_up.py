@@ -21,10 +21,16 @@ import msgspec
 import pytest
 from flask import Flask
 
-from atlas import Query, Range, Similar
+from atlas import Atlas, Query, Range, Similar
+from atlas.catalog.columns import Columns
+from atlas.catalog.histogram import Histograms
+from atlas.catalog.sort_order import Orders
 from atlas.errors import InputError
+from atlas.planes.plane import Plane
 from atlas.search import segmented_index as opening
 from atlas.search.engines.scann_process import IndexApart
+from atlas.sky.sky_plane import SkyPlane
+from atlas.space import OpenSpace
 from atlas.storage import layout
 from atlas.storage.publish import current_build, hash_file
 from benchmarks import serving
@@ -330,6 +336,61 @@ def test_a_build_that_is_gone_from_the_disk_is_left_at_once(service: Service, ro
     assert service.atlas.build_id == B and search(service) is None
     reading.let_go(B)
     wait_for(lambda: search(service) == B)
+
+
+def test_an_earlier_build_is_let_go_when_its_pages_ask_no_more_or_its_folder_is_gone(
+    service: Service, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = service.atlas
+    of, folder = before.build_id, before.build
+    del before
+    publish(root, B)
+    wait_for(lambda: service.atlas.build_id == B)
+    kept = weakref.ref(service.build(of))
+    assert service.atlas.build_id == B and kept() is not None
+    assert service.build(of) is kept(), "its pages share one"
+    monkeypatch.setattr("dashboard.service.current_build.EARLIER_S", 0.0)
+    assert service.atlas.build_id == B and kept() is None
+    monkeypatch.undo()
+    kept = weakref.ref(service.build(of))
+    shutil.rmtree(folder)
+    monkeypatch.setattr("dashboard.service.current_build.LOOK_EVERY_S", 0.0)
+    assert service.atlas.build_id == B and kept() is None, "what is mapped would keep its room on the disk"
+    with pytest.raises(InputError, match="gone; reload the page"):
+        service.build(of)
+
+
+@pytest.mark.parametrize("builds", [3, pytest.param(20, marks=pytest.mark.soak)])
+def test_builds_taken_up_one_after_the_other_leave_nothing_behind(service: Service, root: Path, builds: int) -> None:
+    counts = []
+    for n in range(builds):
+        look_around(service)
+        earlier = service.atlas.build
+        publish(root, f"{n:012d}")
+        wait_for(lambda n=n: service.atlas.build_id == f"{n:012d}")  # type: ignore[misc]
+        assert service.build(earlier.name).sky, "pages of the one before are answered"
+        shutil.rmtree(earlier)
+        wait_for(lambda: threads() == [])
+        assert search(service) is not None
+        gc.collect()
+        counts.append(what_is_held(root))
+    first, *_, last = counts
+    assert last == first
+
+
+def what_is_held(root: Path) -> dict[str, int]:
+    """Open files, threads, processes of indexes, and objects of open builds."""
+    kinds = (Atlas, OpenSpace, Columns, SkyPlane, Plane, Histograms, Orders, IndexApart)
+    held = {kind.__name__: 0 for kind in kinds}
+    for one in gc.get_objects():
+        if isinstance(one, kinds):
+            held[type(one).__name__] = held.get(type(one).__name__, 0) + 1
+    return held | {
+        "files": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": sum(thread.name != "job" for thread in threading.enumerate()),  # of those a service has two
+        "processes": len(processes_of(root)),
+        "mapped": sum(str(root) in line for line in Path("/proc/self/maps").read_text().splitlines()),
+    }
 
 
 def test_one_index_at_a_time_can_be_asked_for(
