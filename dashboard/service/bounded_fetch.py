@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from http.client import HTTPException
 from typing import Any, NamedTuple
 
 from atlas.errors import InputError
@@ -36,14 +37,17 @@ def fetch_bounded(url: str, most_bytes: int, patience_s: float, *, proxies: bool
     handlers: list[Any] = [_NoRedirect(), *([] if proxies else [urllib.request.ProxyHandler({})])]
     until = time.monotonic() + patience_s
     data = bytearray()
-    with urllib.request.build_opener(*handlers).open(url, timeout=patience_s) as source:
-        while piece := source.read1(min(_PIECE, most_bytes + 1 - len(data))):
-            data += piece
-            if len(data) > most_bytes:
-                raise InputError(f"what is fetched has at most {most_bytes:,} bytes; this has more")
-            if time.monotonic() > until:
-                raise TimeoutError
-        return Fetched(bytes(data), source.headers.get_content_type())
+    try:
+        with urllib.request.build_opener(*handlers).open(url, timeout=patience_s) as source:
+            while piece := source.read1(min(_PIECE, most_bytes + 1 - len(data))):
+                data += piece
+                if len(data) > most_bytes:
+                    raise InputError(f"what is fetched has at most {most_bytes:,} bytes; this has more")
+                if time.monotonic() > until:
+                    raise TimeoutError
+            return Fetched(bytes(data), source.headers.get_content_type())
+    except HTTPException as error:
+        raise OSError(f"no answer of HTTP: {type(error).__name__}") from error
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -25,7 +25,7 @@ from atlas import Atlas, Query, Range, Similar
 from atlas.catalog.columns import Columns
 from atlas.catalog.histogram import Histograms
 from atlas.catalog.sort_order import Orders
-from atlas.errors import InputError
+from atlas.errors import InputError, ResourceError
 from atlas.planes.plane import Plane
 from atlas.search import segmented_index as opening
 from atlas.search.engines.scann_process import IndexApart
@@ -228,6 +228,19 @@ def test_an_index_whose_process_was_killed_is_read_again(service: Service) -> No
     assert search(service) is None, "and says that it is loading meanwhile"
     wait_for(lambda: search(service) == build)
     assert not is_alive(killed)
+
+
+def test_an_index_whose_process_stands_still_is_ended_and_read_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, still = service.atlas.build_id, process_of(service)
+    monkeypatch.setattr("atlas.search.engines.scann_process.ANSWER_S", 0.5)
+    os.kill(still, signal.SIGSTOP)
+    with pytest.raises(ResourceError, match="neighbour index is gone"):
+        search(service)
+    monkeypatch.undo()
+    wait_for(lambda: search(service) == build)
+    assert not is_alive(still)
 
 
 def test_a_request_that_failed_does_not_keep_the_build_before(

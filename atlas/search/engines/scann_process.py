@@ -39,6 +39,9 @@ from atlas.storage.scattered_rows import read_rows
 CHANNELS = 8
 """Searches that may be under way at once; others wait for their turn."""
 
+ANSWER_S = 60.0
+"""Patience with a search, which takes milliseconds: on a machine that swaps it may take seconds."""
+
 _QUESTION = struct.Struct("=4q")  # queries, numbers in each, leaves, candidates
 _ANSWER = struct.Struct("=2q")  # queries, rows for each
 _PACKAGES = Path(__file__).resolve().parents[3]
@@ -117,12 +120,14 @@ class IndexApart:
         Raises
         ------
         ResourceError
-            If the child is gone.
+            If the child is gone, or does not answer: it is ended then, and the index has to be opened again.
         """
         asked = np.ascontiguousarray(queries, dtype=np.float32)
         channel = self._free.get()
         try:
             channel.send_bytes(_QUESTION.pack(*asked.shape, setting.leaves, setting.candidates) + asked.tobytes())
+            if not channel.poll(ANSWER_S):
+                self._process.kill()  # what it may still say would be taken for the answer to the next question
             answer = channel.recv_bytes()
         except (EOFError, OSError) as e:
             raise ResourceError(f"the process {self.process_id} that holds the neighbour index is gone") from e

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,29 @@ def test_what_is_no_picture_of_bounded_size_goes_no_further(
     assert outcome(images, cutout(viewer)) == told
     assert images.picture(cutout(viewer)) == told
     assert len(viewer.asked) == 1, "no redirect is followed, and nobody is asked again at once"
+
+
+def test_a_service_that_speaks_no_http_is_left_alone(tmp_path: Path) -> None:
+    images = RemoteImages(tmp_path / "cutouts", 10_000_000, 600)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked: list[bytes] = []
+
+        def babble() -> None:
+            while asked[-1:] != [b"end"]:
+                connection, _ = server.accept()
+                with connection:
+                    asked.append(connection.recv(65_536))
+                    connection.sendall(b"220 mail.example ready\r\n")
+
+        speaker = threading.Thread(target=babble)
+        speaker.start()
+        template = f"http://127.0.0.1:{server.getsockname()[1]}/?ra={{ra}}&dec={{dec}}&size={{pixels}}&fov={{fov}}"
+        service = read_services((f"Mail={template}",))[0]
+        assert outcome(images, Cutout(service, 10.0, -5.0, 152, 40.0)) == "away"
+        assert len(asked) == 1
+        with socket.create_connection(server.getsockname()) as last:
+            last.sendall(b"end")
+            speaker.join()
 
 
 def test_a_silent_service_is_left_alone_and_its_queue_is_bounded(
