@@ -93,7 +93,7 @@
   const DEFAULTS = {
     order: "most", shown: 24, color: "density", light: false, sexagesimal: false, enlarged: "", drawer: "",
     listing: "gallery", focus: null, axes: null, map: null, sky: null, second_space: "", second: null, filters: [], expression: "",
-    subsets: [], table: {}, shading: {}, look: {},
+    subsets: [], table: {}, shading: {}, look: {}, wanted: [], unwanted: [],
   };
   gf.get = (name) => ({ ...DEFAULTS, ...gf.state })[name];
 

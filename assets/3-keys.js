@@ -5,10 +5,6 @@
   const mode = (name) => () => gf.local.mode({ mode: name });
   const enlarge = (name) => () => gf.local.enlarge({ name: name });
   const drawer = (name) => () => gf.local.drawer({ name: name });
-  const mark = (kind) => () => {
-    const button = document.querySelector("#details .gf-button." + kind);
-    if (button) button.click();
-  };
   const KEYS = {
     "/": () => gf.one("#find").focus(),
     r: () => gf.send({ is: "random" }),
@@ -39,8 +35,8 @@
     o: () => gf.note(),
     j: () => gf.ahead(false),
     k: () => gf.ahead(true),
-    "+": mark("good"),
-    "-": mark("bad"),
+    "+": () => gf.mark(1),
+    "-": () => gf.mark(-1),
     t: () => gf.local.theme(),
     h: function () {
       gf.send({ is: "view", plane: "map" });

@@ -9,6 +9,7 @@
   const MOST_ROWS = 500;
   const GRADES = ["", "A", "B", "C"];
   const NOBODY = "Choose a galaxy first: walk through the gallery, or click one.";
+  const STIR_PX = 6; // less is no move
   const RETRY_MS = [500, 1000, 2000, 5000];
   let revision = 0;
   /** @type {{[key: number]: {label: string, color: string}}} */
@@ -53,10 +54,23 @@
     return gf.state.focus && image ? { id: gf.state.focus.id, row: Number(image.dataset.row), tile: null, rank: 0 } : null;
   }
 
-  // The tile that has the keyboard, else the one under the mouse, else the galaxy of the details.
+  // The tile that has the keyboard, else the one under the mouse, else the galaxy of the details. That one too after a
+  // click, until the hand moves on: the list is another then, and what lies under the hand is not what it chose.
+  /** @type {{x: number, y: number} | null} */
+  let chose = null;
+  window.addEventListener("click", function (event) {
+    if (event.target.closest("#gallery .gf-tile")) chose = { x: event.clientX, y: event.clientY };
+  }, true);
+  window.addEventListener("pointermove", function (event) {
+    if (chose && Math.hypot(event.clientX - chose.x, event.clientY - chose.y) > STIR_PX) chose = null;
+  }, true);
+  window.addEventListener("keydown", function (event) {
+    if (/^(Arrow|Home$|End$|Tab$)/.test(event.key)) chose = null;
+  }, true);
+
   function atHand() {
     const all = tiles();
-    return of(all.find((t) => t === document.activeElement) || all.find((t) => t.matches(":hover")));
+    return of(chose ? null : all.find((t) => t === document.activeElement) || all.find((t) => t.matches(":hover")));
   }
 
   function wait(selector, act) {
@@ -129,6 +143,13 @@
     gf.ask(`Note on ${target.id}`, given[3], around, (text) => amend(target, (grade) => [grade, text]));
   };
 
+  gf.mark = function (sign) {
+    const target = atHand();
+    if (!target) return say(NOBODY);
+    const among = gf.get(sign > 0 ? "wanted" : "unwanted");
+    gf.send({ is: "mark", id: target.id, sign: among.some((one) => one.id === target.id) ? 0 : sign });
+  };
+
   gf.label = function (key, place) {
     const target = place ? of(place) : atHand();
     if (!target) return say(NOBODY);
@@ -150,6 +171,7 @@
     });
     say(`1 says ${yes}, 2 says ${no}, and leads on to the next. Then order the gallery by “Your labels”.`);
     const first = tiles()[0];
+    chose = null;
     if (first) first.focus();
   });
 
@@ -235,6 +257,7 @@
   }
   gf.ahead = function (back) {
     const at = atHand();
+    chose = null;
     next(at && at.tile, back);
   };
 

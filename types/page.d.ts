@@ -9,6 +9,8 @@ type Join = "new" | "add" | "subtract";
 /** What the page shows (`dashboard/state/page_state.py`), as far as scripts read it; what is left out is at its default. */
 interface State {
   focus: { id: string; ra_deg: number; dec_deg: number } | null;
+  wanted: { id: string }[];
+  unwanted: { id: string }[];
   filters: { is: string; column: string; values?: string[] }[];
   expression: string;
   subsets: unknown[];
@@ -39,6 +41,7 @@ type PageEvent =
   | { is: "find"; text: string }
   | { is: "pick"; row: number; build: string }
   | { is: "random" }
+  | { is: "mark"; id: string; sign: -1 | 0 | 1 }
   | { is: "lasso"; plane: Plane; vertices: number[][]; join: Join; projection?: unknown }
   | { is: "region"; region: unknown; join: Join }
   | { is: "filter"; column: string; low?: number | string | null; high?: number | string | null; values?: string[]; text?: string }
@@ -108,6 +111,8 @@ interface GalaxyFinder {
   /** Label the galaxy at hand, or that of a tile, or else that of the details, by a key, 0 takes its label away; take back the last. */
   label(key: number, place?: HTMLElement): void;
   unlabel(): void;
+  /** Make the galaxy at hand a wanted (1) or unwanted (-1) example, or none any more where it is that already. */
+  mark(sign: -1 | 1): void;
   /** Give the label of the galaxy at hand a grade, the next where none is named; write a note on it. */
   grade(to?: string, place?: HTMLElement): void;
   note(place?: HTMLElement): void;

@@ -143,7 +143,10 @@ class Example(Event, frozen=True):
     def apply(self, state: State) -> State:
         """See `Event.apply`."""
         one = self.galaxy
-        wanted = tuple(g for g in state.wanted if g.id != one.id) + ((one,) if self.sign > 0 else ())
+        # Marked in a list of what is like the galaxy in the details, it stands beside that one, not in its place.
+        alone = self.sign and not (state.wanted or state.unwanted or state.group) and state.order in SIMILARITY
+        first = (state.focus,) if alone and state.focus is not None and state.focus.id != one.id else ()
+        wanted = first + tuple(g for g in state.wanted if g.id != one.id) + ((one,) if self.sign > 0 else ())
         unwanted = tuple(g for g in state.unwanted if g.id != one.id) + ((one,) if self.sign < 0 else ())
         return replace(state, wanted=wanted, unwanted=unwanted, order=_by_similarity(state))
 

@@ -12,6 +12,7 @@ import shapely
 from astropy.coordinates import SkyCoord
 from playwright.sync_api import expect
 
+from atlas import Query, Similar
 from atlas.catalog.position_text import format_position
 from dashboard.views.clusters import scale_shown
 from dashboard.views.palette import PALETTES
@@ -254,8 +255,6 @@ def test_examples_are_collected_as_chips_and_searched_together(on_demo: Watched)
     on_demo.page.keyboard.press("-")
     on_demo.settle()
     assert on_demo.page.locator(".gf-chip").count() == 2
-    from atlas import Query, Similar
-
     expected = on_demo.atlas.run(Query(space="v1", ranking=Similar((6,), (9,)), limit=24)).rows.tolist()
     assert on_demo.rows() == expected
     assert on_demo.page.locator("#gallery-title").inner_text() == "Most similar to 1, unlike 1"
@@ -271,6 +270,25 @@ def test_examples_are_collected_as_chips_and_searched_together(on_demo: Watched)
     on_demo.settle()
     assert on_demo.page.locator(".gf-chip").count() == 1
     assert on_demo.page.locator("#gallery-title").inner_text() == "Unlike 1"
+
+
+def test_keys_mark_what_the_mouse_is_on_and_after_a_click_what_was_clicked(on_demo: Watched) -> None:
+    on_demo.open()
+    choose(on_demo, 6)
+    tile = on_demo.page.locator("#gallery > .gf-tile").nth(3)
+    also = int(tile.get_attribute("data-row") or "")
+    tile.hover()
+    on_demo.page.keyboard.press("+")
+    on_demo.settle()
+    expected = on_demo.atlas.run(Query(space="v1", ranking=Similar((6, also)), limit=24)).rows.tolist()
+    assert on_demo.rows() == expected, "beside the galaxy that the list was like"
+    tile = on_demo.page.locator("#gallery > .gf-tile").nth(5)
+    clicked = tile.get_attribute("data-id")
+    tile.click()
+    on_demo.settle()
+    on_demo.page.keyboard.press("-")  # another galaxy may be under the mouse now
+    on_demo.settle()
+    assert [one["id"] for one in on_demo.page.evaluate("window.galaxyFinder.state.unwanted")] == [clicked]
 
 
 def test_colour_by_a_column_and_the_light_theme(watched: Watched) -> None:

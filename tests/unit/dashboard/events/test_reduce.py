@@ -66,6 +66,15 @@ def test_an_example_is_wanted_or_unwanted_but_never_both() -> None:
     assert reduce(both, ClearExamples()) == State()
 
 
+def test_the_galaxy_that_a_list_is_like_stays_an_example_beside_the_first_that_is_marked_in_it() -> None:
+    alike = State(focus=A)
+    assert reduce(alike, Example(B, 1)).wanted == (A, B)
+    assert (reduce(alike, Example(B, -1)).wanted, reduce(alike, Example(B, -1)).unwanted) == ((A,), (B,))
+    assert reduce(alike, Example(A, -1)).wanted == ()
+    assert reduce(reduce(reduce(alike, Example(B, 1)), Example(A, 0)), Example(C, 1)).wanted == (B, C)
+    assert reduce(State(focus=A, order="anomaly"), Example(B, 1)).wanted == (B,), "no list of what is like it"
+
+
 def test_an_example_counts_as_often_as_was_said_and_is_dropped_at_once() -> None:
     state = State(wanted=(A, B), unwanted=(C,))
     heavy = reduce(state, Weighed(A.id, 3))
