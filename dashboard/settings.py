@@ -11,7 +11,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,7 @@ from msgspec import Meta
 from atlas.errors import InputError, shorten
 
 from .cutout_services import FORM, read_services
+from .setting_words import allowed, meta_of, text_of
 from .sky_services import SKY_FORM, read_sky_services
 
 PREFIX = "GALAXY_FINDER_"
@@ -282,6 +283,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "lies behind the points, by choice; empty: nobody is asked.",
         ),
     ] = ()
+    fits_images: Annotated[
+        str,
+        Meta(
+            title="a path",
+            description="Folder of FITS cut-outs called by the ids of galaxies (`ID.fits`, `.fits.fz` …), which the "
+            "details offer in their own bands; empty: none.",
+        ),
+    ] = ""
     remote_images_bytes: Annotated[
         int, Meta(ge=1_000_000, description="Bytes of all these pictures that are kept, for as long as other results.")
     ] = 500_000_000
@@ -302,6 +311,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         read_services(self.remote_images)
         read_sky_services(self.sky_images)
+        if self.fits_images and not Path(self.fits_images).is_dir():
+            raise InputError(f"{variable('fits_images')} is {shorten(self.fits_images)}: allowed is a folder")
         if self.user_header and not self.trust_proxy:
             raise InputError(
                 f"{variable('user_header')} is {self.user_header}: allowed only with {variable('trust_proxy')}, since "
@@ -375,12 +386,12 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
 
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make another process read the same settings."""
-    return {variable(name): _text(getattr(settings, name)) for name in _types()}
+    return {variable(name): text_of(getattr(settings, name)) for name in _types()}
 
 
 def in_words(name: str) -> str:
     """Meaning of a setting and its default: the help of an option."""
-    text = str(_meta(_types()[name]).description)
+    text = str(meta_of(_types()[name]).description)
     return f"{text[0].lower()}{text[1:].rstrip('.')} ({environment(Settings())[variable(name)]})"
 
 
@@ -389,40 +400,16 @@ def document() -> str:
     rows = ["| variable | default | allowed | meaning |", "| --- | --- | --- | --- |"]
     defaults = Settings()
     for name, annotation in _types().items():
-        default = _text(getattr(defaults, name))
+        default = text_of(getattr(defaults, name))
         shown = f"`{default}`" if default else "(empty)"
-        rows.append(f"| `{variable(name)}` | {shown} | {allowed(annotation)} | {_meta(annotation).description} |")
+        rows.append(f"| `{variable(name)}` | {shown} | {allowed(annotation)} | {meta_of(annotation).description} |")
     return "\n".join(rows) + "\n"
-
-
-def allowed(annotation: Any) -> str:
-    """The values that a setting may take, in words."""
-    kind, meta = get_args(annotation)[0], _meta(annotation)
-    if get_origin(kind) is Literal:
-        return " or ".join(get_args(kind))
-    if kind is bool:
-        return "true or false"
-    if kind in (int, float):
-        noun = "a whole number" if kind is int else "a number"
-        low = f" from {meta.ge:,}" if meta.ge is not None else f" above {meta.gt:,}"
-        return noun + low + (f" to {meta.le:,}" if meta.le is not None else "")
-    if meta.title is not None:
-        return meta.title
-    if kind is Path:
-        return "a path"
-    return "text" if kind is str else "names separated by commas"
 
 
 def _types() -> dict[str, Any]:
     """Name and annotated type of each setting, in the order of the table."""
     hints = get_type_hints(Settings, include_extras=True)
     return {name: hints[name] for name in Settings.__struct_fields__}
-
-
-def _meta(annotation: Any) -> Meta:
-    meta = get_args(annotation)[1]
-    assert isinstance(meta, Meta)
-    return meta
 
 
 def _convert(name: str, value: object, annotation: Any) -> object:
@@ -441,10 +428,3 @@ def _path(kind: type, value: object) -> Path:
     if isinstance(value, str) and not value:
         raise ValueError("an empty path")
     return Path(str(value)).expanduser()
-
-
-def _text(value: object) -> str:
-    """A value as it stands in the environment."""
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -10,6 +11,7 @@ from dash import Dash, Input, Output, html
 from atlas import Atlas, Result
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.cluster_names import NO_NAMES, NamesHere
+from atlas.exports.band_image import band_image_path
 from atlas.queries.ordinary import ordinary_like
 
 from ..interaction.held_state import read_state
@@ -34,9 +36,10 @@ def panel(
     ordinary: Result | None = None,
     cutouts: tuple[str, ...] = (),
     clusters: NamesHere = NO_NAMES,
+    fits_images: str = "",
 ) -> list[Any]:
     """The panel's content; `ordinary` holds the galaxy that an odd one is shown beside, `cutouts` the services that
-    send images, `clusters` names of clusters."""
+    send images, `clusters` names of clusters, `fits_images` the folder of FITS files, if any."""
     if state.focus is None:
         return [welcome(atlas)]
     row = row_of(atlas, state.focus)
@@ -70,7 +73,8 @@ def panel(
             className="gf-marks",
         ),
         html.Div(id="label-card", className="gf-label-card", role="group", **{"aria-label": "Label"}),
-        html.Div([compare_choice(state), *links(ra_deg, dec_deg)], className="gf-links"),
+        html.Div([compare_choice(state), *fits_link(atlas, row, name, fits_images), *links(ra_deg, dec_deg)],
+                 className="gf-links"),
         html.Dl(
             [
                 *fact("RA, Dec", place, "Right ascension and declination, ICRS", copied=place),
@@ -106,6 +110,16 @@ def ordinary_galaxy(atlas: Atlas, ordinary: Result | None) -> list[Any]:
             type="button", className="gf-beside-it", **el.pick(atlas, row), **el.why(ABOUT_ORDINARY),
         )
     ]  # fmt: skip
+
+
+def fits_link(atlas: Atlas, row: int, name: str, folder: str) -> list[Any]:
+    """Link to the galaxy's FITS file, or that there is none; nothing where the server has no folder of them."""
+    if not folder:
+        return []
+    if band_image_path(Path(folder), name) is None:
+        return [html.Span("no FITS image", className="gf-note")]
+    why = "The image in its own bands, with its position and scale where they are known"
+    return [html.A("FITS", href=f"/bands/{atlas.build_id}/{row}.fits", **el.why(why))]
 
 
 def links(ra_deg: float, dec_deg: float) -> list[Any]:
@@ -162,7 +176,8 @@ def register(app: Dash, service: Service) -> None:
         state = read_state(service, part)
         names = tuple(one.name for one in service.cutout_services)
         clusters = service.book.cluster_names(service.atlas)
-        return panel(service.atlas, state, _ordinary(service, state), names, clusters)
+        ordinary = _ordinary(service, state)
+        return panel(service.atlas, state, ordinary, names, clusters, service.settings.fits_images)
 
 
 def _ordinary(service: Service, state: State) -> Result | None:
