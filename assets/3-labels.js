@@ -151,6 +151,7 @@
   };
 
   gf.label = function (key, place) {
+    if (!place && gf.labelTools.waits()) return; // the galaxy that the key means is on its way
     const target = place ? of(place) : atHand();
     if (!target) return say(NOBODY);
     if (key && !classes[key]) return inDrawer(`[data-key="${key}"] input`, `Key ${key} gives no label yet: type one.`);
@@ -253,7 +254,7 @@
     const others = all.slice(at + 1).concat(all.slice(0, Math.max(at, 0)));
     const ahead = (back ? others.reverse() : others).find((t) => !t.dataset.label);
     if (ahead) ahead.focus();
-    else if (all.length) say(`All ${many(all.length)} galaxies here have a label.`);
+    else if (all.length && (back || !gf.labelTools.more(all.length))) say(`All ${many(all.length)} galaxies here have a label.`);
   }
   gf.ahead = function (back) {
     const at = atHand();
@@ -365,6 +366,7 @@
   async function look() {
     paint();
     const rows = marked().map(([, row]) => row).concat(gf.above.rows()).filter((row) => !asked.has(row));
+    if (!rows.length && gf.labelTools && gf.labelTools.grown(tiles().length)) gf.ahead(false);
     if (!revision || !rows.length || !gf.build) return;
     const some = Array.from(new Set(rows)).slice(0, MOST_ROWS);
     some.forEach((row) => asked.add(row));

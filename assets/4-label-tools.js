@@ -3,6 +3,8 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
+  const MOST_WAIT_MS = 5000;
+  let full = 0; // how many the gallery listed when it was asked for more
   let armed = 0; // the key that a tap on a tile stands for
 
   function button(text, label, pressed, event, color) {
@@ -50,6 +52,21 @@
     draw: function () {
       card();
       bar();
+    },
+    // All that the gallery lists have a label: it lists more, where there are more; whether it will.
+    more: function (count) {
+      const size = Array.from(gf.one("select#shown").options, (one) => Number(one.value)).find((one) => one > count);
+      if (!size || count < gf.get("shown")) return false;
+      full = count;
+      window.setTimeout(() => (full = 0), MOST_WAIT_MS);
+      gf.send({ is: "change", shown: size });
+      return true;
+    },
+    waits: () => full > 0,
+    grown: function (count) {
+      const more = full > 0 && count > full;
+      if (more) full = 0;
+      return more;
     },
   };
   gf.local.label = (e, element) => gf.label(e.key, element);

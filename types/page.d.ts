@@ -118,7 +118,7 @@ interface GalaxyFinder {
   note(place?: HTMLElement): void;
   /** Ask for a line of text beside an element. */
   ask(title: string, text: string, beside: HTMLElement, done: (text: string) => void): void;
-  labelTools: { draw(): void };
+  labelTools: { draw(): void; more(count: number): boolean; waits(): boolean; grown(count: number): boolean };
   /** On to the next galaxy of the gallery without a label, or back to the one before. */
   ahead(back: boolean): void;
   labels: { boot(told: LabelsTold): void; seen(revision: number): void; revision(): number; waiting(): number; of(row: number): { text: string; color: string } | null; mine(row: number): Given | undefined; classes(): { key: number; label: string; color: string }[] };

@@ -110,6 +110,22 @@ def test_a_class_of_one_in_ten_thousand_is_found_by_looking(on_rare: Watched) ->
     assert on_rare.complaints == []
 
 
+def test_keys_lead_on_past_the_last_image_to_more_of_the_list(on_judged: Watched) -> None:
+    page = on_judged.page
+    page.add_init_script("localStorage.setItem('gf-who', 'Ada')")
+    on_judged.open("/")
+    page.evaluate("window.galaxyFinder.send({is: 'change', order: 'anomaly'})")
+    on_judged.settle()
+    tiles = page.locator("#gallery > .gf-tile")
+    shown = tiles.count()
+    tiles.first.focus()
+    for _ in range(shown + 5):  # of a hand that does not look at the end of the list
+        page.keyboard.press("2")
+    expect(tiles.nth(shown)).to_be_focused(timeout=30_000)
+    expect(page.locator("#label-progress")).to_contain_text(f"{shown} of ")
+    assert on_judged.complaints == []
+
+
 def test_what_waited_for_a_name_is_done_once_it_is_typed_and_the_page_goes_back(
     chromium: Browser, demo_path: Path, demo: Atlas, tmp_path: Path
 ) -> None:
