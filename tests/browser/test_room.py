@@ -63,7 +63,10 @@ def test_no_tool_is_cut_off_or_covered_at_any_size(on_demo: Watched) -> None:
         assert plane.evaluate("e => e.offsetWidth") >= 80 and "0, 0, 0, 0" not in plane.evaluate(
             "e => getComputedStyle(e).color"
         )
-    # On a phone the tools fold, a tool from the menu does its work, and the gallery comes before the catalogue.
+    # On a phone the names of drawers are one row, the tools fold, a tool from the menu does its work, and the gallery
+    # comes before the catalogue.
+    tops = page.eval_on_selector_all(".gf-rail button", "all => all.map(one => one.getBoundingClientRect().top)")
+    assert len(set(tops)) == 1
     page.locator(".gf-fold-map > summary").click()
     page.locator(".gf-fold-map .mode-lasso").click()
     expect(page.locator(".gf-fold-map .mode-lasso")).to_be_hidden()
