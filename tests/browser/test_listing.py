@@ -61,7 +61,7 @@ def test_a_sorted_table_keeps_similarity_and_its_download_is_what_is_seen(page: 
     )
     lines = downloaded(page)
     assert [line["id"] for line in lines[: len(ids)]] == ids
-    assert set(lines[0]) == {"id", "similarity", *page.page.evaluate(COLUMNS)} and set(heads) <= set(lines[0])
+    assert set(lines[0]) == {"id", "similarity", *page.page.evaluate(COLUMNS), "origin"} and set(heads) <= set(lines[0])
     # The menu takes the sort back, and then both say the same again.
     page.page.select_option("#order", "most")
     page.page.wait_for_function("!(window.galaxyFinder.state.table || {}).sort")
