@@ -5,6 +5,7 @@
   const network = window.fetch.bind(window);
   const RETRY_MS = [500, 1000, 2000, 3000];
   const SLOW_MS = 10000;
+  const PICTURE_MS = [300, 500, 800, 1200, 2000, 3000, 5000];
   const MOST_TRIES = 3; // a request that brings the server down must not do so for ever
   const SILENT = "The server does not answer; trying again.";
   const NOTHING_CHANGED = "Nothing was changed.";
@@ -58,6 +59,20 @@
     return back;
   }
 
+  // A picture that our server fetches from another one: it says at once whether it has it by now, and is asked again.
+  async function awaitPicture(address, wanted) {
+    for (const wait of PICTURE_MS) {
+      const response = await network(address).catch(() => null);
+      if (response && response.status === 200) return "shown";
+      const { absent } = response && response.status === 202 ? await response.json() : { absent: "away" };
+      if (absent !== "coming") return absent;
+      if (!wanted()) return "coming";
+      await pause(wait);
+      if (!wanted()) return "coming";
+    }
+    return "away";
+  }
+
   async function ask(input, init) {
     const slow = window.setTimeout(() => notice("The server is slow to answer; still waiting."), SLOW_MS);
     try {
@@ -96,6 +111,8 @@
     // A callback that failed says so on the page by itself; its events stay unanswered.
     else if (sequence && !(await response.clone().text()).includes('"ack":')) gf.refused(sequence, "");
   }
+
+  window.galaxyFinder.awaitPicture = awaitPicture;
 
   /** @type {typeof window.fetch} */
   window.fetch = async function (input, init) {

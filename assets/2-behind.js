@@ -3,7 +3,6 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
-  const AGAIN_MS = [300, 500, 800, 1200, 2000, 3000, 5000];
   const ABSENT = { coming: "is being asked", none: "has no picture of this part of the sky", away: "does not answer; the sky is drawn without it" };
   const isBehind = (image) => image.source.startsWith("/behind/");
   /** @type {Behind | null} */
@@ -25,20 +24,11 @@
     const address = told.image.source;
     asked = address;
     say(`${told.name} ${ABSENT.coming} …`);
-    for (const wait of AGAIN_MS) {
-      const response = await fetch(address).catch(() => null);
-      if (asked !== address) return;
-      if (response && response.status === 200) {
-        put(gd, told);
-        return say(told.credit);
-      }
-      const { absent } = response && response.status === 202 ? await response.json() : { absent: "away" };
-      if (asked !== address) return;
-      if (absent !== "coming") return say(`${told.name} ${ABSENT[absent]}.`);
-      await new Promise((done) => window.setTimeout(done, wait));
-      if (asked !== address) return;
-    }
-    say(`${told.name} ${ABSENT.away}.`);
+    const outcome = await gf.awaitPicture(address, () => asked === address);
+    if (asked !== address) return;
+    if (outcome !== "shown") return say(`${told.name} ${ABSENT[outcome]}.`);
+    put(gd, told);
+    say(told.credit);
   }
 
   gf.behind = function (gd) {

@@ -2,9 +2,6 @@
 (function () {
   "use strict";
   const gf = window.galaxyFinder;
-
-  // Where the server may ask others for cut-outs, it says at once whether it has one by now, and is asked again.
-  const AGAIN_MS = [300, 500, 800, 1200, 2000, 3000, 5000];
   /** @type {string[]} */
   let services = [];
   let bare = false;
@@ -18,21 +15,10 @@
 
   async function ask(image, address) {
     const current = () => image.isConnected && image.dataset.shows === address;
-    for (const wait of AGAIN_MS) {
-      const response = await fetch(address).catch(() => null);
-      if (!current()) return;
-      if (response && response.status === 200) {
-        image.src = address;
-        image.dataset.remote = "shown";
-        return;
-      }
-      const told = response && response.status === 202 ? await response.json() : { absent: "away" };
-      image.dataset.remote = told.absent;
-      if (told.absent !== "coming") return;
-      await new Promise((done) => window.setTimeout(done, wait));
-      if (!current()) return;
-    }
-    image.dataset.remote = "away";
+    const outcome = await gf.awaitPicture(address, current);
+    if (!current()) return;
+    if (outcome === "shown") image.src = address;
+    image.dataset.remote = outcome;
   }
 
   function show(image) {

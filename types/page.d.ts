@@ -86,6 +86,8 @@ interface GalaxyFinder {
   look(): void;
   /** Services whose cut-outs may be shown, whether the atlas lacks images, and whether it is known what the search saw. */
   cutouts(names: string[], bare: boolean, seen: boolean): void;
+  /** Wait for a picture of another server while it is wanted: "shown" once ours has it, else why it is not there. */
+  awaitPicture(address: string, wanted: () => boolean): Promise<string>;
   /** Show images from where they come now. */
   images(): void;
   /** Who speaks to other programs: listen to them where the server does. */

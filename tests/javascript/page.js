@@ -5,7 +5,7 @@ import { createContext, runInContext } from "node:vm";
 const ASSETS = new URL("../../assets/", import.meta.url);
 
 // The window after these scripts have run in it, in this order. Listeners are kept by name, what Dash is told is kept in
-// `window.told`.
+// `window.told`; `window.run` runs another.
 export function load(...names) {
   const heard = {};
   const told = [];
@@ -15,7 +15,8 @@ export function load(...names) {
   const window = { addEventListener: listen, document, location, heard, told, dash_clientside: { set_props: (id, props) => told.push([id, props]) } };
   Object.assign(window, { window, URL, URLSearchParams, setTimeout, clearTimeout, fetch: () => Promise.reject(new Error("no network here")) });
   const context = createContext(window);
-  names.forEach((name) => runInContext(readFileSync(new URL(name, ASSETS), "utf8"), context, { filename: name }));
+  window.run = (name) => runInContext(readFileSync(new URL(name, ASSETS), "utf8"), context, { filename: name });
+  names.forEach(window.run);
   return window;
 }
 

@@ -16,6 +16,10 @@ DOCUMENTS = {path: path.read_text() for path in sorted([*ROOT.glob("*.md"), *(RO
 LINK = re.compile(r"\]\(((?!https?:)[^)\s]+)\)")
 MODULE = re.compile(r"python -m ((?:benchmarks|precompute|atlas|dashboard)[\w.]*)")
 IN_CODE = re.compile(r"`((?:atlas|dashboard|precompute|galaxy_finder|tests|assets)/[\w./-]*)`")
+NAMED = (
+    re.compile(r"`(\w+)`\s+of\s+`([\w/-]+\.(?:py|js|ts))`"),  # `STAGES` of `precompute/stages/order.py`
+    re.compile(r"`([\w/-]+\.(?:py|js|ts)):\s+(\w+)`"),  # `dashboard/callbacks.py: on_event`
+)
 
 
 def said(pattern: re.Pattern[str]) -> list[tuple[str, str]]:
@@ -47,6 +51,18 @@ def test_commands_exist(document: str, module: str) -> None:
 @pytest.mark.parametrize(("document", "path"), said(IN_CODE))
 def test_places_in_the_code_exist(document: str, path: str) -> None:
     assert document == "CHANGELOG.md" or (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "ARCHITECTURE.md"])
+def test_names_in_the_code_are_where_the_guides_say(document: str) -> None:
+    text = DOCUMENTS[ROOT / document]
+    of, within = (pattern.findall(text) for pattern in NAMED)
+    named = [*of, *((name, path) for path, name in within)]
+    assert len(named) >= 4
+    for name, path in named:
+        files = [file for room in ("atlas", "dashboard", "precompute") for file in (ROOT / room).rglob(Path(path).name)]
+        (file,) = (file for file in files if f"/{file.relative_to(ROOT)}".endswith(f"/{path}"))
+        assert re.search(rf"\b{name}\b", file.read_text()), f"{path} has no {name}"
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("serve", "replay", "labels", "export")])
