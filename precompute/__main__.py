@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tqdm import tqdm
 
-from atlas.errors import AtlasError, InputError, shorten
+from atlas.errors import AtlasError, shorten
 from atlas.storage.validate import total_bytes, validate
 
 from .build.info import describe_atlas
 from .change_commands import add_remove, add_space_embeddings, add_update, by_space, split_names
 from .config import BuildConfig, parameter_help
+from .errors import UsageError
+from .source_commands import add_source_commands
 
 if TYPE_CHECKING:
     from .sources.source import Source
@@ -31,9 +33,7 @@ OF_A_SPACE = tuple(
 )
 EMBEDDINGS_HELP = ".npy file, folder of numbered ones, list column of Parquet files, or a table or HDF5 with ids"
 EMBEDDINGS_ID_HELP = "column or columns of that table that name a galaxy (found)"
-PICTURES_HELP = "folder of PNG, JPEG or FITS pictures, one a galaxy, or of HDF5 chunks as ssl-legacysurvey has them"
 SCHEDULER_HELP = "tcp://… of a Dask scheduler, whose workers do the passes over rows; they share the file system (none)"
-IMAGE_OPTIONS = ("pixels", "chunk_rows", "threads")
 
 
 def main(argv: list[str] | None = None, prog: str = "python -m precompute") -> int:
@@ -69,78 +69,6 @@ def _demo(args: argparse.Namespace) -> int:
     return 0
 
 
-def _simulate(args: argparse.Namespace) -> int:
-    given = {"seed": args.seed, "quiet": args.quiet, "first_row": args.first_row or 0}
-    if args.dimension is not None:
-        given["dimension"] = args.dimension
-    of_images = {name: getattr(args, name) for name in IMAGE_OPTIONS if getattr(args, name) is not None}
-    if args.images:
-        from .simulation.image_survey import simulate_images
-
-        simulate_images(args.n, args.out, **given, **of_images)
-        return 0
-    if of_images:
-        raise _UsageError(f"--{next(iter(of_images)).replace('_', '-')} says something only with --images")
-
-    from .simulation.catalog_survey import simulate_survey
-
-    simulate_survey(args.n, args.out, **given)
-    return 0
-
-
-def _embed(args: argparse.Namespace) -> int:
-    from .embedding.embed import embed, tell_embedded
-    from .embedding.encoder import MAX_PIXELS, MIN_PIXELS, DescriptorEncoder, Encoder
-    from .embedding.picture_set import find_pictures, pictures_of_catalog
-
-    if args.model is not None and args.dimension is not None:
-        raise _UsageError("--dimension is the descriptor's; a model has its own")
-    if args.catalog is None and args.id:
-        raise _UsageError("--id names columns of --catalog")
-    for name in ("pixels", "crop"):
-        if (value := getattr(args, name)) and not MIN_PIXELS <= value <= MAX_PIXELS:
-            raise _UsageError(f"--{name} is {value}: allowed is {MIN_PIXELS} to {MAX_PIXELS}, or 0 to leave it open")
-    encoder: Encoder
-    if args.model is None:
-        encoder = DescriptorEncoder() if args.dimension is None else DescriptorEncoder(args.dimension)
-    else:
-        from .embedding.models import open_encoder
-
-        encoder = open_encoder(args.model)
-        if args.pixels not in (0, encoder.pixels):
-            raise _UsageError(f"--pixels is {args.pixels}, but {args.model.name} takes {encoder.pixels}")
-    found = (
-        find_pictures(args.images)
-        if args.catalog is None
-        else pictures_of_catalog(args.images, args.catalog, tuple(args.id.split(",")) if args.id else ())
-    )
-    result = embed(found, args.out, encoder, pixels=args.pixels, crop=args.crop, threads=args.threads, quiet=args.quiet)
-    tell_embedded(result, args.out)
-    return 0
-
-
-def _train(args: argparse.Namespace) -> int:
-    from .embedding.encoder import MAX_PIXELS, MIN_PIXELS
-    from .embedding.picture_set import find_pictures
-
-    try:
-        from .training.train import TrainRecipe, train
-    except ImportError as e:
-        raise InputError("train needs JAX, optax and safetensors: pip install 'galaxy-finder[train]'") from e
-    for name in ("pixels", "crop"):
-        value = getattr(args, name)
-        if not MIN_PIXELS <= value <= MAX_PIXELS and (value or name == "pixels"):
-            raise _UsageError(f"--{name} is {value}: allowed is {MIN_PIXELS} to {MAX_PIXELS}")
-    names = ("network", "pixels", "crop", "epochs", "batch", "seed")
-    recipe = TrainRecipe(**{name: getattr(args, name) for name in names})
-    made = train(find_pictures(args.images), args.out, recipe, threads=args.threads, quiet=args.quiet)
-    print(
-        f"{made.steps:,} steps: {made.retrieval:.0%} of the held-out pictures, drawn anew, find themselves first "
-        f"({made.untrained:.0%} before training); `embed --model {args.out}` takes it"
-    )
-    return 0
-
-
 def _plan(args: argparse.Namespace) -> int:
     from .build.estimate import calibrate, check_fits, describe_estimate, estimate_sizes
     from .build.pipeline import estimate_source
@@ -148,11 +76,11 @@ def _plan(args: argparse.Namespace) -> int:
 
     config = _config(args)
     if (args.source is None) == (args.rows is None):
-        raise _UsageError("plan takes a SOURCE, or --rows of one that is not there yet")
+        raise UsageError("plan takes a SOURCE, or --rows of one that is not there yet")
     if args.rows is not None:
         for name, (least, most) in {"rows": (16, 2**32 - 1), "dimensions": (2, 65_536)}.items():
             if not least <= (value := getattr(args, name)) <= most:
-                raise _UsageError(f"--{name} is {value:,.0f}: allowed is {least:,} to {most:,}")
+                raise UsageError(f"--{name} is {value:,.0f}: allowed is {least:,} to {most:,}")
         estimate = estimate_sizes(round(args.rows), args.dimensions, config, images=args.with_images, speed=calibrate())
         print(describe_estimate(estimate, config))
         return 0
@@ -267,7 +195,7 @@ def _fill(args: argparse.Namespace) -> int:
     from .search_servers.fill import fill_server
 
     if args.recall_queries < 1:
-        raise _UsageError(f"--recall-queries is {args.recall_queries}: allowed is 1 and more")
+        raise UsageError(f"--recall-queries is {args.recall_queries}: allowed is 1 and more")
     served = fill_server(
         args.atlas, args.server, space=args.space, anew=args.anew, queries=args.recall_queries, quiet=args.quiet
     )
@@ -287,11 +215,7 @@ def _config(args: argparse.Namespace) -> BuildConfig:
     try:
         return msgspec.convert(given, BuildConfig)
     except msgspec.ValidationError as e:
-        raise _UsageError(shorten(e, 200)) from e
-
-
-class _UsageError(AtlasError):
-    """A parameter is out of range."""
+        raise UsageError(shorten(e, 200)) from e
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
@@ -304,49 +228,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     _add_parameters(demo)
 
-    simulate = commands.add_parser("simulate", help="write a simulated survey that `build` reads")
-    simulate.add_argument("n", type=int, metavar="N", help="number of galaxies")
-    simulate.add_argument("--out", type=Path, required=True, help="folder to write")
-    simulate.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
-    simulate.add_argument("--dimension", type=int, help="numbers an embedding (128; 32 with --images)")
-    simulate.add_argument(
-        "--first-row", type=int, help="begin with this row of a longer survey: what `append` adds (0)"
-    )
-    simulate.add_argument("--images", action="store_true", help="render galaxies, in the layout of ssl-legacysurvey")
-    simulate.add_argument("--pixels", type=int, help="with --images: edge of an image (96)")
-    simulate.add_argument(
-        "--chunk-rows", type=int, help="with --images: rows a file (10,000; 1,000,000 beyond 100,000)"
-    )
-    simulate.add_argument("--threads", type=int, help="with --images: workers (every core)")
-    simulate.set_defaults(run=_simulate)
-
-    embed = commands.add_parser("embed", help="make embeddings of a folder of pictures: a source that `build` reads")
-    embed.add_argument("images", type=Path, metavar="IMAGES", help=PICTURES_HELP)
-    embed.add_argument("--out", type=Path, required=True, help="folder of the source to write")
-    embed.add_argument(
-        "--catalog", type=Path, help="table with positions; pictures are found by a column of names, by row or by id"
-    )
-    embed.add_argument("--id", help="column or columns of --catalog, joined by commas, that together name a galaxy")
-    embed.add_argument(
-        "--model", type=Path, help="an encoder, ONNX or of `train`, with a JSON beside it (the descriptor)"
-    )
-    embed.add_argument("--dimension", type=int, help="numbers that the descriptor gives a galaxy (32)")
-    embed.add_argument("--crop", type=int, default=0, help="central pixels of each picture that are used (all)")
-    embed.add_argument("--pixels", type=int, default=0, help="edge to which pictures are scaled (that of most)")
-    embed.add_argument("--threads", type=int, default=0, help="threads; 0 for every core (0)")
-    embed.set_defaults(run=_embed)
-
-    train = commands.add_parser("train", help="train an encoder on a folder of pictures, without labels")
-    train.add_argument("images", type=Path, metavar="IMAGES", help=PICTURES_HELP)
-    train.add_argument("--out", type=Path, required=True, help="file of weights to write, of the ending .safetensors")
-    train.add_argument("--network", default="small", help="small, resnet18 or resnet50 (small)")
-    train.add_argument("--pixels", type=int, default=64, help="edge of what the network sees (64)")
-    train.add_argument("--crop", type=int, default=0, help="central pixels of each picture that are used (all)")
-    train.add_argument("--epochs", type=int, default=20, help="how often each picture is seen (20)")
-    train.add_argument("--batch", type=int, default=128, help="pictures a step (128)")
-    train.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
-    train.add_argument("--threads", type=int, default=0, help="threads that read; 0 for every core (0)")
-    train.set_defaults(run=_train)
+    add_source_commands(commands)
 
     plan = commands.add_parser("plan", help="say what a build will take: time, memory, disk")
     plan.add_argument("--out", type=Path, default=Path(), help="folder of the atlas (.)")
