@@ -381,7 +381,7 @@
     [["id", galaxy.id], ["RA, Dec", galaxy.position]].concat(galaxy.facts).forEach(function ([name, value]) {
       const term = document.createElement("dt");
       const text = document.createElement("dd");
-      term.textContent = name;
+      term.append(...name.split(/(?<=_)/).flatMap((word, at) => (at ? [document.createElement("wbr"), word] : [word])));
       text.textContent = value;
       list.append(term, text);
     });

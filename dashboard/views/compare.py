@@ -59,5 +59,5 @@ def differences(atlas: Atlas, row: int, kept: int, shown: list[Column], words: A
     lines = []
     for column in shown:
         here, there = (words(column, value) for value in columns.values(column.name, [row, kept]))
-        lines.append(html.Tr([html.Th(column.name), html.Td(here), html.Td(there)]))
+        lines.append(html.Tr([html.Th(el.broken(column.name)), html.Td(here), html.Td(there)]))
     return html.Table(html.Tbody(lines), className="gf-differences")

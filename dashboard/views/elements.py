@@ -88,6 +88,12 @@ def refusal(error: InputError) -> html.Div:
     return empty(f"{capitalised(str(error))}.")
 
 
+def broken(name: str) -> list[Any]:
+    """A column's name for a narrow place: lines end after an underscore, not within a word."""
+    first, *rest = name.split("_")
+    return [first, *(part for word in rest for part in ("_", html.Wbr(), word))]
+
+
 def capitalised(text: str) -> str:
     """Words with a capital letter at their beginning, and the others as they are."""
     return f"{text[:1].upper()}{text[1:]}"

@@ -56,7 +56,7 @@ def fact(name: str, text: str, why: str, *, copied: str = "", star: Any = None) 
     if copied:
         copy = el.on_click(is_="local", do="copy", text=copied)
         shown = html.Button(text, type="button", className="gf-copy", **copy)
-    return [html.Dt([el.figure(name, why), star]), html.Dd(shown, **el.why(why))]
+    return [html.Dt([el.figure(el.broken(name), why), star]), html.Dd(shown, **el.why(why))]
 
 
 def meaning_of(atlas: Atlas, column: Column) -> str:

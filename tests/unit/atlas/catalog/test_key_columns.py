@@ -83,7 +83,8 @@ def lists(components: Any) -> list[Any]:
 
 
 def terms(facts: list[Any]) -> list[str]:
-    return [fact["props"]["children"][0]["props"]["children"] for fact in facts if fact["type"] == "Dt"]
+    names = [fact["props"]["children"][0]["props"]["children"] for fact in facts if fact["type"] == "Dt"]
+    return ["".join(part for part in name if isinstance(part, str)) for name in names]
 
 
 def test_the_sources_of_our_own_name_what_says_most(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from atlas.catalog.columns import Columns
 from atlas.storage.manifest import Column
-from dashboard.views.facts import facts, first_columns, meaning_of, value_texts
+from dashboard.views.facts import fact, facts, first_columns, meaning_of, value_texts
 
 
 def catalogue(folder: Path, **values: list[float]) -> Any:
@@ -31,6 +31,12 @@ def test_a_redshift_is_told_with_its_interval_where_it_has_one(tmp_path: Path) -
     column = atlas.columns("v1").describe("z_phot_mean")
     assert value_texts(atlas, column, [0, 1, 2]) == ["0.42 (0.38–0.47)", "0.5", "–"]
     assert "68 % interval, z_phot_l68 to z_phot_u68" in meaning_of(atlas, column)
+
+
+def test_a_long_name_of_a_column_breaks_between_its_words() -> None:
+    (term, _) = fact("half_light_radius", "1.5", "")
+    shown = term.children[0].children
+    assert "".join(part if isinstance(part, str) else "|" for part in shown) == "half_|light_|radius"
 
 
 def test_pinned_columns_come_first_and_a_copy_has_every_digit(tmp_path: Path) -> None:
