@@ -18,6 +18,10 @@ from typing import Any
 from atlas.errors import InputError, ResourceError
 
 MEMORY_BYTES, CPU_S, PATIENCE_S = 2 * 2**30, 20, 40
+AT_MOST = 4
+"""Visitors who have a file read or wait for it: the other threads of a server answer everyone else."""
+
+_places = threading.BoundedSemaphore(AT_MOST)
 _reading = threading.BoundedSemaphore(1)
 
 
@@ -40,14 +44,21 @@ def read_apart(module: str, data: bytes, words: Sequence[str] = (), *, what: str
     InputError
         If it cannot be read, or takes too much memory or time; says what is allowed.
     ResourceError
-        If others are being read all the while: one at a time, or visitors could fill the memory together.
+        If others are being read all the while (one at a time, or visitors could fill the memory together), or too many
+        wait already.
     """
-    if not _reading.acquire(timeout=PATIENCE_S):
-        raise ResourceError(f"other {what}s are being read; try again in a minute")
+    busy = ResourceError(f"other {what}s are being read; try again in a minute")
+    if not _places.acquire(blocking=False):
+        raise busy
     try:
-        return _run(module, data, words, what, forms)
+        if not _reading.acquire(timeout=PATIENCE_S):
+            raise busy
+        try:
+            return _run(module, data, words, what, forms)
+        finally:
+            _reading.release()
     finally:
-        _reading.release()
+        _places.release()
 
 
 def _run(module: str, data: bytes, words: Sequence[str], what: str, forms: str) -> Any:
