@@ -18,6 +18,9 @@ TOLD = 4
 WORTH_TELLING = 3.0
 """Deviation from which a single comparison is told: of 24 by chance, one in fifteen."""
 
+SLIGHT = 0.2
+"""Difference of means, in units of the scatter, that is small (Cohen 1988); many galaxies tell less from chance."""
+
 NOTHING = (
     "Nothing speaks against it: these galaxies lie on the sky, and were observed, as random ones of their brightness."
 )
@@ -53,16 +56,17 @@ def said(one: Difference) -> str:
             return f"two of them share {one.what} {short_text(one.effect)} times as often as random galaxies do"
         case "share":
             return f"{one.what}: {percent_text(one.here)} of them, {percent_text(one.drawn)} of random galaxies"
-    more = "more" if one.effect > 0 else "less"
-    return f"{one.what} is {short_text(abs(one.effect))} of its scatter {more} than of random galaxies"
+    size = abs(one.effect)
+    higher = f"{'slightly ' if size < SLIGHT else ''}{'higher' if one.effect > 0 else 'lower'}"
+    return f"{one.what} is {higher} than for random galaxies, by {short_text(size)} of its scatter"
 
 
 def _how(found: Reality) -> str:
     mix = f" and mix of {found.magnitude}" if found.magnitude else ""
     as_large = round(found.beyond * (DRAWS + 1)) - 1
     sampled = f" A sample of {found.rows:,} of the {found.count:,} was compared." if found.rows < found.count else ""
-    counted = "none of them differs" if not as_large else "one differs" if as_large == 1 else f"{as_large} differ"
-    return f"Against {DRAWS} random selections of equal size{mix}: {counted} as much in anything.{sampled}"
+    counted = "none differs" if not as_large else "one differs" if as_large == 1 else f"{as_large} differ"
+    return f"Of {DRAWS} random selections of equal size{mix} {counted} from the others as much in any of this.{sampled}"
 
 
 def _map(found: Reality) -> html.Div:

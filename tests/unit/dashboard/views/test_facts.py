@@ -7,10 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from atlas.catalog.columns import Columns
+from atlas.queries.clumping import Difference
 from atlas.storage.manifest import Column
 from dashboard.views.facts import fact, facts, first_columns, meaning_of, value_texts
+from dashboard.views.reality import said
 
 
 def catalogue(folder: Path, **values: list[float]) -> Any:
@@ -45,3 +48,16 @@ def test_pinned_columns_come_first_and_a_copy_has_every_digit(tmp_path: Path) ->
     assert [c.name for c in first] == ["zphoterr", "snr"]
     told = str(facts(atlas, 0, first, first))
     assert str(np.float32(12.345678)) in told and "No longer keep snr on top" in told
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [
+        (0.066, "slightly higher than for random galaxies, by 0.066"),
+        (-0.5, "is lower than for random galaxies, by 0.5"),
+    ],
+)
+def test_a_difference_of_how_galaxies_were_seen_says_its_direction_and_whether_it_is_slight(
+    effect: float, words: str
+) -> None:
+    assert words in said(Difference("mean", "psfsize_r", effect, 1.0, 1.1, 9.0))
