@@ -49,12 +49,14 @@ def anomalies(service: Service, state: State) -> list[Any]:
     atlas = service.atlas
     columns = atlas.columns(atlas.default_space)
     rows = atlas.space().outliers[:ANOMALY_IMAGES].tolist()
+    taught = el.button("Order the gallery by labels", kind="link", label=labels.ABOUT_TEACHING, is_="teach")
     return [
         filters.artefact_switch(service, atlas, state),
         *(_detector(name, chosen=name == state.order) for name in offered(columns)),
         html.P(
             ["Say what is interesting as you look: the page learns which others are. ",
-             el.button("Judge with the keys 1 and 2", kind="link", label=ABOUT_JUDGING, is_="local", do="judge")],
+             el.button("Judge with the keys 1 and 2", kind="link", label=ABOUT_JUDGING, is_="local", do="judge"),
+             *([html.Br(), taught] if service.book.known().classes else [])],
             className="gf-note",
         ),
         html.H3("Golden on the map"),

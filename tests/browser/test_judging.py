@@ -123,6 +123,9 @@ def test_keys_lead_on_past_the_last_image_to_more_of_the_list(on_judged: Watched
         page.keyboard.press("2")
     expect(tiles.nth(shown)).to_be_focused(timeout=30_000)
     expect(page.locator("#label-progress")).to_contain_text(f"{shown} of ")
+    page.keyboard.press("a")
+    page.locator("#drawer").get_by_role("button", name="Every galaxy by likeness").click(timeout=30_000)
+    expect(page.locator("#judging")).to_contain_text(f"found in {shown} looks", timeout=30_000)
     assert on_judged.complaints == []
 
 
