@@ -27,6 +27,7 @@ LONGEST_NAME = 60
 
 _NAME = re.compile(r"(?=.*[^\W\d_])[\w .+\-*\[\]():/']+")
 _UNKNOWN = "Unable to find coordinates"
+_NOT_ASKED = Place(ra_deg=0.0, dec_deg=0.0, precision_arcsec=0.0, read_as="")
 
 
 class NameResolver:
@@ -55,19 +56,26 @@ class NameResolver:
         name = " ".join(text.split())
         if self._address == "off" or len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
             return None
-        if not self._asking.acquire(timeout=TIMEOUT_S):
-            raise InputError("names are being looked up for others; try again in a moment")
-        try:
-            if name not in self._known:
-                self._known[name] = self._ask(name)
-                while len(self._known) > NAMES_KEPT:
-                    self._known.popitem(last=False)
-            place = self._known[name]
-        finally:
-            self._asking.release()
+        place = self._known.get(name, _NOT_ASKED)
+        if place is _NOT_ASKED:
+            place = self._asked(name)
         if place is None:
             raise InputError(f"Sesame knows no object {shorten(name)!r}")
         return place
+
+    def _asked(self, name: str) -> Place | None:
+        """Answer of the service to a name, remembered."""
+        if not self._asking.acquire(timeout=TIMEOUT_S):
+            raise InputError("names are being looked up for others; try again in a moment")
+        try:
+            place = self._known.get(name, _NOT_ASKED)  # by now another may have asked
+            if place is _NOT_ASKED:
+                place = self._known[name] = self._ask(name)
+                while len(self._known) > NAMES_KEPT:
+                    self._known.popitem(last=False)
+            return place
+        finally:
+            self._asking.release()
 
     def _ask(self, name: str) -> Place | None:
         silent = InputError("the name could not be looked up: Sesame does not answer")

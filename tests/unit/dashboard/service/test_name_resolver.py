@@ -114,3 +114,21 @@ def test_what_is_no_name_is_not_asked_for(sesame: Sesame) -> None:
 
 def test_a_closed_network_asks_nobody() -> None:
     assert NameResolver("off").find("Abell 2744") is None
+
+
+def test_a_known_name_waits_for_nobody_who_asks_for_another(sesame: Sesame) -> None:
+    names = NameResolver(sesame.address)
+    found = names.find("Abell 2744")
+    sesame.wait_s = 2.0
+
+    def ask_for_another() -> None:
+        with pytest.raises(InputError, match="knows no object"):
+            names.find("nowhere")
+
+    asking = threading.Thread(target=ask_for_another)
+    asking.start()
+    while len(sesame.asked) < 2:
+        time.sleep(0.01)
+    begun = time.monotonic()
+    assert names.find("Abell 2744") == found and time.monotonic() - begun < 1
+    asking.join()
