@@ -68,6 +68,7 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.clusters
 	$(RUN) -m benchmarks.anomalies
 	$(RUN) -m benchmarks.feedback
+	$(RUN) -m benchmarks.label_order
 	$(RUN) -m benchmarks.clumping
 	$(RUN) -m benchmarks.descriptor --json benchmarks/results/descriptor.json --picture docs/neighbors.png
 	$(RUN) -m benchmarks.planes

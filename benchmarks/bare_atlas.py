@@ -1,4 +1,4 @@
-"""An atlas of columns and planes alone: no embeddings, no index, so that ten million rows are written in seconds."""
+"""An atlas of columns and planes alone: no map, no index, so that ten million rows are written in seconds."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def bare_atlas(
     columns: Mapping[str, NDArray[Any] | tuple[NDArray[Any], Words]],
     build_id: str = BUILD_ID,
     id_columns: tuple[str, ...] = (),
+    dimension: int = 1,
 ) -> Atlas:
     """Write columns and the planes that they allow, and open them.
 
@@ -45,6 +46,8 @@ def bare_atlas(
         Twelve hexadecimal digits.
     id_columns : tuple of str
         Columns that name a galaxy.
+    dimension : int
+        Of the embeddings, float16, which are the caller's to write where they are wanted.
     """
     (build / layout.COLUMNS).mkdir(parents=True)
     described = {name: _write(build, name, values) for name, values in columns.items()}
@@ -60,7 +63,7 @@ def bare_atlas(
         segments=(Segment(start=0, stop=n),),
         id_columns=id_columns,
         columns=tuple(described.values()),
-        spaces=(Space(name=layout.DEFAULT_SPACE, dimension=1, dtype="float16", columns=in_space),),
+        spaces=(Space(name=layout.DEFAULT_SPACE, dimension=dimension, dtype="float16", columns=in_space),),
         provenance=Provenance(),
     )
     if in_space:
