@@ -191,7 +191,10 @@ class RabitqLists(_Rabitq):
 
 
 class RabitqGraph(_Rabitq):
-    """A graph whose links carry RaBitQ's codes of where they lead (SymphonyQG, Gou et al. 2025), over float32 rows."""
+    """A graph whose links carry RaBitQ's codes of where they lead (SymphonyQG, Gou et al. 2025), over float32 rows.
+
+    By distance, which orders unit rows as the inner product does: a graph built by inner products finds hardly any.
+    """
 
     name = "SymphonyQG"
     knobs = ("ef",)
@@ -201,7 +204,7 @@ class RabitqGraph(_Rabitq):
     _kind = rabitqlib.SymqgIndex
 
     def build(self, embeddings: EmbeddingArray, folder: Path) -> None:
-        graph = rabitqlib.SymqgIndex(embeddings.shape[1], self.links, "ip")
+        graph = rabitqlib.SymqgIndex(embeddings.shape[1], self.links, "l2")
         graph.build(np.asarray(embeddings, dtype=np.float32), self.build_effort, num_threads=CORES)
         folder.mkdir(parents=True, exist_ok=True)
         graph.save(str(folder / self._file))
