@@ -388,7 +388,8 @@ def test_builds_taken_up_one_after_the_other_leave_nothing_behind(service: Servi
         gc.collect()
         counts.append(what_is_held(root))
     first, *_, last = counts
-    assert last == first
+    # Less may be held: what other tests of this process left behind ends when it will.
+    assert {what: n for what, n in last.items() if n > first[what]} == {}
 
 
 def what_is_held(root: Path) -> dict[str, int]:
@@ -396,8 +397,8 @@ def what_is_held(root: Path) -> dict[str, int]:
     kinds = (Atlas, OpenSpace, Columns, SkyPlane, Plane, Histograms, Orders, IndexApart)
     held = {kind.__name__: 0 for kind in kinds}
     for one in gc.get_objects():
-        if isinstance(one, kinds):
-            held[type(one).__name__] = held.get(type(one).__name__, 0) + 1
+        if type(one) in kinds:  # not `isinstance`, which asks a weak proxy for what is gone
+            held[type(one).__name__] += 1
     return held | {
         "files": len(list(Path("/proc/self/fd").iterdir())),
         "threads": sum(thread.name != "job" for thread in threading.enumerate()),  # of those a service has two
