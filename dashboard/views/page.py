@@ -36,7 +36,7 @@ KEYS = (
     ("A  N  W", "anomalies, labels, why the selection is where it is"),
     ("E  Q  I", "scores of all galaxies, two answers compared, about this atlas"),
     ("J  K", "walk on to the next galaxy without a label, or back"),
-    ("1  …  9", "label it; 0 takes the label away"),
+    ("1  …  9", "label the galaxy that + and − would mark; 0 takes the label away"),
     ("D  O", "grade the label (A, B, C), write a note"),
     ("Z", "take back the last label"),
     ("X", "columns against each other, or the map"),

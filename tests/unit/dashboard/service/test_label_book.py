@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,18 @@ from dashboard.service import label_book
 from dashboard.service.label_book import Known, LabelBook
 
 
-def test_a_database_that_is_away_is_not_waited_for_again_and_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def labels(tmp_path: Path) -> Iterator[Labels]:
+    """Labels of one class."""
     labels = Labels(tmp_path / "labels.sqlite")
     labels.add([Entry(id=new_id(), kind="class", who="Ada", key=1, label="lens")])
+    yield labels
+    labels.close()
+
+
+def test_a_database_that_is_away_is_not_waited_for_again_and_again(
+    labels: Labels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     book = LabelBook(labels)
     assert book.known() == Known(1, {1: "lens"})
     asked = []
@@ -36,14 +44,11 @@ def test_a_database_that_is_away_is_not_waited_for_again_and_again(
     monkeypatch.setattr(label_book, "PATIENCE_S", 0.0)
     book._away_until = 0.0
     assert book.known(fresh=True).classes == {1: "lens", 2: "ring"}
-    labels.close()
 
 
 def test_while_one_waits_for_the_database_the_others_are_told_what_was_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labels: Labels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = Labels(tmp_path / "labels.sqlite")
-    labels.add([Entry(id=new_id(), kind="class", who="Ada", key=1, label="lens")])
     book = LabelBook(labels)
     known = book.known()
     asked, answered = threading.Event(), threading.Event()
@@ -66,4 +71,3 @@ def test_while_one_waits_for_the_database_the_others_are_told_what_was_known(
     answered.set()
     waits.join()
     assert told == [known]
-    labels.close()
