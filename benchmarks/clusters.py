@@ -2,9 +2,9 @@
 
 For every seed a survey is rendered and embedded by the demo's descriptor, laid out by UMAP, and clustered as the stage
 `clusters` does, at its three scales. Beside them stand k-means of as many clusters on the embedding and on the map, the
-fine clusters joined by their mean embeddings instead of their places, HDBSCAN with what it calls noise left out, and
-EVōC (https://github.com/TutteInstitute/evoc) on the embedding: of its layers the one with the nearest number of
-clusters, noise left out, and every galaxy in the cluster of the nearest that has one.
+fine clusters joined by their mean embeddings instead of their places, HDBSCAN with what it calls noise left out, and,
+if it is installed, EVōC (https://github.com/TutteInstitute/evoc) on the embedding: of its layers the one with the
+nearest number of clusters, noise left out, and every galaxy in the cluster of the nearest that has one.
 
 Adjusted mutual information with the true classes (Vinh, Epps & Bailey 2010, JMLR 11, 2837), purity (share of galaxies
 whose class is the commonest of their cluster), completeness (Rosenberg & Hirschberg 2007), the largest share of a rare
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evoc import EVoC
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import KMeans
@@ -44,6 +43,11 @@ from precompute.stages.clusters import (
 from precompute.stages.umap import normalise_map, umap_layout
 
 from .anomalies import RARE_GALAXIES, describe_galaxies
+
+try:
+    from evoc import EVoC
+except ModuleNotFoundError:
+    EVoC = None
 
 SEEDS = 10
 GALAXIES = 4_000
@@ -70,12 +74,16 @@ def lay_out(embeddings: Floats, config: BuildConfig) -> Floats:
     )
 
 
+def subsamples(n: int) -> list[Labels]:
+    """Rows of the subsamples that tell stability."""
+    rng = np.random.default_rng(0)
+    return [np.sort(rng.choice(n, round(SUBSAMPLE * n), replace=False)) for _ in range(SUBSAMPLES)]
+
+
 def steady(cluster: Callable[[Labels], Labels], labels: Labels) -> float:
     """Stability of labels against what `cluster` finds of some rows."""
-    rng = np.random.default_rng(0)
     found = np.zeros(labels.max() + 1)
-    for _ in range(SUBSAMPLES):
-        part = np.sort(rng.choice(labels.size, round(SUBSAMPLE * labels.size), replace=False))
+    for part in subsamples(labels.size):
         found += overlap(labels[part], cluster(part), found.size) / SUBSAMPLES
     return weighted(found, labels)
 
@@ -106,7 +114,10 @@ def judge(labels: Labels, true_class: Labels, rare: Labels, stability_of: float)
 
 
 def evoc_layers(embeddings: Floats, min_size: int, seed: int) -> list[Labels]:
-    """Labels of every row in each layer that EVōC finds, −1 for noise; those without a cluster left out."""
+    """Labels of every row in each layer that EVōC finds, −1 for noise; those without a cluster left out. None where it
+    is not installed."""
+    if EVoC is None:
+        return []
     found = EVoC(base_min_cluster_size=min_size, random_state=seed).fit(embeddings)
     return [labels for layer in found.cluster_layers_ if (labels := np.asarray(layer, dtype=np.int64)).max() >= 0]
 
@@ -138,6 +149,7 @@ def cluster(embeddings: Floats, positions: Floats, true_class: Labels, config: B
     middles = np.stack([embeddings[fine == label].mean(axis=0) for label in range(size.size)])
     merges = linkage(middles.astype(np.float64), "average")
     layers = evoc_layers(embeddings, min_size, config.seed)
+    layers_of = {part.tobytes(): evoc_layers(embeddings[part], min_size, config.seed) for part in subsamples(n)}
     for name, scale in zip(SCALES, tree, strict=True):
         labels = in_scale(scale, fine).astype(np.int64)
         count = np.unique(labels).size
@@ -154,9 +166,17 @@ def cluster(embeddings: Floats, positions: Floats, true_class: Labels, config: B
             labels = means(np.arange(n))
             told[f"{name}, k-means of the {where}"] = judge(labels, true_class, rare, steady(means, labels))
         if layers:
+
+            def layer(part: Labels, count: int = count) -> Labels:
+                return of_count(layers_of[part.tobytes()], count)
+
+            def whole(part: Labels, count: int = count) -> Labels:
+                return with_nearest(embeddings[part], of_count(layers_of[part.tobytes()], count))
+
             labels = of_count(layers, count)
-            told[f"{name}, EVōC"] = judge(with_nearest(embeddings, labels), true_class, rare, float("nan"))
-            told[f"{name}, EVōC, noise left out"] = judge(labels, true_class, rare, float("nan"))
+            every = with_nearest(embeddings, labels)
+            told[f"{name}, EVōC"] = judge(every, true_class, rare, steady(whole, every))
+            told[f"{name}, EVōC, noise left out"] = judge(labels, true_class, rare, steady(layer, labels))
     told["HDBSCAN of the map, noise left out"] = judge(found.astype(np.int64), true_class, rare, float("nan"))
     return told
 
@@ -206,6 +226,8 @@ def main() -> None:
     parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
     parser.add_argument("--json", type=Path, help="write the measures of every seed as JSON")
     arguments = parser.parse_args()
+    if EVoC is None:
+        print("EVōC is left out, since it is not installed: pip install evoc\n")
     begun = time.perf_counter()
     found = measure(arguments.seeds, arguments.galaxies, arguments.first_seed)
     print(as_text(found, arguments.galaxies))
