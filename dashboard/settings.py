@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from atlas.errors import InputError, shorten
+from atlas.exports.image_chunks import ENDINGS as CHUNK_ENDINGS
 
 from .cutout_services import FORM, read_services
 from .setting_words import allowed, meta_of, text_of
@@ -287,8 +288,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             title="a path",
-            description="Folder of FITS cut-outs called by the ids of galaxies (`ID.fits`, `.fits.fz` …), which the "
-            "details offer in their own bands; empty: none.",
+            description="Folder of images in their own bands, which the details offer as FITS: FITS files called by "
+            "the ids of galaxies (`ID.fits`, `.fits.fz` …), HDF5 chunks, or one such chunk; empty: none.",
         ),
     ] = ""
     remote_images_bytes: Annotated[
@@ -311,8 +312,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         read_services(self.remote_images)
         read_sky_services(self.sky_images)
-        if self.fits_images and not Path(self.fits_images).is_dir():
-            raise InputError(f"{variable('fits_images')} is {shorten(self.fits_images)}: allowed is a folder")
+        place = Path(self.fits_images)
+        if self.fits_images and not (place.is_dir() or (place.is_file() and place.suffix.lower() in CHUNK_ENDINGS)):
+            told = f"{variable('fits_images')} is {shorten(self.fits_images)}"
+            raise InputError(f"{told}: allowed is a folder, or a file that ends with {' or '.join(CHUNK_ENDINGS)}")
         if self.user_header and not self.trust_proxy:
             raise InputError(
                 f"{variable('user_header')} is {self.user_header}: allowed only with {variable('trust_proxy')}, since "

@@ -23,6 +23,7 @@ from atlas import Atlas, Mask, Query, Result
 from atlas.catalog.histogram import BitCounts, Histogram
 from atlas.catalog.sort_order import Orders
 from atlas.errors import InputError
+from atlas.exports.band_image import BandImages
 from atlas.labels.store import Labels, beside
 from atlas.planes.plane import Plane
 from atlas.queries import planner
@@ -98,6 +99,8 @@ class Service:
         self.names = NameResolver(settings.name_resolver)
         self.cutout_services = read_services(settings.remote_images)
         self.remote_images = open_cutouts(settings)
+        place = settings.fits_images
+        self.band_images = BandImages(Path(place), settings.scratch_dir) if place else None
         self.dear = DearSelections(self)
         self._derived = DerivedFiles(self.jobs, settings.scratch_dir)
 

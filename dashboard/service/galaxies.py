@@ -16,6 +16,7 @@ from atlas.catalog.object_names import named_place
 from atlas.catalog.places import Place, looks_like_place, read_place, size_words
 from atlas.catalog.position_text import format_position, slip
 from atlas.errors import InputError, NothingNearError, UnknownGalaxyError
+from atlas.exports.image_chunks import ImagedGalaxy
 from atlas.mask import Mask
 from atlas.planes.column_plane import column_axes
 from atlas.queries.selection import Cone
@@ -36,6 +37,13 @@ def galaxy(atlas: Atlas, row: int) -> Galaxy:
     """A row as a galaxy that outlives the build."""
     ra_deg, dec_deg = atlas.position(row)
     return Galaxy(atlas.identity.name(row), ra_deg, dec_deg)
+
+
+def banded(atlas: Atlas, row: int) -> ImagedGalaxy:
+    """A row as images in their own bands are looked for: by the text of each id column, and by position."""
+    columns = atlas.columns(atlas.default_space)
+    ids = {name: str(columns.values(name, [row])[0]) for name in atlas.identity.id_columns}
+    return ImagedGalaxy(atlas.identity.name(row), ids, *atlas.position(row))
 
 
 def row_of(atlas: Atlas, one: Galaxy) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -11,12 +10,12 @@ from dash import Dash, Input, Output, html
 from atlas import Atlas, Result
 from atlas.catalog.position_text import format_position, iau_name
 from atlas.cluster_names import NO_NAMES, NamesHere
-from atlas.exports.band_image import band_image_path
+from atlas.exports.band_image import BandImages
 from atlas.queries.ordinary import ordinary_like
 
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
-from ..service.galaxies import row_of
+from ..service.galaxies import banded, row_of
 from ..state.page_state import State
 from . import elements as el
 from .compare import compare_choice, differences, kept_row, portraits_of
@@ -36,10 +35,10 @@ def panel(
     ordinary: Result | None = None,
     cutouts: tuple[str, ...] = (),
     clusters: NamesHere = NO_NAMES,
-    fits_images: str = "",
+    bands: BandImages | None = None,
 ) -> list[Any]:
     """The panel's content; `ordinary` holds the galaxy that an odd one is shown beside, `cutouts` the services that
-    send images, `clusters` names of clusters, `fits_images` the folder of FITS files, if any."""
+    send images, `clusters` names of clusters, `bands` images in their own bands, if any."""
     if state.focus is None:
         return [welcome(atlas)]
     row = row_of(atlas, state.focus)
@@ -73,7 +72,7 @@ def panel(
             className="gf-marks",
         ),
         html.Div(id="label-card", className="gf-label-card", role="group", **{"aria-label": "Label"}),
-        html.Div([compare_choice(state), *fits_link(atlas, row, name, fits_images), *links(ra_deg, dec_deg)],
+        html.Div([compare_choice(state), *fits_link(atlas, row, bands), *links(ra_deg, dec_deg)],
                  className="gf-links"),
         html.Dl(
             [
@@ -112,11 +111,11 @@ def ordinary_galaxy(atlas: Atlas, ordinary: Result | None) -> list[Any]:
     ]  # fmt: skip
 
 
-def fits_link(atlas: Atlas, row: int, name: str, folder: str) -> list[Any]:
-    """Link to the galaxy's FITS file, or that there is none; nothing where the server has no folder of them."""
-    if not folder:
+def fits_link(atlas: Atlas, row: int, bands: BandImages | None) -> list[Any]:
+    """Link to the galaxy's image as FITS, or that there is none; nothing where the server has no folder of them."""
+    if bands is None:
         return []
-    if band_image_path(Path(folder), name) is None:
+    if not bands.may_have(banded(atlas, row)):
         return [html.Span("no FITS image", className="gf-note")]
     why = "The image in its own bands, with its position and scale where they are known"
     return [html.A("FITS", href=f"/bands/{atlas.build_id}/{row}.fits", **el.why(why))]
@@ -177,7 +176,7 @@ def register(app: Dash, service: Service) -> None:
         names = tuple(one.name for one in service.cutout_services)
         clusters = service.book.cluster_names(service.atlas)
         ordinary = _ordinary(service, state)
-        return panel(service.atlas, state, ordinary, names, clusters, service.settings.fits_images)
+        return panel(service.atlas, state, ordinary, names, clusters, service.band_images)
 
 
 def _ordinary(service: Service, state: State) -> Result | None:

@@ -1,23 +1,23 @@
-"""Images that the atlas does not keep: pictures of other servers, by way of this one, and FITS files of a folder.
+"""Images that the atlas does not keep: pictures of other servers, by way of this one, and bands of a folder as FITS.
 
 A picture is sent where there is one by now, else why there is none yet.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import get_args
 
 from flask import Flask, Response, jsonify
 
 from atlas import Atlas
 from atlas.errors import InputError
-from atlas.exports.band_image import band_image, band_image_path
+from atlas.exports.band_image import BandImages
 from atlas.exports.formats import FORMATS
 from atlas.storage.thumbnails import MIME_TYPE
 
 from ..interaction import browser_events as parse
 from ..service.atlas_service import Service
+from ..service.galaxies import banded
 from ..service.remote_images import Absence, Cutout, context_arcsec
 from ..service.sky_pictures import SkyPictureAsked
 from ..sky_services import read_sky_services
@@ -34,8 +34,8 @@ def register_cutouts(server: Flask, service: Service) -> None:
         _register_galaxies(server, service)
     if service.settings.sky_images:
         _register_sky(server, service)
-    if service.settings.fits_images:
-        _register_bands(server, service, Path(service.settings.fits_images))
+    if service.band_images is not None:
+        _register_bands(server, service, service.band_images)
 
 
 def _register_galaxies(server: Flask, service: Service) -> None:
@@ -71,17 +71,13 @@ def _register_sky(server: Flask, service: Service) -> None:
         return _picture(found) if isinstance(found, bytes) else _absent(found)
 
 
-def _register_bands(server: Flask, service: Service, folder: Path) -> None:
+def _register_bands(server: Flask, service: Service, images: BandImages) -> None:
     @server.get("/bands/<build>/<int:row>.fits")
     def bands(build: str, row: int) -> Response:
         atlas = service.build(parse.build_id(build))
         if row >= atlas.n_rows:
             raise InputError(f"this atlas has {atlas.n_rows:,} rows: there is no row {row}")
-        name = atlas.identity.name(row)
-        path = band_image_path(folder, name)
-        if path is None:
-            raise InputError(f"this server has no FITS image of galaxy {name}")
-        data = band_image(path, name, *atlas.position(row), atlas.manifest)
+        data = images.image(banded(atlas, row), atlas.manifest)
         response = Response(data, mimetype=FORMATS["fits"].mime)
         # Ids may hold letters that headers may not.
         response.headers.set("Content-Disposition", "attachment", filename=f"galaxy-{build}-{row}.fits")

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from atlas import Atlas
 from atlas.errors import InputError
-from atlas.exports.band_image import band_image, band_image_path
+from atlas.exports.band_image import BandImages, band_image, band_image_path
 from atlas.storage.manifest import StageRecord, Thumbnails
 from dashboard.app import create_app
 from dashboard.service.galaxies import galaxy
@@ -127,14 +127,15 @@ def test_a_file_that_has_gone_is_said_and_no_id_leads_out_of_the_folder(demo: At
     assert band_image_path(tmp_path, "out") == tmp_path / "out.fits"
 
 
-def test_details_offer_what_is_there(demo: Atlas, folder: Path) -> None:
-    def seen(row: int, folder: str) -> str:
-        found = panel(demo, State(focus=galaxy(demo, row)), fits_images=folder)
+def test_details_offer_what_is_there(demo: Atlas, folder: Path, tmp_path: Path) -> None:
+    def seen(row: int, folder: Path | None) -> str:
+        bands = None if folder is None else BandImages(folder, tmp_path)
+        found = panel(demo, State(focus=galaxy(demo, row)), bands=bands)
         return json.dumps(found, default=lambda part: part.to_plotly_json())
 
     address = f"/bands/{demo.build_id}/3.fits"
-    assert address in seen(3, str(folder)) and address not in seen(3, "")
-    assert "no FITS image" in seen(7, str(folder)) and "/bands/" not in seen(7, str(folder))
+    assert address in seen(3, folder) and address not in seen(3, None)
+    assert "no FITS image" in seen(7, folder) and "/bands/" not in seen(7, folder)
 
 
 def test_the_address_is_there_only_for_a_folder(demo_path: Path, demo: Atlas, tmp_path: Path) -> None:
