@@ -7,7 +7,7 @@
      "atlas": "Hubble eXtreme Deep Field", its title
      "build": "0f3b5a9c2d71",
      "query": {…},                         as `atlas.queries.query.Query`
-     "settings": {"recall": 0.99},         of the search
+     "settings": {"recall": 0.99},         of the search, and the version of an order by labels
      "examples": [{"row": 3, "id": "…", "ra_deg": …, "dec_deg": …}, …]
     }
 
@@ -31,7 +31,7 @@ import numpy as np
 from atlas.atlas import Atlas
 from atlas.errors import InputError, UnknownGalaxyError, shorten
 from atlas.icrs import DecDeg, RaDeg
-from atlas.queries.planner import SETTINGS
+from atlas.queries.planner import settings_of
 from atlas.queries.query import Query, Result, canonical_query
 from atlas.queries.query import receipt as hash_of
 from atlas.queries.ranking import Similar, SimilarToGroup, Typical
@@ -115,7 +115,7 @@ def make_receipt(atlas: Atlas, query: Query, result: Result) -> bytes:
         If the result answers another query, or the query names more than 10,000 galaxies.
     """
     query = canonical_query(query)
-    if result.receipt != hash_of(atlas.build_id, query, SETTINGS):
+    if result.receipt != hash_of(atlas.build_id, query, settings_of(query)):
         raise InputError(f"the result of receipt {result.receipt} answers another query")
     rows = sorted(_rows_of(query))
     if len(rows) > MOST_NAMED:
@@ -129,7 +129,7 @@ def make_receipt(atlas: Atlas, query: Query, result: Result) -> bytes:
         atlas=atlas.manifest.title,
         build=atlas.build_id,
         query=query,
-        settings=SETTINGS,
+        settings=settings_of(query),
         examples=tuple(
             ExampleGalaxy(row=row, id=name, ra_deg=ra, dec_deg=dec)
             for row, name, (ra, dec) in zip(rows, names, positions, strict=True)
@@ -222,8 +222,9 @@ def replay(atlas: Atlas, receipt: Receipt) -> Replay:
             raise InputError(f"none of the galaxies that the receipt asks to be like is in this atlas; {notes[1]}")
         query = _with_rows(query, rows)
     result = atlas.run(query)
-    if receipt.settings != SETTINGS:
-        notes.append(f"the receipt's search settings were {receipt.settings}, this program's are {SETTINGS}")
+    settings = settings_of(query)
+    if receipt.settings != settings:
+        notes.append(f"the receipt's search settings were {receipt.settings}, this program's are {settings}")
     return Replay(canonical_query(query), result, tuple(notes))
 
 

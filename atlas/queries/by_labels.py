@@ -39,6 +39,9 @@ from atlas.search.exact import Adjustment, exact_scores, gather, top_k_exact
 from atlas.space import OpenSpace
 from atlas.storage.scattered_rows import read_rows
 
+VERSION = 2
+"""Number of the order, which receipts name: it goes up whenever the same labels would be answered otherwise."""
+
 SCATTER_ROWS = 4_096
 """Rows that tell how far cosines scatter, to one per cent."""
 

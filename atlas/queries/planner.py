@@ -23,6 +23,7 @@ from atlas.build import OpenBuild
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.planes.sampling import row_hash
+from atlas.queries import by_labels
 from atlas.queries.by_labels import top_by_labels
 from atlas.queries.feedback import LOSS, embedding_of_examples
 from atlas.queries.group import group_embedding
@@ -54,7 +55,7 @@ OVER_FETCH = (4_000, 16_000, 64_000)
 INDEX_LIMIT = 1_000
 WANTED_RECALL = 0.99
 SETTINGS = {"recall": WANTED_RECALL, "unwanted_loss": LOSS}
-"""What the answer depends on besides the build and the query."""
+"""What every answer depends on besides the build and the query."""
 
 Ranked = tuple[NDArray[Any], NDArray[np.float32], Method, Recall | None]
 
@@ -77,6 +78,12 @@ def run(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
         If the query names rows, columns or clusters that the atlas does not have.
     """
     return _found(atlas, query, mask) if query.spacing is None else _spaced(atlas, query, query.spacing, mask)
+
+
+def settings_of(query: Query) -> dict[str, Any]:
+    """Everything that an answer depends on besides query and build: `SETTINGS`, and the version of the order by labels
+    where a query asks for it."""
+    return SETTINGS | ({"label_order": by_labels.VERSION} if isinstance(query.ranking, ByLabels) else {})
 
 
 def _spaced(atlas: OpenBuild, query: Query, spacing: Spacing, mask: Mask | None) -> Result:
@@ -111,7 +118,7 @@ def _spaced(atlas: OpenBuild, query: Query, spacing: Spacing, mask: Mask | None)
         scores=found.scores[page],
         hidden=hidden,
         elapsed_ms=(time.perf_counter() - started) * 1e3,
-        receipt=receipt(atlas.build_id, query, SETTINGS),
+        receipt=receipt(atlas.build_id, query, settings_of(query)),
     )
 
 
@@ -147,7 +154,7 @@ def _found(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
         method=method,
         recall=recall,
         elapsed_ms=(time.perf_counter() - started) * 1e3,
-        receipt=receipt(atlas.build_id, query, SETTINGS),
+        receipt=receipt(atlas.build_id, query, settings_of(query)),
     )
 
 

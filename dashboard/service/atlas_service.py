@@ -367,7 +367,7 @@ class Service:
         if atlas.space(query.space).served is None or atlas.n_rows * ALIKE >= self.settings.job_operations:
             raise _NotLoadedError
         result = planner.run(atlas, msgspec.structs.replace(query, exact=True), mask)
-        return msgspec.structs.replace(result, receipt=receipt(atlas.build_id, query, planner.SETTINGS))
+        return msgspec.structs.replace(result, receipt=receipt(atlas.build_id, query, planner.settings_of(query)))
 
     def remembered(self, kind: str, request: str, compute: Callable[[], T]) -> T:
         """A small answer of a build, computed once for all who ask: of what `dashboard.cache.codec.encode` takes."""

@@ -17,7 +17,7 @@ from atlas.exports.contents import Contents, Field, Part, cells, field_of, id_fi
 from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
 from atlas.planes.sampling import row_hash
 from atlas.queries.by_labels import in_order_of_labels
-from atlas.queries.planner import SETTINGS
+from atlas.queries.planner import settings_of
 from atlas.queries.query import receipt
 from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, canonical_ranking
 from atlas.queries.selection import All
@@ -53,7 +53,10 @@ def contents_of(service: Service, state: State, what: What) -> Contents:
 def name_of_receipt(service: Service, state: State) -> str:
     """The hash that names the question of a page, labels as of now; empty where it asks none."""
     query = question_of(service.atlas, state).query
-    return "" if query is None else receipt(service.atlas.build_id, service.pinned(query), SETTINGS)
+    if query is None:
+        return ""
+    query = service.pinned(query)
+    return receipt(service.atlas.build_id, query, settings_of(query))
 
 
 def _contents(service: Service, state: State, columns: list[Column], listing: ResultList) -> Contents:

@@ -18,7 +18,7 @@ from atlas import Atlas, Range
 from atlas.errors import InputError
 from atlas.exports.contents import provenance
 from atlas.exports.formats import FORMATS
-from atlas.queries.planner import SETTINGS
+from atlas.queries.planner import settings_of
 from atlas.queries.query import receipt
 from dashboard.app import create_app
 from dashboard.service.galaxies import galaxy
@@ -46,7 +46,7 @@ def test_every_format_holds_the_selection_and_names_its_question(
     state = State(focus=galaxy(demo, 5), filters=(Range("snr", 100.0),))
     query = question_of(demo, state).query
     assert query is not None
-    asked = receipt(demo.build_id, query, SETTINGS)
+    asked = receipt(demo.build_id, query, settings_of(query))
     response = client.get(f"/export/{demo.build_id}.{kind}", query_string={"s": to_token(state)})
     assert response.status_code == 200 and response.mimetype == FORMATS[kind].mime
     name = f"galaxies-{demo.build_id}-{asked}{FORMATS[kind].ending}"

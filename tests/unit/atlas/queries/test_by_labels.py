@@ -10,8 +10,10 @@ import pytest
 from atlas import Atlas, ByLabels, InputError, Query, Range
 from atlas.labels.entry import Entry, new_id
 from atlas.labels.store import Labels
+from atlas.queries import by_labels
 from atlas.queries.by_labels import MOST_SURPRISE, REFINED, in_order_of_labels
 from atlas.queries.feedback import embedding_of_examples
+from atlas.receipts import make_receipt, read_receipt, replay
 
 GOOD, BAD = (11, 25, 900), (3, 40, 41, 77)
 
@@ -110,6 +112,18 @@ def test_an_earlier_revision_answers_as_it_did(judged: Atlas, small: Atlas) -> N
     again = judged.run(asked(ByLabels(("interesting",), revision=revision)))
     assert again.rows.tolist() == first.rows.tolist() and again.receipt == first.receipt
     assert judged.run(asked(ByLabels(("interesting",)))).rows.tolist() != first.rows.tolist()
+
+
+def test_a_receipt_says_which_version_of_the_order_it_is_of(judged: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = asked(ByLabels(("interesting",), revision=judged.labels.revision()))
+    result = judged.run(query)
+    receipt = read_receipt(make_receipt(judged, query, result))
+    assert receipt.settings["label_order"] == by_labels.VERSION
+    assert replay(judged, receipt).notes == ()
+    monkeypatch.setattr(by_labels, "VERSION", by_labels.VERSION + 1)
+    again = replay(judged, receipt)
+    assert again.result.receipt != result.receipt, "another order is another answer"
+    assert f"'label_order': {by_labels.VERSION - 1}" in again.notes[0]
 
 
 def test_labels_that_are_not_there_teach_nothing_and_say_so(judged: Atlas) -> None:
