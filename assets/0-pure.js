@@ -51,6 +51,19 @@
     return at - 16 - size >= 4 ? at - 16 - size : Math.max(4, room - size - 8);
   }
 
+  // Words in a panel, the most important first: how far each moves aside to be read whole, or null where it would lie on
+  // one before it, or its place is out of the panel.
+  function apart(boxes, room) {
+    const kept = [];
+    return boxes.map(function ({ left, right, top, bottom }) {
+      const aside = Math.max(room.left - left, 0) + Math.min(room.right - right, 0);
+      const met = kept.some((one) => left + aside < one.right && right + aside > one.left && top < one.bottom && bottom > one.top);
+      if (met || Math.abs(aside) > right - left) return null;
+      kept.push({ left: left + aside, right: right + aside, top: top, bottom: bottom });
+      return aside;
+    });
+  }
+
   // Of tiles in lines, the one that a key leads to: above or below it is the one of the next line that lies nearest.
   function tileAt(boxes, at, key) {
     if (key === "Home") return 0;
@@ -108,6 +121,6 @@
   }
 
   /** @type {Pure} */
-  const pure = { rounder, thin, alike, carried, middlemost, beside, tileAt, inward, outward, scale, tidy, numeral, exact, inOrder, curve };
+  const pure = { rounder, thin, alike, carried, middlemost, beside, apart, tileAt, inward, outward, scale, tidy, numeral, exact, inOrder, curve };
   window.galaxyFinder = /** @type {GalaxyFinder} */ ({ pure: pure });
 })();

@@ -18,7 +18,7 @@
   const planes = {};
   const reach = {}; // what the server's points cover
   const held = {}; // middle, scale and size of what was in view, which a change of size must keep
-  const homes = {}; // what the opening view shows
+  const homes = {}; // what the opening view shows, and the box that it has to hold, before plotly widens it
   /** @type {{plane: string, points: Pair[], slip: boolean}} */
   const trail = { plane: "", points: [], slip: false }; // of the hand that draws a lasso
   const joins = { map: "new", sky: "new", second: "new" }; // what the keys under the other hand said when a lasso began
@@ -56,7 +56,7 @@
     current[plane] = null;
     reach[plane] = fresh;
     hold(plane, gd);
-    if (!gf.get(plane)) homes[plane] = { key: key, box: fresh };
+    if (!gf.get(plane)) homes[plane] = { key: key, box: fresh, holds: (gd.layout.meta && gd.layout.meta.holds) || null };
     if (!carry) return;
     const { x0, x1, y0, y1 } = carried(told.box, now, fresh);
     window.Plotly.relayout(gd, ranges(gd, [x0, x1], [y0, y1]));
@@ -135,8 +135,9 @@
     return image !== null ? image : point && Number.isInteger(point.customdata) ? point.customdata : null;
   }
 
-  // A panel that changes its size keeps the middle and the scale of what was in view. plotly would widen the ranges
-  // each time, and the map would shrink with every drawer. Axes without a common scale keep their ranges by themselves.
+  // A panel that changes its size keeps the middle and the scale of what a hand has put in view, and the whole of what is
+  // in view at first. plotly would widen the ranges each time, and the map would shrink with every drawer for good. Axes
+  // without a common scale keep their ranges by themselves.
   function hold(plane, gd) {
     const { xaxis, yaxis } = gd._fullLayout;
     const now = box(gd);
@@ -150,9 +151,20 @@
     if (!was || width < 40 || height < 40) return; // another panel fills the page
     const same = Math.abs(width - was.size[0]) < 1 && Math.abs(height - was.size[1]) < 1;
     if (same || !yaxis.scaleanchor) return hold(plane, gd);
+    const home = homes[plane];
+    const shown = { x0: was.x - (was.scale * was.size[0]) / 2, x1: was.x + (was.scale * was.size[0]) / 2, y0: was.y - (was.scale * was.size[1]) / 2, y1: was.y + (was.scale * was.size[1]) / 2 };
+    if (home && home.holds && home.key === planes[plane] && alike(shown, home.box)) return go(plane, gd, home.holds, () => open(plane, gd, home.holds));
     was.size = [width, height];
     const [x, y] = [(was.scale * width) / 2, (was.scale * height) / 2];
     go(plane, gd, [was.x - x, was.x + x, was.y - y, was.y + y], () => ask(plane, gd));
+  }
+
+  // What is in view is the opening view; the server's points cover what it holds.
+  function open(plane, gd, holds) {
+    reach[plane] = box(gd);
+    current[plane] = null;
+    homes[plane] = { key: planes[plane], box: reach[plane], holds: holds };
+    hold(plane, gd);
   }
 
   // Points, counts and density for what is in view now; where that is the opening view again, the page opens anew.
@@ -243,9 +255,9 @@
       const gd = graph(plane);
       if (!gd || !gd._fullLayout || !window.Plotly) return window.setTimeout(() => follow(plane), 60);
       go(plane, gd, to, function () {
+        if (!gf.get(plane)) return open(plane, gd, to);
         reach[plane] = box(gd);
         current[plane] = null;
-        if (!gf.get(plane)) homes[plane] = { key: planes[plane], box: reach[plane] };
       });
     });
   };

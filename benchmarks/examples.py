@@ -183,16 +183,16 @@ def ask(
     return {cell: np.mean(values, axis=0).round(4).tolist() for cell, values in found.items()}
 
 
-def measure(seeds: int, galaxies: int, draws: int) -> dict[Cell, list[list[float]]]:
+def measure(seeds: range, galaxies: int, draws: int) -> dict[Cell, list[list[float]]]:
     """The measures of every way in every survey, a list of three for each seed that has enough of the class."""
     cells: dict[Cell, list[list[float]]] = {}
-    for seed in range(1, seeds + 1):
+    for done, seed in enumerate(seeds, start=1):
         survey = render_survey(seed, galaxies)
         for kind in EMBEDDINGS:
             rng = np.random.default_rng(seed)
             for cell, values in ask(survey.embeddings[kind].astype(np.float64), survey.true_class, draws, rng).items():
                 cells.setdefault((kind, *cell), []).append(values)
-        print(f"seed {seed} of {seeds} asked", flush=True)
+        print(f"survey {done} of {len(seeds)} asked", flush=True)
     return cells
 
 
@@ -266,12 +266,17 @@ def main() -> None:
     """Measure and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"surveys to render ({SEEDS})")
+    parser.add_argument("--first-seed", type=int, default=1, help="seed of the first survey (1)")
     parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"draws of examples of a class and number ({DRAWS})")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the results, without .json and .md")
     args = parser.parse_args()
-    cells = measure(args.seeds, args.galaxies, args.draws)
-    command = f"python -m benchmarks.examples --seeds {args.seeds} --galaxies {args.galaxies} --draws {args.draws}"
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    cells = measure(seeds, args.galaxies, args.draws)
+    command = (
+        f"python -m benchmarks.examples --seeds {args.seeds} --first-seed {args.first_seed} "
+        f"--galaxies {args.galaxies} --draws {args.draws}"
+    )
     about = {
         "command": command,
         "seeds": args.seeds,

@@ -139,6 +139,14 @@ type Rect = { left: number; top: number };
 type Histogram = { edges: number[]; log: boolean; zero: string; total: number[]; now: number[]; low: Bound; high: Bound };
 type Bound = number | string | null;
 
+/** Edges on the window, in pixels. */
+interface Edges {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
 /** Of 0-pure.js. */
 interface Pure {
   rounder(range: Pair): (value: number) => number;
@@ -147,6 +155,7 @@ interface Pure {
   carried(told: Box, now: Box, fresh: Box): Box;
   middlemost(xs: ArrayLike<number>, ys: ArrayLike<number>, x: Pair, y: Pair): number;
   beside(at: number, size: number, room: number): number;
+  apart(boxes: Edges[], room: { left: number; right: number }): (number | null)[];
   tileAt(boxes: Rect[], at: number, key: string): number;
   inward(h: { zero: string }, value: number | string): number;
   outward(h: { zero: string }, value: number): number | string;
@@ -176,7 +185,7 @@ interface Trace {
   marker: { color: string; size: number; line: { width: number; color?: string }; colorscale?: unknown };
 }
 interface Graph extends HTMLElement {
-  layout: { [name: string]: any; meta?: { key?: string; flip?: [boolean, boolean]; projection?: unknown; behind?: Behind | null } };
+  layout: { [name: string]: any; meta?: { key?: string; flip?: [boolean, boolean]; projection?: unknown; behind?: Behind | null; holds?: [number, number, number, number] | null } };
   data: Trace[];
   _fullData: Trace[];
   _fullLayout: {

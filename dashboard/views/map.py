@@ -167,7 +167,8 @@ def axes_layout(atlas: Atlas, axes: Axes | None, view: Viewport, look: Theme) ->
     Returns
     -------
     dict
-        `xaxis`, `yaxis`, `margin`, and `meta` with the plane's key and which axes run backwards.
+        `xaxis`, `yaxis`, `margin`, and `meta` with the plane's key, which axes run backwards, and of the map what it
+        has to hold in view in a panel of any proportions.
     """
     if axes is None:
         bare = {"visible": False, "title": {"text": ""}}
@@ -175,7 +176,11 @@ def axes_layout(atlas: Atlas, axes: Axes | None, view: Viewport, look: Theme) ->
             "xaxis": {**bare, "range": [view.x0, view.x1]},
             "yaxis": {**bare, "range": [view.y0, view.y1], "scaleanchor": "x"},
             "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-            "meta": {"key": plane_key(atlas, axes), "flip": [False, False]},
+            "meta": {
+                "key": plane_key(atlas, axes),
+                "flip": [False, False],
+                "holds": [view.x0, view.x1, view.y0, view.y1],
+            },
         }
     columns = atlas.columns(atlas.default_space)
     x, y = columns.describe(axes.x), columns.describe(axes.y)

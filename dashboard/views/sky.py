@@ -224,7 +224,13 @@ def register(app: Dash, service: Service) -> None:
             patch["layout"]["uirevision"] = shown_now
         seen_in = {name: getattr(view.projection, name) for name in ("kind", "ra_deg", "dec_deg", "frame")}
         told = None if shown.behind is None else shown.behind.told
-        patch["layout"]["meta"] = {"key": shown_now, "flip": [False, False], "projection": seen_in, "behind": told}
+        patch["layout"]["meta"] = {
+            "key": shown_now,
+            "flip": [False, False],
+            "projection": seen_in,
+            "behind": told,
+            "holds": [view.box.x0, view.box.x1, view.box.y0, view.box.y1],
+        }
         return {
             "figure": patch,
             "words": describe_view(view, shown.drawn, shown.in_view),

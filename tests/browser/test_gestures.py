@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from dashboard.state.viewports import home_box
 from tests.browser.conftest import Watched
 
 pytestmark = pytest.mark.browser
@@ -15,6 +16,17 @@ pytestmark = pytest.mark.browser
 RANGES = """plane => {
     const l = document.querySelector('#' + plane + ' .js-plotly-plot')._fullLayout;
     return [...l.xaxis.range, ...l.yaxis.range, l.xaxis._length, l.yaxis._length];
+}"""
+
+
+WORDS = """() => {
+    const panel = document.querySelector('#map').getBoundingClientRect();
+    const words = Array.from(document.querySelectorAll('#map .annotation[data-event]'))
+        .filter((word) => getComputedStyle(word).visibility === 'visible').map((word) => word.getBoundingClientRect());
+    const outside = words.filter((w) => w.left < panel.left || w.right > panel.right);
+    const over = words.filter((a, i) => words.slice(0, i).some(
+        (b) => a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top));
+    return [words.length, outside.length, over.length];
 }"""
 
 
@@ -60,14 +72,43 @@ SIZES = {
 }
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("zoomed", [False, True], ids=["the opening view", "a view of a hand"])
-def test_a_change_of_size_keeps_middle_and_scale_and_comes_back(on_demo: Watched, zoomed: bool) -> None:
+def holds_just(view: np.ndarray, home: np.ndarray) -> bool:
+    """Whether a view holds a box, as large as its panel shows it: no room is left around it one way."""
+    around = (view - home) * [-1, 1, -1, 1] / np.ptp(home.reshape(2, 2), axis=1).repeat(2)
+    return bool((around > -1e-3).all()) and min(around[:2].max(), around[2:].max()) < 1e-3
+
+
+@pytest.mark.parametrize("size", ["a drawer", pytest.param("an enlarged panel", marks=pytest.mark.soak),
+                                  pytest.param("a smaller window", marks=pytest.mark.soak)])  # fmt: skip
+def test_the_opening_view_holds_the_whole_map_at_every_size(on_demo: Watched, size: str) -> None:
     on_demo.open()
-    if zoomed:
-        on_demo.page.locator("#map").focus()
-        for key in (".", ".", "ArrowLeft"):
-            on_demo.page.locator("[data-plane=map]").press(key)
+    opened = home_box(on_demo.atlas.space("v1").plane)
+    home = np.array([opened.x0, opened.x1, opened.y0, opened.y1])
+    before, _ = looks(on_demo, "map")
+    words = drawn_words(on_demo, "map")
+    assert holds_just(before, home)
+    change, back = SIZES[size]
+    for _ in range(2):
+        change(on_demo)
+        during, _ = looks(on_demo, "map")
+        assert holds_just(during, home)
+        assert drawn_words(on_demo, "map") == words
+        read, outside, over = on_demo.page.evaluate(WORDS)
+        assert read and not outside and not over, "words that cannot be read"
+        back(on_demo)
+        after, scale = looks(on_demo, "map")
+        np.testing.assert_allclose(after, before, atol=scale)
+    # Nothing of this is a view of the visitor's own, which a link would carry.
+    assert on_demo.page.evaluate("window.galaxyFinder.state.map") is None
+    assert on_demo.complaints == []
+
+
+@pytest.mark.soak
+def test_a_change_of_size_keeps_middle_and_scale_and_comes_back(on_demo: Watched) -> None:
+    on_demo.open()
+    on_demo.page.locator("#map").focus()
+    for key in (".", ".", "ArrowLeft"):
+        on_demo.page.locator("[data-plane=map]").press(key)
     before, scale = looks(on_demo, "map")
     words = drawn_words(on_demo, "map")
     for change, back in (SIZES["a drawer"], *SIZES.values()):
@@ -85,6 +126,7 @@ def test_a_change_of_size_keeps_middle_and_scale_and_comes_back(on_demo: Watched
 
 def test_an_enlarged_sky_counts_and_is_ruled_to_its_edges(on_demo: Watched) -> None:
     on_demo.open()
+    on_demo.page.locator("[data-plane=sky]").press(".")
     before, scale = looks(on_demo, "sky")
     words = drawn_words(on_demo, "sky")
     on_demo.page.keyboard.press("s")

@@ -101,3 +101,12 @@ test("a look keeps black and white where they are, and undoes what it does", () 
   const low = Math.floor(at);
   assert.ok(Math.abs(back[low] + (at - low) * (back[low + 1] - back[low]) - 0.25) < 0.01, "fainter undoes brighter");
 });
+
+test("words move aside at the edges of a panel, and the less important make room", () => {
+  const word = (left, top) => ({ left: left, right: left + 50, top: top, bottom: top + 10 });
+  const room = { left: 0, right: 200 };
+  assert.deepEqual(pure.apart([word(70, 0), word(90, 5), word(90, 10)], room), [0, null, 0]);
+  assert.deepEqual(pure.apart([word(-20, 0), word(170, 0)], room), [20, -20]);
+  assert.deepEqual(pure.apart([word(-60, 0), word(260, 0)], room), [null, null], "what is out of the panel stays out");
+  assert.deepEqual(pure.apart([word(170, 0), word(120, 0)], room), [-20, null], "met where it was moved to");
+});
