@@ -6,7 +6,7 @@ from atlas.examples import Match
 from atlas.mask import Mask
 from atlas.notebook import GalaxyTable
 from atlas.queries.query import Query, Result
-from atlas.queries.ranking import ByColumn, ByLabels, Given, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.ranking import ByColumn, ByDetectors, ByLabels, Given, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import (
     Alike,
     All,
@@ -39,6 +39,7 @@ __all__ = [
     "AtlasError",
     "Bits",
     "ByColumn",
+    "ByDetectors",
     "ByLabels",
     "Category",
     "Cluster",

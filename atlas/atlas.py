@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas import hats_catalog, matching, notebook
+from atlas import anomaly_table, hats_catalog, matching, notebook
 from atlas.build import OpenBuild
 from atlas.mask import Mask
 from atlas.queries.answer import answer, rows_of
@@ -54,6 +54,7 @@ class Atlas(OpenBuild):
 
     match = matching.match
     similar = notebook.similar
+    anomalies = anomaly_table.odd_table
     table = notebook.galaxy_table
     clusters = property(notebook.clusters)
     name_cluster = notebook.name_cluster

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
 from atlas.catalog.columns import free_name
+from atlas.catalog.mixtures import mixture_meaning
 from atlas.errors import InputError, shorten
 from atlas.examples import Match, match_examples
 from atlas.exports.contents import Contents, Field, field_of, id_field, provenance, texts
@@ -25,14 +26,14 @@ from atlas.queries.answer import answer
 from atlas.queries.feedback import embedding_of_examples
 from atlas.queries.outside_embeddings import outside_embeddings
 from atlas.queries.query import MAX_LIMIT, Query
-from atlas.queries.ranking import Given, Similar
+from atlas.queries.ranking import ByDetectors, Given, Similar
 from atlas.queries.selection import All, Selection, as_selection
 from atlas.queries.spacing import Spacing
 from atlas.storage import layout
 from atlas.storage.manifest import Column
 from atlas.storage.thumbnails import MIME_TYPE
 
-SIMILARITY = "similarity"
+SIMILARITY, ODDNESS = "similarity", "oddness"
 ABOUT_SIMILARITY = (
     "Cosine similarity to the galaxy asked for, or to the mean of several turned from the unwanted: 1 is the same, 0 "
     "unrelated"
@@ -78,6 +79,22 @@ class GalaxyTable(pd.DataFrame):
         """Name of the column of similarities: the catalogue may have one of that name."""
         return free_name(SIMILARITY, self._described)
 
+    @property
+    def _score(self) -> str:
+        """Name of the column of what ordered the table: similarity, or the oddness that detectors told."""
+        return free_name(ODDNESS, self._described) if self._mixed else self._similarity
+
+    @property
+    def _mixed(self) -> ByDetectors | None:
+        ranking = None if self._query is None else self._query.ranking
+        return ranking if isinstance(ranking, ByDetectors) else None
+
+    def _about(self, name: str) -> str:
+        """Meaning of what ordered the table; empty of any other column."""
+        if name != self._score:
+            return ""
+        return mixture_meaning(self._mixed.detectors, self._mixed.mixed_by) if self._mixed else ABOUT_SIMILARITY
+
     def __getstate__(self) -> dict[str, Any]:
         # An open atlas stays where it is: a pickled table keeps values, units and matches, and shows no images.
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
@@ -99,8 +116,8 @@ class GalaxyTable(pd.DataFrame):
                 table[name].description = column.description or None
                 if column.kind == "number" and column.unit:
                     table[name].unit = column.unit
-        if self._similarity in table.colnames:
-            table[self._similarity].description = ABOUT_SIMILARITY
+        if self._score in table.colnames:
+            table[self._score].description = self._about(self._score)
         if self._atlas is not None:
             manifest = self._atlas.manifest
             table.meta["atlas"], table.meta["build"] = manifest.title, manifest.build_id
@@ -143,7 +160,7 @@ class GalaxyTable(pd.DataFrame):
             If the table is no answer of an open atlas, or the page cannot ask the same.
         """
         if self._atlas is None or self._query is None:
-            raise InputError("only what similar(…) of an open atlas returned has a link")
+            raise InputError("only what similar(…) or anomalies(…) of an open atlas returned has a link")
         return page_link(self._atlas, self._query, base_url)
 
     def _contents(self, atlas: OpenBuild) -> Contents:
@@ -157,7 +174,7 @@ class GalaxyTable(pd.DataFrame):
                 part[name] = texts(values.tolist()) if fields[-1].is_text else values.to_numpy(fields[-1].dtype)
                 continue
             part[name] = texts(values.tolist()) if text else values.to_numpy()
-            told = ABOUT_SIMILARITY if name == self._similarity else ""
+            told = self._about(name)
             width = max(1, *map(len, part[name])) if text and len(self) else 1
             fields.append(Field(name=name, dtype="text" if text else values.dtype.name, width=width, description=told))
         columns = atlas.columns(atlas.default_space)
@@ -192,7 +209,7 @@ class GalaxyTable(pd.DataFrame):
     def _images(self) -> str:
         if self.index.name != "row":
             return ""
-        scores = self[self._similarity].tolist() if self._similarity in self.columns else [None] * len(self)
+        scores = self[self._score].tolist() if self._score in self.columns else [None] * len(self)
         shown = []
         for row, score in zip(self.index[:IMAGES].tolist(), scores, strict=False):
             image = self._image(row)
@@ -275,8 +292,7 @@ def similar(
         If an argument is of no known form, or names what the atlas does not have.
     """
     atlas = atlas.seen_in(space or atlas.default_space)
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_LIMIT:
-        raise InputError(f"k must be a whole number from 1 to {MAX_LIMIT:,}, not {shorten(k)}")
+    require_limit(k)
     matched: tuple[Match, ...] = ()
     if embedding is None:
         matched = match_examples(atlas, galaxies, ra_deg, dec_deg, id, rows, radius_arcsec=radius_arcsec)
@@ -300,6 +316,12 @@ def similar(
     found._query = query
     found.matched, found.matched_unwanted, found.receipt = matched, unlike, result.receipt
     return found
+
+
+def require_limit(k: Any) -> None:
+    """Refuse a number of galaxies that cannot be asked for."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_LIMIT:
+        raise InputError(f"k must be a whole number from 1 to {MAX_LIMIT:,}, not {shorten(k)}")
 
 
 def galaxy_table(atlas: OpenBuild, rows: NDArray[Any] | list[int], space: str | None = None) -> GalaxyTable:

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from atlas.build import OpenBuild
+from atlas.catalog.anomalies import DETECTORS, PERCENTILES
 from atlas.errors import InputError, shorten
 from atlas.queries.query import Query
-from atlas.queries.ranking import Similar
+from atlas.queries.ranking import ByColumn, ByDetectors, Similar, canonical_ranking
 from atlas.queries.selection import All, Expression
 from atlas.queries.spacing import Spacing
 
@@ -60,6 +61,8 @@ def _state(atlas: OpenBuild, query: Query) -> dict[str, Any]:
     """The state of the page that asks a query; `dashboard.state.page_state.State` reads it."""
     ranking, spacing = query.ranking, query.spacing or Spacing()
     variety = spacing.variety
+    if isinstance(ranking, ByDetectors | ByColumn):
+        return _odd(ranking) | _common(atlas, query)
     if not isinstance(ranking, Similar) or variety not in (0.0, VARIETY):
         raise InputError(
             f"the page asks for galaxies like others of the atlas, with a variety of 0 or {VARIETY}; not by embeddings"
@@ -72,9 +75,27 @@ def _state(atlas: OpenBuild, query: Query) -> dict[str, Any]:
         "focus": wanted[0],
         **({"wanted": wanted, "unwanted": unwanted} if len(wanted) > 1 or unwanted else {}),
         "order": "varied" if variety else "most",
+    }
+    return state | _common(atlas, query)
+
+
+def _odd(ranking: ByDetectors | ByColumn) -> dict[str, Any]:
+    """Order of a state that detectors of anomalies make."""
+    ranking = canonical_ranking(ranking)  # type: ignore[assignment]
+    if isinstance(ranking, ByDetectors):
+        detectors = [name for name in PERCENTILES if name in ranking.detectors]
+        return {"order": "mixed", "mixture": {"detectors": detectors, "by": ranking.mixed_by}}
+    if ranking.column not in DETECTORS or not ranking.descending:
+        raise InputError("the page orders by a column in its table alone, of which there are no links from here")
+    return {"order": ranking.column}
+
+
+def _common(atlas: OpenBuild, query: Query) -> dict[str, Any]:
+    """Part of a state that every link holds: how many, where, in which space, and how."""
+    state: dict[str, Any] = {
         "shown": min(max(query.limit, FEWEST_SHOWN), MOST_SHOWN),
         "exact": query.exact,
-        "apart_arcsec": spacing.apart_arcsec,
+        "apart_arcsec": (query.spacing or Spacing()).apart_arcsec,
     }
     if query.space != atlas.space_names[0]:
         state["space"] = query.space

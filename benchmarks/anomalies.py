@@ -3,7 +3,7 @@
 For every seed a survey is rendered and embedded by the demo's descriptor, and scored as the stage `anomalies` scores;
 k-means of 20 stand for the clusters of the map. Three others, which are in no menu, stand beside the detectors: bare
 distance to the ten nearest, isolation forest (Liu, Ting & Zhou 2008) on 16 components, and the local outlier factor
-(Breunig et al. 2000) of ten neighbours.
+(Breunig et al. 2000) of ten neighbours; and the detectors mixed, all of them and the two that differ most.
 
 Rare are lens, ring and merger (2.1 % of all), and the artefacts trail, saturated and bad column (1.2 %). Printed is how
 many of the first 100 and 1,000 are rare, over what chance would find: mean over seeds, lowest to highest. Then the same
@@ -16,7 +16,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 from tqdm import tqdm
 
-from atlas.catalog.anomalies import ARTEFACT, DETECTORS, SPOILT
+from atlas.catalog.anomalies import ARTEFACT, DETECTORS, PERCENTILES, SPOILT
+from atlas.catalog.mixtures import MixedBy, mix_percentiles
 from precompute.config import BuildConfig
 from precompute.descriptor.artefact_columns import artefact_columns
 from precompute.descriptor.features import FEATURES, GALAXY, Descriptor
@@ -57,6 +58,14 @@ OTHERS = {
     "forest": "isolation forest (not offered)",
     "lof": "local outlier factor (not offered)",
 }
+
+MIXTURES = {
+    "all_highest": "all five mixed by the highest",
+    "all_mean": "all five mixed by the mean",
+    "form_lonely_highest": "odd form and lonely, mixed by the highest",
+    "form_lonely_mean": "odd form and lonely, mixed by the mean",
+}
+FORM_LONELY = ("anomaly_form", "anomaly_neighbors")
 
 Floats = NDArray[np.float32]
 
@@ -118,6 +127,16 @@ def detect_otherwise(embeddings: Floats, seed: int) -> dict[str, Floats]:
     return {"forest": -forest.score_samples(reduced), "lof": -factor.negative_outlier_factor_}
 
 
+def mixtures(scores: dict[str, Floats]) -> dict[str, Floats]:
+    """The detectors mixed in the obvious ways, as the page mixes them."""
+    sets = {"all": PERCENTILES, "form_lonely": FORM_LONELY}
+    return {
+        f"{name}_{by}": mix_percentiles([scores[one] for one in detectors], by)
+        for name, detectors in sets.items()
+        for by in get_args(MixedBy)
+    }
+
+
 def gains(score: Floats, is_rare: NDArray[np.bool_], shown: NDArray[np.bool_]) -> list[float]:
     """Share of the rare among the first that are shown, over their share of all that are, for `FIRST`."""
     order = np.argsort(-score, kind="stable")
@@ -134,7 +153,7 @@ def measure(seeds: int, galaxies: int) -> dict[str, list[list[float]]]:
         embeddings = Descriptor.fit(survey.features).embed(survey.features)
         artefact = artefact_columns(survey.features[:, len(GALAXY) :], DEFAULT_PIXELS**2)[ARTEFACT]
         scores = detect(embeddings, magnitude_of(survey.parameters), BuildConfig())
-        scores |= {ARTEFACT: artefact} | detect_otherwise(embeddings, seed)
+        scores |= {ARTEFACT: artefact} | mixtures(scores) | detect_otherwise(embeddings, seed)
         true_class = survey.parameters["true_class"]
         is_rare_galaxy = np.isin(true_class, RARE_GALAXIES)
         is_rare = is_rare_galaxy | IS_ARTEFACT[true_class]
@@ -154,10 +173,10 @@ def as_text(found: dict[str, list[list[float]]], galaxies: int) -> str:
         f"| detector | {' | '.join(heads)} |",
         f"| --- |{' --- |' * len(heads)}",
     ]
-    for name in [*(d for d in DETECTORS if d not in OTHERS), *OTHERS]:
+    for name in [*(d for d in DETECTORS if d not in OTHERS), *MIXTURES, *OTHERS]:
         values = np.array(found[name])
         told = [f"{v.mean():.1f} ({v.min():.1f} to {v.max():.1f})" for v in values.T]
-        title = OTHERS[name] if name in OTHERS else DETECTORS[name].title
+        title = (MIXTURES | OTHERS).get(name) or DETECTORS[name].title
         lines.append(f"| {title} | {' | '.join(told)} |")
     return "\n".join(lines)
 

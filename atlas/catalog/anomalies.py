@@ -36,11 +36,13 @@ LEVELS: NDArray[np.float64] = np.append(1 - np.logspace(0, -7, 1_024), 1.0)
 
 
 class Detector(NamedTuple):
-    """A detector in words: for a menu, for a galaxy that it found ("odd for its brightness"), and what it means."""
+    """A detector in words: for a menu, for a galaxy that it found ("odd for its brightness"), what it means, and as
+    briefly as it can be said beside others."""
 
     title: str
     finding: str
     meaning: str
+    brief: str
 
 
 DETECTORS = {
@@ -48,36 +50,43 @@ DETECTORS = {
         "odd for its brightness",
         "odd for its brightness",
         "Unlike others of its magnitude, in form or in any detail.",
+        "odd",
     ),
     "anomaly_form": Detector(
         "odd form",
         "odd in form for its brightness",
         "In what varies most among its magnitude: mergers, rings and lenses first.",
+        "odd form",
     ),
     "anomaly_detail": Detector(
         "odd detail",
         "odd in detail for its brightness",
         "In anything that the embedding tells: spoilt images first.",
+        "odd detail",
     ),
     "anomaly_neighbors": Detector(
         "lonely for its brightness",
         "lonely for its brightness",
         "Farther from its ten nearest than others of its magnitude.",
+        "lonely",
     ),
     "anomaly_cluster": Detector(
         "far from its cluster",
         "far from its cluster",
         "Far from the middle of the cluster that it is in.",
+        "far from cluster",
     ),
     "anomaly_knn": Detector(
         "far from others",
         "far from others",
         "By plain distance: faint galaxies first, which noise sets apart.",
+        "far from others",
     ),
     ARTEFACT: Detector(
         "spoilt images",
         "a spoilt image",
         "A streak, a bad column, a saturated star, a blank part.",
+        "spoilt",
     ),
 }
 """In the order of menus, the default first."""

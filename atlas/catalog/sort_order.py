@@ -5,7 +5,8 @@
 The files are kept as `atlas.storage.derived_files` says.
 
 Rows without a value come last in both directions, rows of one value in the order of their numbers. Categories and texts
-are in the order of their words. The whole order is sorted once and stored; a selection's is what its mask leaves of it.
+are in the order of their words; a mixture of detectors is sorted as a column is. The whole order is sorted once and
+stored; a selection's is what its mask leaves of it.
 Where a selection is small it is sorted by itself, and nothing is stored.
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.catalog.columns import Columns
+from atlas.catalog.mixtures import MixedColumn
 from atlas.errors import FormatError, InputError
 from atlas.mask import Mask
 from atlas.parallel import in_threads
@@ -37,6 +39,9 @@ FEW_ROWS = 200_000  # sorted in 20 ms
 BUCKET_ROWS = 1 << 17
 SAMPLE_PER_BUCKET = 256
 SORT_PASSES = 2  # of `atlas.parallel.in_threads`
+
+Sorted = str | MixedColumn
+"""A column by its name, or several as one."""
 
 
 class Orders:
@@ -69,12 +74,12 @@ class Orders:
         self._build_id, self._n_rows = build_id, n_rows
         self._scratch = scratch
         self._keep, self._max_bytes = keep, max_bytes
-        self._sortings: dict[tuple[str, bool], _Sorting] = {}
+        self._sortings: dict[str, _Sorting] = {}
         self._open: OrderedDict[str, NDArray[np.uint32]] = OrderedDict()
         self._lock = threading.Lock()
         self._selected = PerMask(self._select)
 
-    def page(self, column: str, descending: bool, mask: Mask | None, offset: int, limit: int) -> NDArray[np.uint32]:
+    def page(self, column: Sorted, descending: bool, mask: Mask | None, offset: int, limit: int) -> NDArray[np.uint32]:
         """Rows offset … offset + limit − 1 of a selection in the order of a column.
 
         The first page of a column sorts it (0.1 s a million rows) unless the selection is small; the first page of a
@@ -82,8 +87,8 @@ class Orders:
 
         Parameters
         ----------
-        column : str
-            Its name.
+        column : str or MixedColumn
+            Its name, or the mixture itself.
         descending : bool
             Largest first; missing values are last in any case.
         mask : Mask or None
@@ -111,7 +116,7 @@ class Orders:
         rows = self._order(sorting) if mask is None else self._selected(mask, sorting)
         return np.array(rows[offset : offset + limit])
 
-    def ready(self, column: str, descending: bool, mask: Mask | None) -> bool:
+    def ready(self, column: Sorted, descending: bool, mask: Mask | None) -> bool:
         """Whether `page` has nothing left to sort that takes long."""
         sorting = self._sorting(column, descending)
         if (self._n_rows if mask is None else mask.count) <= FEW_ROWS:
@@ -125,10 +130,14 @@ class Orders:
             return False
         return True
 
-    def _sorting(self, column: str, descending: bool) -> _Sorting:
-        described, values = self._columns.describe(column), self._columns.array(column)
+    def _sorting(self, column: Sorted, descending: bool) -> _Sorting:
+        if isinstance(column, MixedColumn):
+            return self._kept(_Sorting(column.described, column, descending))
+        return self._kept(_Sorting(self._columns.describe(column), self._columns.array(column), descending))
+
+    def _kept(self, sorting: _Sorting) -> _Sorting:
         with self._lock:
-            return self._sortings.setdefault((column, descending), _Sorting(described, values, descending))
+            return self._sortings.setdefault(sorting.name, sorting)
 
     def _select(self, mask: Mask, sorting: _Sorting) -> NDArray[np.uint32]:
         if mask.count <= FEW_ROWS:
@@ -176,13 +185,13 @@ class _Sorting:
     ----------
     column : Column
         What the manifest says of it.
-    values : ndarray of shape (n,)
-        As stored.
+    values : ndarray of shape (n,) or MixedColumn
+        As stored, or as mixed.
     descending : bool
         Largest first.
     """
 
-    def __init__(self, column: Column, values: NDArray[Any], descending: bool) -> None:
+    def __init__(self, column: Column, values: NDArray[Any] | MixedColumn, descending: bool) -> None:
         self.name = f"{column.name}.{'falling' if descending else 'rising'}.order"
         self.n_rows = values.size
         self.descending = descending

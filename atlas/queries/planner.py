@@ -7,7 +7,7 @@ A ranking by inner product runs
     more                    on the index, fetching 4,000, 16,000, 64,000 candidates until enough of them are selected;
                             if still too few are, exactly over all selected rows
 ScaNN has no filter of its own, hence the last two. An order by labels scores all that may appear; a column's order is
-read off the column.
+read off the column, and that of several detectors off theirs.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
+from atlas.catalog.mixtures import MixedColumn
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.planes.sampling import row_hash
 from atlas.queries import by_labels
 from atlas.queries.by_labels import top_by_labels
+from atlas.queries.by_value import top_of_column, top_of_mixture
 from atlas.queries.feedback import LOSS, embedding_of_examples
 from atlas.queries.group import group_embedding
 from atlas.queries.query import MAX_LIMIT, Method, Query, Result, examples_of, receipt
 from atlas.queries.ranking import (
     ByColumn,
+    ByDetectors,
     ByLabels,
     Given,
     Ranking,
@@ -88,7 +91,7 @@ def settings_of(query: Query) -> dict[str, Any]:
 
 def _spaced(atlas: OpenBuild, query: Query, spacing: Spacing, mask: Mask | None) -> Result:
     """The answer without near twins, or with variety: from a longer list, until enough of it is left."""
-    if spacing.variety and isinstance(query.ranking, ByColumn | Shuffled):
+    if spacing.variety and isinstance(query.ranking, ByColumn | ByDetectors | Shuffled):
         raise InputError("variety is among galaxies that are similar to examples: choose some first")
     started = time.perf_counter()
     end = query.offset + query.limit
@@ -133,6 +136,9 @@ def _found(atlas: OpenBuild, query: Query, mask: Mask | None) -> Result:
             values = atlas.columns(query.space).number(column)
             rows, scores = top_of_column(values, wanted, descending=descending, mask=mask)
             ranked: Ranked = rows, scores, "column order", None
+        case ByDetectors(detectors, by):
+            mixed = MixedColumn(atlas.columns(query.space), detectors, by)
+            ranked = *top_of_mixture(mixed, wanted, mask), "column order", None
         case Shuffled(seed):
             rows = _shuffled(atlas.n_rows, seed, wanted, mask)
             ranked = rows, np.full(rows.size, np.nan, dtype=np.float32), "column order", None
@@ -169,7 +175,9 @@ def needs_index(query: Query, mask: Mask | None) -> bool:
     """
     if query.spacing is not None and query.spacing.variety:
         return False  # it takes more candidates than an index is asked for
-    if isinstance(query.ranking, ByColumn | Shuffled | ByLabels) or (mask is not None and mask.count <= SUBSET_ROWS):
+    if isinstance(query.ranking, ByColumn | ByDetectors | Shuffled | ByLabels) or (
+        mask is not None and mask.count <= SUBSET_ROWS
+    ):
         return False
     return not query.exact and query.offset + query.limit <= INDEX_LIMIT
 
@@ -209,34 +217,6 @@ def embedding_of(atlas: OpenBuild, space: OpenSpace, ranking: Ranking) -> NDArra
     if not norm > 1e-6:
         raise InputError("this embedding has no length: nothing is like it")
     return (q / np.float32(norm)).astype(np.float32)
-
-
-def top_of_column(
-    values: NDArray[Any], k: int, *, descending: bool, mask: Mask | None
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The first k rows by a column, ties in order of row, missing values last.
-
-    Returns
-    -------
-    rows : ndarray of shape (min(k, selected),), int64
-    values : ndarray of the same shape, float32
-    """
-    rows = None if mask is None else mask.rows
-    key = np.asarray(values if rows is None else values[rows])
-    if descending:
-        # Without loss: a minus overflows for unsigned and for extreme integers, float64 does not hold every 64-bit id.
-        key = -key if key.dtype.kind == "f" else ~key
-    k = min(k, key.size)
-    if k == 0:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-    last = np.partition(key, k - 1)[k - 1]
-    missing = key != key
-    better, equal = (~missing, missing) if last != last else (key < last, key == last)
-    chosen = np.flatnonzero(better)
-    chosen = np.concatenate([chosen, np.flatnonzero(equal)[: k - chosen.size]])
-    chosen = chosen[np.lexsort((chosen, key[chosen]))]
-    found = chosen if rows is None else rows[chosen].astype(np.int64)
-    return found, np.asarray(values[found], dtype=np.float32)
 
 
 def _shuffled(n_rows: int, seed: int, k: int, mask: Mask | None) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@
     Typical(cluster)                    most like the middle of a cluster             inner_product
     Given(embedding)                    most like an embedding from outside           inner_product
     ByColumn(column, descending)        by a value, missing last                      column
+    ByDetectors(detectors, mixed_by)    by several detectors of anomalies at once     column
     Shuffled(seed)                      random, the same for the same seed            column
     ByLabels(wanted, mode, revision)    as labels teach (`atlas.queries.by_labels`)   scan
 
@@ -20,6 +21,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
+from atlas.catalog.anomalies import PERCENTILES
+from atlas.catalog.mixtures import MixedBy
 from atlas.queries import selection as selections
 from atlas.queries.feedback import weighted_examples
 from atlas.queries.selection import Row, Selection
@@ -79,6 +82,21 @@ class ByColumn(_Ranking, frozen=True):
     descending: bool = True
 
 
+class ByDetectors(_Ranking, frozen=True):
+    """By several detectors of anomalies at once (`atlas.catalog.mixtures`): the oddest first, unknown last.
+
+    Attributes
+    ----------
+    detectors : tuple of str
+        Columns whose percentiles are mixed.
+    mixed_by : str
+        How: by the highest of them, or by their mean.
+    """
+
+    detectors: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=len(PERCENTILES))]
+    mixed_by: MixedBy = "highest"
+
+
 class Shuffled(_Ranking, frozen=True):
     """A random order that the seed fixes."""
 
@@ -108,7 +126,7 @@ class ByLabels(_Ranking, frozen=True):
     oddness: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.8
 
 
-Ranking = Similar | SimilarToGroup | Typical | Given | ByColumn | Shuffled | ByLabels
+Ranking = Similar | SimilarToGroup | Typical | Given | ByColumn | ByDetectors | Shuffled | ByLabels
 
 
 def query_kind(ranking: Ranking) -> QueryKind | None:
@@ -129,11 +147,18 @@ def query_kind(ranking: Ranking) -> QueryKind | None:
 
 
 def canonical_ranking(ranking: Ranking, form: Callable[[Selection], Selection] = selections.canonical) -> Ranking:
-    """The one form of equal rankings: examples as `weighted_examples` has them; `form` makes that of a group."""
+    """The one form of equal rankings: examples as `weighted_examples` has them; `form` makes that of a group.
+
+    Detectors are in one order, each once; one alone is the order of its column.
+    """
     if isinstance(ranking, Similar):
         alone = not isinstance(ranking, SimilarToGroup)
         wanted, unwanted = weighted_examples(ranking.wanted, ranking.unwanted, alone=alone)
         ranking = replace(ranking, wanted=wanted, unwanted=unwanted)
+    if isinstance(ranking, ByDetectors):
+        detectors = tuple(sorted(set(ranking.detectors)))
+        alone = len(detectors) == 1 and detectors[0] in PERCENTILES
+        ranking = ByColumn(detectors[0]) if alone else replace(ranking, detectors=detectors)
     if isinstance(ranking, ByLabels):
         ranking = replace(ranking, wanted=tuple(sorted(set(ranking.wanted))))
     if isinstance(ranking, SimilarToGroup):

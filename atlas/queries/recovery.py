@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.build import OpenBuild
+from atlas.catalog.mixtures import MixedColumn
 from atlas.catalog.numbers import short_text
 from atlas.errors import InputError
 from atlas.mask import Mask
 from atlas.queries.planner import embedding_of
 from atlas.queries.query import Query, canonical_query, examples_of
-from atlas.queries.ranking import ByColumn, ByLabels, Shuffled
+from atlas.queries.ranking import ByColumn, ByDetectors, ByLabels, Shuffled
 from atlas.search.exact_ranks import ranks_by_similarity, ranks_by_value
 
 FIRST = (10, 100, 1_000, 10_000)
@@ -121,6 +122,9 @@ def recovery(
         case ByColumn(column, descending):
             values = atlas.columns(query.space).number(column)
             ranks = ranks_by_value(values, rows, descending=descending, mask=ranked)
+        case ByDetectors(detectors, by):
+            mixed = MixedColumn(atlas.columns(query.space), detectors, by)
+            ranks = ranks_by_value(mixed[:], rows, descending=True, mask=ranked)
         case _:
             space = atlas.space(query.space)
             q = embedding_of(atlas, space, query.ranking)

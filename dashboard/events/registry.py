@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from atlas.queries.selection import Cluster
 
 from ..state.page_state import SIMILARITY, State, has_examples, is_narrowed
-from . import filters, galaxies, page, planes, scores, selections, subsets, teaching
+from . import filters, galaxies, mixing, page, planes, scores, selections, subsets, teaching
 from .event import Event
 from .page import Open
 
-FAMILIES = (page, galaxies, selections, scores, filters, subsets, planes, teaching)
+FAMILIES = (page, galaxies, selections, scores, filters, subsets, planes, teaching, mixing)
 SENT: Any = Union[tuple(kind for family in FAMILIES for kind in family.SENT)]  # noqa: UP007 - made of a tuple
 """Whatever a browser may send, told apart by `is`: as a type for msgspec."""
 
@@ -30,6 +30,10 @@ def _answerable(before: State, state: State) -> State:
     that sample goes with the selection."""
     if state.order == "labels" and state.teaching is None:
         state = replace(state, order="most")  # no labels are named: a link that was made by hand
+    if state.order == "mixed" and state.mixture is None:
+        state = replace(state, order="most")  # likewise
+    elif state.order != "mixed" and state.mixture is not None:
+        state = replace(state, mixture=None)
     examples = has_examples(state)
     if state.order in SIMILARITY and not examples and is_narrowed(state):
         return replace(state, order="random")

@@ -21,7 +21,7 @@ from flask import g, has_request_context
 
 from atlas import Atlas, Mask, Query, Result
 from atlas.catalog.histogram import BitCounts, Histogram
-from atlas.catalog.sort_order import Orders
+from atlas.catalog.sort_order import Orders, Sorted
 from atlas.errors import InputError
 from atlas.exports.band_image import BandImages
 from atlas.labels.store import Labels, beside
@@ -316,7 +316,7 @@ class Service:
         atlas = atlas or self.atlas
         return atlas.space().plane if axes is None else self._derived.plane(atlas, axes)
 
-    def require_order(self, column: str, descending: bool, mask: Mask | None) -> None:
+    def require_order(self, column: Sorted, descending: bool, mask: Mask | None) -> None:
         """Refuse, for now, to read a selection in the order of a column that is still being sorted.
 
         Raises

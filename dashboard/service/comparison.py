@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from atlas import Atlas
+from atlas.catalog.mixtures import MixedColumn
 from atlas.queries.agreement import Agreement, ScoreOf, agreement
 from atlas.queries.query import Query
-from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, canonical_ranking
+from atlas.queries.ranking import ByColumn, ByDetectors, ByLabels, Shuffled, canonical_ranking
 from atlas.queries.selection import All, Named
 
 from ..jobs.job import Job, Run
@@ -97,4 +98,6 @@ def _score_of(service: Service, atlas: Atlas, query: Query) -> ScoreOf | None:
         case ByColumn(column, descending):
             values, sign = atlas.columns(query.space).array(column), np.float32(1 if descending else -1)
             return lambda rows: np.asarray(values[rows], dtype=np.float32) * sign
+        case ByDetectors(detectors, by):
+            return MixedColumn(atlas.columns(query.space), detectors, by).__getitem__
     return scores_of(atlas, canonical_ranking(ranking, service.canonical))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from atlas import Atlas, Mask
-from atlas.catalog.sort_order import SORT_PASSES, Orders
+from atlas.catalog.sort_order import SORT_PASSES, Orders, Sorted
 from atlas.errors import InputError
 from atlas.parallel import watched
 from atlas.planes.plane import Plane
@@ -58,7 +58,7 @@ class DerivedFiles:
         with watched(lambda _: advance(run.job.share)):
             atlas.column_plane(axes.x, axes.y, self._scratch, advance=advance)
 
-    def require_order(self, orders: Orders, atlas: Atlas, column: str, descending: bool, mask: Mask | None) -> None:
+    def require_order(self, orders: Orders, atlas: Atlas, column: Sorted, descending: bool, mask: Mask | None) -> None:
         """Refuse, for now, an order that is not there yet, and have it made.
 
         Raises
@@ -83,7 +83,9 @@ class DerivedFiles:
                 orders.page(column, descending, None, 0, 0)
 
         way = "falling" if descending else "rising"
-        self._require("order", f"{column} {way}", f"Sorting {atlas.n_rows:,} galaxies by {column}", make, atlas)
+        name = column if isinstance(column, str) else column.described.name
+        told = column if isinstance(column, str) else f"{len(column.detectors)} detectors, mixed"
+        self._require("order", f"{name} {way}", f"Sorting {atlas.n_rows:,} galaxies by {told}", make, atlas)
 
     def _require(self, kind: str, request: str, title: str, make: Work, atlas: Atlas) -> None:
         key = cache_key(atlas.build_id, kind, request, socket.gethostname())

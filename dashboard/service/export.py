@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from atlas import Atlas, Query
 from atlas.catalog.cluster_tree import LABELS as CLUSTERS
 from atlas.catalog.columns import free_name
+from atlas.catalog.mixtures import mixture_meaning
 from atlas.cluster_names import NamesHere
 from atlas.exports.contents import Contents, Field, Part, cells, field_of, id_field, provenance, texts
 from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
@@ -19,7 +20,7 @@ from atlas.planes.sampling import row_hash
 from atlas.queries.by_labels import in_order_of_labels
 from atlas.queries.planner import settings_of
 from atlas.queries.query import receipt
-from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, canonical_ranking
+from atlas.queries.ranking import ByColumn, ByDetectors, ByLabels, Shuffled, Similar, canonical_ranking
 from atlas.queries.selection import All
 from atlas.storage import layout
 from atlas.storage.manifest import Column
@@ -65,7 +66,16 @@ def _contents(service: Service, state: State, columns: list[Column], listing: Re
     asked = name_of_receipt(service, state) or NO_QUESTION
     told = similarity if listing.scored else None
     names = service.book.cluster_names(atlas)
-    return export_contents(atlas, columns, listing.total, lambda: _pages(listing), told, names, receipt=asked)
+    more = {"receipt": asked, "order": "" if state.listing == "table" and state.table.sort else _order(atlas, state)}
+    return export_contents(atlas, columns, listing.total, lambda: _pages(listing), told, names, **more)
+
+
+def _order(atlas: Atlas, state: State) -> str:
+    """Sentence on the mixture that ordered the galaxies, which its columns alone do not tell; empty of other orders."""
+    query = question_of(atlas, state).query
+    if query is None or not isinstance(query.ranking, ByDetectors):
+        return ""
+    return mixture_meaning(query.ranking.detectors, query.ranking.mixed_by)
 
 
 def export_contents(
@@ -151,7 +161,7 @@ def _whole(service: Service, state: State) -> ResultList:
     atlas = service.atlas
     question = question_of(atlas, state)
     query = question.query
-    if query is None or isinstance(query.ranking, ByColumn):
+    if query is None or isinstance(query.ranking, ByColumn | ByDetectors):
         return listing_of(service, state)
     rows = _rows(service, atlas, query)
     by = question.like if isinstance(query.ranking, Shuffled | ByLabels) else query.ranking

@@ -6,13 +6,24 @@ import msgspec
 from msgspec.structs import replace
 
 from atlas import Atlas, Query
-from atlas.catalog.anomalies import detector_of
+from atlas.catalog.anomalies import DEFAULT, detector_of
+from atlas.catalog.mixtures import mixable
 from atlas.page_link import VARIETY
-from atlas.queries.ranking import ByColumn, ByLabels, Ranking, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.ranking import (
+    ByColumn,
+    ByDetectors,
+    ByLabels,
+    Ranking,
+    Shuffled,
+    Similar,
+    SimilarToGroup,
+    Typical,
+    canonical_ranking,
+)
 from atlas.queries.selection import All, And, Cluster, Not, Selection
 from atlas.queries.spacing import Spacing
 
-from ..state.page_state import DETECTED, Galaxy, State, Teaching, active, is_narrowed
+from ..state.page_state import DETECTED, DetectorMixture, Galaxy, State, Teaching, active, is_narrowed
 from .galaxies import row_of
 
 
@@ -67,6 +78,14 @@ def by_labels_of(teaching: Teaching) -> ByLabels:
     return ByLabels(teaching.wanted, teaching.mode, teaching.revision)
 
 
+def mixed_ranking(atlas: Atlas, mixture: DetectorMixture) -> Ranking:
+    """The ranking of a mixture, of those detectors that the atlas has; its default where it has none of them."""
+    columns = atlas.columns(atlas.default_space)
+    known = tuple(name for name in mixable(columns) if name in mixture.detectors)
+    ranking = ByDetectors(known, mixture.by) if known else ByColumn(detector_of(DEFAULT, columns))
+    return canonical_ranking(ranking)
+
+
 def _is_cluster_of(atlas: Atlas, selection: Selection) -> bool:
     """Whether a cluster is selected, one of the space that is asked: others have no middle there."""
     return isinstance(selection, Cluster) and selection.label >= 0 and selection.space == atlas.default_space
@@ -82,6 +101,8 @@ def _ranking(atlas: Atlas, state: State, like: Similar | None) -> Ranking | None
     match state.order:
         case order if order in DETECTED:
             return ByColumn(detector_of(order, atlas.columns(atlas.default_space)))
+        case "mixed" if state.mixture is not None:
+            return mixed_ranking(atlas, state.mixture)
         case "typical" if _is_cluster_of(atlas, state.selection):
             assert isinstance(state.selection, Cluster)
             return Typical(state.selection.label)

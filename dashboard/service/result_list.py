@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from atlas import Atlas, Mask
 from atlas.catalog.anomalies import DEFAULT, detector_of
 from atlas.catalog.key_columns import key_columns
+from atlas.catalog.mixtures import MixedColumn
+from atlas.catalog.sort_order import Sorted
 from atlas.errors import InputError
 from atlas.queries.planner import embedding_of
-from atlas.queries.ranking import ByColumn, ByLabels, Ranking, Shuffled, Similar, canonical_ranking
+from atlas.queries.ranking import ByColumn, ByDetectors, ByLabels, Ranking, Shuffled, Similar, canonical_ranking
 from atlas.search.exact import exact_scores
 from atlas.storage import layout
 from atlas.storage.manifest import Column
@@ -70,6 +72,9 @@ def listing_of(service: Service, state: State, sort: str = "", descending: bool 
     match query.ranking if query is not None else None:
         case ByColumn(column, down):
             return _by_column(service, question, column, down, mask)
+        case ByDetectors(detectors, by):
+            mixed = MixedColumn(atlas.columns(atlas.default_space), detectors, by)
+            return _by_column(service, question, mixed, True, mask)
         case None | Shuffled():
             return _by_row(atlas, question, mask)
     assert query is not None
@@ -89,7 +94,7 @@ def listing_of(service: Service, state: State, sort: str = "", descending: bool 
     return ResultList(int(result.rows.size), not by_labels or question.like is not None, page)
 
 
-def _by_column(service: Service, question: Question, column: str, descending: bool, mask: Mask | None) -> ResultList:
+def _by_column(service: Service, question: Question, column: Sorted, descending: bool, mask: Mask | None) -> ResultList:
     atlas, orders = service.atlas, service.orders
     scores = scores_of(atlas, question.like)
 

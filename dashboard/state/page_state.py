@@ -14,6 +14,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
+from atlas.catalog.mixtures import MixedBy
 from atlas.catalog.reserved_names import DENSITY, LABELS, SUBSETS
 from atlas.icrs import DecDeg, RaDeg
 from atlas.planes.column_plane import PlaneAxes
@@ -52,7 +53,10 @@ Detected = Literal[
 """Orders by a detector (`atlas.catalog.anomalies`). The last is of older atlases, and stays for their links."""
 
 DETECTED: tuple[str, ...] = get_args(Detected)
-Order = Literal["most", "varied", "least", "typical", "random", "labels"] | Detected
+Mixable = Literal["anomaly", "anomaly_form", "anomaly_detail", "anomaly_neighbors", "anomaly_cluster"]
+"""Detectors that tell percentiles (`atlas.catalog.mixtures`)."""
+
+Order = Literal["most", "varied", "least", "typical", "random", "labels", "mixed"] | Detected
 Panel = Literal["", "map", "sky", "gallery"]
 Drawer = Literal["", "filters", "subsets", "clusters", "anomalies", "labels", "why", "scores", "compare", "about"]
 ClusterOrder = Literal["size", "stability", "oddness", "distinctness"]
@@ -133,6 +137,14 @@ class Table(Value, frozen=True):
     descending: bool = False
 
 
+class DetectorMixture(Value, frozen=True):
+    """Several detectors that order the gallery together, in the order of `Mixable`, and how: by the highest of their
+    percentiles or by the mean."""
+
+    detectors: Annotated[tuple[Mixable, ...], msgspec.Meta(min_length=2, max_length=len(get_args(Mixable)))]
+    by: MixedBy = "highest"
+
+
 class Teaching(Value, frozen=True):
     """Labels that order the gallery.
 
@@ -184,6 +196,8 @@ class State(Value, frozen=True, kw_only=True):
         How the gallery is ordered.
     teaching : Teaching or None
         Which labels order it, where these do.
+    mixture : DetectorMixture or None
+        Which detectors order it, where several do.
     within : bool
         Whether the gallery stays inside what is active.
     exact : bool
@@ -249,6 +263,7 @@ class State(Value, frozen=True, kw_only=True):
     brushed: Annotated[tuple[Name, ...], msgspec.Meta(max_length=60)] = ()
     order: Order = "most"
     teaching: Teaching | None = None
+    mixture: DetectorMixture | None = None
     within: bool = True
     exact: bool = False
     apart_arcsec: Arcsec = 0.0
@@ -354,6 +369,7 @@ def parts(state: State) -> dict[str, State]:
         if state.order == "labels"
         else blank,
         "page": replace(blank, **which, **(looks | examples), axes=state.axes, light=state.light, order=state.order,
+                        mixture=state.mixture,
                         enlarged=state.enlarged, drawer=state.drawer, shown=state.shown, within=state.within,
                         listing=state.listing, table=state.table, sexagesimal=state.sexagesimal,
                         sky=_kind(state.sky), sky_look=state.sky_look, captions=state.captions,
@@ -380,7 +396,7 @@ def _kind(view: SkyView | None) -> SkyView | None:
     return SkyView(Projection(view.projection.kind, 0.0, 0.0), Viewport(-1.0, 1.0, -1.0, 1.0))
 
 
-_SCORED = ("focus", "wanted", "unwanted", "group", "order", "within", "known", "light")
+_SCORED = ("focus", "wanted", "unwanted", "group", "order", "mixture", "within", "known", "light")
 """What the drawer of scores depends on beside the selection."""
 
 
@@ -397,7 +413,7 @@ def _drawer_needs(state: State) -> dict[str, object]:
         case "clusters":
             return {"cluster_order": state.cluster_order, "cluster_scale": state.cluster_scale, "split": state.split}
         case "anomalies":
-            return {**which, "order": state.order}
+            return {**which, "order": state.order, "mixture": state.mixture}
         case "why":
             return {**which}
         case "compare":

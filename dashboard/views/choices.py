@@ -11,6 +11,7 @@ from atlas import Atlas
 from atlas.catalog.anomalies import DEFAULT, DETECTORS, detector_of, offered
 from atlas.catalog.cluster_tree import LABELS as CLUSTERS
 from atlas.catalog.columns import Columns, is_magnitude, is_redshift
+from atlas.catalog.mixtures import mixture_name
 from atlas.catalog.reserved_names import DENSITY, LABELS, OF_THE_PAGE, SUBSETS
 from atlas.catalog.senses import named_sense
 from atlas.queries.selection import Cluster
@@ -39,6 +40,8 @@ def orders(state: State, columns: Columns | None = None) -> list[dict[str, str]]
             names.append(now)  # of an older link
         # Without a word that all have in common: a narrow menu shows the beginning.
         shown |= {name: el.capitalised(DETECTORS[name].title) if name in DETECTORS else name for name in names}
+    if state.order == "mixed" and state.mixture is not None:
+        shown["mixed"] = el.capitalised(mixture_name(state.mixture.detectors, state.mixture.by))
     if not isinstance(state.selection, Cluster):
         del shown["typical"]
     if not has_examples(state) and (is_narrowed(state) or state.listing == "table"):

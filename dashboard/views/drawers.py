@@ -7,13 +7,13 @@ from typing import Any
 from dash import Dash, Input, Output, html
 
 from atlas import Atlas
-from atlas.catalog.anomalies import DETECTORS, offered
 
 from ..interaction.held_state import read_state
 from ..service.atlas_service import Service
 from ..state.page_state import State
 from . import clusters, comparison, filters, labels, scores, subsets, why_here
 from . import elements as el
+from .detectors import detectors
 
 ANOMALY_IMAGES = 12
 ABOUT_JUDGING = "Key 1 labels a galaxy interesting, 2 boring; “Your labels” then orders all by them"
@@ -52,7 +52,7 @@ def anomalies(service: Service, state: State) -> list[Any]:
     taught = el.button("Order the gallery by labels", kind="link", label=labels.ABOUT_TEACHING, is_="teach")
     return [
         filters.artefact_switch(service, atlas, state),
-        *(_detector(name, chosen=name == state.order) for name in offered(columns)),
+        *detectors(columns, state),
         html.P(
             ["Say what is interesting as you look: the page learns which others are. ",
              el.button("Judge with the keys 1 and 2", kind="link", label=ABOUT_JUDGING, is_="local", do="judge"),
@@ -69,15 +69,6 @@ def anomalies(service: Service, state: State) -> list[Any]:
             className="gf-strip wrap",
         ),
     ]  # fmt: skip
-
-
-def _detector(name: str, *, chosen: bool) -> html.Button:
-    detector = DETECTORS[name]
-    return html.Button(
-        [html.B(el.capitalised(detector.title)), html.Span(detector.meaning)],
-        type="button", className="gf-detector", **{"aria-pressed": "true" if chosen else "false"},
-        **el.on_click(is_="change", order=name),
-    )  # fmt: skip
 
 
 def about(atlas: Atlas) -> list[Any]:

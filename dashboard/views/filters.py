@@ -33,6 +33,9 @@ from ..state.page_state import Filter, State, active
 from . import elements as el
 from .words import WordButton, word_list
 
+ALONE = Range(ARTEFACT, float(np.nextafter(np.float32(SPOILT), np.float32(1))), None)
+"""Spoilt images and nothing else: all that their switch hides."""
+
 DEFAULT_COLUMNS = 8
 OWN_COLUMNS = (DEFAULT, "trust")
 
@@ -301,7 +304,8 @@ def _expression(state: State, columns: list[Column], told: list[str]) -> html.Se
 
 
 def artefact_switch(service: Service, atlas: Atlas, state: State) -> html.Div | None:
-    """The switch that hides spoilt images: a filter of their column, with how many galaxies of the rest it hides."""
+    """The switches that hide spoilt images or show them alone: filters of their column, with how many of the rest they
+    are."""
     if ARTEFACT not in offered(atlas.columns(atlas.default_space)):
         return None
     hide = Range(ARTEFACT, None, SPOILT)
@@ -311,13 +315,18 @@ def artefact_switch(service: Service, atlas: Atlas, state: State) -> html.Div | 
     assert among is not None and kept is not None
     says = f"{'Artefacts hidden' if is_on else 'Hide artefacts'}: {among.count - kept.count:,}"
     why = "Galaxies whose image is spoilt by a streak, a bad column, a saturated star or a blank part"
-    bounds = {} if is_on else {"high": SPOILT}
+    why = f"{why}: {ARTEFACT} above {SPOILT}"
+    are_alone = ALONE in state.filters
     return html.Div(
-        html.Button(
-            says, type="button", className="gf-button", **{"aria-pressed": "true" if is_on else "false"},
-            **el.why(f"{why}: {ARTEFACT} above {SPOILT}"), **el.on_click(is_="filter", column=ARTEFACT, **bounds),
-        ),
-        className="gf-filter",
+        [_switch(says, why, is_on, high=SPOILT), _switch("Only these", why, are_alone, low=ALONE.low)],
+        className="gf-filter gf-artefacts",
+    )
+
+
+def _switch(says: str, why: str, is_on: bool, **bounds: float | None) -> html.Button:
+    return html.Button(
+        says, type="button", className="gf-button", **{"aria-pressed": "true" if is_on else "false"},
+        **el.why(why), **el.on_click(is_="filter", column=ARTEFACT, **({} if is_on else bounds)),
     )  # fmt: skip
 
 

@@ -11,11 +11,12 @@ from dash import Dash, Input, Output, html
 from atlas import Atlas, Query, Result
 from atlas.catalog.anomalies import DEFAULT, DETECTORS, PERCENTILES
 from atlas.catalog.cluster_labels import Word
+from atlas.catalog.mixtures import MixedColumn, mixture_name
 from atlas.catalog.reasons import reasons
 from atlas.catalog.senses import explanation
 from atlas.cluster_names import NamesHere
 from atlas.errors import InputError
-from atlas.queries.ranking import ByColumn, ByLabels, Shuffled, Similar, SimilarToGroup, Typical
+from atlas.queries.ranking import ByColumn, ByDetectors, ByLabels, Shuffled, Similar, SimilarToGroup, Typical
 from atlas.queries.selection import All
 from atlas.storage.manifest import Column
 
@@ -30,6 +31,7 @@ from .facts import meaning_of, value_texts
 from .twins import twin_choice
 
 DOOR_IMAGES = 6
+MOST_BESIDE = 2  # detectors that stand under an image
 ABOUT_SIMILARITY = "Similarity: the cosine of the angle between two embeddings; 1 is the same, 0 has nothing in common."
 ABOUT_LABELS = {
     "like": "Likeness to each that you want and not to the rest, plus oddness; every galaxy is scored.",
@@ -109,6 +111,8 @@ def _short(column: Column, texts: list[str]) -> list[str]:
 def _captions(atlas: Atlas, query: Query, result: Result) -> tuple[list[str], list[str], list[str]]:
     """Captions of the images, what each means, and of an anomaly the word that tells most of it."""
     ranking, scores = query.ranking, result.scores.astype(np.float64).tolist()
+    if isinstance(ranking, ByDetectors):
+        return _mixed_captions(atlas, query.space, ranking, result)
     if not (isinstance(ranking, ByColumn) and ranking.column in DETECTORS):
         told = ["" if np.isnan(s) else f"{s:.3f}" for s in scores]
         return (told, [_meaning(atlas, query)], []) if any(told) else ([], [], [])
@@ -120,6 +124,29 @@ def _captions(atlas: Atlas, query: Query, result: Result) -> tuple[list[str], li
     told = [percentile_text(score) if is_share else f"{score:.3f}" for score in scores]
     more = " of the galaxies are less so" if is_share else ""
     whys = [f"{finding}: {text}{more}. {_why(word)}" for text, word in zip(told, found, strict=True)]
+    return told, whys, ["" if word is None else word.text for word in found]
+
+
+def _mixed_captions(
+    atlas: Atlas, space: str, ranking: ByDetectors, result: Result
+) -> tuple[list[str], list[str], list[str]]:
+    """As `_captions`, where several detectors order: what each of them says, the odder first."""
+    columns = atlas.columns(space)
+    each = MixedColumn(columns, ranking.detectors, ranking.mixed_by).each(result.rows)
+    found = reasons(columns, atlas.space(space).telling_columns, result.rows)
+    how = "the highest of these" if ranking.mixed_by == "highest" else "by their mean"
+    told, whys = [], []
+    for at, (score, word) in enumerate(zip(result.scores.tolist(), found, strict=True)):
+        said = {DETECTORS[name].brief: float(values[at]) for name, values in each.items() if values[at] == values[at]}
+        lines = [
+            f"{brief} {percentile_text(value).removesuffix(' %')}"
+            for brief, value in sorted(said.items(), key=lambda one: -one[1])
+        ]
+        told.append(" · ".join(lines[:MOST_BESIDE]))
+        all_of_them = f"{el.capitalised(', '.join(lines))}: per cent of the galaxies are less so"
+        whys.append(
+            f"{all_of_them}; {percentile_text(score)} {how}. {_why(word)}" if lines else "No detector knows it."
+        )
     return told, whys, ["" if word is None else word.text for word in found]
 
 
@@ -167,6 +194,8 @@ def title(query: Query | None, atlas: Atlas, names: NamesHere) -> str:
                 return f"Most anomalous: {DETECTORS[column].title}"
             described = atlas.columns(query.space).describe(column)
             return f"Most anomalous: {described.description[:1].lower()}{described.description[1:]}"
+        case ByDetectors(detectors, by):
+            return f"Most anomalous: {mixture_name(detectors, by)}"
         case ByLabels(_, mode):
             return {"like": "As your labels teach", "uncertain": "Most uncertain", "unlike": "Unlike all labelled"}[
                 mode

@@ -18,12 +18,14 @@ import numpy as np
 from flask import Flask, Response, jsonify, request
 
 from atlas import Atlas
+from atlas.catalog.mixtures import mixture_meaning
 from atlas.cluster_names import NO_NAMES, NamesHere
 from atlas.errors import InputError, shorten
 from atlas.exports.contents import Contents, Field
 from atlas.exports.formats import FORMATS
-from atlas.notebook import ABOUT_SIMILARITY, SIMILARITY
+from atlas.notebook import ABOUT_SIMILARITY, ODDNESS, SIMILARITY
 from atlas.queries.query import Query, Result
+from atlas.queries.ranking import ByDetectors, canonical_ranking
 from atlas.queries.selection import All, Selection
 from atlas.storage.manifest import Column, Name
 
@@ -75,7 +77,9 @@ def register_api(server: Flask, service: Service, downloads: Downloads) -> None:
         result = service.run(asked.query, atlas)
         if result is None:
             raise InputError(WORDS[service.progress(atlas)])
-        table = contents_of_result(atlas, columns, result, service.book.cluster_names(atlas))
+        ranking = canonical_ranking(asked.query.ranking)
+        mixed = ranking if isinstance(ranking, ByDetectors) else None
+        table = contents_of_result(atlas, columns, result, service.book.cluster_names(atlas), mixed)
         if kind == "json":
             return jsonify(answered(atlas, table, result))
         return downloads.answer(FORMATS[kind].write(table), FORMATS[kind].mime)
@@ -100,12 +104,20 @@ def described(atlas: Atlas) -> dict[str, Any]:
     }
 
 
-def contents_of_result(atlas: Atlas, columns: list[Column], result: Result, clusters: NamesHere = NO_NAMES) -> Contents:
+def contents_of_result(
+    atlas: Atlas,
+    columns: list[Column],
+    result: Result,
+    clusters: NamesHere = NO_NAMES,
+    mixed: ByDetectors | None = None,
+) -> Contents:
     """The galaxies of an answer in its order: id, score, position, and the columns that were asked for; beside those of
-    clusters the names that people gave."""
+    clusters the names that people gave. `mixed` are the detectors that ordered it, if any did."""
     known = atlas.columns(atlas.default_space)
     place = [known.describe(name) for name in ("ra", "dec") if name not in {column.name for column in columns}]
     score = Field(name=SIMILARITY, dtype="float32", description=ABOUT_SIMILARITY)
+    if mixed is not None:
+        score = Field(name=ODDNESS, dtype="float32", description=mixture_meaning(mixed.detectors, mixed.mixed_by))
     scored = score if np.isfinite(result.scores).any() else None
     return export_contents(
         atlas, [*place, *columns], int(result.rows.size), lambda: pages_of(result.rows, result.scores), scored,

@@ -124,8 +124,10 @@ def check_gallery(rows: list[int], state: State, oracle: Oracle, mask: np.ndarra
     inside = mask if state.within else np.ones(mask.shape, dtype=bool)
     assert inside[rows].all(), "listed though the selection leaves it out"
     assert len(set(rows)) == len(rows) <= state.shown
-    if state.order in DETECTORS:
-        values = np.where(inside, oracle.column(state.order), -np.inf)
+    mixed = state.mixture
+    if state.order in DETECTORS or (mixed is not None and mixed.by == "highest"):
+        several = (state.order,) if mixed is None else mixed.detectors
+        values = np.where(inside, np.max([oracle.column(name) for name in several], axis=0), -np.inf)
         best = np.sort(values[inside])[::-1][: len(rows)]
         np.testing.assert_array_equal(values[rows], best)
     if state.order == "most" and state.focus is not None and not (state.wanted or state.unwanted or state.group):

@@ -35,8 +35,9 @@ from atlas import (
 from atlas.errors import NothingNearError
 from atlas.mask import Mask
 from atlas.queries import planner
+from atlas.queries.by_value import top_of_column
 from atlas.queries.feedback import embedding_of_examples
-from atlas.queries.planner import OVER_FETCH, SUBSET_ROWS, top_of_column
+from atlas.queries.planner import OVER_FETCH, SUBSET_ROWS
 from atlas.queries.query import canonical_query
 from atlas.queries.selection import Selection, encode_selection
 from atlas.queries.selection import canonical as canonical_selection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.anomalies import as_text, gains
+from benchmarks.anomalies import MIXTURES, as_text, gains
 
 
 def test_gains_are_shares_among_the_first_over_those_of_all_that_are_shown() -> None:
@@ -21,5 +21,7 @@ def test_gains_are_shares_among_the_first_over_those_of_all_that_are_shown() -> 
 
 def test_the_table_names_each_detector_once_and_says_which_are_not_offered() -> None:
     names = ("anomaly", "anomaly_form", "anomaly_detail", "anomaly_neighbors", "anomaly_cluster", "artefact")
-    text = as_text({name: [[1.0, 2.0, 3.0, 4.0]] for name in (*names, "anomaly_knn", "forest", "lof")}, 4_000)
-    assert text.count("(not offered)") == 3 and text.count("\n| ") == 2 + 9, "two lines of a head"
+    text = as_text(
+        {name: [[1.0, 2.0, 3.0, 4.0]] for name in (*names, *MIXTURES, "anomaly_knn", "forest", "lof")}, 4_000
+    )
+    assert text.count("(not offered)") == 3 and text.count("\n| ") == 2 + 9 + len(MIXTURES), "two lines of a head"

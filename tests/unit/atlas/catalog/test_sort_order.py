@@ -14,7 +14,7 @@ from atlas.catalog import sort_order as order
 from atlas.catalog.sort_order import Orders
 from atlas.errors import UnknownColumnError
 from atlas.mask import Mask
-from atlas.queries.planner import top_of_column
+from atlas.queries.by_value import top_of_column
 from benchmarks.bare_atlas import bare_atlas
 
 N = 40_000
