@@ -2,8 +2,9 @@
 
 A person is after some rare class of a rendered survey: all of lens, ring and merger, or mergers alone. They begin with
 the default detector, spoilt images hidden, and label what is listed; after every ten looks the list is made anew. Said
-of each way to make it: interesting galaxies among the next 100 and 1,000 after 0, 20 and 100 looks, mean over surveys
-(lowest to highest). Ways:
+of each way to make it: interesting galaxies among the next 100 and 1,000 after 0, 20 and 100 looks, and in all 100 and
+1,000 looks of which so many were labelled; mean over surveys (lowest to highest), what ours has more with its interval
+over the same surveys, and how many times the best without labels that is. Ways:
 
     ours             `atlas.queries.by_labels`: every row in a first order, the first of it in a second
     first alone      the first order, one product a row
@@ -16,10 +17,13 @@ of each way to make it: interesting galaxies among the next 100 and 1,000 after 
                      score of an isolation forest, or of our default detector, less so far from any label
     Protege          Lochner & Rudnick 2024 (arXiv 2411.04188): expected improvement by a Gaussian process
     the default detector, odd form, isolation forest, at random: no labels
+    default detector, after the looks of ours: what it has left to find where ours looked first
 
-Then: how often the interval that the page tells of the next hundred holds it; and what the embedding allows: how many
+Then: how often the interval that the page tells of the next hundred holds it; and what the embedding allows. How many
 interesting galaxies a support vector machine with a Gaussian kernel ranks first when it was told of three quarters of
-all galaxies what they are (the best of a few that were tried), the others being ranked; each quarter in turn.
+all galaxies what they are (the best of a few that were tried), the others being ranked; each quarter in turn. And how
+many the next hundred hold after 20 labels that no searcher has: ten wanted and ten others, drawn by the true classes,
+the others at random or the oddest; on average and by the best of 40 draws, which who draws can only know afterwards.
 
 For a quick look: `--seeds 1 --galaxies 2000`.
 """
@@ -49,6 +53,17 @@ from atlas.queries.feedback import embedding_of_examples
 from atlas.queries.looks import LAST, share_expected
 from atlas.queries.ranking import ByLabels
 from benchmarks.anomalies import describe_galaxies, detect, detect_otherwise, magnitude_of
+from benchmarks.feedback_table import (
+    AFTER,
+    NEXT,
+    Expected,
+    Ways,
+    as_table,
+    counts,
+    differences,
+    of_intervals,
+    times_the_best,
+)
 from precompute.config import BuildConfig
 from precompute.descriptor.artefact_columns import artefact_columns
 from precompute.descriptor.features import GALAXY, Descriptor
@@ -57,10 +72,10 @@ from precompute.simulation.rendering.parameters import LENS, MERGER, RING
 
 SEEDS = 10
 GALAXIES = 4_000
-AFTER = (0, 20, 100)
-NEXT = (100, 1_000)
 EXPECTED_AFTER = (20, 40, 70, 100, 150)
 STEP = 10
+DRAWS = 40
+WANTED_BY_ORACLE, OTHERS_BY_ORACLE = 10, 10
 INTERESTS = {"lens, ring or merger": (LENS, RING, MERGER), "merger": (MERGER,)}
 
 Floats = NDArray[np.floating[Any]]
@@ -202,6 +217,8 @@ def unlabelled(detector: str) -> Order:
 
 
 OURS = "ours"
+DEFAULT_ORDER = "default detector"
+LEFT = f"{DEFAULT_ORDER}, after the looks of ours"
 ALLOWED = "Told of three quarters of all"
 TAUGHT: dict[str, Order] = {
     OURS: ours(refined=True),
@@ -216,7 +233,7 @@ TAUGHT: dict[str, Order] = {
     "Protege": protege,
 }
 UNTAUGHT: dict[str, Order] = {
-    "default detector": unlabelled(DEFAULT),
+    DEFAULT_ORDER: unlabelled(DEFAULT),
     "odd form": unlabelled("anomaly_form"),
     "isolation forest": unlabelled("forest"),
     "random": unlabelled("random"),
@@ -240,41 +257,55 @@ def searched(seed: int, galaxies: int) -> Search:
 def next_rows(search: Search, looked: Looked, name: str) -> NDArray[np.int64]:
     """Rows that a way lists next, best first: the default detector where it has nothing to learn from yet."""
     learns = looked.rows.size and (looked.interesting.any() or name in TEACHABLE_BY_ANY)
-    way = UNTAUGHT.get(name) or (TAUGHT[name] if learns else UNTAUGHT["default detector"])
-    score = np.array(way(search, looked), dtype=np.float64)
+    way = UNTAUGHT.get(name) or (TAUGHT[name] if learns else UNTAUGHT[DEFAULT_ORDER])
+    return _in_order(search, way(search, looked), looked.rows)
+
+
+def _in_order(search: Search, scores: Floats, looked: NDArray[np.int64]) -> NDArray[np.int64]:
+    score = np.array(scores, dtype=np.float64)
     score[~search.shown] = -np.inf
-    score[looked.rows] = -np.inf
-    return np.argsort(-score, kind="stable")
+    score[looked] = -np.inf
+    order = np.argsort(-score, kind="stable")
+    return order[np.isfinite(score[order])]
 
 
-def found_by(search: Search, name: str, classes: tuple[int, ...]) -> list[int]:
-    """Interesting galaxies among the looks so far, the next 100 and the next 1,000, for each of `AFTER`."""
+def looked_by(search: Search, name: str, interesting: NDArray[np.bool_], looked: Looked, looks: int) -> Looked:
+    """The looks of a searcher who goes on from some until there are so many, by the lists of a way."""
+    rows = looked.rows
+    while rows.size < looks:
+        more = next_rows(search, Looked(rows, interesting[rows]), name)
+        rows = np.concatenate([rows, more[: min(STEP, looks - rows.size)]])
+    return Looked(rows, interesting[rows])
+
+
+def no_looks() -> Looked:
+    """The start of a search."""
+    return Looked(np.empty(0, np.int64), np.empty(0, np.bool_))
+
+
+def found_by(search: Search, name: str, classes: tuple[int, ...], *, looks_of: str | None = None) -> list[int]:
+    """Figures of a way, for each of `FIGURES`; where it lists what is left by the looks of another, of its lists."""
     interesting = np.isin(search.true_class, classes)
-    rows = np.empty(0, np.int64)
+    looked = no_looks()
     found: list[int] = []
     for looks in AFTER:
-        while rows.size < looks:
-            more = next_rows(search, Looked(rows, interesting[rows]), name)
-            rows = np.concatenate([rows, more[: min(STEP, looks - rows.size)]])
-        listed = interesting[next_rows(search, Looked(rows, interesting[rows]), name)]
-        found += [int(interesting[rows].sum()), *(int(listed[:count].sum()) for count in NEXT)]
+        looked = looked_by(search, looks_of or name, interesting, looked, looks)
+        found += counts(looked.interesting, interesting[next_rows(search, looked, name)])
     return found
 
 
-def expected_held(search: Search, classes: tuple[int, ...]) -> list[bool]:
-    """Whether the interval that the page tells held the share of interesting galaxies of the next 100, with our order
-    and from the first interesting galaxy on, at each of `EXPECTED_AFTER`."""
+def expected(search: Search, classes: tuple[int, ...]) -> list[Expected]:
+    """Intervals that the page tells of the share of interesting galaxies of the next 100, with our order and from the
+    first interesting galaxy on, at each of `EXPECTED_AFTER`."""
     interesting = np.isin(search.true_class, classes)
-    rows, held = np.empty(0, np.int64), []
+    looked, told = no_looks(), []
     for looks in EXPECTED_AFTER:
-        while rows.size < looks:
-            more = next_rows(search, Looked(rows, interesting[rows]), OURS)
-            rows = np.concatenate([rows, more[: min(STEP, looks - rows.size)]])
-        if interesting[rows].any():
-            low, high = share_expected(int(interesting[rows[-LAST:]].sum()), LAST)
-            share = interesting[next_rows(search, Looked(rows, interesting[rows]), OURS)[:100]].mean()
-            held.append(bool(low <= share <= high))
-    return held
+        looked = looked_by(search, OURS, interesting, looked, looks)
+        if looked.interesting.any():
+            low, high = share_expected(int(looked.interesting[-LAST:].sum()), LAST)
+            share = float(interesting[next_rows(search, looked, OURS)[:100]].mean())
+            told.append(Expected(looks, low, high, share))
+    return told
 
 
 def allowed(search: Search, classes: tuple[int, ...]) -> list[int]:
@@ -288,35 +319,74 @@ def allowed(search: Search, classes: tuple[int, ...]) -> list[int]:
     return [int(listed[:count].sum()) for count in NEXT]
 
 
-def measure(searches: Iterable[Search]) -> tuple[dict[str, dict[str, list[list[int]]]], list[bool]]:
-    """Results of `found_by`, by interest, way and survey, with those of `allowed` as the last way, and of
-    `expected_held`, of all."""
-    held: list[bool] = []
-    found: dict[str, dict[str, list[list[int]]]] = {interest: {} for interest in INTERESTS}
+def machine_alone(search: Search, looked: Looked) -> Floats:
+    """Margin of a support vector machine that knows the labelled and nothing else."""
+    machine = SVC(C=3, class_weight="balanced").fit(search.embeddings[looked.rows], looked.interesting)
+    return np.asarray(machine.decision_function(search.embeddings))
+
+
+ORACLES: dict[str, tuple[Order, bool]] = {
+    "ours, others at random": (ours(refined=True), False),
+    "ours, others the oddest": (ours(refined=True), True),
+    "machine, others at random": (machine_alone, False),
+}
+"""By what they order, and whether the ten others are those that the default detector has first."""
+
+
+def by_oracle(search: Search, classes: tuple[int, ...], name: str) -> tuple[float, int]:
+    """Interesting galaxies in the next hundred after labels drawn by the true classes: on average and at best."""
+    order, oddest = ORACLES[name]
+    interesting = np.isin(search.true_class, classes)
+    wanted, others = (np.flatnonzero(side & search.shown) for side in (interesting, ~interesting))
+    first = others[np.argsort(-search.odd[DEFAULT][others], kind="stable")][:OTHERS_BY_ORACLE]
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(DRAWS):
+        some = first if oddest else rng.choice(others, OTHERS_BY_ORACLE, replace=False)
+        rows = np.concatenate([rng.choice(wanted, min(WANTED_BY_ORACLE, wanted.size // 2), replace=False), some])
+        listed = _in_order(search, order(search, Looked(rows, interesting[rows])), rows)
+        found.append(int(interesting[listed[:100]].sum()))
+    return float(np.mean(found)), max(found)
+
+
+class Measured(NamedTuple):
+    """What is known of one interest, a list entry a survey."""
+
+    ways: Ways
+    allowed: list[list[int]]
+    oracles: dict[str, list[tuple[float, int]]]
+    expected: list[Expected]
+
+
+def measure(searches: Iterable[Search]) -> dict[str, Measured]:
+    """Everything, by interest."""
+    found = {interest: Measured({}, [], {}, []) for interest in INTERESTS}
     for search in searches:
         for interest, classes in INTERESTS.items():
+            ways, by_most, oracles, told = found[interest]
             for name in (*TAUGHT, *UNTAUGHT):
-                found[interest].setdefault(name, []).append(found_by(search, name, classes))
-            found[interest].setdefault(ALLOWED, []).append(allowed(search, classes))
-            held += expected_held(search, classes)
-    return found, held
+                ways.setdefault(name, []).append(found_by(search, name, classes))
+            ways.setdefault(LEFT, []).append(found_by(search, DEFAULT_ORDER, classes, looks_of=OURS))
+            by_most.append(allowed(search, classes))
+            for name in ORACLES:
+                oracles.setdefault(name, []).append(by_oracle(search, classes, name))
+            told += expected(search, classes)
+    return found
 
 
-def as_text(found: dict[str, dict[str, list[list[int]]]], galaxies: int) -> str:
-    """The counts as Markdown."""
-    heads = [f"{what} {after}" for after in AFTER for what in ("in", *(f"next {count:,} after" for count in NEXT))]
+def as_text(found: dict[str, Measured], galaxies: int) -> str:
+    """Everything as Markdown."""
     lines = []
-    for interest, ways in found.items():
-        seeds = len(next(iter(ways.values())))
-        lines += ["", f"{interest}: {seeds} seeds of {galaxies:,} rendered galaxies, interesting galaxies found", ""]
-        lines += [f"| order | {' | '.join(heads)} |", f"| --- |{' --- |' * len(heads)}"]
-        for name, counts in ways.items():
-            told = [f"{v.mean():.1f} ({v.min()} to {v.max()})" for v in np.array(counts).T]
-            if name == ALLOWED:
-                lines += ["", f"{name}: {told[0]} among the first 100, {told[1]} among the first 1,000"]
-            else:
-                lines.append(f"| {name} | {' | '.join(told)} |")
-    return "\n".join(lines[1:])
+    for interest, (ways, by_most, oracles, told) in found.items():
+        lines += ["", f"{interest}: {len(by_most)} seeds of {galaxies:,} rendered galaxies, interesting galaxies found"]
+        lines += ["", as_table(ways), "", differences(ways, OURS), "", times_the_best(ways, OURS, list(UNTAUGHT))]
+        first = [f"{v.mean():.1f} ({v.min()} to {v.max()})" for v in np.array(by_most).T]
+        lines += ["", f"{ALLOWED}: {first[0]} among the first 100, {first[1]} among the first 1,000"]
+        for name, counted in oracles.items():
+            drawn, best = (f"{v.mean():.1f} ({v.min():.1f} to {v.max():.1f})" for v in np.array(counted).T)
+            lines.append(f"Labels drawn by the true classes, {name}: {drawn}, best of {DRAWS} draws {best}")
+        lines += ["", of_intervals(told)]
+    return "\n".join([*lines[1:], "", "Both. " + of_intervals([one for of in found.values() for one in of.expected])])
 
 
 def main() -> None:
@@ -329,9 +399,7 @@ def main() -> None:
     begun = time.perf_counter()
     first = arguments.first_seed
     surveys = (searched(seed, arguments.galaxies) for seed in range(first, first + arguments.seeds))
-    found, held = measure(surveys)
-    print(as_text(found, arguments.galaxies))
-    print(f"\nThe interval that the page tells held the next hundred in {sum(held)} of {len(held)} cases.")
+    print(as_text(measure(surveys), arguments.galaxies))
     print(f"\n{time.perf_counter() - begun:.0f} s")
 
 
