@@ -17,6 +17,7 @@ from .tracing import register_tracing
 from .views.labels import told
 from .views.page import layout
 from .web.access import register_access, signed_in
+from .web.aladin_page import register_aladin
 from .web.api import register_api
 from .web.cone_search import register_cone_search
 from .web.cutout_routes import register_cutouts
@@ -69,6 +70,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
         index_string=INDEX,
         update_title="",
         assets_folder=str(ASSETS),
+        assets_ignore="^aladin-page",  # of a page of its own
         external_stylesheets=[BOOTSTRAP_URL],
         use_async=False,
         enable_mcp=False,
@@ -99,6 +101,7 @@ def create_app(*, settings: Settings, watch: bool = False) -> Dash:
     register_routes(app.server, service, cached, downloads)
     register_cutouts(app.server, service)
     register_method(app.server, service, cached)
+    register_aladin(app.server, service)
     register_cone_search(app.server, service)
     register_label_routes(app.server, service)
     register_list_routes(app.server, service)

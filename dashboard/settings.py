@@ -20,6 +20,7 @@ from atlas.errors import InputError, shorten
 from atlas.exports.image_chunks import ENDINGS as CHUNK_ENDINGS
 
 from .cutout_services import FORM, read_services
+from .hips_services import HIPS_FORM, read_hips
 from .setting_words import allowed, meta_of, text_of
 from .sky_services import SKY_FORM, read_sky_services
 
@@ -292,6 +293,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "the ids of galaxies (`ID.fits`, `.fits.fz` …), HDF5 chunks, or one such chunk; empty: none.",
         ),
     ] = ""
+    aladin_lite: Annotated[
+        str,
+        Meta(
+            title="a path",
+            description="aladin.js of npm's aladin-lite, or the folder it was unpacked into: the page then offers it; "
+            "empty: it does not.",
+        ),
+    ] = ""
+    aladin_hips: Annotated[
+        tuple[str, ...],
+        Meta(title=HIPS_FORM, description="Surveys in tiles that Aladin Lite may show; visitors' browsers ask them."),
+    ] = ()
     remote_images_bytes: Annotated[
         int, Meta(ge=1_000_000, description="Bytes of all these pictures that are kept, for as long as other results.")
     ] = 500_000_000
@@ -312,6 +325,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         read_services(self.remote_images)
         read_sky_services(self.sky_images)
+        read_hips(self.aladin_hips)
         place = Path(self.fits_images)
         if self.fits_images and not (place.is_dir() or (place.is_file() and place.suffix.lower() in CHUNK_ENDINGS)):
             told = f"{variable('fits_images')} is {shorten(self.fits_images)}"

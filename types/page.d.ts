@@ -201,6 +201,7 @@ interface Graph extends HTMLElement {
 
 interface Window {
   galaxyFinder: GalaxyFinder;
+  galaxyFinderAladin: any;
   Plotly: {
     relayout(gd: Graph, changes: object): Promise<unknown>;
     restyle(gd: Graph, changes: object, traces: number[]): Promise<unknown>;

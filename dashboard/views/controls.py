@@ -71,7 +71,9 @@ def register(app: Dash, service: Service) -> None:
 def _sky_look(service: Service, state: State) -> html.Details:
     view = state.sky or home(service.atlas, state.sky_look)
     pictures = read_sky_services(service.settings.sky_images)
-    return sky_menus.sky_look_menu(state.sky_look, view.projection.kind, pictures)
+    return sky_menus.sky_look_menu(
+        state.sky_look, view.projection.kind, pictures, aladin=bool(service.settings.aladin_lite)
+    )
 
 
 def _grouped(service: Service, state: State) -> int:

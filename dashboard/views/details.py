@@ -36,9 +36,11 @@ def panel(
     cutouts: tuple[str, ...] = (),
     clusters: NamesHere = NO_NAMES,
     bands: BandImages | None = None,
+    aladin: bool = False,
 ) -> list[Any]:
     """The panel's content; `ordinary` holds the galaxy that an odd one is shown beside, `cutouts` the services that
-    send images, `clusters` names of clusters, `bands` images in their own bands, if any."""
+    send images, `clusters` names of clusters, `bands` images in their own bands, if any, `aladin`
+    whether Aladin Lite is here."""
     if state.focus is None:
         return [welcome(atlas)]
     row = row_of(atlas, state.focus)
@@ -72,7 +74,8 @@ def panel(
             className="gf-marks",
         ),
         html.Div(id="label-card", className="gf-label-card", role="group", **{"aria-label": "Label"}),
-        html.Div([compare_choice(state), *fits_link(atlas, row, bands), *links(ra_deg, dec_deg)],
+        html.Div([compare_choice(state), *fits_link(atlas, row, bands), *links(ra_deg, dec_deg),
+                  *([el.aladin_link(ra_deg, dec_deg)] if aladin else [])],
                  className="gf-links"),
         html.Dl(
             [
@@ -176,7 +179,9 @@ def register(app: Dash, service: Service) -> None:
         names = tuple(one.name for one in service.cutout_services)
         clusters = service.book.cluster_names(service.atlas)
         ordinary = _ordinary(service, state)
-        return panel(service.atlas, state, ordinary, names, clusters, service.band_images)
+        return panel(
+            service.atlas, state, ordinary, names, clusters, service.band_images, bool(service.settings.aladin_lite)
+        )
 
 
 def _ordinary(service: Service, state: State) -> Result | None:

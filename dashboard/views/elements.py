@@ -78,6 +78,16 @@ def method_link(text: str) -> html.A:
     return html.A(text, href="/method", className="gf-method-link", target="_blank", rel="noopener")
 
 
+def aladin_link(ra_deg: float | None = None, dec_deg: float | None = None) -> html.A:
+    """A link to the page of Aladin Lite on this server, at a position or at the sky's view; what is selected goes with
+    it (assets/9-aladin.js)."""
+    at = "" if ra_deg is None else f"?ra={ra_deg:.6f}&dec={dec_deg:.6f}"
+    told = "Pictures of the sky in tiles, with the galaxies of the selection over them"
+    return html.A(
+        "Aladin Lite", href=f"/aladin{at}", className="gf-aladin", target="_blank", rel="noopener", **why(told)
+    )
+
+
 def empty(text: str) -> html.Div:
     """A panel with nothing in it says why."""
     return html.Div(text, className="gf-empty")

@@ -46,10 +46,10 @@ def region_menu() -> html.Details:
     return html.Details([summary, html.Div(inside)], className="gf-menu gf-region")  # fmt: skip
 
 
-def sky_look_menu(look: SkyLook, kind: str, pictures: tuple[SkyService, ...]) -> html.Details:
+def sky_look_menu(look: SkyLook, kind: str, pictures: tuple[SkyService, ...], aladin: bool = False) -> html.Details:
     """Choice of frame, projection, lines, and picture behind the points where any may be asked for.
 
-    `kind` is the projection in use.
+    `kind` is the projection in use, `aladin` whether Aladin Lite is here.
     """
     why = "Frame, projection and lines of the sky"
 
@@ -93,6 +93,7 @@ def sky_look_menu(look: SkyLook, kind: str, pictures: tuple[SkyService, ...]) ->
         html.Small("Lines"),
         html.Div([line(*one) for one in lines]),
         *(choice("Picture behind", "behind", behind, look.behind) if pictures else []),
+        *([html.Div(el.aladin_link(), className="gf-links")] if aladin else []),
     ]
     summary = html.Summary(
         [html.Span("◍", className="gf-sign"), html.Span("View", className="gf-beside")],

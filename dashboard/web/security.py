@@ -103,7 +103,8 @@ def secure(server: Flask, dash_app: Dash, settings: Settings) -> None:
     @server.after_request
     def protect(response: Response) -> Response:
         response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] = policy(not request.is_secure)
+        # The page of Aladin Lite brings its own.
+        response.headers.setdefault("Content-Security-Policy", policy(not request.is_secure))
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
         if response.status_code >= 400:
