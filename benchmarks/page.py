@@ -1,8 +1,12 @@
-"""Cost of a step on the page as a survey grows: `python -m benchmarks.page ATLAS …`, JSON and Markdown in results/.
+"""Cost of every kind of step on the page: `python -m benchmarks.page ATLAS …`, JSON and Markdown in results/.
 
 The real page in headless Chromium (software GL, so that painting is a good part of every figure) before the real
-server. A step is timed from the hand's move until the graphs have been painted with the last of what it asked for; its
-bytes are those of all answers, as they crossed the wire, and those of the largest one.
+server. A step is timed from the hand's move until the page was last changed or painted; of that time, for how long the
+server was waited for, one of its answers or several at once, pictures aside. Where a job is shown, the step ends when
+it is, and the job is timed by itself. The CPU time of the server, its jobs' included, says what a step costs where
+others keep the machine busy. Bytes are those of all answers, as they crossed the wire, and those of the largest one.
+
+Each step begins on the page as it opens, with what it needs; none asks what was asked before.
 """
 
 from __future__ import annotations
@@ -13,140 +17,172 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, Response, ViewportSize
+from playwright.sync_api import Error, ViewportSize
 
 from atlas import Atlas
+from benchmarks.page_steps import WHO, Hand, Step, steps
+from benchmarks.processes import cpu_seconds
 from benchmarks.serving import browser, serve, settle
 
 REPEATS = 5
 RESULTS = Path(__file__).parent / "results"
 SIZE = ViewportSize(width=1366, height=768)
+SLOW_MS = 1_000
+
+HEAD = {
+    "galaxies": "galaxies", "step": "step", "answered_ms": "server, ms", "slowest_answer_ms": "slowest",
+    "painted_ms": "to the last paint, ms", "slowest_ms": "slowest", "cpu_ms": "CPU of the server, ms",
+    "most_cpu_ms": "most", "job_s": "job, s", "kB": "kB", "largest_kB": "largest, kB",
+}  # fmt: skip
+"""What a line of the table tells, and the head above it."""
 
 WATCH = """() => {
-    window.painted = 0;
-    document.querySelectorAll('.js-plotly-plot').forEach((gd) =>
-        gd.on('plotly_afterplot', () => requestAnimationFrame(() => { window.painted = performance.now(); })));
+    window.seen = {painted: 0, job: 0};
+    const paint = () => requestAnimationFrame(() => { window.seen.painted = performance.now(); });
+    const ofJobs = (node) => node instanceof Element && node.closest('#status-jobs, .gf-job');
+    new MutationObserver((changes) => {
+        if (!changes.every((one) => ofJobs(one.target))) paint();
+        if (!window.seen.job && document.querySelector('[data-job]')) window.seen.job = performance.now();
+    }).observe(document.body, {childList: true, subtree: true});
+    document.addEventListener('load', paint, true);
+    document.querySelectorAll('.js-plotly-plot').forEach((gd) => gd.on('plotly_afterplot', paint));
+    performance.setResourceTimingBufferSize(20000);
+}"""
+BEGIN = """() => {
+    performance.clearResourceTimings();
+    Object.assign(window.seen, {painted: 0, job: 0});
+    return performance.now();
+}"""
+FOUND = """(begun) => {
+    const all = performance.getEntriesByType('resource').filter((one) => one.startTime >= begun - 1);
+    const asked = all.filter((one) => ['fetch', 'xmlhttprequest'].includes(one.initiatorType)
+                                      && !one.name.includes('/jobs.json'));
+    const sizes = all.map((one) => one.encodedBodySize);
+    let [answered, until] = [0, begun];
+    asked.sort((a, b) => a.startTime - b.startTime).forEach((one) => {
+        answered += Math.max(0, one.responseEnd - Math.max(until, one.startTime));
+        until = Math.max(until, one.responseEnd);
+    });
+    return {
+        answered: answered,
+        painted: (window.seen.painted || until) - begun, // a download paints nothing
+        job: window.seen.job ? window.seen.job - begun : 0,
+        bytes: sizes.reduce((a, b) => a + b, 0), largest: Math.max(0, ...sizes),
+    };
 }"""
 
 
-class Steps:
-    """A page of an atlas, and the steps that are timed on it."""
-
-    def __init__(self, page: Page, atlas: Atlas) -> None:
-        self.page = page
-        self.rng = np.random.default_rng(1)
-        columns = atlas.columns(atlas.default_space)
-        self.rows = self.rng.integers(atlas.n_rows, size=1000)
-        self.map_x, self.map_y = (np.asarray(columns.array(name)[self.rows]) for name in ("map_x", "map_y"))
-        self.filtered = next(c for c in atlas.columns() if c.kind == "number" and c.quantiles and c.unit == "mag")
-        self.build = atlas.build_id
-        self.at = 0
-
-    def send(self, event: dict[str, Any]) -> None:
-        self.page.evaluate("e => window.galaxyFinder.send(e)", event)
-
-    def zoom(self) -> None:
-        box = self.page.locator("#map").bounding_box()
-        assert box is not None
-        self.page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.5)
-        self.page.mouse.wheel(0, -300)
-
-    def click(self) -> None:
-        self.at += 1
-        self.send({"is": "pick", "row": int(self.rows[self.at]), "build": self.build})
-
-    def lasso(self) -> None:
-        self.at += 1
-        x, y = float(self.map_x[self.at]), float(self.map_y[self.at])
-        angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-        corners = [[x + 3.0 * float(np.cos(a)), y + 3.0 * float(np.sin(a))] for a in angles]
-        self.send({"is": "lasso", "plane": "map", "vertices": corners})
-
-    def filter(self) -> None:
-        q = self.filtered.quantiles
-        low = float(self.rng.uniform(q[2], q[4]))
-        self.send({"is": "filter", "column": self.filtered.name, "low": low, "high": low + 0.4 * (q[6] - q[2])})
+def timed(hand: Hand, step: Step, n: int, server: int) -> dict[str, float]:
+    """Milliseconds of waiting for the server and to the last paint, of its CPU time; seconds of its job; bytes of all
+    answers and of the largest."""
+    hand.begin_anew()
+    step.before(hand, n)
+    spent = cpu_seconds(server)
+    begun = hand.page.evaluate(BEGIN)
+    step.move(hand, n)
+    hand.page.wait_for_timeout(150)
+    settle(hand.page, 180)
+    found: dict[str, float] = hand.page.evaluate(FOUND, begun)
+    if found["job"]:
+        hand.wait()
+        done = hand.page.evaluate("performance.now()") - begun
+        found |= {"answered": found["job"], "painted": found["job"], "job": done / 1e3}
+    found["cpu"] = (cpu_seconds(server) - spent) * 1e3
+    return found
 
 
-def timed(page: Page, step: Callable[[], None]) -> tuple[float, int, int]:
-    """Milliseconds to the last paint, bytes of all answers, bytes of the largest."""
-    answers: list[Response] = []
-
-    def keep(response: Response) -> None:
-        answers.append(response)
-
-    page.on("response", keep)
-    begun = page.evaluate("performance.now()")
-    step()
-    page.wait_for_timeout(150)
-    settle(page)
-    page.remove_listener("response", keep)
-    sizes = [r.request.sizes()["responseBodySize"] for r in answers]
-    return page.evaluate("window.painted") - begun, sum(sizes), max(sizes, default=0)
-
-
-def measure(path: Path) -> list[dict[str, Any]]:
+def measure(path: Path, repeats: int, only: str) -> list[dict[str, Any]]:
     """One line a step, on one atlas."""
     atlas = Atlas.open(path)
-    lines = []
+    lines: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch, serve(path, Path(scratch)) as server, browser() as chromium:
         page = chromium.new_page(viewport=SIZE)
+        page.add_init_script(f"localStorage.setItem('gf-who', '{WHO}')")
         begun = time.perf_counter()
         page.goto(server.url)
-        settle(page)
-        opened = (time.perf_counter() - begun) * 1e3
+        settle(page, 180)
+        opened = round((time.perf_counter() - begun) * 1e3)
+        lines.append({"galaxies": atlas.n_rows, "step": "open", "painted_ms": opened, "slowest_ms": opened})
+        hand = Hand(page, atlas)
+        hand.name_labels()
         page.evaluate(WATCH)
-        steps = Steps(page, atlas)
-        lines.append({"galaxies": atlas.n_rows, "step": "open", "p50_ms": round(opened)})
-        for name in ("zoom", "click", "lasso", "filter"):
-            if name == "lasso":
-                steps.send({"is": "view", "plane": "map"})
-                settle(page)
-            found = np.array([timed(page, getattr(steps, name)) for _ in range(REPEATS + 1)][1:])
-            lines.append({
-                "galaxies": atlas.n_rows, "step": name,
-                "p50_ms": round(float(np.median(found[:, 0]))), "worst_ms": round(float(found[:, 0].max())),
-                "kB": round(float(np.median(found[:, 1])) / 1e3), "largest_kB": round(float(found[:, 2].max()) / 1e3),
-            })  # fmt: skip
+        for step in steps(hand):
+            if only not in step.name:
+                continue
+            try:
+                found = [timed(hand, step, n, server.process.pid) for n in range(repeats)]
+            except Error as error:  # the others are worth as much without it
+                lines.append({"galaxies": atlas.n_rows, "step": step.name, "failed": str(error).splitlines()[0]})
+                print(lines[-1], flush=True)
+                page.goto(server.url)
+                hand.wait()
+                page.evaluate(WATCH)
+                continue
+            lines.append({"galaxies": atlas.n_rows, "step": step.name} | _summary(found))
+            print(lines[-1], flush=True)
     return lines
 
 
+def _summary(found: list[dict[str, float]]) -> dict[str, Any]:
+    of = {name: np.array([one[name] for one in found]) for name in found[0]}
+    jobs = of["job"][of["job"] > 0]
+    return {
+        "answered_ms": round(float(np.median(of["answered"]))), "painted_ms": round(float(np.median(of["painted"]))),
+        "slowest_answer_ms": round(float(of["answered"].max())), "slowest_ms": round(float(of["painted"].max())),
+        "cpu_ms": round(float(np.median(of["cpu"]))), "most_cpu_ms": round(float(of["cpu"].max())),
+        **({"job_s": round(float(np.median(jobs)), 1)} if jobs.size else {}),
+        "kB": round(float(np.median(of["bytes"])) / 1e3), "largest_kB": round(float(of["largest"].max()) / 1e3),
+        "each": [[round(one["answered"]), round(one["painted"])] for one in found],
+    }  # fmt: skip
+
+
 def table(lines: list[dict[str, Any]]) -> str:
-    """The lines in Markdown."""
-    head = ("galaxies", "step", "p50_ms", "worst_ms", "kB", "largest_kB")
-    rows = ["| galaxies | step | median ms | worst ms | kB | largest answer, kB |", "| --- " * 6 + "|"]
+    """The lines in Markdown, with the slowest named below."""
+    rows = [f"| {' | '.join(HEAD.values())} |", "| --- " * len(HEAD) + "|"]
     for line in lines:
-        shown = [f"{line[name]:,}" if isinstance(line.get(name), int) else str(line.get(name, "")) for name in head]
+        shown = [f"{line[name]:,}" if isinstance(line.get(name), int) else str(line.get(name, "")) for name in HEAD]
         rows.append(f"| {' | '.join(shown)} |")
+    steps_timed = [line for line in lines if "answered_ms" in line]
+    slow = [line for line in steps_timed if line["slowest_answer_ms"] > SLOW_MS]
+    told = ", ".join(f"{line['step']} ({line['slowest_answer_ms']:,} ms, {line['galaxies']:,})" for line in slow)
+    rows += ["", f"Answers that took more than {SLOW_MS:,} ms at their slowest: {told or 'none'}."]
+    if steps_timed:
+        slowest = max(steps_timed, key=lambda line: line["painted_ms"])
+        rows[-1] += f" Slowest to be painted, by its median: {slowest['step']}, {slowest['painted_ms']:,} ms."
+    rows += [f"\n{line['step']}: failed, {line['failed']}" for line in lines if "failed" in line]
     return "\n".join(rows)
 
 
 def main() -> None:
     """Measure the atlases that are named, in one run."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("atlas", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--repeats", type=int, default=REPEATS, help=f"times that each step is timed ({REPEATS})")
+    parser.add_argument("--only", default="", help="part of the names of steps; the others are left out")
     args = parser.parse_args()
     load = os.getloadavg()
-    lines = [line for path in args.atlas for line in measure(path)]
+    lines = [line for path in args.atlas for line in measure(path, args.repeats, args.only)]
     about = {
         "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": load,
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "load_after": os.getloadavg(), "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "versions": {p: metadata.version(p) for p in ("dash", "plotly", "numpy", "scann", "playwright")},
     }  # fmt: skip
     words = (
         f"# The page\n\n`python -m benchmarks.page`, {about['date']}, {about['cores']} cores ({about['machine']}), "
-        f"load {load[0]:.1f} before. Medians of {REPEATS} in headless Chromium with software GL; a step ends when the "
-        f"graphs have been painted with the last of its answers.\n\n{table(lines)}\n"
+        f"load {load[0]:.1f} before and {os.getloadavg()[0]:.1f} after. Medians of {args.repeats} in headless Chromium "
+        "with software GL: how long the server was waited for, and from the hand's move to the last change or paint of "
+        "the page. A step that shows a job ends when the job is shown; the job is timed until its answer is "
+        f"there.\n\n{table(lines)}\n"
     )
     print(words)
+    args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "page.md").write_text(words)
     (args.out / "page.json").write_text(json.dumps({"about": about, "lines": lines}, indent=1) + "\n")
 

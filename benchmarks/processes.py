@@ -108,6 +108,20 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for path in listed for child in path.read_text().split()]
 
 
+def cpu_seconds(root: int) -> float:
+    """CPU time of a process and of its descendants that have not ended, in steps of the system's clock (Linux)."""
+    total, family = 0.0, [root]
+    while family:
+        pid = family.pop()
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        family += children_of(pid)
+    return total
+
+
 def anonymous_bytes(root: int) -> int:
     """Anonymous memory of a process and its descendants (Linux)."""
     children: dict[int, list[int]] = {}

@@ -20,7 +20,7 @@ from ..jobs.job import Run, UnderWayError
 from ..jobs.queue import Jobs, Work
 from ..state.page_state import Axes
 
-PATIENCE_S = 1.5  # what is ready by then is drawn at once
+PATIENCE_S = 0.5  # what is ready by then is drawn at once; nobody waits longer without being told for what
 
 
 class DerivedFiles:

@@ -12,7 +12,7 @@ from atlas.catalog.cluster_labels import SAMPLE, Word, group_words
 from atlas.catalog.cluster_portraits import MEMBERS, Portrait, portraits
 from atlas.mask import Mask
 from atlas.queries.selection import PartOf
-from atlas.queries.splitting import assign, split_middles
+from atlas.queries.splitting import assign, require_splittable, split_middles
 from atlas.space import OpenSpace
 
 from ..jobs.job import Job, Run
@@ -60,9 +60,10 @@ def split_of(service: Service, split: PartOf) -> SplitParts | Job:
     selection = service.canonical(split.of)
     mask = service.mask(selection, atlas)
     mask = Mask(np.full((atlas.n_rows + 7) // 8, 255, np.uint8), atlas.n_rows) if mask is None else mask
-    middles = split_middles(atlas.space(split.space).embeddings, mask, split.count)
+    require_splittable(mask.count)
 
     def compute(run: Run) -> SplitParts:
+        middles = split_middles(atlas.space(split.space).embeddings, mask, split.count)
         return _described(atlas.space(split.space), mask, middles, lambda done: run.progress(done, mask.count))
 
     request = msgspec.json.encode((split.space, selection, split.count), order="deterministic").decode()

@@ -18,6 +18,7 @@ from atlas.queries.selection import And, ColumnPolygon, MapPolygon, Or
 from atlas.sky.projection import Projection
 from dashboard.cache.results import Cached
 from dashboard.interaction.step import Step, advance
+from dashboard.service import splitting
 from dashboard.service.atlas_service import Service
 from dashboard.service.galaxies import typed_examples
 from dashboard.service.gallery_query import question_of
@@ -203,13 +204,18 @@ def test_a_random_galaxy_is_one_of_the_selection(service: Service, demo: Atlas) 
         assert focus is not None and labels[demo.identity.row(focus.id)] == 1
 
 
-def test_a_selection_is_split_and_its_parts_are_selections(service: Service, demo: Atlas) -> None:
+def test_a_selection_is_split_and_its_parts_are_selections(
+    service: Service, demo: Atlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "nothing is selected" in step(service, {"is": "split", "count": 3}, state=State()).message
     opened = step(service, {"is": "cluster", "label": 0}, state=State()).after
     split = step(service, {"is": "split", "count": 3}, state=opened).after
     assert split.split is not None and split.drawer == "clusters"
     found = split_of(service, split.split)
     assert isinstance(found, SplitParts)
+    with monkeypatch.context() as patch:
+        patch.setattr(splitting, "split_middles", None)
+        assert isinstance(split_of(service, split.split), SplitParts), "what is kept is not looked for again"
     masks = []
     for number, size in enumerate(found.sizes):
         after = step(service, {"is": "part", "number": number}, state=split).after
