@@ -10,6 +10,10 @@ Measured by the cosine of the embeddings:
 - how many of the first 100 by distance to the ten nearest are of a rare class
 - minutes of processor time for a hundred thousand pictures, once they are read, and megabytes of their embeddings
 
+With `--together N` the surveys are looked at as one: the ten nearest of a galaxy are those of all of them, and a class
+of which a survey holds fewer than N galaxies is filled up to N, to which no encoder is fitted and which count for as
+many as the class would have without them. So rare classes are measured on more than a handful.
+
 Printed are means over the seeds, with the lowest and the highest, and what each has more than the descriptor on the
 same survey, with the interval (95 %, Student's t over the seeds) of that difference.
 """
@@ -43,11 +47,14 @@ from precompute.embedding.trained_encoder import ENDING, TrainedDescription
 from precompute.parallel import run_chunks, thread_count
 from precompute.simulation.image_survey import BLOCK, describe_survey
 from precompute.simulation.rendering.camera import DEFAULT_PIXELS, render
-from precompute.simulation.rendering.parameters import CLASS_NAMES, IS_ARTEFACT, Parameters, draw_parameters
+from precompute.simulation.rendering.parameters import CLASS_NAMES, CLASSES, IS_ARTEFACT, Parameters, draw_parameters
 
 SEEDS, FIRST_SEED = 3, 501
 GALAXIES = 4_000
 TRAINING_SEED, TRAINING_GALAXIES, EPOCHS = 401, 6_000, 20
+NEAREST, QUERIES = 10, 200
+SEARCHED = 200_000  # numbers, from the survey's last on, among which galaxies of rare classes are looked for
+PIXELS_FITTED = 4_000  # galaxies whose raw pixels give the components for all, where surveys are one
 FIRST = 100
 TOLD = 100_000
 DESCRIPTOR, RINGS, PIXELS = "descriptor", "rings only", "raw pixels"
@@ -55,6 +62,7 @@ UNTRAINED = " untrained"
 
 Floats = NDArray[np.float32]
 Images = NDArray[np.float32]
+Figures = dict[str, dict[str, list[float]]]  # of an encoder, by what is told, a value a seed
 
 
 class Made(NamedTuple):
@@ -90,13 +98,23 @@ def describe(seed: int, parameters: Parameters) -> tuple[Floats, NDArray[np.uint
     return features, pixels, sum(seconds)
 
 
-def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Floats:
-    """Unit embeddings of pictures by a network."""
+def measured_by(encoder: Encoder, pixels: NDArray[np.uint8]) -> Floats:
+    """Numbers that a network gives pictures."""
     scaled = np.stack([resize(picture.astype(np.float32), encoder.pixels) for picture in pixels])
-    found = np.concatenate([encoder.measure(scaled[s : s + BLOCK]) for s in range(0, len(scaled), BLOCK)])
-    rows = encoder.fit(found)(found)
+    return np.concatenate([encoder.measure(scaled[s : s + BLOCK]) for s in range(0, len(scaled), BLOCK)])
+
+
+def embed(encoder: Encoder, found: Floats, fitted_to: Floats) -> Floats:
+    """Unit embeddings of what a network measured, by what it measured of some."""
+    rows = encoder.fit(fitted_to)(found)
     unit: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return unit
+
+
+def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Floats:
+    """Unit embeddings of pictures by a network."""
+    found = measured_by(encoder, pixels)
+    return embed(encoder, found, found)
 
 
 def untrained(trained: Path, folder: Path) -> Encoder:
@@ -165,9 +183,9 @@ def rare_first(embeddings: Floats, true_class: NDArray[np.uint8]) -> int:
     return int(is_rare[first].sum())
 
 
-def measure(seeds: range, galaxies: int, networks: dict[str, Encoder]) -> dict[str, dict[str, list[float]]]:
+def measure(seeds: range, galaxies: int, networks: dict[str, Encoder]) -> Figures:
     """For each encoder and figure, the values of the seeds."""
-    found: dict[str, dict[str, list[float]]] = {}
+    found: Figures = {}
     for seed in seeds:
         parameters = draw_parameters(seed, np.arange(galaxies))
         true_class = parameters["true_class"]
@@ -182,7 +200,79 @@ def measure(seeds: range, galaxies: int, networks: dict[str, Encoder]) -> dict[s
     return found
 
 
-def as_text(found: dict[str, dict[str, list[float]]], galaxies: int) -> str:
+def fill_up(seed: int, parameters: Parameters, at_least: int) -> Parameters:
+    """Galaxies of a survey and, after them, further ones of the classes that have fewer than so many."""
+    count = np.bincount(parameters["true_class"], minlength=len(CLASSES))
+    further = draw_parameters(seed, len(parameters) + np.arange(SEARCHED))
+    rows = [np.flatnonzero(further["true_class"] == code)[: max(at_least - n, 0)] for code, n in enumerate(count)]
+    return np.concatenate([parameters, further[np.concatenate(rows)]])
+
+
+def share_among_nearest(
+    embeddings: Floats, true_class: NDArray[np.uint8], queries: NDArray[np.int64], drawn: NDArray[np.bool_]
+) -> float:
+    """Share of their class among the ten nearest of galaxies of one class, of all that were drawn at random.
+
+    Those by which the class was filled up share with its others the weight of its expected number among the drawn.
+    """
+    code = true_class[queries[0]]
+    own = true_class == code
+    expected = CLASSES[code].share / sum(c.share for c in CLASSES) * np.count_nonzero(drawn)
+    weight = np.where(own, expected / np.count_nonzero(own), drawn)
+    similarity = embeddings[queries] @ embeddings.T
+    similarity[np.arange(len(queries)), queries] = -np.inf
+    order = np.argsort(-similarity, axis=1)[:, :-1]
+    counted = np.diff(np.minimum(np.cumsum(weight[order], axis=1), NEAREST), axis=1, prepend=0)
+    return float((counted * own[order]).sum(axis=1).mean() / NEAREST)
+
+
+def embed_together(
+    features: Floats,
+    pixels: NDArray[np.uint8],
+    networks: dict[str, Encoder],
+    measured: dict[str, Floats],
+    drawn: NDArray[np.bool_],
+) -> dict[str, Floats]:
+    """Embeddings of the galaxies of all surveys, by each encoder, fitted to those that were drawn at random."""
+    by_pixels = fit_raw_pixels(pixels[np.flatnonzero(drawn)[:PIXELS_FITTED]])
+    found = {
+        DESCRIPTOR: Descriptor.fit(features[drawn]).embed(features),
+        RINGS: fit_rings(features[drawn]).embed(without_artefacts(features)),
+        PIXELS: np.concatenate([by_pixels(pixels[s : s + 1000]) for s in range(0, len(pixels), 1000)]),
+    }
+    return found | {name: embed(e, measured[name], measured[name][drawn]) for name, e in networks.items()}
+
+
+def measure_together(seeds: range, galaxies: int, networks: dict[str, Encoder], at_least: int) -> Figures:
+    """For each encoder and figure, the values of the galaxies of each seed among those of all."""
+    surveys = [fill_up(seed, draw_parameters(seed, np.arange(galaxies)), at_least) for seed in seeds]
+    described = [describe(seed, survey) for seed, survey in zip(seeds, surveys, strict=True)]
+    seconds = dict.fromkeys((DESCRIPTOR, RINGS), sum(made[2] for made in described))
+    measured = {}
+    for name, network in networks.items():
+        begun = time.process_time()
+        measured[name] = np.concatenate([measured_by(network, made[1]) for made in described])
+        seconds[name] = time.process_time() - begun
+    features, pixels = (np.concatenate([made[part] for made in described]) for part in (0, 1))
+    true_class = np.concatenate([survey["true_class"] for survey in surveys])
+    number_of = np.concatenate([np.full(len(survey), number) for number, survey in enumerate(surveys)])
+    drawn = np.concatenate([np.arange(len(survey)) < galaxies for survey in surveys])
+    found: Figures = {}
+    for name, rows in embed_together(features, pixels, networks, measured, drawn).items():
+        figures = found[name] = {class_name: [] for class_name in CLASS_NAMES}
+        for number, seed in enumerate(seeds):
+            rng = np.random.default_rng(seed)
+            for code, class_name in enumerate(CLASS_NAMES):
+                queries = rng.permutation(np.flatnonzero((true_class == code) & (number_of == number)))[:QUERIES]
+                figures[class_name].append(round(share_among_nearest(rows, true_class, queries, drawn), 4))
+        figures[f"rare in the first {FIRST}"] = [rare_first(rows[drawn], true_class[drawn])]
+        if name in seconds:
+            figures[f"minutes for {TOLD:,}"] = [round(seconds[name] / len(rows) * TOLD / 60, 4)]
+        figures[f"MB for {TOLD:,}"] = [rows.shape[1] * 2 * TOLD / 1e6]
+    return found
+
+
+def as_text(found: Figures, galaxies: int) -> str:
     """The figures as a Markdown table."""
     seeds = max(len(values) for values in found[DESCRIPTOR].values())
     lines = [
@@ -194,8 +284,8 @@ def as_text(found: dict[str, dict[str, list[float]]], galaxies: int) -> str:
     for figure in found[DESCRIPTOR]:
         digits = 3 if figure in CLASS_NAMES else 1
         told = [
-            f"{np.mean(v):.{digits}f} ({min(v):.{digits}f} to {max(v):.{digits}f})"
-            for v in (values[figure] for values in found.values())
+            f"{np.mean(v):.{digits}f}" + (f" ({min(v):.{digits}f} to {max(v):.{digits}f})" if len(v) > 1 else "")
+            for v in (values.get(figure, [np.nan]) for values in found.values())
         ]
         lines.append(f"| {figure} | {' | '.join(told)} |")
     return "\n".join(lines)
@@ -209,7 +299,7 @@ def difference(values: list[float], base: list[float]) -> tuple[float, float]:
     return float(gains.mean()), float(stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains))
 
 
-def differences_as_text(found: dict[str, dict[str, list[float]]]) -> str:
+def differences_as_text(found: Figures) -> str:
     """Shares of a class less those of the descriptor, as a Markdown table; in bold where the interval leaves out 0.
 
     At the end those of trained networks less what they were before training.
@@ -237,6 +327,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"surveys to render ({SEEDS})")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help=f"of the first of them ({FIRST_SEED})")
     parser.add_argument("--galaxies", type=int, default=GALAXIES, help=f"galaxies in each ({GALAXIES:,})")
+    parser.add_argument("--together", type=int, metavar="N", help="surveys as one, N of each class or more in each")
     parser.add_argument(
         "--model", type=Path, action="append", default=[], help="a network, as `embed --model` takes it"
     )
@@ -255,7 +346,10 @@ def main() -> None:
         networks = {path.stem: open_encoder(path) for path in arguments.model}
         made_here = [path for path in arguments.model if path.suffix == ENDING]
         networks |= {f"{path.stem}{UNTRAINED}": untrained(path, Path(folder)) for path in made_here}
-        found = measure(seeds, arguments.galaxies, networks)
+        if arguments.together:
+            found = measure_together(seeds, arguments.galaxies, networks, arguments.together)
+        else:
+            found = measure(seeds, arguments.galaxies, networks)
     print(as_text(found, arguments.galaxies))
     print(f"\n{differences_as_text(found)}")
     if arguments.json:
