@@ -37,9 +37,9 @@ from ..errors import SourceError
 from .artefacts import MEASURES, STRENGTHS, measure_artefacts, strengths
 from .ellipse import ANGLES, fit_ellipse, sample_rings
 from .sky_level import TINY, ImageFloats, Sky, fill_blank, mean_of_bands, subtract_sky
-from .structures import STRUCTURES, fit_ramps, measure_structures, strengths_of_structures
+from .structures import AXES, STRUCTURES, axes_of_structures, fit_ramps, measure_structures, strengths_of_structures
 
-VERSION = 4  # counts what changes embeddings: what was made with another is made anew
+VERSION = 5  # counts what changes embeddings: what was made with another is made anew
 CHUNK = 64  # images at a time: their pixels stay in the cache, which halves the time
 MIN_PIXELS = 24
 DIMENSION = 32
@@ -53,7 +53,6 @@ STRUCTURE_RADIUS = 2.5
 ORDERS = 5
 NOISE_ORDERS = slice(10, 20)  # galaxies have no such structure on a ring: what power is there is noise
 ARTEFACT_WEIGHT = 8.0  # of a plain artefact; the components of a galaxy are about 3 long
-STRUCTURE_WEIGHT = np.array([4.0, 3.0], np.float32)  # of a plain one of `STRUCTURES`
 SOFTENING = 0.3  # of the inner surface brightness: linear below, logarithmic above
 LIMIT = 3.0
 
@@ -84,7 +83,7 @@ COMMON = tuple(name for block in BLOCKS for name in block.features)
 """Features that every galaxy has some of."""
 GALAXY = (*COMMON, *STRUCTURES)
 FEATURES = (*GALAXY, *MEASURES)
-RARE = len(STRUCTURES) + STRENGTHS
+RARE = AXES + STRENGTHS
 """Numbers of an embedding, its last, that are zero for most galaxies."""
 MAX_DIMENSION = len(COMMON) + RARE
 
@@ -185,7 +184,7 @@ class Descriptor:
         structures = strengths_of_structures(features[:, len(COMMON) : len(GALAXY)], *self.ramps)
         structures *= 1 - artefacts.max(axis=1, keepdims=True)  # what is seen in a spoilt image may be due to that
         rows: ImageFloats = np.concatenate(
-            [components, STRUCTURE_WEIGHT * structures, ARTEFACT_WEIGHT * artefacts], axis=1
+            [components, axes_of_structures(structures), ARTEFACT_WEIGHT * artefacts], axis=1
         )
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
         return rows
