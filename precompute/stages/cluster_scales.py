@@ -3,7 +3,7 @@
 What the density of the map calls noise goes to the cluster of the nearest anchor that has one, and is marked as lying
 between clusters. Joined are clusters whose middles lie near each other on the map, by average linkage (Sokal & Michener
 1958, Univ. Kansas Sci. Bull. 38, 1409), so that a scale is nested in the one above it. Joined by their embeddings, they
-agree less with true classes (`python -m benchmarks.clusters`).
+agree less with true classes at the coarse scale and as much at the medium (`python -m benchmarks.clusters`).
 """
 
 from __future__ import annotations
