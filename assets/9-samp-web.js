@@ -4,7 +4,7 @@
   "use strict";
   const gf = window.galaxyFinder;
   const HUB = "http://localhost:21012/"; // the one address that the policy of the page allows for this
-  const [TABLE, POSITION, ROW] = ["table.load.votable", "coord.pointAt.sky", "table.highlight.row"];
+  const [TABLE, TABLE_FITS, POSITION, ROW] = ["table.load.votable", "table.load.fits", "coord.pointAt.sky", "table.highlight.row"];
   const TAKES = { [TABLE]: "tables", [POSITION]: "positions" };
   const PULL_S = "60";
   const PAUSE_MS = 1000;
@@ -68,7 +68,7 @@
     const about = { "samp.name": "Galaxy Finder", "samp.description.text": "Galaxies that look alike, on a map and on the sky" };
     await call("declareMetadata", mine, about);
     await call("allowReverseCallbacks", mine, "1");
-    await call("declareSubscriptions", mine, { [TABLE]: {}, [POSITION]: {}, [ROW]: {} });
+    await call("declareSubscriptions", mine, { [TABLE]: {}, [TABLE_FITS]: {}, [POSITION]: {}, [ROW]: {} });
     admit(mine, told["samp.url-translator"]);
   }
 
@@ -109,7 +109,7 @@
       if (link === undefined) throw new RangeError("another table");
       const response = await window.fetch(`/samp/row?${new URLSearchParams({ s: link, row: params.row })}`);
       gf.heard.row(name, response.ok ? (await response.json()).galaxy : null);
-    } else if (mtype === TABLE) {
+    } else if (mtype === TABLE || mtype === TABLE_FITS) {
       gf.heard.list(name, params.name || params["table-id"] || "list", await bounded(params.url));
     }
   }

@@ -19,13 +19,15 @@ class Fetched(NamedTuple):
     mime: str
 
 
-def fetch_bounded(url: str, most_bytes: int, patience_s: float, *, proxies: bool = True) -> Fetched:
+def fetch_bounded(url: str, most_bytes: int, patience_s: float, *, proxies: bool = True, head: bool = False) -> Fetched:
     """Content of an address; no redirect is followed.
 
     Parameters
     ----------
     proxies : bool
         Whether those of the environment are used.
+    head : bool
+        Whether the beginning is enough where there is more.
 
     Raises
     ------
@@ -42,6 +44,8 @@ def fetch_bounded(url: str, most_bytes: int, patience_s: float, *, proxies: bool
             while piece := source.read1(min(_PIECE, most_bytes + 1 - len(data))):
                 data += piece
                 if len(data) > most_bytes:
+                    if head:
+                        break
                     raise InputError(f"what is fetched has at most {most_bytes:,} bytes; this has more")
                 if time.monotonic() > until:
                     raise TimeoutError

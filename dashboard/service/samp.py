@@ -23,8 +23,10 @@ from atlas.errors import InputError, shorten
 
 from ..settings import LOOPBACK
 from .bounded_fetch import fetch_bounded
+from .fits_middle import HEAD_BYTES, image_middle
 
 TABLE, POSITION, ROW = "table.load.votable", "coord.pointAt.sky", "table.highlight.row"
+TABLE_FITS, IMAGE = "table.load.fits", "image.load.fits"
 TAKES = {TABLE: "tables", POSITION: "positions"}
 NAME = "Galaxy Finder"
 HEARD = 64
@@ -186,7 +188,9 @@ class SampClient:
             client.connect()
         except (samp.SAMPHubError, samp.SAMPProxyError, OSError) as error:
             raise InputError(NO_HUB) from error
-        for mtype, hear in ((POSITION, self._on_position), (ROW, self._on_row), (TABLE, self._on_table)):
+        # DS9 says where it points only while it sees a taker of images and one of tables in FITS on the hub.
+        heard = {POSITION: self._on_position, ROW: self._on_row, TABLE: self._on_table, TABLE_FITS: self._on_table}
+        for mtype, hear in {**heard, IMAGE: self._on_image}.items():
             client.bind_receive_message(mtype, self._answering(client, hear))
         self._client = client
         return client
@@ -220,7 +224,14 @@ class SampClient:
         ra_deg, dec_deg = float(params["ra"]) % 360.0, float(params["dec"])
         if not -90 <= dec_deg <= 90:
             raise InputError("a declination is from -90 to 90 degrees")
+        if ra_deg == dec_deg == 0:
+            raise InputError("this is no place, but what DS9 says beside its image")
         self._keep("position", sender, text=f"{ra_deg:.7f} {dec_deg:+.7f}")
+
+    def _on_image(self, sender: str, params: Any) -> None:
+        """An image leads to what lies in its middle."""
+        ra_deg, dec_deg = image_middle(fetch_local(str(params["url"]), HEAD_BYTES, head=True))
+        self._keep("position", sender, text=f"{ra_deg % 360.0:.7f} {dec_deg:+.7f}")
 
     def _on_row(self, sender: str, params: Any) -> None:
         table = str(params.get("table-id", ""))
@@ -244,8 +255,8 @@ class SampClient:
             return self._count
 
 
-def fetch_local(url: str, most_bytes: int) -> bytes:
-    """Content of an address of this machine: a file, or what a program serves.
+def fetch_local(url: str, most_bytes: int, *, head: bool = False) -> bytes:
+    """Content of an address of this machine, or the beginning of it: a file, or what a program serves.
 
     Raises
     ------
@@ -255,9 +266,9 @@ def fetch_local(url: str, most_bytes: int) -> bytes:
     parts = urlsplit(url)
     is_file = parts.scheme == "file" and parts.netloc in ("", *LOOPBACK)
     if not is_file and not (parts.scheme == "http" and (parts.hostname or "") in LOOPBACK):
-        raise InputError("a table is taken from this machine alone: file:/… or http://127.0.0.1:…")
+        raise InputError("what is sent is taken from this machine alone: file:/… or http://127.0.0.1:…")
     # No proxy and no redirect to elsewhere: what is asked is the address that was checked.
-    return fetch_bounded(url, most_bytes, PATIENCE_S, proxies=False).data
+    return fetch_bounded(url, most_bytes, PATIENCE_S, proxies=False, head=head).data
 
 
 def _name_of(client: Any, one: str) -> str:

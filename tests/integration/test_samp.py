@@ -14,8 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from pyvo.samp import SAMPHubServer, SAMPIntegratedClient, conf
 from werkzeug.serving import make_server
 
@@ -143,11 +147,39 @@ def test_positions_and_lists_come_from_the_other_program(peer: Peer, demo: Atlas
         assert response.read() == path.read_bytes()
 
 
+def test_tables_in_fits_are_lists_too_and_an_image_leads_to_its_middle(peer: Peer, demo: Atlas, tmp_path: Path) -> None:
+    before = peer.count
+    demo.similar(rows=30, k=5).save(tmp_path / "list.fits")
+    peer.client.enotify_all("table.load.fits", url=(tmp_path / "list.fits").as_uri(), name="five")
+    assert peer.heard(before)["what"] == "list"
+    for compressed in (False, True):
+        before = peer.count
+        path = tmp_path / f"image-{compressed}.fits"
+        written_image(path, demo.position(7), compressed)
+        peer.client.enotify_all("image.load.fits", url=path.as_uri(), name="sky")
+        told = peer.heard(before)
+        assert told["what"] == "position"
+        assert [float(v) for v in told["text"].split()] == pytest.approx(demo.position(7), abs=1e-6)
+
+
+def written_image(path: Path, middle: tuple[float, float], compressed: bool) -> None:
+    """An image of 4 million pixels in galactic coordinates, in an extension: no more than its header is needed."""
+    place = SkyCoord(*middle, unit="deg").galactic
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["GLON-TAN", "GLAT-TAN"], [place.l.deg, place.b.deg]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [1000.5, 1000.5], [-1e-4, 1e-4]
+    kind = fits.CompImageHDU if compressed else fits.ImageHDU
+    fits.HDUList([fits.PrimaryHDU(), kind(np.zeros((2000, 2000), np.int16), wcs.to_header())]).writeto(path)
+
+
 @pytest.mark.parametrize(
     ("mtype", "params", "words"),
     [
+        ("image.load.fits", {"url": Path(__file__).as_uri()}, "does not say where on the sky"),
+        ("image.load.fits", {"url": "http://192.0.2.1/x.fits"}, "this machine alone"),
         ("coord.pointAt.sky", {"ra": "x", "dec": "0"}, "could not be understood"),
         ("coord.pointAt.sky", {"ra": "1", "dec": "91"}, "declination"),
+        ("coord.pointAt.sky", {"ra": "0", "dec": "0"}, "beside its image"),
         ("table.load.votable", {"url": "http://192.0.2.1/x.vot"}, "this machine alone"),
         ("table.highlight.row", {"table-id": "another", "row": "1"}, "not sent from here"),
     ],
