@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -15,5 +16,6 @@ def test_more_pictures_than_galaxies_are_all_different(tmp_path: Path, monkeypat
     pictures.write_pictures(tmp_path / "pictures", 20)
     written = sorted((tmp_path / "pictures").iterdir())
     assert len(written) == 20
-    assert {Image.open(path).size for path in written} == {(pictures.PIXELS, pictures.PIXELS)}
-    assert len({path.read_bytes() for path in written}) == 20
+    contents = [path.read_bytes() for path in written]
+    assert {Image.open(BytesIO(content)).size for content in contents} == {(pictures.PIXELS, pictures.PIXELS)}
+    assert len(set(contents)) == 20
