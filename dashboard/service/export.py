@@ -30,7 +30,7 @@ from .atlas_service import Service
 from .gallery_query import question_of
 from .result_list import Page, ResultList, columns_of, listing_of, scores_of
 
-ROWS_AT_ONCE = 8_192
+ROWS_AT_ONCE, FIRST_ROWS = 8_192, 256
 SORTED_ROWS = 1_000_000
 """Up to so many galaxies of a gallery leave in its order; more leave in order of row, each with its similarity."""
 
@@ -152,7 +152,9 @@ def pages_of(rows: NDArray[np.uint32], figures: NDArray[Any]) -> Iterator[tuple[
 
 
 def _pages(listing: ResultList) -> Iterator[Page]:
-    for offset in range(0, max(1, listing.total), ROWS_AT_ONCE):
+    # A few first: text of eight thousand rows takes a second, and a download is to begin at once.
+    yield listing.page(0, FIRST_ROWS)
+    for offset in range(FIRST_ROWS, listing.total, ROWS_AT_ONCE):
         yield listing.page(offset, ROWS_AT_ONCE)
 
 

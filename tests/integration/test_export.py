@@ -39,6 +39,14 @@ def client(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield create_app(settings=settings).server.test_client()
 
 
+def test_a_download_begins_with_a_few_rows_and_holds_all_once(client: FlaskClient, demo: Atlas) -> None:
+    response = client.get(f"/export/{demo.build_id}.csv", query_string={"s": to_token(State())}, buffered=False)
+    parts = [part.decode() for part in response.iter_encoded()]
+    lines = [line for line in "".join(parts).splitlines() if not line.startswith("#")]
+    assert len(lines) == 1 + demo.n_rows == 1 + len({line.split(",")[0] for line in lines[1:]})
+    assert parts[0].count("\n") < 400 < demo.n_rows, "who asks for much sees it begin"
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_holds_the_selection_and_names_its_question(
     client: FlaskClient, demo: Atlas, kind: str, tmp_path: Path
