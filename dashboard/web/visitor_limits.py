@@ -105,7 +105,7 @@ def register_visitor_limits(server: Flask, limits: VisitorLimits) -> None:
     @server.after_request
     def count(response: Response) -> Response:
         length = response.headers.get("Content-Length", type=int)
-        if length is None:
+        if length is None and response.is_sequence:  # to measure a stream is to hold all of it
             length = response.calculate_content_length()
         if length is not None:
             limits.spend("bytes", length)

@@ -21,6 +21,7 @@ from atlas.exports.formats import FORMATS
 from atlas.queries.planner import settings_of
 from atlas.queries.query import receipt
 from dashboard.app import create_app
+from dashboard.service import export
 from dashboard.service.galaxies import galaxy
 from dashboard.service.gallery_query import question_of
 from dashboard.settings import load
@@ -39,8 +40,13 @@ def client(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield create_app(settings=settings).server.test_client()
 
 
-def test_a_download_begins_with_a_few_rows_and_holds_all_once(client: FlaskClient, demo: Atlas) -> None:
+def test_a_download_begins_with_a_few_rows_and_holds_all_once(
+    client: FlaskClient, demo: Atlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, pages = [], export._pages
+    monkeypatch.setattr(export, "_pages", lambda listing: (made.append(1) or page for page in pages(listing)))
     response = client.get(f"/export/{demo.build_id}.csv", query_string={"s": to_token(State())}, buffered=False)
+    assert len(made) == 1, "the rest is made as it is read"
     parts = [part.decode() for part in response.iter_encoded()]
     lines = [line for line in "".join(parts).splitlines() if not line.startswith("#")]
     assert len(lines) == 1 + demo.n_rows == 1 + len({line.split(",")[0] for line in lines[1:]})
