@@ -109,3 +109,14 @@ def test_the_menu_of_columns_stays_open_inside_the_window_until_it_is_dismissed(
         assert box["y"] >= 0 and box["y"] + box["height"] <= size[1]
     on_demo.page.locator(".gf-header h1").click()
     expect(on_demo.page.locator(".gf-columns > div")).to_be_hidden()
+
+
+def test_a_click_on_credit_shows_whose_survey_this_is(on_demo: Watched) -> None:
+    on_demo.open()
+    on_demo.page.locator(".gf-status").get_by_text("credit", exact=True).click()
+    told = on_demo.atlas.manifest.provenance
+    drawer = on_demo.page.locator("#drawer")
+    for words in (told.survey, told.licence, told.acknowledgement):
+        assert words
+        expect(drawer).to_contain_text(words)
+    assert on_demo.complaints == []
