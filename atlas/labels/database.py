@@ -8,6 +8,8 @@ was read up to a number never changes.
 from __future__ import annotations
 
 import logging
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from atlas.postgresql import bounded_connection
 T = TypeVar("T")
 FILE = "labels.sqlite"
 BUSY_S = 10.0
+AGAIN_S = 0.01
 CONNECT_S = 5
 _WRITERS = 0x67616C61  # names our lock among those of PostgreSQL
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -140,8 +143,22 @@ class Database:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, not by the driver's guess
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    _keep_journal_ahead(connection)
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _keep_journal_ahead(connection: Any) -> None:
+    """WAL, which a file is brought to once: SQLite does not wait there for one who writes, as it does elsewhere."""
+    ends = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > ends:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            return
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:

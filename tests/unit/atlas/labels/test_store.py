@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -150,6 +151,20 @@ def test_two_who_write_at_once_lose_nothing(place: str) -> None:
     labels = Labels(place)
     assert len(standing(labels)) == 30 and len(set(seen)) == 30
     labels.close()
+
+
+def test_a_new_file_in_which_somebody_writes_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "labels.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    done.start()
+    labels = Labels(str(path))
+    assert labels.add([label("1", "lens")]).revision == 1
+    assert not done.is_alive()
+    done.join()
+    labels.close()
+    other.close()
 
 
 def test_the_steps_lead_to_the_tables_of_the_program(place: str, labels: Labels) -> None:
