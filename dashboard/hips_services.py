@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
-from atlas.errors import InputError, shorten
+from atlas.errors import InputError
 
-from .listed_services import LONGEST_NAME, named_apart, template_fault
+from .listed_services import credited, named_apart, template_fault
 
 HIPS_FORM = "dss, panstarrs, legacysurvey, 2mass, or Name (credit)=https://… of a HiPS; a comma is %2C"
-LONGEST_CREDIT = 120
 # What may stand in a Content-Security-Policy without ending its directive.
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
 
@@ -81,11 +80,7 @@ def read_hips(texts: tuple[str, ...]) -> tuple[HipsSurvey, ...]:
 def _survey(text: str) -> HipsSurvey:
     if text in KNOWN_HIPS:
         return KNOWN_HIPS[text]
-    head, _, address = (part.strip() for part in text.partition("="))
-    name, bracket, credit = (unquote(part).strip() for part in head.removesuffix(")").partition("("))
-    good = bool(name and address) and len(name) <= LONGEST_NAME and len(credit) <= LONGEST_CREDIT
-    if not (good and (name + credit).isprintable() and bool(bracket) == head.endswith(")")):
-        raise InputError(f"the survey in tiles {shorten(text)!r} is not of the form {HIPS_FORM}")
+    name, credit, address = credited("the survey in tiles", text, HIPS_FORM)
     wrong = template_fault(address, frozenset())
     if not wrong and not _HOST.fullmatch(urlsplit(address).hostname or ""):
         wrong = "its host is no name"

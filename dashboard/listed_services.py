@@ -5,11 +5,11 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from atlas.errors import InputError
+from atlas.errors import InputError, shorten
 
-LONGEST_NAME = 24
+LONGEST_NAME, LONGEST_CREDIT = 24, 120
 MOST_SERVICES = 6
 
 
@@ -35,6 +35,22 @@ def named_apart(what: str, services: Sequence[_Service]) -> tuple[_Service, ...]
     if len({one.name for one in services}) < len(services) or len(services) > MOST_SERVICES:
         raise InputError(f"allowed are {MOST_SERVICES} {what} at most, each of a name of its own")
     return tuple(services)
+
+
+def credited(what: str, text: str, form: str) -> tuple[str, str, str]:
+    """Name, whom to credit and address of a service that is written as "Name (credit)=address".
+
+    Raises
+    ------
+    InputError
+        If it is not; `what` is its kind, and `form` what is allowed.
+    """
+    head, _, address = (part.strip() for part in text.partition("="))
+    name, bracket, credit = (unquote(part).strip() for part in head.removesuffix(")").partition("("))
+    good = bool(name and address) and len(name) <= LONGEST_NAME and len(credit) <= LONGEST_CREDIT
+    if not (good and (name + credit).isprintable() and bool(bracket) == head.endswith(")")):
+        raise InputError(f"{what} {shorten(text)!r} is not of the form {form}")
+    return name, credit, address
 
 
 def template_fault(template: str, fields: frozenset[str]) -> str:

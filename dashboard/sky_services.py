@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 
-from atlas.errors import InputError, shorten
+from atlas.errors import InputError
 
-from .listed_services import LONGEST_NAME, named_apart, template_fault
+from .listed_services import credited, named_apart, template_fault
 
 SKY_FORM = "dss, panstarrs, legacysurvey, 2mass, or Name (credit)=https://… with {wcs}; a comma is %2C"
-LONGEST_CREDIT = 120
 _FIELDS = frozenset(("wcs",))
 
 
@@ -75,11 +74,7 @@ def read_sky_services(texts: tuple[str, ...]) -> tuple[SkyService, ...]:
 def _service(text: str) -> SkyService:
     if text in KNOWN_SKIES:
         return KNOWN_SKIES[text]
-    head, _, template = (part.strip() for part in text.partition("="))
-    name, bracket, credit = (unquote(part).strip() for part in head.removesuffix(")").partition("("))
-    good = bool(name and template) and len(name) <= LONGEST_NAME and len(credit) <= LONGEST_CREDIT
-    if not (good and (name + credit).isprintable() and bool(bracket) == head.endswith(")")):
-        raise InputError(f"the picture of the sky {shorten(text)!r} is not of the form {SKY_FORM}")
+    name, credit, template = credited("the picture of the sky", text, SKY_FORM)
     wrong = template_fault(template, _FIELDS) or ("" if "{wcs}" in template else "its address lacks a field")
     if wrong:
         raise InputError(f"the picture of the sky {name}: {wrong}; allowed is {SKY_FORM}")

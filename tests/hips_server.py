@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from mocpy import MOC
 from PIL import Image
+
+from tests.background_server import in_background
 
 PROPERTIES = """creator_did          = ivo://test/P/tiny
 obs_title            = A tiny sky
@@ -78,12 +78,6 @@ class _Sending(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def hips_server() -> Iterator[HipsServer]:
+def hips_server() -> AbstractContextManager[HipsServer]:
     """One that answers until the block ends."""
-    with HipsServer() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    return in_background(HipsServer())

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +14,8 @@ from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 from PIL import Image
+
+from tests.background_server import in_background
 
 STARS = SkyCoord([53.15, 53.18, 0.0, 180.0, 266.4], [-27.79, -27.78, 0.0, 40.0, -29.0], unit="deg")
 
@@ -76,12 +76,6 @@ class _Sending(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def sky_server() -> Iterator[SkyServer]:
+def sky_server() -> AbstractContextManager[SkyServer]:
     """One that answers until the block ends."""
-    with SkyServer() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    return in_background(SkyServer())
